@@ -1,0 +1,38 @@
+# Every target sets up what it needs. `make experiment` is the place to start.
+PYTHON ?= python3
+CONFIG ?= experiments/pocket.yaml
+RESULTS ?= results/pocket
+BIN := .venv/bin
+
+.PHONY: setup experiment test figures bench pocket-models clean
+
+setup: .venv/installed  ## Make .venv with everything pinned by constraints.txt
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
+	  { echo "BonBench needs Python 3.11 or 3.12: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+experiment: setup  ## Run an experiment: make experiment CONFIG=experiments/pocket.yaml
+	$(BIN)/bonbench run $(CONFIG)
+
+test: setup  ## Lint, types and the whole test suite
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+figures: setup  ## Redraw tables, figures and report.html from stored results: make figures RESULTS=results/pocket
+	$(BIN)/bonbench report $(RESULTS)
+
+bench: setup  ## Benchmarks, each against a plain alternative in the same run
+	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
+
+pocket-models: setup  ## Rebuild the three pocket language models from nothing
+	$(BIN)/python -m experiments.pocket.build_models
+
+clean:  ## Remove the environment and caches; results stay
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

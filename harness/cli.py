@@ -1,0 +1,223 @@
+"""The ``bonbench`` command: thin, one function per verb. Heavy modules are imported where they are used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="bonbench",
+    help="Compare reward models by best-of-N: sample, grade, score, report.\n\n"
+    "Start with `bonbench run experiments/pocket.yaml`; every verb explains itself with --help.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[Path, typer.Argument(help="Experiment file (YAML).", metavar="CONFIG")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set sampling.n=16. Repeatable."),
+]
+Extra = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reward-model",
+        metavar="SPEC",
+        help="Score one more reward model: NAME, NAME:key=value,… or path.py:Class. Repeatable. "
+        "Only its scores are computed; all else is reused.",
+    ),
+]
+Results = Annotated[Path, typer.Argument(help="Results folder, e.g. results/pocket.", metavar="RESULTS")]
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    pass  # --debug is read in main(), which also meets errors raised before this runs
+
+
+@app.command()
+def run(
+    config: Config,
+    set_: Set = None,
+    reward_model: Extra = None,
+    until: Annotated[
+        str, typer.Option(metavar="STAGE", help="Stop after sample, grade, train, score or report.")
+    ] = "report",
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join (host:port or auto). Default: this machine.")
+    ] = None,
+) -> None:
+    """Compute everything an experiment still lacks, then write its report.
+
+    Results go to results/NAME (or the file's output:). Stop it at any time and run it again: it continues.
+    """
+    from harness.pipeline import run_stages
+    from harness.progress import Board
+    from harness.registry import UserError, suggest
+    from harness.report import write_report
+    from harness.stages import STAGES
+    from harness.stages import until as stages_until
+
+    if until not in STAGES:
+        raise UserError(f"--until {until}: no such stage{suggest(until, STAGES)}")
+    graph = _graph(config, set_, reward_model)
+    with Board() as board:
+        outcome = run_stages(graph, stages_until(graph, until), address, board)
+        fresh = _report_is_fresh(graph.results)
+        if outcome.computed == 0:
+            board.say(f"Nothing to compute: all {outcome.stored} shards and trainings are stored in {graph.results}.")
+        else:
+            board.say(f"Computed {outcome.computed} shards and trainings; {outcome.stored} were stored already.")
+        if until == "report" and not fresh:
+            write_report(graph.results)
+            _mark_report(graph.results)
+    if until == "report":
+        _show(graph.results)
+    if outcome.quarantined:
+        for entry in outcome.quarantined:
+            print(f"quarantined: {entry['shard']}: {entry['error']}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(config: Config, set_: Set = None, reward_model: Extra = None) -> None:
+    """Show what `run` would do: stored and missing shards, upper bounds of tokens and FLOPs. Runs nothing."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.plan import plan as planned
+
+    graph = _graph(config, set_, reward_model)
+    table = Table(title=f"{graph.experiment.name}: {graph.results}", title_justify="left")
+    for column in ("stage", "who", "stored", "to do", "responses", "tokens ≤", "FLOPs ≤"):
+        table.add_column(column, justify="left" if column in ("stage", "who") else "right")
+    for row in planned(graph):
+        table.add_row(
+            row.name,
+            row.who,
+            str(row.stored),
+            str(row.missing),
+            f"{row.responses:,}",
+            "" if row.tokens is None else f"{row.tokens:,}",
+            "" if row.flops is None else f"{row.flops:.2e}",
+        )
+    Console().print(table)
+    print(f"Bounds assume that every response has sampling.max_tokens = {graph.experiment.sampling.max_tokens} tokens.")
+
+
+@app.command()
+def report(results: Results) -> None:
+    """Redraw tables, figures and report.html from stored results. Loads no model."""
+    from harness.report import write_report
+
+    write_report(results)
+    _mark_report(results)
+    _show(results)
+
+
+@app.command()
+def compare(
+    results: Results,
+    a: Annotated[str, typer.Argument(help="A reward model, majority or pass@1.", metavar="A")],
+    b: Annotated[str, typer.Argument(help="Another one.", metavar="B")],
+    n: Annotated[int | None, typer.Option(help="Responses to choose from (default: all).")] = None,
+    strategy: Annotated[str, typer.Option(help="best_of_n or weighted_best_of_n.")] = "best_of_n",
+) -> None:
+    """Is A better than B? Paired difference per generator and overall, with a 95 % interval and p."""
+    from rich.console import Console
+
+    from harness.compare import compare as compared
+    from harness.compare import render
+    from harness.results import load_results
+
+    Console().print(render(compared(load_results(results), a, b, n=n, strategy=strategy)))
+
+
+@app.command()
+def grade(
+    source: Annotated[Path, typer.Argument(help="JSONL: {pred or response, gold, …} per line.", metavar="IN.jsonl")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the graded lines go.", metavar="OUT.jsonl")],
+) -> None:
+    """Grade answers: adds extracted, correct and reason to every line, in order."""
+    from harness.components import build
+    from harness.grade import grade_file
+    from harness.progress import Board
+
+    spec = build("verifiers", "verifier", {"type": "math"}, "verifier", {})
+    with Board() as board:
+        summary = grade_file(source, output, spec.cls(spec.params, "math"), None)
+        board.say(str(summary))
+
+
+@app.command("list")
+def list_() -> None:
+    """Show the registered datasets, generators, verifiers, trainers and reward models."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.registry import BASES, available, find
+
+    for kind in BASES:
+        table = Table(title=kind.replace("_", " "), title_justify="left", show_header=False, box=None, padding=(0, 2))
+        for name in available(kind):  # type: ignore[arg-type]
+            cls = find(kind, name)  # type: ignore[arg-type]
+            first_line = (cls.__doc__ or "").strip().splitlines()[0] if cls.__doc__ else ""
+            options = ", ".join(cls.Params.model_fields)
+            table.add_row(f"[bold]{name}[/bold]", f"{first_line}\n[dim]{options}[/dim]")
+        Console().print(table)
+
+
+def _graph(config: Path, overrides: list[str] | None, reward_models: list[str] | None):  # type: ignore[no-untyped-def]
+    from harness.components import parse_spec
+    from harness.config import load_experiment
+    from harness.stages import build_graph
+
+    experiment = load_experiment(config, overrides or ())
+    return build_graph(experiment, [parse_spec(text) for text in reward_models or ()])
+
+
+def _report_is_fresh(results: Path) -> bool:
+    from harness.manifest import read_manifest
+
+    manifest, page = read_manifest(results), results / "report.html"
+    key = results / ".report-key"
+    return bool(manifest and page.exists() and key.exists() and key.read_text() == manifest["results_key"])
+
+
+def _mark_report(results: Path) -> None:
+    from harness.manifest import read_manifest
+    from harness.store import replacing
+
+    manifest = read_manifest(results)
+    if manifest and "results_key" in manifest:
+        with replacing(results / ".report-key") as path:
+            path.write_text(manifest["results_key"])
+
+
+def _show(results: Path) -> None:
+    table = results / "tables" / "table1.md"
+    if table.exists():
+        print(table.read_text())
+    print(f"Report: {results / 'report.html'}")
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line on stderr and exit code 2."""
+    from harness.registry import UserError
+
+    debug = "--debug" in sys.argv
+    try:
+        app(args=[a for a in sys.argv[1:] if a != "--debug"] or None, standalone_mode=True)
+    except UserError as error:
+        if debug:
+            raise
+        print(f"bonbench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("bonbench: stopped; run the same command again to continue", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,121 @@
+"""Problem sets: local JSONL or Parquet, the Hugging Face hub, the problems of recorded responses.
+
+A procedural set registers itself like any other component (see ``experiments.pocket.world``).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from harness.records import Problem
+from harness.registry import ComponentParams, DataPath, Dataset, UserError
+
+
+class RowParams(ComponentParams):
+    """Which columns hold what. ``limit`` takes the first problems of the set."""
+
+    limit: int | None = Field(default=None, ge=1)
+    split: str = "test"
+    problem: str = "problem"
+    answer: str = "answer"
+    id: str = "unique_id"
+
+
+class FileParams(RowParams):
+    path: DataPath
+
+
+class HubParams(RowParams):
+    path: str
+    config: str | None = None
+    revision: str | None = None
+
+
+def _problems(rows: Iterator[tuple[str, dict[str, Any]]], params: RowParams) -> list[Problem]:
+    problems: dict[str, Problem] = {}
+    for where, row in rows:
+        if params.limit is not None and len(problems) == params.limit:
+            break
+        for column in (params.problem, params.answer):
+            if not isinstance(row.get(column), str):
+                raise UserError(f"{where}: no text in column {column!r}; it has {', '.join(map(str, row))}")
+        # Without an id of its own a row is named by its place, as evaluation sets are never reordered.
+        identifier = str(row.get(params.id) or row.get("problem_id") or f"{params.split}-{len(problems):05d}")
+        if identifier in problems:
+            raise UserError(f"{where}: the id {identifier!r} stands there a second time")
+        level = str(row.get("level") or "").removeprefix("Level ")
+        problems[identifier] = Problem(
+            problem_id=identifier,
+            problem=row[params.problem],
+            # GSM8K keeps its answer behind the worked solution.
+            answer=row[params.answer].rsplit("####", 1)[-1].strip(),
+            subject=str(row.get("subject") or row.get("type") or ""),
+            level=int(level) if level.isdigit() else None,
+            split=params.split,
+        )
+    return list(problems.values())
+
+
+class FileDataset(Dataset[FileParams]):
+    """Problems from a local .jsonl, .jsonl.gz or .parquet file, one row each."""
+
+    Params: ClassVar[type[ComponentParams]] = FileParams
+
+    def load(self) -> list[Problem]:
+        return _problems(self._rows(Path(self.params.path)), self.params)
+
+    @staticmethod
+    def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            for number, row in enumerate(pq.read_table(path).to_pylist(), 1):
+                yield f"{path} row {number}", row
+            return
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise UserError(f"{path} line {number}: not JSON: {error.msg}") from None
+                if not isinstance(row, dict):
+                    raise UserError(f"{path} line {number}: not a JSON object")
+                yield f"{path} line {number}", row
+
+
+class HubDataset(Dataset[HubParams]):
+    """Problems from a Hugging Face data set, for instance ``HuggingFaceH4/MATH-500``."""
+
+    Params: ClassVar[type[ComponentParams]] = HubParams
+
+    def load(self) -> list[Problem]:
+        import datasets
+
+        p = self.params
+        try:
+            rows = datasets.load_dataset(p.path, p.config, split=p.split, revision=p.revision)
+        except Exception as error:
+            raise UserError(f"data set {p.path} cannot be loaded: {type(error).__name__}: {error}") from None
+        return _problems(((f"{p.path} row {i}", dict(row)) for i, row in enumerate(rows)), p)
+
+
+class ResponsesParams(ComponentParams):
+    path: DataPath
+    limit: int | None = Field(default=None, ge=1)
+
+
+class ResponsesDataset(Dataset[ResponsesParams]):
+    """The problems of a file of recorded responses (see ``harness.recorded``)."""
+
+    Params: ClassVar[type[ComponentParams]] = ResponsesParams
+
+    def load(self) -> list[Problem]:
+        from harness.recorded import read_recorded
+
+        return [entry.problem for entry in read_recorded(Path(self.params.path))][: self.params.limit]

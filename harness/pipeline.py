@@ -1,0 +1,202 @@
+"""Runs the graph of stages over the store: whatever is not stored yet, as soon as what it reads is there.
+
+Every stage is a coroutine. Grading follows sampling shard by shard; a stage whose actors hold CPUs or GPUs
+starts only when all it reads is complete, so that actors never wait for work while others wait for their resources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.manifest import portable, write_manifest
+from harness.progress import Board, Line
+from harness.records import Problem
+from harness.registry import UserError
+from harness.stages import Graph, Shard, Stage, Training
+from harness.store import (
+    LedgerRow,
+    digest,
+    locked,
+    read_shard,
+    remove_other_shards,
+    shard_key,
+    shard_path,
+    to_table,
+    write_shard,
+)
+from harness.tasks import Result
+from harness.training import run_training, trained_key
+from harness.workers import ActorPool, ShardFailed, check_resources, start_ray
+
+
+@dataclass
+class Outcome:
+    """What a run did: shards and trainings computed and found stored, and what was quarantined."""
+
+    computed: int = 0
+    stored: int = 0
+    quarantined: list[dict[str, Any]] = field(default_factory=list)
+
+
+def run_stages(graph: Graph, stages: list[Stage | Training], address: str | None, board: Board) -> Outcome:
+    """Run what is missing of ``stages`` and write the manifest.
+
+    Raises:
+        UserError: for a mistake that shows only now (resources, an unreadable model, another run in the folder).
+    """
+    with locked(graph.results):
+        _write_problems(graph, board)
+        outcome = asyncio.run(_Run(graph, stages, address, board).execute())
+        for stage in stages:
+            if isinstance(stage, Stage):
+                for folder in {s.folder for s in stage.shards}:
+                    keep = 1 + max(s.index for s in stage.shards if s.folder == folder)
+                    remove_other_shards(graph.results / folder, keep, board.say)
+        write_manifest(graph, outcome.quarantined)
+    return outcome
+
+
+def _write_problems(graph: Graph, board: Board) -> None:
+    for name, problems in graph.problems.items():
+        table = to_table(Problem, problems)
+        key = digest("problems", table.to_pylist())
+        path = shard_path(graph.results / "problems" / name, 0)
+        if shard_key(path) != key:
+            write_shard(path, table, key)
+
+
+class _Run:
+    def __init__(self, graph: Graph, stages: list[Stage | Training], address: str | None, board: Board) -> None:
+        self._graph, self._stages, self._address, self._board = graph, stages, address, board
+        self._results = graph.results
+        self._outcome = Outcome()
+        self._tasks: dict[Stage | Training, asyncio.Task[None]] = {}
+        self._available: dict[Shard, asyncio.Future[bool]] = {}
+        self._trained: dict[Training, bool] = {}
+        # One training at a time: each asks Ray Train for its own workers, and two half-placed ones could wait forever.
+        self._training_slot = asyncio.Semaphore(1)
+
+    async def execute(self) -> Outcome:
+        missing: dict[Stage, list[Shard]] = {}
+        needs_ray = False
+        for stage in self._stages:
+            if isinstance(stage, Training):
+                self._trained[stage] = trained_key(stage.folder) == stage.key
+                needs_ray |= not self._trained[stage]
+                self._outcome.stored += self._trained[stage]
+                continue
+            missing[stage] = []
+            for shard in stage.shards:
+                self._available[shard] = asyncio.get_running_loop().create_future()
+                if shard.stored(self._results):
+                    self._available[shard].set_result(True)
+                    self._outcome.stored += 1
+                else:
+                    missing[stage].append(shard)
+                    needs_ray = True
+        if not needs_ray:
+            return self._outcome
+        start_ray(self._address)
+        for stage in self._stages:
+            if isinstance(stage, Training) or missing[stage]:
+                check_resources(stage.spec)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for stage in self._stages:
+                    work = self._train(stage) if isinstance(stage, Training) else self._run(stage, missing[stage])
+                    self._tasks[stage] = group.create_task(work)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            import ray
+
+            ray.shutdown()
+        return self._outcome
+
+    async def _run(self, stage: Stage, missing: list[Shard]) -> None:
+        if not missing:
+            return
+        await asyncio.gather(*(self._tasks[s] for s in stage.after))
+        line = self._board.line(f"{stage.name} {stage.who}", sum(s.n_responses for s in missing), "responses")
+        async with ActorPool(stage.spec, len(missing)) as pool:
+            await asyncio.gather(*(self._shard(stage, shard, pool, line) for shard in missing))
+
+    async def _shard(self, stage: Stage, shard: Shard, pool: ActorPool, line: Line) -> None:
+        inputs = await asyncio.gather(*(self._available[s] for s in shard.inputs.values()))
+        trained = all(self._trained[t] for t in stage.after if isinstance(t, Training))
+        if not all(inputs) or not trained:
+            self._available[shard].set_result(False)
+            line.advance(shard.n_responses)
+            return
+
+        def payload() -> dict[str, Any]:
+            line.start()
+            tables = {role: read_shard(s.path(self._results)) for role, s in shard.inputs.items()}
+            return {"problems": to_table(Problem, list(shard.problems)), **tables, **stage.arguments}
+
+        try:
+            result = await pool.run(stage.task, payload)
+        except ShardFailed as error:
+            self._quarantine(stage, shard, str(error))
+        else:
+            self._write(stage, shard, result)
+            line.advance(shard.n_responses, result.completion_tokens)
+
+    def _write(self, stage: Stage, shard: Shard, result: Result) -> None:
+        # The ledger first: a shard that is there has its costs.
+        models = stage.spec.paths("model").values()
+        row = LedgerRow(
+            stage=stage.name,
+            what=stage.who,
+            model=", ".join(portable(m) for m in models),
+            device=result.device,
+            prompt_tokens=result.prompt_tokens,
+            completion_tokens=result.completion_tokens,
+            train_tokens=0,
+            flops=result.flops,
+            wall_s=result.wall_s,
+            started_at=result.started_at,
+        )
+        self._ledger(shard.folder, shard.index, [row], shard.key)
+        write_shard(shard.path(self._results), result.table, shard.key, result.meta)
+        self._available[shard].set_result(True)
+        self._outcome.computed += 1
+
+    def _ledger(self, folder: str, index: int, rows: list[LedgerRow], key: str) -> None:
+        write_shard(shard_path(self._results / "ledger" / folder, index), to_table(LedgerRow, rows), key)
+
+    def _quarantine(self, stage: Stage | Training, shard: Shard | None, error: str) -> None:
+        entry = {
+            "stage": stage.name,
+            "who": stage.who,
+            "shard": f"{shard.folder}/part-{shard.index:05d}" if shard else f"trained/{stage.who}",
+            "problem_ids": [p.problem_id for p in shard.problems] if shard else [],
+            "error": error,
+        }
+        self._outcome.quarantined.append(entry)
+        self._board.say(f"quarantined {entry['shard']} ({stage.name} {stage.who}): {error}")
+        if shard:
+            self._available[shard].set_result(False)
+
+    async def _train(self, training: Training) -> None:
+        if self._trained[training]:
+            return
+        await asyncio.gather(*(self._tasks[s] for s in training.after))
+        reads = [*training.rollouts, *training.grades, *(s for p in training.passes.values() for s in p)]
+        if not all(self._available[s].result() for s in reads):
+            self._quarantine(training, None, "some of its rollouts are missing")
+            return
+        async with self._training_slot:
+            line = self._board.line(f"train {training.who}", 1, "steps")
+            try:
+                rows = await asyncio.to_thread(run_training, training, self._results, line.update)
+            except UserError as error:
+                raise UserError(f"{training.spec.where}: {error}") from None
+            except Exception as error:
+                self._quarantine(training, None, f"{type(error).__name__}: {' '.join(str(error).split())[-400:]}")
+                return
+            self._ledger(f"trained/{training.who}", 0, rows, training.key)
+            self._trained[training] = True
+            self._outcome.computed += 1

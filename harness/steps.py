@@ -1,0 +1,54 @@
+"""The one definition of a step: character spans over a response.
+
+Steps begin at ``Step k:`` markers where the response has any, else at paragraphs (blank lines), else at
+lines. The spans tile the response with no gap and no overlap: a separator belongs to the step before it,
+whatever precedes the first marker belongs to the first step, and no step is blank.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+
+_MARKER = re.compile(r"^[ \t]*(?:\*\*|#+[ \t]*)?Step[ \t]+\d+[ \t]*[:.]", re.MULTILINE | re.IGNORECASE)
+_PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
+_LINE = re.compile(r"\n\s*")
+
+
+def step_ends(text: str) -> tuple[int, ...]:
+    """End offsets of the steps of ``text``, increasing, the last one ``len(text)``.
+
+    An empty response has one empty step, so that every response has at least one.
+    """
+    starts = [m.start() for m in _MARKER.finditer(text)]
+    if not starts:
+        starts = [m.end() for m in _PARAGRAPH.finditer(text)]
+    if not starts:
+        starts = [m.end() for m in _LINE.finditer(text)]
+    ends: list[int] = []
+    begin = 0
+    for start in [*starts, len(text)]:
+        if text[begin:start].strip():
+            ends.append(start)
+            begin = start
+    # A blank head joins the first step; a blank tail, the last.
+    if not ends:
+        return (len(text),)
+    ends[-1] = len(text)
+    return tuple(ends)
+
+
+def step_spans(text: str) -> list[tuple[int, int]]:
+    """The steps of ``text`` as half-open character spans that tile it."""
+    ends = step_ends(text)
+    return list(zip((0, *ends[:-1]), ends, strict=True))
+
+
+def step_of_token(ends: tuple[int, ...], token_ends: tuple[int, ...]) -> list[int]:
+    """Index of the step that each token belongs to: the step that holds the token's last character.
+
+    Args:
+        ends: step end offsets, as from :func:`step_ends`.
+        token_ends: token end offsets, non-decreasing, at most ``ends[-1]``.
+    """
+    return [bisect_left(ends, end) for end in token_ends]
