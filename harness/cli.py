@@ -59,7 +59,6 @@ def run(
     from harness.pipeline import run_stages
     from harness.progress import Board
     from harness.registry import UserError, suggest
-    from harness.report import write_report
     from harness.stages import STAGES
     from harness.stages import until as stages_until
 
@@ -74,6 +73,8 @@ def run(
         else:
             board.say(f"Computed {outcome.computed} shards and trainings; {outcome.stored} were stored already.")
         if until == "report" and not fresh:
+            from harness.report import write_report
+
             write_report(graph.results)
             _mark_report(graph.results)
     if until == "report":
@@ -175,10 +176,15 @@ def list_() -> None:
 def _graph(config: Path, overrides: list[str] | None, reward_models: list[str] | None):  # type: ignore[no-untyped-def]
     from harness.components import parse_spec
     from harness.config import load_experiment
+    from harness.registry import UserError
     from harness.stages import build_graph
 
     experiment = load_experiment(config, overrides or ())
-    return build_graph(experiment, [parse_spec(text) for text in reward_models or ()])
+    extra = [parse_spec(text) for text in reward_models or ()]
+    try:
+        return build_graph(experiment, extra)
+    except UserError as error:
+        raise UserError(f"{config}: {error}") from None
 
 
 def _report_is_fresh(results: Path) -> bool:

@@ -23,7 +23,8 @@ def write_manifest(graph: Graph, quarantined: list[dict[str, Any]]) -> None:
     """Write the manifest of a results folder: config, components, versions, machine, commit."""
     config = graph.experiment
     evaluation = config.evaluation.model_dump(mode="json")
-    evaluation["n"] = [n for n in evaluation["n"] if n <= graph.n]
+    # Default sizes are cut to the responses there are; sizes that were asked for have been checked against them.
+    evaluation["n"] = sorted({min(n, graph.n) for n in evaluation["n"]})
     manifest = {
         "name": config.name,
         "seed": config.seed,

@@ -217,7 +217,10 @@ def find(kind: Kind, type_: str) -> type[Any]:
         names = available(kind)
         if type_ not in names:
             raise UserError(f"no {kind[:-1].replace('_', ' ')} is named {type_!r}{suggest(type_, names)}")
-        cls = names[type_].load()
+        try:
+            cls = names[type_].load()
+        except ImportError as error:
+            raise UserError(f"{type_} ({names[type_].value}) cannot be imported: {error}") from error
     base = BASES[kind]
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise UserError(f"{type_} is not a {base.__name__}: derive it from harness.registry.{base.__name__}")
