@@ -1,0 +1,188 @@
+"""How figures look: one colour and marker per method in all of them, direct labels, reproducible files.
+
+Colours are Okabe and Ito's, which survive the common colour-vision deficiencies; markers and dashes repeat what
+colour says, so that the figures read in grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import blended_transform_factory
+
+INK = "#222222"
+MUTED = "#6b6b6b"
+GRID = "#e4e4e4"
+LABEL_SIZE = 7.0
+
+_SLOTS = (
+    ("#0072B2", "o"),
+    ("#D55E00", "s"),
+    ("#009E73", "^"),
+    ("#AA4A85", "D"),
+    ("#B37A00", "v"),
+    ("#2F8FC4", "P"),
+    ("#332288", "X"),
+    ("#7A7A1F", "<"),
+    ("#882255", ">"),
+    ("#4D4D4D", "h"),
+)
+# The paper's methods keep their colours whatever else a run compares.
+_RESERVED = {"DPO": 0, "CE": 1, "NCA": 2, "KTO": 3, "math-shepherd": 4, "autopsv": 5}
+
+_RC: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4.5,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.dpi": 200,
+    "text.parse_math": False,  # names come from users and data files
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "bonbench",
+}
+
+
+def styled() -> Any:
+    """Context in which figures are made and saved; the caller's settings are untouched."""
+    return mpl.rc_context(_RC)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A method's colour and marker; ``hollow`` ones are dashed with empty markers."""
+
+    color: str
+    marker: str
+    hollow: bool = False
+
+    def line(self) -> dict[str, Any]:
+        return {
+            "color": self.color,
+            "marker": self.marker,
+            "linestyle": (0, (4, 1.6)) if self.hollow else "-",
+            "markerfacecolor": "white" if self.hollow else self.color,
+            "markeredgecolor": self.color,
+            "markeredgewidth": 1.1,
+        }
+
+
+def looks(families: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each family, in order of appearance; colours repeat after ten."""
+    names = list(dict.fromkeys(families))
+    taken = {_RESERVED[name] for name in names if name in _RESERVED}
+    # Untrained reward models start after the paper's methods, so that both keep their colours side by side.
+    free = [i for i in (*range(6, len(_SLOTS)), *range(6)) if i not in taken] or list(range(len(_SLOTS)))
+    others = [name for name in names if name not in _RESERVED]
+    slots = {name: _RESERVED[name] for name in names if name in _RESERVED}
+    slots |= {name: free[i % len(free)] for i, name in enumerate(others)}
+    return {name: _SLOTS[slot] for name, slot in slots.items()}
+
+
+def new_figure(
+    width: float, height: float, labels: Iterable[str] = (), rows: int = 1, columns: int = 1, left: float = 0.55
+) -> tuple[Figure, list[Axes]]:
+    """A figure on the Agg canvas with its panels, row by row; no global state is involved.
+
+    Args:
+        width, height: of a panel's plot area, in inches.
+        labels: what :func:`label_ends` will write to the right of a panel; space is kept for the longest.
+        left: space for the y axis, in inches.
+    """
+    right, top, bottom = 0.3 + text_width(labels), 0.3, 0.5
+    cell = (left + width + right, top + height + bottom)
+    figure = Figure(figsize=(cell[0] * columns, cell[1] * rows))
+    FigureCanvasAgg(figure)
+    panels = []
+    for row in range(rows):
+        for column in range(columns):
+            x, y = column * cell[0] + left, (rows - 1 - row) * cell[1] + bottom
+            size = (cell[0] * columns, cell[1] * rows)
+            panels.append(figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1])))
+    return figure, panels
+
+
+def text_width(labels: Iterable[str], size: float = LABEL_SIZE) -> float:
+    """Width of the longest label, in inches."""
+    font = FontProperties(family="DejaVu Sans", size=size)
+    return max((TextPath((0, 0), text, prop=font).get_extents().x1 for text in labels if text), default=0.0) / 72
+
+
+def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Positions at least ``gap`` apart, near the given ones and within [low, high] where they fit."""
+    order = sorted(range(len(positions)), key=lambda i: positions[i])
+    # Neighbours that are too close merge into clusters that sit around their members' mean.
+    clusters: list[list[int]] = []
+    centres: list[float] = []
+    for i in order:
+        clusters.append([i])
+        centres.append(positions[i])
+        while len(clusters) > 1 and centres[-1] - centres[-2] < gap * (len(clusters[-1]) + len(clusters[-2])) / 2:
+            merged = clusters.pop()
+            clusters[-1] += merged
+            centres.pop()
+            half = gap * (len(clusters[-1]) - 1) / 2
+            mean = sum(positions[k] for k in clusters[-1]) / len(clusters[-1])
+            centres[-1] = min(max(mean, low + half), high - half)
+    placed = [0.0] * len(positions)
+    for members, centre in zip(clusters, centres, strict=True):
+        for k, i in enumerate(members):
+            placed[i] = centre + gap * (k - (len(members) - 1) / 2)
+    return placed
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]], size: float = LABEL_SIZE) -> None:
+    """Names at the right-hand ends of lines, moved apart vertically where they would overlap.
+
+    Args:
+        ends: (text, y in data coordinates, colour). Call when the y limits are final.
+    """
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high)
+    height = axes.get_window_extent().height / axes.figure.dpi * 72
+    gap = (high - low) * size * 1.32 / height
+    places = spread([y for _, y, _ in ends], gap, low + gap / 2, high - gap / 2)
+    across = blended_transform_factory(axes.transAxes, axes.transData)
+    for (text, y, color), place in zip(ends, places, strict=True):
+        axes.plot([1.015, 1.04], [y, place], transform=across, color=color, linewidth=0.6, clip_on=False)
+        axes.text(1.05, place, text, transform=across, va="center", ha="left", fontsize=size, color=color)
+
+
+def encode(figure: Figure, suffix: str) -> bytes:
+    """The figure as pdf, png or svg, without clock readings: the same figure gives the same bytes."""
+    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix)
+    buffer = BytesIO()
+    figure.savefig(buffer, format=suffix, metadata=metadata)
+    return buffer.getvalue()

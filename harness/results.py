@@ -1,0 +1,174 @@
+"""Stored results: what every table, figure and report is made from. Nothing here runs or changes anything."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from harness.records import Grade, Problem, Response, StepScores
+from harness.registry import ScoreType, UserError
+from harness.selection import AGGREGATIONS
+from harness.store import SCHEMAS, LedgerRow, read_shard
+
+Protocol = Literal["subsets", "first_n"]
+
+
+class _Facts(BaseModel):
+    # Manifests may say more than the outputs need.
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+
+class EvaluationFacts(_Facts):
+    """What was asked to be shown; one aggregation or protocol may stand without its list."""
+
+    n: list[int]
+    aggregation: list[str] | None = None
+    bootstrap: int = 1000
+    protocol: list[Protocol] = ["subsets"]
+
+    @field_validator("aggregation", "protocol", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class GeneratorFacts(_Facts):
+    type: str
+    model: str | None = None
+
+
+class RewardModelFacts(_Facts):
+    """A reward model: what its numbers mean, the token passes it reads, how it was trained (if it was).
+
+    ``trained_by`` names the entry whose training made the model that this entry scores with.
+    """
+
+    type: str
+    reward: Literal["PRM", "ORM"] = "PRM"
+    score_type: ScoreType = "unbounded"
+    aggregation: str = "min"
+    coefficient: float = 1.0
+    token_passes: dict[str, str] = {}
+    train: dict[str, Any] | None = None
+    trained_by: str | None = None
+
+
+class Quarantined(_Facts):
+    """A shard that kept failing: its problems are missing from what ``stage`` made for ``who``."""
+
+    stage: str
+    who: str
+    shard: int | str
+    problem_ids: list[str] = []
+    error: str = ""
+
+
+class Manifest(_Facts):
+    """``manifest.json``."""
+
+    name: str
+    seed: int
+    evaluation: EvaluationFacts
+    generators: dict[str, GeneratorFacts]
+    reward_models: dict[str, RewardModelFacts] = {}
+    problem_set: str = "test"
+    quarantined: list[Quarantined] = []
+    config: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    machine: Any = None
+    commit: str | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """One results folder. Tables have the columns of the records; responses and scores are read when asked for."""
+
+    folder: Path
+    manifest: Manifest
+    problems: pd.DataFrame
+    grades: pd.DataFrame
+    ledger: pd.DataFrame
+
+    def responses(self, generator: str) -> pd.DataFrame:
+        """The responses of a generator."""
+        return _frame(self.folder / "responses" / generator, Response)
+
+    def scores(self, reward_model: str, generator: str) -> pa.Table:
+        """A reward model's scores of a generator's responses; without rows where there are none.
+
+        An Arrow table: step rewards of a large run do not fit comfortably in Python objects.
+        """
+        return _table(self.folder / "scores" / reward_model / generator, StepScores)
+
+    def training_model(self, reward_model: str) -> str | None:
+        """The entry whose training made a reward model's model; None for one that was not trained here."""
+        facts = self.manifest.reward_models[reward_model]
+        return facts.trained_by or (reward_model if facts.train is not None else None)
+
+    def variants(self) -> list[tuple[str, str]]:
+        """(reward model, aggregation) of every row of the tables: the headline one of each model first."""
+        wanted = self.manifest.evaluation.aggregation
+        rows = []
+        for name, facts in self.manifest.reward_models.items():
+            for aggregation in wanted or [facts.aggregation]:
+                if aggregation != "prod" or facts.score_type == "probability":
+                    rows.append((name, aggregation))
+        return rows
+
+
+def load_results(folder: Path) -> Results:
+    """Read a results folder.
+
+    Raises:
+        UserError: for a folder without a manifest, a manifest that is not one, or results without problems or grades.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = Manifest.model_validate(json.loads(path.read_text()))
+    except OSError:
+        raise UserError(f"{folder}: no results there (no manifest.json); `bonbench run CONFIG` makes them") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} line {error.lineno}: not JSON: {error.msg}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path}: {where}: {first['msg']}") from None
+    for aggregation in manifest.evaluation.aggregation or []:
+        if aggregation not in AGGREGATIONS:
+            raise UserError(f"{path}: evaluation.aggregation: no aggregation is named {aggregation!r}")
+
+    problems = _frame(folder / "problems" / manifest.problem_set, Problem)
+    if problems.empty:
+        raise UserError(f"{folder}: no problems under problems/{manifest.problem_set}; run the experiment again")
+    grades = {name: _frame(folder / "grades" / name, Grade) for name in manifest.generators}
+    missing = [name for name, frame in grades.items() if frame.empty]
+    if missing:
+        raise UserError(f"{folder}: no grades of {', '.join(missing)}: the run is not complete, start it again")
+    ledger = _concatenate(sorted((folder / "ledger").rglob("part-*.parquet")), LedgerRow).to_pandas()
+    return Results(folder, manifest, problems, pd.concat(grades.values(), ignore_index=True), ledger)
+
+
+def _frame(folder: Path, record: type) -> pd.DataFrame:
+    frame: pd.DataFrame = _table(folder, record).to_pandas()
+    return frame
+
+
+def _table(folder: Path, record: type) -> pa.Table:
+    return _concatenate(sorted(folder.glob("part-*.parquet")), record)
+
+
+def _concatenate(paths: list[Path], record: type) -> pa.Table:
+    schema = SCHEMAS[record]
+    tables = []
+    for path in paths:
+        try:
+            tables.append(read_shard(path).select(schema.names).cast(schema))
+        except (OSError, pa.ArrowException, KeyError) as error:
+            raise UserError(f"{path}: not a readable shard of results: {error}") from None
+    return pa.concat_tables(tables) if tables else schema.empty_table()
