@@ -206,10 +206,25 @@ def _mark_report(results: Path) -> None:
 
 
 def _show(results: Path) -> None:
-    table = results / "tables" / "table1.md"
-    if table.exists():
-        print(table.read_text())
-    print(f"Report: {results / 'report.html'}")
+    """Print Table 1 without its intervals, and where the rest is."""
+    source = results / "tables" / "table1.csv"
+    if source.exists():
+        import pandas as pd
+        from rich.console import Console
+        from rich.table import Table
+
+        accuracy = pd.read_csv(source, index_col=0)
+        accuracy = accuracy[[c for c in accuracy.columns if not c.endswith(("_low", "_high"))]]
+        table = Table(title="Accuracy (%)", title_justify="left", box=None, pad_edge=False)
+        table.add_column("")
+        for column in accuracy.columns:
+            table.add_column(column.replace("@", "\n@"), justify="right")
+        for method, values in accuracy.iterrows():
+            table.add_row(str(method), *(f"{value:.1f}" for value in values))
+        console = Console()
+        # A table for reading: wider than the terminal rather than cut.
+        console.print(table, width=max(console.width, 40 + 8 * accuracy.shape[1]), soft_wrap=True)
+    print(f"\nReport: {results / 'report.html'}")
 
 
 def main() -> None:

@@ -19,6 +19,9 @@ Aggregation = Literal["min", "last", "mean", "prod", "sum"]
 Protocol = Literal["subsets", "first_n"]
 
 
+_TAKEN = {"average", "majority", "oracle"}
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -79,6 +82,8 @@ class Experiment(_Frozen):
         for name in entries:
             if not name or name[0] == "." or not all(c.isalnum() or c in "._-" for c in name):
                 raise ValueError(f"{name!r} cannot name a folder: letters, digits, '.', '_' and '-' only")
+            if name in _TAKEN:
+                raise ValueError(f"{name!r} has a meaning of its own in the tables")
         return entries
 
     @model_validator(mode="before")
