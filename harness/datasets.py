@@ -118,4 +118,7 @@ class ResponsesDataset(Dataset[ResponsesParams]):
     def load(self) -> list[Problem]:
         from harness.recorded import read_recorded
 
-        return [entry.problem for entry in read_recorded(Path(self.params.path))][: self.params.limit]
+        problems = [entry.problem for entry in read_recorded(Path(self.params.path))]
+        if not all(p.problem for p in problems):
+            raise UserError(f"{self.params.path}: holds responses but no problems: name their set under problems:")
+        return problems[: self.params.limit]

@@ -1,0 +1,74 @@
+"""Responses that already exist, replayed from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.recorded import RecordedSample, read_recorded
+from harness.records import Problem, Response, Sampling
+from harness.registry import ComponentParams, DataPath, Generator, UserError, suggest
+
+
+class ReplayParams(ComponentParams):
+    """Parameters of :class:`ReplayGenerator`: a file as :mod:`harness.recorded` describes, and the generator
+    whose responses to take where the file holds several's."""
+
+    path: DataPath
+    generator: str | None = None
+
+
+class ReplayGenerator(Generator[ReplayParams]):
+    """Returns the first ``n`` recorded responses to each problem; seeds and temperature have no effect."""
+
+    Params = ReplayParams
+
+    def __init__(self, params: ReplayParams, name: str = "") -> None:
+        super().__init__(params, name)
+        self.recorded = _samples(params)
+
+    @classmethod
+    def check(cls, params: ReplayParams) -> None:
+        _samples(params)
+
+    @classmethod
+    def available_samples(cls, params: ReplayParams) -> int | None:
+        return min(map(len, _samples(params).values()))
+
+    def generate(
+        self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
+    ) -> list[Response]:
+        responses = []
+        for problem in problems:
+            samples = self.recorded.get(problem.problem_id, [])
+            if len(samples) < sampling.n:
+                raise UserError(
+                    f"{self.params.path}: {len(samples)} responses to problem {problem.problem_id!r} are recorded, "
+                    f"sampling.n asks for {sampling.n}"
+                )
+            for index, sample in enumerate(samples[: sampling.n]):
+                responses.append(
+                    Response(
+                        problem_id=problem.problem_id,
+                        generator=self.name,
+                        sample=index,
+                        text=sample.text,
+                        n_prompt_tokens=sample.n_prompt_tokens,
+                        n_tokens=sample.n_tokens,
+                        finish_reason=sample.finish_reason,
+                    )
+                )
+        return responses
+
+
+def _samples(params: ReplayParams) -> dict[str, list[RecordedSample]]:
+    problems = read_recorded(params.path)
+    names = sorted({sample.generator for problem in problems for sample in problem.samples})
+    if params.generator is None and len(names) > 1:
+        raise UserError(f"{params.path} has responses of {', '.join(names)}: say which with `generator`")
+    if params.generator is not None and params.generator not in names:
+        raise UserError(f"{params.path} has no generator {params.generator!r}{suggest(params.generator, names)}")
+    wanted = names[0] if params.generator is None else params.generator
+    return {
+        problem.problem.problem_id: [sample for sample in problem.samples if sample.generator == wanted]
+        for problem in problems
+    }

@@ -1,0 +1,81 @@
+"""Log-probabilities of response tokens under a causal language model: the pass that implicit rewards share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.records import Solution, TokenLogprobs
+from harness.registry import ComponentParams, ModelPath, TokenScorer, UserError
+
+
+class CausalLMParams(ComponentParams):
+    """Parameters of :class:`CausalLMScorer`. ``max_batch_tokens`` counts the tokens, padding included, that go
+    through the model at once; it changes nothing but speed and memory."""
+
+    model: ModelPath
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    max_batch_tokens: int = Field(8192, ge=1)
+
+
+class CausalLMScorer(TokenScorer[CausalLMParams]):
+    """Scores with any chat model in `transformers` format.
+
+    The model reads its chat template around the problem, then the response, then the end-of-turn token if the
+    response has finish_reason "stop". Equal responses to a problem are scored once.
+
+    Raises:
+        UserError: when the model cannot be loaded, or a solution is longer than the model's positions reach.
+    """
+
+    Params = CausalLMParams
+
+    def __init__(self, params: CausalLMParams, name: str = "") -> None:
+        super().__init__(params, name)
+        from transformers import AutoTokenizer
+
+        from reward_models.causal_lm import load
+        from reward_models.encoding import SolutionEncoder
+
+        self.model = load(params.model, params.dtype, params.device)
+        self.encoder = SolutionEncoder(AutoTokenizer.from_pretrained(params.model), params.model)
+
+    def describe(self) -> dict[str, Any]:
+        return {"config": self.model.config.to_dict(), "device": str(self.model.device)}
+
+    def logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
+        from reward_models.causal_lm import response_logprobs
+
+        keys = [(s.problem.problem, s.response.text, s.response.finish_reason == "stop") for s in batch]
+        distinct = list(dict.fromkeys(keys))
+        encoded = dict(zip(distinct, self.encoder.encode(distinct), strict=True))
+        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        for solution, key in zip(batch, keys, strict=True):
+            length = len(encoded[key].ids)
+            if limit is not None and length > limit:
+                response = solution.response
+                raise UserError(
+                    f"{self.params.model} reads {limit} tokens, sample {response.sample} of {response.generator} for "
+                    f"problem {response.problem_id!r} has {length} with its prompt: lower sampling.max_tokens"
+                )
+        values = dict(
+            zip(
+                distinct,
+                response_logprobs(self.model, [encoded[key] for key in distinct], self.params.max_batch_tokens),
+                strict=True,
+            )
+        )
+        return [
+            TokenLogprobs(
+                problem_id=solution.response.problem_id,
+                generator=solution.response.generator,
+                sample=solution.response.sample,
+                logprobs=tuple(values[key]),
+                token_ends=tuple(encoded[key].token_ends),
+                n_prompt_tokens=encoded[key].n_prompt,
+            )
+            for solution, key in zip(batch, keys, strict=True)
+        ]
