@@ -72,6 +72,8 @@ def run(
             board.say(f"Nothing to compute: all {outcome.stored} shards and trainings are stored in {graph.results}.")
         else:
             board.say(f"Computed {outcome.computed} shards and trainings; {outcome.stored} were stored already.")
+        for entry in outcome.quarantined:
+            board.say(f"quarantined: {entry['shard']}: {entry['error']}")
         if until == "report" and not fresh:
             from harness.report import write_report
 
@@ -80,8 +82,6 @@ def run(
     if until == "report":
         _show(graph.results)
     if outcome.quarantined:
-        for entry in outcome.quarantined:
-            print(f"quarantined: {entry['shard']}: {entry['error']}", file=sys.stderr)
         raise typer.Exit(1)
 
 

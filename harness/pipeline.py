@@ -176,7 +176,7 @@ class _Run:
             "error": error,
         }
         self._outcome.quarantined.append(entry)
-        self._board.say(f"quarantined {entry['shard']} ({stage.name} {stage.who}): {error}")
+        self._board.say(f"{stage.name} {stage.who} failed on {entry['shard']}, the run goes on: {error}")
         if shard:
             self._available[shard].set_result(False)
 

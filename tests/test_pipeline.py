@@ -30,8 +30,8 @@ rollouts: {{generator: middle, problems: train, n: 4}}
 reward_models:
   log-likelihood: {{type: implicit, policy: middle, reference: null}}
   dpo: {{type: implicit, train: {{objective: dpo, base: middle, beta: 0.5, lr: 1.0e-4, responses: 4}}}}
-  ce: {{type: implicit, train: {{objective: ce, base: middle, beta: 0.5, lr: 1.0e-4, responses: [2, 4]}}}}
-  ce-4-no-reference: {{type: implicit, policy: ce-4, reference: null}}
+  ce: {{type: implicit, train: {{objective: ce, base: middle, beta: 0.5, lr: 1.0e-4, responses: 2}}}}
+  ce-no-reference: {{type: implicit, policy: ce, reference: null}}
 evaluation: {{n: [1, 4], bootstrap: 100}}
 problems_per_shard: 3
 """
@@ -92,11 +92,11 @@ def test_everything_is_there(finished: Path) -> None:
         assert responses.finish_reason.isin(["stop", "length"]).all() and responses.seed.is_unique
         grades = table(finished, f"grades/{generator}")
         assert (grades[["problem_id", "sample"]] == responses[["problem_id", "sample"]]).all(axis=None)
-        for name in ("log-likelihood", "dpo", "ce-2", "ce-4", "ce-4-no-reference"):
+        for name in ("log-likelihood", "dpo", "ce", "ce-no-reference"):
             scores = table(finished, f"scores/{name}/{generator}")
             assert len(scores) == 8 * 4
             assert scores.step_rewards.map(len).equals(scores.step_ends.map(len))
-    for name in ("dpo", "ce-2", "ce-4"):
+    for name in ("dpo", "ce"):
         assert (finished / "trained" / name / "model.safetensors").stat().st_size > 1_000_000
     accuracy = pd.read_csv(finished / "tables" / "accuracy.csv")
     assert set(accuracy.n) == {1, 2, 4}
@@ -104,8 +104,8 @@ def test_everything_is_there(finished: Path) -> None:
 
 
 def test_trained_scores_are_log_ratios_of_stored_passes(finished: Path) -> None:
-    scores = table(finished, "scores/ce-4/weak")
-    policy, reference = table(finished, "token-passes/ce-4/weak"), table(finished, "token-passes/middle/weak")
+    scores = table(finished, "scores/ce/weak")
+    policy, reference = table(finished, "token-passes/ce/weak"), table(finished, "token-passes/middle/weak")
     expected = 0.5 * (policy.logprobs.map(sum) - reference.logprobs.map(sum))
     assert scores.step_rewards.map(sum).to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-9)
     assert expected.abs().max() > 1e-4, "training moved the policy"
@@ -118,7 +118,7 @@ def test_ledger_counts_tokens(finished: Path) -> None:
     assert sampled.completion_tokens.sum() == responses.n_tokens.sum()
     assert sampled.prompt_tokens.sum() == responses.groupby("problem_id").n_prompt_tokens.first().sum()
     rollouts = table(finished, "rollouts/middle")
-    for name, used in (("ce-2", 2), ("ce-4", 4)):
+    for name, used in (("ce", 2), ("dpo", 4)):
         rows = ledger[ledger.what == name].set_index("stage")
         assert (
             rows.loc["development/collection", "completion_tokens"]
