@@ -22,7 +22,7 @@ test: setup  ## Lint, types and the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 figures: setup  ## Redraw tables, figures and report.html from stored results: make figures RESULTS=results/pocket
 	$(BIN)/bonbench report $(RESULTS)

@@ -144,15 +144,17 @@ def grade(
     source: Annotated[Path, typer.Argument(help="JSONL: {pred or response, gold, …} per line.", metavar="IN.jsonl")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the graded lines go.", metavar="OUT.jsonl")],
 ) -> None:
-    """Grade answers: adds extracted, correct and reason to every line, in order."""
+    """Grade answers: adds extracted, correct and reason to every line, in order. Exit code 1: some lines were bad."""
     from harness.components import build
     from harness.grade import grade_file
     from harness.progress import Board
 
     spec = build("verifiers", "verifier", {"type": "math"}, "verifier", {})
     with Board() as board:
-        summary = grade_file(source, output, spec.cls(spec.params, "math"), None)
+        summary = grade_file(source, output, spec.cls(spec.params, "math"), board.line("grade", None, "lines").advance)
         board.say(str(summary))
+    if summary.bad_lines:
+        raise typer.Exit(1)
 
 
 @app.command("list")
@@ -221,9 +223,8 @@ def _show(results: Path) -> None:
             table.add_column(column.replace("@", "\n@"), justify="right")
         for method, values in accuracy.iterrows():
             table.add_row(str(method), *(f"{value:.1f}" for value in values))
-        console = Console()
-        # A table for reading: wider than the terminal rather than cut.
-        console.print(table, width=max(console.width, 40 + 8 * accuracy.shape[1]), soft_wrap=True)
+        # Wider than the terminal rather than cut.
+        Console(width=max(Console().width, 40 + 8 * accuracy.shape[1])).print(table)
     print(f"\nReport: {results / 'report.html'}")
 
 

@@ -12,9 +12,12 @@ _PLAIN_EVERY_S = 10.0
 
 
 class Line:
-    """Progress of one stage, in ``unit``s; ``tokens`` makes a rate. Time waiting for other stages does not count."""
+    """Progress of one stage, in ``unit``s; ``tokens`` makes a rate. Time waiting for other stages does not count.
 
-    def __init__(self, board: Board, label: str, total: int, unit: str) -> None:
+    ``total`` is None for a stream of unknown length.
+    """
+
+    def __init__(self, board: Board, label: str, total: int | None, unit: str) -> None:
         self._board, self._label, self._total, self._unit = board, label, total, unit
         self._done = self._tokens = 0
         self._started: float | None = None
@@ -43,17 +46,20 @@ class Line:
     def _show(self, note: str = "") -> None:
         now = time.monotonic()
         elapsed = max(now - (self._started or now), 1e-9)
-        finished = self._done >= self._total
+        finished = self._total is not None and self._done >= self._total
         if not note and self._tokens:
             note = f"{self._tokens / elapsed:,.0f} tokens/s"
         if self._board.live and self._task is not None:
             self._board.live.update(self._task, completed=self._done, total=self._total, note=note)
         elif finished or now - self._printed >= _PLAIN_EVERY_S:
             self._printed = now
-            left = f", {elapsed / self._done * (self._total - self._done):.0f} s left" if self._done else ""
+            left = ""
+            if self._total and self._done:
+                left = f", {elapsed / self._done * (self._total - self._done):.0f} s left"
+            of_total = f"/{self._total}" if self._total is not None else ""
             state = f"done in {elapsed:.1f} s" if finished else f"{elapsed:.0f} s{left}"
             rate = f", {note}" if note else ""
-            self._board.say(f"{self._label}: {self._done}/{self._total} {self._unit}, {state}{rate}")
+            self._board.say(f"{self._label}: {self._done}{of_total} {self._unit}, {state}{rate}")
 
 
 class Board:
@@ -82,7 +88,7 @@ class Board:
         if self.live:
             self.live.stop()
 
-    def line(self, label: str, total: int, unit: str) -> Line:
+    def line(self, label: str, total: int | None, unit: str) -> Line:
         return Line(self, label, total, unit)
 
     def say(self, text: str) -> None:

@@ -7,6 +7,7 @@ A dead actor is replaced and its shard tried again; a shard that keeps failing i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -30,10 +31,17 @@ class Worker:
     """The actor: a component, built where it runs."""
 
     def __init__(self, kind: Any, type_: str, params: Mapping[str, Any], name: str) -> None:
-        cls = find(kind, type_)
-        self._component = cls(cls.Params.model_validate(params), name)
+        self._component: Any = None
+        self._failure: Exception | None = None
+        try:
+            cls = find(kind, type_)
+            self._component = cls(cls.Params.model_validate(params), name)
+        except Exception as error:  # for run() to raise: an actor that dies at birth cannot say why
+            self._failure = error
 
     def run(self, task: str, payload: Mapping[str, Any]) -> Result:
+        if self._failure is not None:
+            raise self._failure
         return tasks.run(task, self._component, payload)
 
 
@@ -73,18 +81,21 @@ class ActorPool:
         self._size = min(spec.pool.replicas, most)
         self._free: asyncio.Queue[Any] = asyncio.Queue()
         self._actors: set[Any] = set()
+        self._joining: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> ActorPool:
-        for _ in range(self._size):
-            self._free.put_nowait(self._start())
+        self._joining = {asyncio.create_task(self._join()) for _ in range(self._size)}
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for joining in self._joining:
+            joining.cancel()
         for actor in self._actors:
             ray.kill(actor)
         self._actors.clear()
 
-    def _start(self) -> Any:
+    async def _join(self) -> None:
+        """Start an actor and let it take work once its component is loaded."""
         pool: Pool = self._spec.pool
         options = {"num_cpus": pool.num_cpus, "num_gpus": pool.num_gpus}
         actor = (
@@ -93,7 +104,9 @@ class ActorPool:
             .remote(self._spec.kind, self._spec.type_, self._spec.params.model_dump(), self._spec.name)
         )
         self._actors.add(actor)
-        return actor
+        with contextlib.suppress(RayError):
+            await actor.__ray_ready__.remote()
+        self._free.put_nowait(actor)
 
     async def run(self, task: str, payload: Callable[[], Mapping[str, Any]]) -> Result:
         """Run one shard; its ``payload`` is read when an actor is free to take it.
@@ -109,16 +122,17 @@ class ActorPool:
                 return await actor.run.remote(task, payload())  # type: ignore[no-any-return]
             except RayActorError as died:
                 error = died
-                ray.kill(actor)
                 self._actors.discard(actor)
-                actor = self._start()
+                ray.kill(actor)
+                actor = None
+                await self._join()
             except RayError as failed:
-                cause = getattr(failed, "cause", None)
-                if isinstance(cause, UserError):
-                    raise UserError(f"{self._spec.where}: {cause}") from None
                 error = failed
             finally:
-                self._free.put_nowait(actor)
+                if actor is not None:
+                    self._free.put_nowait(actor)
+            if isinstance(cause := getattr(error, "cause", None), UserError):
+                raise UserError(f"{self._spec.where}: {cause}") from None
         assert error is not None
         cause = getattr(error, "cause", None) or error
         raise ShardFailed(f"{type(cause).__name__}: {' '.join(str(cause).split())[-400:]}")

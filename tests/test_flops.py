@@ -7,14 +7,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, Qwen2Conf
 
 from harness.flops import ModelShape
 
-SIZES = dict(
-    hidden_size=32,
-    intermediate_size=88,
-    num_hidden_layers=3,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    vocab_size=101,
-)
+SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 88,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 101,
+}
 
 
 def counted(model: torch.nn.Module, tokens: int, backward: bool = False) -> int:
@@ -72,12 +72,12 @@ def test_only_active_experts_count() -> None:
 
 def test_llama_8b_has_the_published_size() -> None:
     # 8.03e9 parameters in all (the model's card), of which the embedding table, 128256 x 4096, multiplies nothing.
-    config = dict(
-        hidden_size=4096,
-        intermediate_size=14336,
-        num_hidden_layers=32,
-        num_attention_heads=32,
-        num_key_value_heads=8,
-        vocab_size=128256,
-    )
+    config = {
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": 128256,
+    }
     assert ModelShape.from_config(config).matmul_params + 128256 * 4096 == pytest.approx(8.03e9, rel=0.001)
