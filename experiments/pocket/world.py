@@ -1,0 +1,87 @@
+"""The pocket world: a procedural problem set in the form of MATH, as the dataset ``pocket``.
+
+Which split a problem belongs to is decided by a hash of its text, so no problem can be in two splits
+whatever the seeds and limits, and the models' training corpora keep to the training split by construction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from experiments.pocket.students import Student, Work, gold_form
+from experiments.pocket.subjects import LEVELS, SUBJECTS, Task
+from harness.records import Problem
+from harness.registry import ComponentParams, Dataset
+
+Split = Literal["train", "validation", "test"]
+_ERROR_FREE = Student()
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A task with its place in the world and its gold answer."""
+
+    task: Task
+    subject: str
+    level: int
+    answer: str
+
+    def solution(self, student: Student = _ERROR_FREE, seed: int = 0) -> str:
+        """The solution that ``student`` writes; without arguments, the reference solution."""
+        work = Work(student, random.Random(seed))
+        return work.finish(self.task.solve(work))
+
+
+def split_of(problem: str) -> Split:
+    """The split of a problem: a tenth of all problem texts each for test and validation, the rest for training."""
+    bucket = hashlib.sha256(problem.encode()).digest()[0] % 10
+    return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
+
+
+def exercises(split: Split, seed: int) -> Iterator[Exercise]:
+    """An endless stream of a split's exercises, each (subject, level) equally often; problems may recur."""
+    rng = random.Random(f"pocket-{split}-{seed}")
+    cells = [(subject, level) for level in LEVELS for subject in SUBJECTS]
+    while True:
+        rng.shuffle(cells)
+        for subject, level in cells:
+            task = SUBJECTS[subject](level, rng)
+            while split_of(task.problem) != split:
+                task = SUBJECTS[subject](level, rng)
+            work = Work(_ERROR_FREE, random.Random(0))
+            yield Exercise(task, subject, level, gold_form(task.solve(work)))
+
+
+class PocketParams(ComponentParams):
+    """``limit`` problems of a split, all different; another ``seed`` draws others.
+
+    Small levels run out of new problems first, so the shares of (subject, level) are equal only for a few hundred.
+    """
+
+    split: Split = "test"
+    limit: int = Field(200, ge=1, le=2000)
+    seed: int = 0
+
+
+class PocketDataset(Dataset[PocketParams]):
+    """Problems of the pocket world."""
+
+    Params = PocketParams
+
+    def load(self) -> list[Problem]:
+        split = self.params.split
+        problems: dict[str, Problem] = {}
+        for exercise in exercises(split, self.params.seed):
+            if len(problems) == self.params.limit:
+                break
+            text = exercise.task.problem
+            if text not in problems:
+                name = f"pocket-{split}-{len(problems):04}"
+                problems[text] = Problem(name, text, exercise.answer, exercise.subject, exercise.level, split)
+        return list(problems.values())
