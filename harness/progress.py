@@ -22,6 +22,7 @@ class Line:
         self._done = self._tokens = 0
         self._started: float | None = None
         self._printed = 0.0
+        self._closed = False
         self._task: Any = None
 
     def start(self) -> None:
@@ -51,8 +52,9 @@ class Line:
             note = f"{self._tokens / elapsed:,.0f} tokens/s"
         if self._board.live and self._task is not None:
             self._board.live.update(self._task, completed=self._done, total=self._total, note=note)
-        elif finished or now - self._printed >= _PLAIN_EVERY_S:
+        elif (finished and not self._closed) or now - self._printed >= _PLAIN_EVERY_S:
             self._printed = now
+            self._closed = finished
             left = ""
             if self._total and self._done:
                 left = f", {elapsed / self._done * (self._total - self._done):.0f} s left"

@@ -35,9 +35,8 @@ SIZES = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 3, "
 INITIAL_DEVIATION = 0.06
 #: Solutions learnt at school, and then by each model from its own student; and the peak learning rates of the
 #: matrices there (Muon). Embeddings and norms learn at a fixed share of them (AdamW).
-SCHOOL = 56_000
-OWN = {"weak": 24_000, "middle": 24_000, "strong": 40_000}
-SCHOOL_RATE, OWN_RATE = 0.02, 0.006
+SCHOOL, SCHOOL_RATE = 56_000, 0.02
+OWN, OWN_RATE = 24_000, 0.006
 ADAMW_SHARE = 0.15
 
 Pairs = list[tuple[str, str]]
@@ -195,7 +194,7 @@ def main() -> None:
     train(schooled, make_batches(corpus(Student(wording=LIVELY), SCHOOL, SEED), tokenizer), SCHOOL_RATE, "school")
     for seed, (name, student) in enumerate(STUDENTS.items(), start=SEED + 1):
         model = copy.deepcopy(schooled)
-        train(model, make_batches(corpus(student, OWN[name], seed), tokenizer), OWN_RATE, name)
+        train(model, make_batches(corpus(student, OWN, seed), tokenizer), OWN_RATE, name)
         model.save_pretrained(output / name)
         tokenizer.save_pretrained(output / name)
     elapsed, size = time.monotonic() - started, schooled.num_parameters()
