@@ -1,0 +1,238 @@
+"""The verifier against Math-Verify and the PRM800K grader: verdicts, speed, hostile answers, fuzzing.
+
+``python benchmarks/verifier.py [--fuzz SECONDS]``. The labelled data are read from BONBENCH_DATA; without them only the
+hostile corpus is measured. The peers are installed into build/bench-peers (the PRM800K grader as packaged in
+``mathruler``) and run there, in the same run, one process each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import psutil  # noqa: E402
+from hostile_answers import GOLDS, HOSTILE  # noqa: E402
+
+from verifiers.math import MathParams, MathVerifier  # noqa: E402
+
+DATA = Path(os.environ.get("BONBENCH_DATA", ROOT.parent / "shared" / "data"))
+ENVIRONMENT = ROOT / "build" / "bench-peers"
+PACKAGES = ("math-verify[antlr4-13-2]==0.9.0", "mathruler==0.1.0", "pylatexenc", "tqdm")
+Item = tuple[str, str]
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    path = DATA / name
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def ours(kind: str, items: list[Item]) -> dict[str, Any]:
+    """Verdicts and processor seconds, the worker's included, of a fresh verifier whose worker runs already."""
+    verifier = MathVerifier(MathParams())
+    verifier.verify([(r"\sin^2 x+\cos^2 x", "1")])
+    started = processor_seconds()
+    verdicts = []
+    for pred, gold in items:
+        answer = verifier.extract(pred) if kind == "responses" else pred
+        verdicts.append(verifier.verify([(answer, gold)])[0][0])
+    return {"verdicts": verdicts, "seconds": processor_seconds() - started}
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and those below it: a busy machine lengthens it less than the clock."""
+    me = psutil.Process()
+    times = [p.cpu_times() for p in (me, *me.children(recursive=True))]
+    return sum(t.user + t.system for t in times)
+
+
+def peer(name: str, tasks: list[tuple[str, list[Item]]]) -> list[dict[str, Any]]:
+    python = ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
+    subprocess.run(
+        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES], check=True
+    )
+    done = subprocess.run(
+        [str(python), str(ROOT / "benchmarks" / "_verifier_peer.py"), name],
+        input=json.dumps([{"kind": kind, "items": items} for kind, items in tasks]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    results: list[dict[str, Any]] = json.loads(done.stdout)
+    return results
+
+
+def verdicts() -> None:
+    """Tables of wrong verdicts, false positives and time per item."""
+    sets: dict[str, tuple[str, list[Item], list[bool], list[int]]] = {}
+    for name in ("math500", "gsm8k"):
+        rows = [r for r in lines(f"{name}_pairs_dev.jsonl") if isinstance(r["label"], bool)]
+        items = [(r["pred"], r["gold"]) for r in rows]
+        sets[f"{name} pairs"] = ("pairs", items, [r["label"] for r in rows], [r["count"] for r in rows])
+        labels = {(r["problem_id"], r["sample"]): r["correct"] for r in lines(f"{name}_labels_dev.jsonl.gz")}
+        recorded = [
+            (sample["text"], row["gold"], labels[row["problem_id"], i])
+            for row in lines(f"{name}_recorded.jsonl.gz")
+            for i, sample in enumerate(row["samples"])
+        ]
+        sets[f"{name} responses"] = (
+            "responses",
+            [r[:2] for r in recorded],
+            [r[2] for r in recorded],
+            [1] * len(recorded),
+        )
+    rows = lines("equivalence_dev.jsonl")
+    sets["equivalence"] = ("pairs", [(r["pred"], r["gold"]) for r in rows], [r["equal"] for r in rows], [1] * len(rows))
+
+    tasks = [(kind, items) for kind, items, _, _ in sets.values()]
+    graded = {"bonbench": [ours(*task) for task in tasks]}
+    for name in ("math-verify", "prm800k"):
+        graded[name] = peer(name, tasks)
+    print("| set | grader | items | wrong | false positives | wrong, by count | ms of processor per item |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for index, (name, (_, items, labels, counts)) in enumerate(sets.items()):
+        for grader, results in graded.items():
+            found = results[index]["verdicts"]
+            wrong = [i for i, label in enumerate(labels) if found[i] != label]
+            print(
+                f"| {name} | {grader} | {len(items)} | {len(wrong)} ({100 * len(wrong) / len(items):.2f} %) "
+                f"| {sum(found[i] for i in wrong)} | {100 * sum(counts[i] for i in wrong) / sum(counts):.3f} % "
+                f"| {1000 * results[index]['seconds'] / len(items):.4f} |"
+            )
+    print("\nWrong on the equivalence pairs:")
+    _, items, labels, _ = sets["equivalence"]
+    for (pred, gold), label, verdict in zip(items, labels, graded["bonbench"][-1]["verdicts"], strict=True):
+        if label != verdict:
+            print(f"- {'accepts' if verdict else 'rejects'} {pred[:80]!r} for {gold[:80]!r}")
+
+
+def hostile() -> None:
+    """Time and memory for the hostile corpus against every gold."""
+    verifier = MathVerifier(MathParams())
+    verifier.verify([(r"\sin^2 x+\cos^2 x", "1")])
+    worst, failed = 0.0, 0
+    started = time.perf_counter()
+    for answer in HOSTILE:
+        for gold in GOLDS:
+            before = time.perf_counter()
+            ((_, reason),) = verifier.verify([(answer, gold)])
+            worst = max(worst, time.perf_counter() - before)
+            failed += reason in ("timeout", "memory", "crash")
+        verifier.extract(answer)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"\n{len(HOSTILE)} hostile answers x {len(GOLDS)} golds: {time.perf_counter() - started:.1f} s, "
+        f"the slowest comparison {worst:.2f} s, {failed} stopped at a limit, peak memory {peak:.0f} MiB "
+        f"(the worker: at most {verifier.params.memory_mb})"
+    )
+
+
+def fuzz(seconds: float) -> None:
+    """Mutations of known answers, kept when they reach lines of the verifier not reached before."""
+    verifier = MathVerifier(MathParams(timeout_s=1))
+    generator = random.Random(0)
+    folder = str(ROOT / "verifiers")
+    reached: set[tuple[str, int, int]] = set()
+
+    def run(text: str) -> int:
+        """New line transitions; answering is all that is asked for."""
+        new = 0
+        last = 0
+
+        def line(frame: Any, event: str, _: Any) -> Callable[..., Any] | None:
+            nonlocal new, last
+            if not frame.f_code.co_filename.startswith(folder):
+                return None
+            edge = (frame.f_code.co_filename, last, frame.f_lineno)
+            last = frame.f_lineno
+            if edge not in reached:
+                reached.add(edge)
+                new += 1
+            return line
+
+        sys.settrace(line)
+        try:
+            verifier.extract(text)
+            verdicts = verifier.verify([(text, r"\frac{7919}{2}"), (r"\frac{7919}{2}", text)])
+        finally:
+            sys.settrace(None)
+        assert all(reason != "error" for _, reason in verdicts), text
+        return new
+
+    corpus = [h for h in HOSTILE if len(h) < 400] + list(GOLDS)
+    if DATA.is_dir():
+        corpus += [text for r in lines("equivalence_dev.jsonl") for text in (r["pred"][:400], r["gold"][:400])]
+    pieces = sorted({p for text in corpus for p in text.replace("{", " { ").replace("}", " } ").split()})
+    inputs, slowest, worst = 0, 0.0, ""
+    end = time.monotonic() + seconds
+    for text in corpus:
+        run(text)
+    while time.monotonic() < end:
+        text = mutated(generator.choice(corpus), corpus, pieces, generator)
+        before = time.perf_counter()
+        if run(text):
+            corpus.append(text)
+        elapsed = time.perf_counter() - before
+        if elapsed > slowest:
+            slowest, worst = elapsed, text
+        inputs += 1
+    print(
+        f"\nfuzzed {seconds:.0f} s: {inputs} inputs, {len(corpus)} kept, {len(reached)} line transitions, no crash; "
+        f"the slowest took {slowest:.2f} s: {worst[:80]!r}"
+    )
+
+
+def mutated(text: str, corpus: list[str], pieces: list[str], generator: random.Random) -> str:
+    for _ in range(generator.randint(1, 4)):
+        at, to = sorted(generator.randint(0, len(text)) for _ in range(2))
+        kind = generator.randrange(5)
+        if kind == 0:
+            text = text[:at] + text[to:]
+        elif kind == 1:
+            text = text[:at] + generator.choice(pieces) + text[at:]
+        elif kind == 2:
+            text = text[:at] + text[at:to] * 2 + text[to:]
+        elif kind == 3:
+            other = generator.choice(corpus)
+            text = text[:at] + other[generator.randint(0, len(other)) :]
+        else:
+            text = (
+                text[:at]
+                + chr(generator.choice((generator.randrange(32, 127), generator.randrange(0x2FFFF))))
+                + text[at + 1 :]
+            )
+    return text[:2000]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fuzz", type=float, default=0.0, metavar="SECONDS", help="also fuzz for so long")
+    parser.add_argument("--only-fuzz", action="store_true", help="nothing else")
+    options = parser.parse_args()
+    if not options.only_fuzz:
+        if DATA.is_dir():
+            verdicts()
+        else:
+            print(f"no labelled data at {DATA}: set BONBENCH_DATA to compare verdicts", file=sys.stderr)
+        hostile()
+    if options.fuzz:
+        fuzz(options.fuzz)
+
+
+if __name__ == "__main__":
+    main()

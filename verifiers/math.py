@@ -1,0 +1,158 @@
+"""The mathematical verifier: extraction, equivalence, and grades."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from harness.records import Grade, Problem, Response
+from harness.registry import ComponentParams, Verifier
+from verifiers.equivalence import FAILURES, Comparison
+from verifiers.extraction import extract
+from verifiers.isolated import shared_worker
+from verifiers.policy import Policy
+from verifiers.reading import interpret
+from verifiers.simplified import is_simplified
+
+Verdict = tuple[bool, str]
+
+#: Verdicts remembered. Cost then follows distinct (answer, gold) pairs, also across calls.
+_REMEMBERED = 50_000
+
+
+class MathParams(ComponentParams):
+    """``timeout_s`` (seconds of processor time, three times that on the wall clock) and ``memory_mb`` (MiB of address
+    space) bound each comparison; the other options are those of :class:`verifiers.policy.Policy`."""
+
+    timeout_s: float = Field(default=2.0, gt=0)
+    memory_mb: int = Field(default=2048, ge=512)
+    percent: Literal["equal", "ignore", "value"] = "equal"
+    units: Literal["ignore", "match"] = "ignore"
+    order: Literal["free", "fixed"] = "free"
+    unsimplified: Literal["accept", "reject"] = "accept"
+    brackets: Literal["accept", "reject"] = "accept"
+    base: Literal["accept", "reject"] = "accept"
+
+
+class MathVerifier(Verifier[MathParams]):
+    """Grades answers to mathematical problems by meaning, not spelling.
+
+    Reasons for a right answer: ``exact`` (the same but for spelling), ``arithmetic``, ``symbolic``. For a wrong one:
+    ``no answer``, ``different``, ``unreadable``, ``unsimplified``, or a comparison that exceeded its limits:
+    ``timeout``, ``memory``, ``crash``; ``error`` would be a defect here. Verdicts do not depend on earlier ones.
+    """
+
+    Params: ClassVar[type[ComponentParams]] = MathParams
+
+    def __init__(self, params: MathParams, name: str = "") -> None:
+        super().__init__(params, name)
+        self._policy = Policy(
+            percent=params.percent,
+            units=params.units,
+            order=params.order,
+            brackets=params.brackets,
+            base=params.base,
+        )
+        self._worker = shared_worker(params.timeout_s, params.memory_mb * 2**20)
+        self._known: dict[tuple[str, str], Verdict] = {}
+
+    def extract(self, text: str) -> str | None:
+        return extract(text)
+
+    def verify(self, pairs: Sequence[tuple[str | None, str]]) -> list[Verdict]:
+        return [self._verdict(answer, gold) for answer, gold in pairs]
+
+    def grade(self, problems: Sequence[Problem], responses: Sequence[Response]) -> list[Grade]:
+        golds = {p.problem_id: p.answer for p in problems}
+        answers = [_answer(r) for r in responses]
+        distinct: dict[tuple[str, str], dict[str, None]] = {}
+        for response, answer in zip(responses, answers, strict=True):
+            if answer is not None:
+                distinct.setdefault((response.problem_id, response.generator), {})[answer] = None
+        graded = {
+            (*group, answer): verdict
+            for group, found in distinct.items()
+            for answer, verdict in zip(found, self._classified(list(found), golds[group[0]]), strict=True)
+        }
+        grades = []
+        for r, answer in zip(responses, answers, strict=True):
+            if answer is None:
+                answer_class, correct, reason = -1, False, "no answer"
+            else:
+                answer_class, correct, reason = graded[r.problem_id, r.generator, answer]
+            grades.append(Grade(r.problem_id, r.generator, r.sample, answer, correct, reason, answer_class))
+        return grades
+
+    def _classified(self, answers: Sequence[str], gold: str) -> list[tuple[int, bool, str]]:
+        """(class, correct, reason) of the distinct answers to one problem, in order of first appearance.
+
+        Class 0 is the gold answer's. A wrong answer joins the first other class whose founder it equals. One whose
+        comparison failed is compared no further, so that no answer costs more than two failures.
+        """
+        founders: list[str] = []
+        result = []
+        for answer in answers:
+            correct, reason = self._verdict(answer, gold)
+            answer_class = 0
+            if not correct:
+                known = None if reason in FAILURES else self._founder(answer, founders)
+                if known is None:
+                    known = len(founders)
+                    founders.append(answer)
+                answer_class = known + 1
+            result.append((answer_class, correct, reason))
+        return result
+
+    def _founder(self, answer: str, founders: Sequence[str]) -> int | None:
+        for index, founder in enumerate(founders):
+            same, reason = self._compared(answer, founder)
+            if same:
+                return index
+            if reason in FAILURES:
+                return None
+        return None
+
+    def _verdict(self, answer: str | None, gold: str) -> Verdict:
+        if answer is None:
+            return False, "no answer"
+        correct, reason = self._compared(answer, gold)
+        if correct and self.params.unsimplified == "reject" and answer.strip() != gold.strip():
+            left, right = interpret(answer).answers, interpret(gold).answers
+            if left and right and not is_simplified(left[0], right[0]):
+                return False, "unsimplified"
+        return correct, reason
+
+    def _compared(self, a: str, b: str) -> Verdict:
+        verdict = self._known.get((a, b))
+        if verdict is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            try:
+                verdict = self._compare(a, b)
+            except Exception:  # whatever an answer provokes, the batch goes on
+                verdict = False, "error"
+            self._known[a, b] = verdict
+        return verdict
+
+    def _compare(self, a: str, b: str) -> Verdict:
+        if a.strip() == b.strip() and a.strip():
+            return True, "exact"
+        left, right = interpret(a), interpret(b)
+        if left.text and left.text == right.text:
+            return True, "exact"
+        if not left.answers or not right.answers:
+            return False, "unreadable"
+        with self._worker.comparison() as oracle:
+            comparison = Comparison(self._policy, oracle)
+            if any(comparison.equal(x, y) for x in left.answers for y in right.answers):
+                return True, comparison.method
+        return False, comparison.failure or "different"
+
+
+def _answer(response: Response) -> str | None:
+    """The answer of a response; one that was cut off has none, unless it had boxed it before."""
+    if response.finish_reason == "length" and "box" not in response.text:
+        return None
+    return extract(response.text)

@@ -1,0 +1,24 @@
+"""The choices on which graders differ, each by name. ``docs/verifier.md`` gives the reasons for the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How lenient a comparison is; ``unsimplified`` of the verifier's options is applied after it.
+
+    percent: ``equal`` takes 10\\% for 10 and for 1/10, ``ignore`` for 10 only, ``value`` for 1/10 only.
+    units: ``ignore`` drops units, currencies and the degree sign; ``match`` wants the same unit where both have one.
+    order: ``free`` compares lists without brackets as multisets, ``fixed`` in the order written.
+    brackets: ``accept`` takes ``1, 2`` for the tuple ``(1, 2)`` in the same order, ``reject`` does not.
+    base: ``accept`` takes a numeral without its base subscript for the same digits with one, ``reject`` does not.
+    """
+
+    percent: Literal["equal", "ignore", "value"] = "equal"
+    units: Literal["ignore", "match"] = "ignore"
+    order: Literal["free", "fixed"] = "free"
+    brackets: Literal["accept", "reject"] = "accept"
+    base: Literal["accept", "reject"] = "accept"
