@@ -144,7 +144,7 @@ def grade(
     source: Annotated[Path, typer.Argument(help="JSONL: {pred or response, gold, …} per line.", metavar="IN.jsonl")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the graded lines go.", metavar="OUT.jsonl")],
 ) -> None:
-    """Grade answers: adds extracted, correct and reason to every line, in order. Exit code 1: some lines were bad."""
+    """Grade answers: adds extracted, correct and reason to every line, in order. Exit code 2: some lines were bad."""
     from harness.components import build
     from harness.grade import grade_file
     from harness.progress import Board
@@ -154,7 +154,7 @@ def grade(
         summary = grade_file(source, output, spec.cls(spec.params, "math"), board.line("grade", None, "lines").advance)
         board.say(str(summary))
     if summary.bad_lines:
-        raise typer.Exit(1)
+        raise typer.Exit(2)
 
 
 @app.command("list")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -103,7 +102,8 @@ def _arguments(params: ImplicitTrainerParams, output: Path, steps: int, accumula
         learning_rate=params.lr,
         lr_scheduler_type="cosine_with_min_lr",
         lr_scheduler_kwargs={"min_lr_rate": params.min_lr},
-        warmup_steps=math.ceil(params.warmup * steps),
+        # Rounded down: the first step of a warm-up has a rate of 0, and the only step of a short job must not.
+        warmup_steps=int(params.warmup * steps),
         bf16=params.precision == "bfloat16" or (params.precision == "auto" and on_gpu),
         gradient_checkpointing=params.gradient_checkpointing,
         fsdp=params.fsdp or None,
