@@ -6,9 +6,10 @@ oracle (a worker process, see ``isolated``). Only the meaning of what is written
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TypeVar
 
 from verifiers import exact, syntax
 from verifiers.answers import Answer, Based, Braced, Bracketed, Listing, Matrix, Opaque, Relation, Scalar, Text, Union
@@ -24,6 +25,8 @@ FAILURES = frozenset({"timeout", "memory", "crash"})
 _FUNCTION_LETTERS = words("f g h F G H P Q p q T S a b u v")
 _PARAMETERS = words("k m n l j")
 _MAX_ITEMS = 200
+
+T = TypeVar("T")
 _MATHS_OPERATORS = frozenset("+-*/^_=<>()[]{}|!,:.'")
 _SYNONYMS: dict[tuple[str, ...], Answer] = {
     tuple(phrase.split()): answer
@@ -162,15 +165,7 @@ class Comparison:
         return len(a) == len(b) and all(self.equal(x, y) for x, y in zip(a, b, strict=True))
 
     def _in_any_order(self, a: Sequence[Answer], b: Sequence[Answer]) -> bool:
-        if len(a) != len(b) or len(a) > _MAX_ITEMS:
-            return False
-        left = list(b)
-        for item in a:
-            found = next((i for i, other in enumerate(left) if self.equal(item, other)), None)
-            if found is None:
-                return False
-            del left[found]
-        return True
+        return _pair_up(a, b, self.equal)
 
     def _distinct(self, items: Sequence[Answer]) -> list[Answer]:
         """``items`` without repetitions, as the members of a set."""
@@ -189,15 +184,7 @@ class Comparison:
         return self._same_regions(x, y)
 
     def _same_regions(self, x: Sequence[Region], y: Sequence[Region]) -> bool:
-        if len(x) != len(y) or len(x) > _MAX_ITEMS:
-            return False
-        left = list(y)
-        for region in x:
-            found = next((i for i, other in enumerate(left) if self._same_region(region, other)), None)
-            if found is None:
-                return False
-            del left[found]
-        return True
+        return _pair_up(x, y, self._same_region)
 
     def _same_region(self, x: Region, y: Region) -> bool:
         return (
@@ -279,6 +266,19 @@ class Comparison:
 
 
 _FLIP = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
+
+
+def _pair_up(a: Sequence[T], b: Sequence[T], same: Callable[[T, T], bool]) -> bool:
+    """Whether every item of ``a`` finds an item of ``b`` of its own that is the same."""
+    if len(a) != len(b) or len(a) > _MAX_ITEMS:
+        return False
+    left = list(b)
+    for item in a:
+        found = next((i for i, other in enumerate(left) if same(item, other)), None)
+        if found is None:
+            return False
+        del left[found]
+    return True
 
 
 def _resolved(answer: Answer) -> Answer:
