@@ -49,9 +49,10 @@ def write_manifest(graph: Graph, quarantined: list[dict[str, Any]]) -> None:
 
 
 def results_key(graph: Graph) -> str:
-    """Key of all that a report is made from: the shards of responses, grades and scores, and how they are evaluated."""
-    shards = [s.key for stage in graph.stages if isinstance(stage, Stage) for s in stage.shards]
-    return digest("report", shards, graph.experiment.evaluation.model_dump(mode="json"), version("bonbench"))
+    """Key of all that a report is made from: the responses, grades and scores stored, and how they are evaluated."""
+    shards = [s for stage in graph.stages if isinstance(stage, Stage) for s in stage.shards]
+    stored = [s.key for s in shards if s.stored(graph.results)]
+    return digest("report", stored, graph.experiment.evaluation.model_dump(mode="json"), version("bonbench"))
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

@@ -51,6 +51,18 @@ class Broken(RewardModel[Params]):
         raise NotImplementedError
 
 
+class Mended(Flaky):
+    """Fails until somebody mends what it needs."""
+
+    def score(self, batch):
+        if not (Path(self.params.marks) / "mended").exists():
+            raise OSError("disk full")
+        return [
+            StepScores(s.response.problem_id, s.response.generator, s.response.sample, self.name, (1.0,), None, 1)
+            for s in batch
+        ]
+
+
 class Choosy(Flaky):
     """Finds a mistake of the user's only when it runs."""
 
@@ -66,7 +78,7 @@ def run(tmp_path: Path, reward_model: str) -> subprocess.CompletedProcess[str]:
     ]
     (tmp_path / "responses.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     (tmp_path / "rm.py").write_text(REWARD_MODELS)
-    (tmp_path / "marks").mkdir()
+    (tmp_path / "marks").mkdir(exist_ok=True)
     config = tmp_path / "experiment.yaml"
     config.write_text(
         f"name: x\nresponses: {tmp_path}/responses.jsonl\noutput: {tmp_path}/results\nproblems_per_shard: 2\n"
@@ -96,6 +108,15 @@ def test_a_model_that_cannot_be_built_is_reported_and_the_rest_is_there(tmp_path
     assert scores(tmp_path).empty
     accuracy = pd.read_csv(tmp_path / "results" / "tables" / "accuracy.csv")
     assert set(accuracy.strategy) == {"average", "oracle", "majority"}
+
+
+def test_a_report_takes_in_what_was_missing_before(tmp_path: Path) -> None:
+    assert run(tmp_path, "Mended").returncode == 1
+    assert "mine" not in (tmp_path / "results" / "tables" / "table1.csv").read_text()
+    (tmp_path / "marks" / "mended").touch()
+    done = run(tmp_path, "Mended")
+    assert done.returncode == 0, done.stderr
+    assert "mine" in (tmp_path / "results" / "tables" / "table1.csv").read_text()
 
 
 def test_a_mistake_found_while_running_is_one_line(tmp_path: Path) -> None:
