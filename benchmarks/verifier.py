@@ -8,6 +8,7 @@ hostile corpus is measured. The peers are installed into build/bench-peers (the 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import json
 import os
@@ -15,6 +16,7 @@ import random
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +128,9 @@ def hostile() -> None:
     verifier = MathVerifier(MathParams())
     verifier.verify([(r"\sin^2 x+\cos^2 x", "1")])
     worst, failed = 0.0, 0
+    stop, worker_peak = threading.Event(), [0]
+    sampler = threading.Thread(target=watch_children, args=(stop, worker_peak))
+    sampler.start()
     started = time.perf_counter()
     for answer in HOSTILE:
         for gold in GOLDS:
@@ -134,12 +139,26 @@ def hostile() -> None:
             worst = max(worst, time.perf_counter() - before)
             failed += reason in ("timeout", "memory", "crash")
         verifier.extract(answer)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    elapsed = time.perf_counter() - started
+    stop.set()
+    sampler.join()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
-        f"\n{len(HOSTILE)} hostile answers x {len(GOLDS)} golds: {time.perf_counter() - started:.1f} s, "
-        f"the slowest comparison {worst:.2f} s, {failed} stopped at a limit, peak memory {peak:.0f} MiB "
-        f"(the worker: at most {verifier.params.memory_mb})"
+        f"\n{len(HOSTILE)} hostile answers x {len(GOLDS)} golds: {elapsed:.1f} s, the slowest comparison "
+        f"{worst:.2f} s, {failed} stopped at a limit, peak memory {peak / 1024:.0f} MiB, "
+        f"in the workers {worker_peak[0] >> 20} MiB "
+        f"(limit {verifier.params.memory_mb} MiB of address space each)"
     )
+
+
+def watch_children(stop: threading.Event, peak: list[int]) -> None:
+    """Keep in ``peak`` the most unshared memory (bytes) that the processes below this one had together."""
+    while not stop.wait(0.02):
+        total = 0
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                total += child.memory_full_info().uss
+        peak[0] = max(peak[0], total)
 
 
 def fuzz(seconds: float) -> None:

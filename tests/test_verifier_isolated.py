@@ -148,3 +148,38 @@ def test_plain_answers_need_neither_worker_nor_sympy() -> None:
         assert not {"sympy", "latex2sympy2", "torch", "mpmath"} & set(sys.modules)
     """)
     assert done.returncode == 0, done.stderr
+
+
+def test_inside_ray_actors() -> None:
+    """Called from an actor's threads, none of them the main one: limits hold, and the worker ends with its actor."""
+    done = run(r"""
+        import ray
+        from harness.workers import start_ray
+        from verifiers.math import MathVerifier, MathParams
+
+        class Grader:
+            def __init__(self):
+                self.verifier = MathVerifier(MathParams(timeout_s=0.5))
+            def verify(self, pair):
+                return self.verifier.verify([pair])[0]
+            def worker(self):
+                return self.verifier._worker._server.pid
+
+        start_ray(None)
+        graders = [ray.remote(Grader).options(max_concurrency=4, num_cpus=0).remote() for _ in range(2)]
+        pairs = [(r"9^{9^{9^9}}", "42"), (r"\sin^2 x + \cos^2 x", "1"), (r"\prod_{n=1}^{10^9} n", "x^2+1"),
+                 ("0.5", "1/2")]
+        for grader in graders:
+            print(ray.get([grader.verify.remote(pair) for pair in pairs]))
+        print(*ray.get([grader.worker.remote() for grader in graders]))
+        for grader in graders:
+            ray.kill(grader)
+        ray.shutdown()
+    """)
+    assert done.returncode == 0, done.stderr
+    *verdicts, pids = done.stdout.splitlines()
+    assert verdicts == ["[(False, 'timeout'), (True, 'symbolic'), (False, 'timeout'), (True, 'arithmetic')]"] * 2
+    deadline = time.monotonic() + 20
+    while any(psutil.pid_exists(int(pid)) for pid in pids.split()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -76,6 +76,8 @@ EQUAL = {
         ("90°", r"90^{\circ}"),
         ("90 degrees", r"90^\circ"),
         (r"120^\circ", r"\frac{2\pi}{3}"),
+        (r"20^\circ C", "20"),
+        (r"-40^{\circ}\text{F}", "-40"),
         (r"864 \mbox{ inches}^2", "864"),
         (r"15\text{ cm}^3", "15"),
         ("10 miles per hour", "10"),

@@ -224,6 +224,8 @@ def _read_leaf(tokens: list[Token]) -> Answer:
             tokens = tokens[1:]
     if not tokens:
         raise Unreadable("only words")
+    if _ends_with_scale(tokens):
+        tokens = [*tokens[:-1], Token("word", tokens[-1].text)]
     if (based := _read_based(tokens)) is not None:
         return based
     try:
@@ -234,6 +236,12 @@ def _read_leaf(tokens: list[Token]) -> Answer:
     if rest and not is_unit(rest):
         return Opaque(tuple(tokens))
     return Scalar(expr, " ".join(t.text for t in rest if t.text not in "{}"))
+
+
+def _ends_with_scale(tokens: list[Token]) -> bool:
+    """``20^\\circ C``: after a degree sign the letter is a unit, not a factor."""
+    before = next((t.text for t in tokens[-2::-1] if t.text != "}"), "")
+    return tokens[-1].text in ("C", "F") and before == "\\circ"
 
 
 def _signed(tokens: list[Token], plus: bool) -> list[Token]:
