@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError
 
 from harness import tasks
-from harness.components import Pool, Spec
+from harness.components import Spec
 from harness.registry import UserError, find
 from harness.tasks import Result
 
@@ -46,7 +48,17 @@ class Worker:
 
 
 def start_ray(address: str | None) -> None:
-    """Join the cluster at ``address``, or start a local one that stays quiet and small."""
+    """Join the cluster at ``address``, or start a local one that stays quiet and small.
+
+    Raises:
+        UserError: where nothing answers at ``address``.
+    """
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdigit() and "//" not in host:
+        try:  # Ray itself would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except OSError as error:
+            raise UserError(f"--address {address}: no Ray cluster answers there ({error})") from None
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 512 << 20}
@@ -84,25 +96,31 @@ class ActorPool:
         self._joining: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> ActorPool:
-        self._joining = {asyncio.create_task(self._join()) for _ in range(self._size)}
+        for _ in range(self._size):
+            self._start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for joining in self._joining:
+        for joining in list(self._joining):
             joining.cancel()
         for actor in self._actors:
             ray.kill(actor)
         self._actors.clear()
 
+    def _start(self) -> None:
+        """Have an actor join in the background: with a node gone, its place may stay empty until another comes."""
+        joining = asyncio.create_task(self._join())
+        self._joining.add(joining)
+        joining.add_done_callback(self._joining.discard)
+
     async def _join(self) -> None:
         """Start an actor and let it take work once its component is loaded."""
-        pool: Pool = self._spec.pool
+        spec, pool = self._spec, self._spec.pool
+        # Workers of a cluster run in a folder of their own, where a relative path means another file.
+        paths = (spec.paths("model") | spec.paths("data")).items()
+        params = spec.params.model_dump() | {f: str(Path(p).resolve()) for f, p in paths if Path(p).exists()}
         options = {"num_cpus": pool.num_cpus, "num_gpus": pool.num_gpus}
-        actor = (
-            ray.remote(Worker)
-            .options(**options)
-            .remote(self._spec.kind, self._spec.type_, self._spec.params.model_dump(), self._spec.name)
-        )
+        actor = ray.remote(Worker).options(**options).remote(spec.kind, spec.type_, params, spec.name)
         self._actors.add(actor)
         with contextlib.suppress(RayError):
             await actor.__ray_ready__.remote()
@@ -125,7 +143,7 @@ class ActorPool:
                 self._actors.discard(actor)
                 ray.kill(actor)
                 actor = None
-                await self._join()
+                self._start()
             except RayError as failed:
                 error = failed
             finally:

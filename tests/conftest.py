@@ -10,6 +10,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--chaos", type=int, default=3, metavar="N", help="how many runs test_chaos.py disturbs")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with real recorded responses (third-party, not part of the repository)."""
