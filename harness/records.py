@@ -38,7 +38,8 @@ class Response:
 
     ``text`` carries no end-of-turn marker. ``n_tokens`` counts sampled tokens, the end-of-turn token
     included. ``finish_reason`` is "stop" (the model ended its turn), "length" (cut off) or "" (unknown,
-    as in recorded data). ``seed`` is None where the response was not sampled by us.
+    as in recorded data). ``seed`` is None where the response was not sampled by us. ``token_ids`` are the
+    ``n_tokens`` sampled tokens where the generator was asked to keep them.
     """
 
     problem_id: str
@@ -49,6 +50,7 @@ class Response:
     n_tokens: int = 0
     finish_reason: str = ""
     seed: int | None = None
+    token_ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,12 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class GradedSolution:
-    """What training sees: a solution and whether its answer is right."""
+    """What training sees: a solution and whether its answer is right.
+
+    ``steps``, where steps are labelled, has the label of each step of ``harness.steps.step_ends(text)``: in [0, 1], say
+    the share of completions from there on that came out right.
+    """
 
     solution: Solution
     correct: bool
+    steps: tuple[float, ...] | None = None

@@ -41,17 +41,28 @@ class UserError(Exception):
     """A mistake of the user's: shown as one line that names what, where and how to fix it; exit code 2."""
 
 
+class Unavailable(UserError):
+    """Data that are not on this machine and could not be fetched."""
+
+
 class ComponentParams(BaseModel):
     """Base of every component's parameters: unknown keys are errors, values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-#: A model: a folder in `transformers` format, or a Hugging Face id. In an experiment the name of a
+#: A model: a folder in `transformers` format, a GGUF file, or a Hugging Face id. In an experiment the name of a
 #: generator or of a trained reward model may stand here too. Its content enters every key built from it.
 ModelPath = Annotated[str, "model"]
 #: A data file; its content enters every key built from it.
 DataPath = Annotated[str, "data"]
+V = TypeVar("V")
+#: A parameter that says where or how fast something runs and cannot change what comes out: ``Runtime[int]``. It enters
+#: no key.
+Runtime = Annotated[V, "runtime"]
+
+#: A token pass: its model, or all parameters of its token scorer where there is more to say than the model.
+PassOf = str | Mapping[str, str]
 
 P = TypeVar("P", bound=ComponentParams)
 
@@ -81,6 +92,11 @@ class Component(ABC, Generic[P]):
 
 class Dataset(Component[P]):
     """A problem set."""
+
+    @classmethod
+    def declared_size(cls, params: P) -> int | None:
+        """How many problems the parameters say the set has, for plans where it cannot be read; None: they do not."""
+        return None
 
     @abstractmethod
     def load(self) -> list[Problem]: ...
@@ -143,10 +159,10 @@ class RewardModel(Component[P]):
     coefficient: float = 1.0
 
     @classmethod
-    def token_passes(cls, params: P) -> dict[str, str]:
+    def token_passes(cls, params: P) -> Mapping[str, PassOf]:
         """Token passes needed: role -> model, e.g. ``{"policy": "path", "reference": "path"}``.
 
-        Each distinct model's pass is computed once, stored, and handed to every reward model that asks
+        Each distinct pass is computed once, stored, and handed to every reward model that asks
         for it, as ``solution.logprobs[role]``.
         """
         return {}
@@ -170,9 +186,14 @@ class Trainer(Component[P]):
     """Trains a model from graded rollouts. Parameters have ``base`` (a model) and ``responses`` (per problem)."""
 
     @classmethod
-    def token_passes(cls, params: P) -> dict[str, str]:
+    def token_passes(cls, params: P) -> Mapping[str, PassOf]:
         """Token passes over the rollouts needed: role -> model, as for reward models."""
         return {}
+
+    @classmethod
+    def reads_per_rollout(cls, params: P) -> float:
+        """How often a rollout goes through forward and backward, as far as a plan can tell."""
+        return 1.0
 
     @abstractmethod
     def train(

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from harness.records import Grade, Problem, Response, StepScores, TokenLogprobs
 from harness.registry import UserError
 
-SCHEMA_VERSION = 1  # enters every key: raise it when the columns below change meaning
+SCHEMA_VERSION = 2  # enters every key: raise it when the columns below change meaning
 
 R = TypeVar("R")
 _ARROW = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), float: pa.float64()}

@@ -18,7 +18,7 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from harness import tasks
-from harness.components import Spec
+from harness.components import Spec, loadable
 from harness.registry import UserError, find
 from harness.tasks import Result
 
@@ -37,7 +37,7 @@ class Worker:
         self._failure: Exception | None = None
         try:
             cls = find(kind, type_)
-            self._component = cls(cls.Params.model_validate(params), name)
+            self._component = cls(loadable(cls.Params.model_validate(params)), name)
         except Exception as error:  # for run() to raise: an actor that dies at birth cannot say why
             self._failure = error
 

@@ -1,0 +1,61 @@
+"""GGUF files as models: converted once to a folder in `transformers` format, weights in bfloat16.
+
+Whoever loads a model then meets folders alone: sampler, reward model or trainer. ``harness.components`` finds
+this converter by the file's suffix, through the entry points ``bonbench.model_formats``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from harness.registry import UserError
+
+
+def to_folder(file: Path, digest: str) -> Path:
+    """The folder that ``file`` is converted to; ``digest`` identifies the file's content.
+
+    Folders are kept below ``$BONBENCH_CACHE`` (``~/.cache/bonbench``), one per content. A folder is there when it is
+    complete: processes that convert the same file at once end up with one of their equal copies.
+
+    Raises:
+        UserError: for a file that is not GGUF, or holds a model that `transformers` cannot read from it.
+    """
+    cache = Path(os.environ.get("BONBENCH_CACHE", "~/.cache/bonbench")).expanduser() / "gguf"
+    folder = cache / f"{file.stem}-{digest[:16]}"
+    if folder.is_dir():
+        return folder
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True, exist_ok=True)
+    try:
+        _convert(file, temporary)
+        temporary.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # another process was first
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _convert(file: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils import logging
+
+    with file.open("rb") as stream:
+        if stream.read(4) != b"GGUF":
+            raise UserError(f"{file} is not a GGUF file")
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        model = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+        )
+    except Exception as error:  # whatever a reader meets in a damaged file or an unknown architecture
+        raise UserError(f"{file} cannot be converted: {' '.join(str(error).split())[:300]}") from error
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config  # the saved weights are plain ones
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,201 @@
+"""Sampling from a server that speaks the OpenAI protocol: ``vllm serve``, llama.cpp, hosted models and others.
+
+Every sample is one request with its own seed. Requests run side by side up to a bound; what may pass (a busy server, a
+lost connection) is tried again with growing pauses, what will not (a wrong name, a prompt too long) ends the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, field_validator
+
+from generators.prompts import PromptParams, conversation, raw_prompt
+from harness.records import Problem, Response, Sampling
+from harness.registry import Generator, Runtime, UserError
+
+if TYPE_CHECKING:
+    import httpx2
+
+_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_LONGEST_WAIT_S = 600.0  # of those that a server asks for
+_PASSING = {408, 409, 425, 429}  # and all 5xx
+
+
+class OpenAIParams(PromptParams):
+    """Parameters of :class:`OpenAIGenerator`, with those of the prompt.
+
+    ``model`` is the name it is served under; that name, not the server's address, identifies stored responses.
+    ``api_key_env`` names the environment variable that holds the key, where the server wants one. ``concurrency``
+    bounds the requests in flight (per replica). A request is tried ``tries`` times, each for ``timeout_s``.
+    ``body`` adds fields to every request (``top_k: 20``), or with null removes one. ``stop`` are strings that end a
+    response and do not belong to it. ``keep_token_ids`` asks for the sampled tokens, which vLLM's server returns.
+    """
+
+    model: str
+    base_url: Runtime[str] = "http://localhost:8000/v1"
+    api_key_env: Runtime[str] = "OPENAI_API_KEY"
+    concurrency: Runtime[int] = Field(64, ge=1)
+    timeout_s: Runtime[float] = Field(600, gt=0)
+    tries: Runtime[int] = Field(8, ge=1)
+    body: dict[str, Any] = Field({})
+    stop: tuple[str, ...] = ()
+    keep_token_ids: bool = False
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_url(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("an address is expected, for instance http://localhost:8000/v1")
+        return url.rstrip("/")
+
+
+class OpenAIGenerator(Generator[OpenAIParams]):
+    """Samples through chat completions, or completions where a ``template`` makes the prompt a raw one.
+
+    Token counts are the server's (``usage``). How far a seed decides a response is up to the server: vLLM's honours
+    it, rounding in other batches aside; others may ignore it.
+
+    Raises:
+        UserError: when no server answers, or the server refuses a request for good; in its own words.
+    """
+
+    Params = OpenAIParams
+
+    def generate(
+        self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
+    ) -> list[Response]:
+        return asyncio.run(self._generate(problems, sampling, seeds))
+
+    async def _generate(
+        self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
+    ) -> list[Response]:
+        import httpx2
+
+        params = self.params
+        key = os.environ.get(params.api_key_env)
+        slots = asyncio.Semaphore(params.concurrency)
+
+        async def sample(problem: Problem, index: int) -> Response:
+            seed = seeds[problem.problem_id][index]
+            async with slots:
+                answer = await self._ask(client, self._request(problem.problem, sampling, seed))
+            return self._response(answer, problem, index, seed)
+
+        async with httpx2.AsyncClient(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx2.Timeout(params.timeout_s, connect=min(params.timeout_s, 10)),
+            limits=httpx2.Limits(max_connections=params.concurrency, max_keepalive_connections=params.concurrency),
+        ) as client:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(sample(p, i)) for p in problems for i in range(sampling.n)]
+            except BaseExceptionGroup as errors:
+                raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    def _request(self, problem: str, sampling: Sampling, seed: int) -> dict[str, Any]:
+        params = self.params
+        body: dict[str, Any] = {
+            "model": params.model,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
+            "seed": seed,
+        }
+        if params.template is None:
+            body["messages"] = conversation(params, problem)
+        else:
+            body["prompt"] = raw_prompt(params, problem)
+        if params.stop:
+            body["stop"] = list(params.stop)
+        if params.keep_token_ids:
+            body["return_token_ids"] = True
+        return {field: value for field, value in {**body, **params.body}.items() if value is not None}
+
+    async def _ask(self, client: httpx2.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+        """The server's answer to one request, after as many tries as it takes."""
+        import httpx2
+
+        params = self.params
+        url = f"{params.base_url}/{'chat/completions' if params.template is None else 'completions'}"
+        for attempt in range(params.tries):
+            asked_to_wait = 0.0
+            try:
+                reply = await client.post(url, json=body)
+                if reply.is_success:
+                    answer = reply.json()
+                    if answer["choices"][0]["finish_reason"] not in (None, "abort", "error"):
+                        return answer  # type: ignore[no-any-return]
+                    error: Exception = RuntimeError(f"{url} gave up on a response half-way")
+                else:
+                    error = RuntimeError(f"{url} answers {reply.status_code}: {_message(reply)}")
+                    if not _may_pass(reply):
+                        raise UserError(str(error) + _hint(reply.status_code, params.api_key_env))
+                    asked_to_wait = _retry_after(reply)
+            except httpx2.ConnectError as failed:
+                error = UserError(f"no server answers at {params.base_url}: {failed}")
+            except httpx2.TransportError as failed:
+                error = RuntimeError(f"{url}: {type(failed).__name__} {failed}".rstrip())
+            except (ValueError, LookupError, TypeError) as failed:
+                error = RuntimeError(f"{url} gives an answer that is not one of its protocol: {failed}")
+            if attempt + 1 < params.tries:
+                pause = min(_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S) * random.uniform(0.5, 1)
+                await asyncio.sleep(max(pause, asked_to_wait))
+        raise error
+
+    def _response(self, answer: dict[str, Any], problem: Problem, sample: int, seed: int) -> Response:
+        choice, usage = answer["choices"][0], answer.get("usage") or {}
+        text = choice["text"] if self.params.template is not None else choice["message"]["content"]
+        if "completion_tokens" not in usage:
+            raise UserError(f"{self.params.base_url} does not say how many tokens a response took (`usage`)")
+        if self.params.keep_token_ids and choice.get("token_ids") is None:
+            raise UserError(f"{self.params.base_url} returns no token ids: take keep_token_ids away")
+        return Response(
+            problem_id=problem.problem_id,
+            generator=self.name,
+            sample=sample,
+            text=text or "",
+            n_prompt_tokens=usage.get("prompt_tokens", 0),
+            n_tokens=usage["completion_tokens"],
+            finish_reason=choice["finish_reason"] if choice["finish_reason"] in ("stop", "length") else "",
+            seed=seed,
+            token_ids=tuple(choice["token_ids"]) if self.params.keep_token_ids else None,
+        )
+
+
+def _may_pass(reply: httpx2.Response) -> bool:
+    """Whether the same request may succeed later. A hosted account without credit answers 429, and keeps to it."""
+    return (reply.status_code in _PASSING or reply.is_server_error) and "insufficient_quota" not in reply.text
+
+
+def _message(reply: httpx2.Response) -> str:
+    """What the server says is wrong, in one line."""
+    text = reply.text
+    try:
+        body = reply.json()
+        text = body.get("error", body.get("detail", text))
+        text = text.get("message", text) if isinstance(text, dict) else text
+    except (ValueError, AttributeError):
+        pass
+    return " ".join(str(text).split())[:400] or reply.reason_phrase
+
+
+def _hint(status: int, api_key_env: str) -> str:
+    return f" (the key is read from the environment variable {api_key_env})" if status in (401, 403) else ""
+
+
+def _retry_after(reply: httpx2.Response) -> float:
+    """Seconds that the server asks to wait: a number or a date."""
+    value = reply.headers.get("Retry-After", "")
+    try:
+        seconds = float(value) if value.isdigit() else parsedate_to_datetime(value).timestamp() - time()
+    except ValueError:
+        return 0.0
+    return min(max(seconds, 0.0), _LONGEST_WAIT_S)

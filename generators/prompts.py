@@ -1,0 +1,136 @@
+"""How a problem becomes a prompt: one definition for every sampler.
+
+A chat model gets its own chat template around the problem, earlier turns being the worked examples. A base model
+gets a ``template`` of the user's, the worked examples in front of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from harness.registry import ComponentParams, UserError
+
+_PLACE = "{problem}"
+
+
+class Example(BaseModel):
+    """A worked example: a problem and its solution, as the model should write it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    problem: str
+    solution: str
+
+
+class PromptParams(ComponentParams):
+    """The parameters that decide the prompt.
+
+    Without ``template``, the conversation is ``system_prompt``, then a user's and an assistant's turn per example of
+    ``few_shot``, then the problem. ``template`` is a raw prompt with ``{problem}`` in it (other braces mean
+    themselves): the text is then ``system_prompt``, each example as the template followed by its solution, and the
+    template around the problem, with a blank line between them.
+    """
+
+    system_prompt: str | None = None
+    template: str | None = None
+    few_shot: tuple[Example, ...] = ()
+
+    @field_validator("template")
+    @classmethod
+    def _has_a_place(cls, template: str | None) -> str | None:
+        if template is not None and _PLACE not in template:
+            raise ValueError(f"{_PLACE} is missing: the place where the problem goes")
+        return template
+
+
+def conversation(params: PromptParams, problem: str) -> list[dict[str, str]]:
+    """The chat messages that a problem is put as."""
+    messages = [] if params.system_prompt is None else [{"role": "system", "content": params.system_prompt}]
+    for example in params.few_shot:
+        messages.append({"role": "user", "content": example.problem})
+        messages.append({"role": "assistant", "content": example.solution})
+    return [*messages, {"role": "user", "content": problem}]
+
+
+def raw_prompt(params: PromptParams, problem: str) -> str:
+    """The text that a problem is put as by ``params.template``, which must be given."""
+    assert params.template is not None
+    parts = [] if params.system_prompt is None else [params.system_prompt]
+    parts += [params.template.replace(_PLACE, e.problem) + e.solution for e in params.few_shot]
+    return "\n\n".join([*parts, params.template.replace(_PLACE, problem)])
+
+
+class Codec:
+    """From problems to prompt tokens and from sampled tokens to text, for one model's tokenizer.
+
+    Args:
+        generation_eos: the end-of-turn tokens that the model's generation config names.
+
+    Attributes:
+        stop_ids: tokens that end a response: those of the generation config, and the tokenizer's own.
+
+    Raises:
+        UserError: when there is neither a template nor a chat template.
+    """
+
+    def __init__(
+        self, params: PromptParams, tokenizer: Any, model: str, generation_eos: int | Sequence[int] | None
+    ) -> None:
+        if params.template is None and tokenizer.chat_template is None:
+            raise UserError(f"{model}: its tokenizer has no chat template: give the prompt as `template`")
+        self._params, self._tokenizer, self._model = params, tokenizer, model
+        bos = tokenizer.bos_token_id
+        self._leading_bos = [bos] if bos is not None and tokenizer("")["input_ids"][:1] == [bos] else []
+        named = [generation_eos] if isinstance(generation_eos, int) else list(generation_eos or ())
+        self.stop_ids = sorted({*named, tokenizer.eos_token_id} - {None})
+        special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        self._unwritten = {*special, *tokenizer.all_special_ids, *self.stop_ids}
+
+    def prompt(self, problem: str) -> str:
+        """The prompt as text.
+
+        Raises:
+            UserError: when the chat template refuses the conversation (some take no system prompt).
+        """
+        if self._params.template is not None:
+            return raw_prompt(self._params, problem)
+        from jinja2 import TemplateError
+
+        messages = conversation(self._params, problem)
+        try:
+            return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+        except TemplateError as error:
+            raise UserError(f"{self._model}: its chat template refuses the prompt: {error}") from error
+
+    def encode(self, problem: str) -> list[int]:
+        """The prompt as token ids: its text tokenised once, as a whole, with one BOS token where a model wants one."""
+        ids = list(self._tokenizer(self.prompt(problem), add_special_tokens=False)["input_ids"])
+        # A chat template writes the BOS token itself; a raw prompt may.
+        if self._params.template is not None and ids[:1] != self._leading_bos:
+            ids = self._leading_bos + ids
+        return ids
+
+    def decode(self, prompt: Sequence[int], tokens: Sequence[int]) -> str:
+        """Tokens sampled after ``prompt`` as text, special and end-of-turn tokens left out.
+
+        Decoded behind the prompt's last token: alone, a response could lose a leading space.
+        """
+        kept = [token for token in tokens if token not in self._unwritten]
+        anchor = self._tokenizer.decode(list(prompt[-1:]), clean_up_tokenization_spaces=False)
+        whole = self._tokenizer.decode([*prompt[-1:], *kept], clean_up_tokenization_spaces=False)
+        return str(whole[len(anchor) :])
+
+
+def check_lengths(
+    model: str, limit: int | None, problem_ids: Sequence[str], prompts: Sequence[Sequence[int]], max_tokens: int
+) -> None:
+    """Raise :class:`UserError` where a prompt and its response may not fit the ``limit`` tokens a model reads."""
+    for problem_id, prompt in zip(problem_ids, prompts, strict=True):
+        if limit is not None and len(prompt) + max_tokens > limit:
+            raise UserError(
+                f"{model} reads {limit} tokens, the prompt of problem {problem_id!r} has "
+                f"{len(prompt)}: lower sampling.max_tokens to {max(limit - len(prompt), 0)} at most"
+            )

@@ -1,0 +1,199 @@
+"""Sampling with vLLM's offline engine, inside the actor that asks for it.
+
+The engine runs in the actor's own process. Then nothing outlives a killed actor, an engine that cannot start says why,
+and all requests of a call are queued before the first step, so that the same call is scheduled in the same way.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from generators.prompts import Codec, PromptParams, check_lengths
+from harness.records import Problem, Response, Sampling
+from harness.registry import Generator, ModelPath, UserError
+
+#: Engine arguments on CPU, where they differ from vLLM's own. A seeded request must not have its prompt split over two
+#: steps there (vLLM would rewind its random numbers, which torch cannot do on CPU), hence no chunked prefill.
+#: Compiling a model takes longer than most CPU runs. Blocks of 32 tokens share more of a prompt than those of 128.
+_ON_CPU = {
+    "enable_chunked_prefill": False,
+    "enforce_eager": True,
+    "block_size": 32,
+    "kv_cache_memory_bytes": 2 << 30,
+}
+#: Where the user's environment does not say otherwise: the engine in this process, no chatter, no reports home.
+_ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
+class VLLMParams(PromptParams):
+    """Parameters of :class:`VLLMGenerator`, with those of the prompt.
+
+    ``dtype: auto`` is the one the model is stored in. ``engine`` takes any other argument of vLLM's engine
+    (``gpu_memory_utilization``, ``max_num_seqs``, ``quantization`` ...) and has the last word. ``stop`` are
+    strings that end a response and do not belong to it. ``keep_token_ids`` stores the sampled tokens with every
+    response. With tensor or pipeline parallelism one actor holds all the GPUs, of one node: set the entry's
+    ``num_gpus`` to the product of both sizes.
+    """
+
+    model: ModelPath
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    tensor_parallel_size: int = Field(1, ge=1)
+    pipeline_parallel_size: int = Field(1, ge=1)
+    max_model_len: int | None = Field(None, ge=1)
+    enable_prefix_caching: bool = True
+    engine: dict[str, Any] = Field({})
+    stop: tuple[str, ...] = ()
+    keep_token_ids: bool = False
+
+    @field_validator("engine")
+    @classmethod
+    def _another_model(cls, engine: dict[str, Any]) -> dict[str, Any]:
+        if "model" in engine:
+            raise ValueError("the model is a parameter of its own")
+        return engine
+
+    @field_validator("stop")
+    @classmethod
+    def _not_empty(cls, stop: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in stop:
+            raise ValueError("an empty string would end every response")
+        return stop
+
+
+class VLLMGenerator(Generator[VLLMParams]):
+    """Samples from a causal language model with vLLM.
+
+    :mod:`generators.prompts` says what the prompt is. A response ends at any end-of-turn token that the model's
+    generation config or its tokenizer names, or at a string of ``stop``.
+
+    Raises:
+        UserError: when vLLM is not installed, rejects its arguments or cannot load the model, when there is no prompt
+            to give the model, or prompt and response may not fit ``max_model_len``.
+    """
+
+    Params = VLLMParams
+
+    def __init__(self, params: VLLMParams, name: str = "") -> None:
+        super().__init__(params, name)
+        if importlib.util.find_spec("vllm") is None:
+            raise UserError("vLLM is not installed where the model is to run: pip install 'bonbench[vllm]'")
+        for variable, value in _ENVIRONMENT.items():
+            os.environ.setdefault(variable, value)
+        from transformers import AutoConfig, AutoTokenizer
+        from vllm import LLM
+
+        options = {key: params.engine[key] for key in ("revision", "trust_remote_code") if key in params.engine}
+        try:
+            config = AutoConfig.from_pretrained(params.model, **options)
+            tokenizer = AutoTokenizer.from_pretrained(params.model, **options)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{params.model} cannot be loaded: {_reason(error)}") from error
+        try:
+            self.llm = LLM(**_engine_arguments(params, config))
+        except (TypeError, ValueError, OSError) as error:
+            raise UserError(f"vLLM refuses {params.model} with these arguments: {_reason(error)}") from error
+        generation = self.llm.model_config.try_get_generation_config() or {}
+        self.codec = Codec(params, tokenizer, params.model, generation.get("eos_token_id"))
+
+    def describe(self) -> dict[str, Any]:
+        from vllm.platforms import current_platform
+
+        return {"config": self.llm.model_config.hf_config.to_dict(), "device": current_platform.device_type}
+
+    def generate(
+        self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
+    ) -> list[Response]:
+        prompts = [self.codec.encode(problem.problem) for problem in problems]
+        limit = self.llm.model_config.max_model_len
+        check_lengths(self.params.model, limit, [p.problem_id for p in problems], prompts, sampling.max_tokens)
+        # One request per sample: a request for n samples would seed them with consecutive numbers. vLLM itself takes
+        # such a request apart into n of its own, and what they share of the prompt is the prefix cache's in both cases.
+        rows = [(i, j) for i in range(len(problems)) for j in range(sampling.n)]
+        requests = [{"prompt_token_ids": prompts[i]} for i, _ in rows]
+        wanted = [self._sampling(sampling, seeds[problems[i].problem_id][j]) for i, j in rows]
+        # What an earlier call left in the cache would change the shape of the batches, hence the rounding of logits.
+        self.llm.reset_prefix_cache()
+        outputs = self.llm.generate(requests, wanted, use_tqdm=False)
+        return [
+            self._response(problems[i], prompts[i], j, seeds[problems[i].problem_id][j], output.outputs[0])
+            for (i, j), output in zip(rows, outputs, strict=True)
+        ]
+
+    def _sampling(self, sampling: Sampling, seed: int) -> Any:
+        from vllm import SamplingParams
+
+        return SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            seed=seed,
+            stop=list(self.params.stop),
+            stop_token_ids=self.codec.stop_ids,
+            detokenize=bool(self.params.stop),  # text is decoded here; vLLM needs it to see the strings
+        )
+
+    def _response(self, problem: Problem, prompt: Sequence[int], sample: int, seed: int, completion: Any) -> Response:
+        if completion.finish_reason not in ("stop", "length"):
+            raise RuntimeError(f"vLLM ended a response to {problem.problem_id!r} with {completion.finish_reason!r}")
+        tokens = tuple(completion.token_ids)
+        text = self.codec.decode(prompt, tokens)
+        if isinstance(completion.stop_reason, str):
+            text = text.partition(completion.stop_reason)[0]
+        return Response(
+            problem_id=problem.problem_id,
+            generator=self.name,
+            sample=sample,
+            text=text,
+            n_prompt_tokens=len(prompt),
+            n_tokens=len(tokens),
+            finish_reason=completion.finish_reason,
+            seed=seed,
+            token_ids=tokens if self.params.keep_token_ids else None,
+        )
+
+
+def _engine_arguments(params: VLLMParams, config: Any) -> dict[str, Any]:
+    """Arguments of ``vllm.LLM``: what suits the platform, then the parameters, then ``engine``."""
+    import torch
+    from vllm.platforms import current_platform
+
+    n_devices = params.tensor_parallel_size * params.pipeline_parallel_size
+    if current_platform.is_cuda_alike() and n_devices > current_platform.device_count():
+        raise UserError(
+            f"tensor_parallel_size x pipeline_parallel_size is {n_devices}, the actor sees "
+            f"{current_platform.device_count()} GPUs: set num_gpus: {n_devices} on the entry"
+        )
+    # vLLM's own "auto" would halve the precision of a float32 model.
+    stored_float32 = params.dtype == "auto" and config.get_text_config().dtype == torch.float32
+    arguments: dict[str, Any] = {
+        **(_ON_CPU if current_platform.is_cpu() else {}),
+        "model": params.model,
+        "dtype": "float32" if stored_float32 else params.dtype,
+        "tensor_parallel_size": params.tensor_parallel_size,
+        "pipeline_parallel_size": params.pipeline_parallel_size,
+        "distributed_executor_backend": "uni" if n_devices == 1 else "mp",
+        "enable_prefix_caching": params.enable_prefix_caching,
+    }
+    if params.max_model_len is not None:
+        arguments["max_model_len"] = params.max_model_len
+    return arguments | params.engine
+
+
+def _reason(error: Exception) -> str:
+    """What vLLM has to say, in one line; pydantic's heading and links left out."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        message = first["msg"].removeprefix("Value error, ")
+        return ": ".join([*map(str, first["loc"]), message])
+    return " ".join(str(error).split())
