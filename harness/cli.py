@@ -32,6 +32,9 @@ Extra = Annotated[
         "Only its scores are computed; all else is reused.",
     ),
 ]
+ScoredBy = Annotated[
+    str, typer.Option("--reward-model", metavar="SPEC", help="NAME, NAME:key=value,… or path.py:Class.")
+]
 Results = Annotated[Path, typer.Argument(help="Results folder, e.g. results/pocket.", metavar="RESULTS")]
 
 
@@ -86,29 +89,37 @@ def run(
 
 
 @app.command()
-def plan(config: Config, set_: Set = None, reward_model: Extra = None) -> None:
-    """Show what `run` would do: stored and missing shards, upper bounds of tokens and FLOPs. Runs nothing."""
+def plan(
+    config: Config,
+    set_: Set = None,
+    reward_model: Extra = None,
+    gpu: Annotated[str, typer.Option(help="What the GPU-hours are of: a100, a100-40gb, h100, h200 or l40s.")] = "h100",
+    tokens_per_response: Annotated[
+        int, typer.Option(min=1, help="Mean length of a response, where none is stored to measure.")
+    ] = 512,
+) -> None:
+    """Show what `run` would do: stored and missing shards; tokens, FLOPs, GPU-hours and disk of the missing ones.
+
+    Runs nothing, loads no model and stays off the network.
+    """
+    import os
+
+    os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's library
     from rich.console import Console
-    from rich.table import Table
 
+    from harness.hardware import GPUS
     from harness.plan import plan as planned
+    from harness.plan_table import render
+    from harness.registry import UserError, suggest
 
-    graph = _graph(config, set_, reward_model)
-    table = Table(title=f"{graph.experiment.name}: {graph.results}", title_justify="left")
-    for column in ("stage", "who", "stored", "to do", "responses", "tokens ≤", "FLOPs ≤"):
-        table.add_column(column, justify="left" if column in ("stage", "who") else "right")
-    for row in planned(graph):
-        table.add_row(
-            row.name,
-            row.who,
-            str(row.stored),
-            str(row.missing),
-            f"{row.responses:,}",
-            "" if row.tokens is None else f"{row.tokens:,}",
-            "" if row.flops is None else f"{row.flops:.2e}",
-        )
-    Console().print(table)
-    print(f"Bounds assume that every response has sampling.max_tokens = {graph.experiment.sampling.max_tokens} tokens.")
+    if gpu not in GPUS:
+        raise UserError(f"--gpu {gpu}: not in the table{suggest(gpu, GPUS)}")
+    graph = _graph(config, set_, reward_model, stand_ins=True)
+    found = planned(graph, GPUS[gpu], tokens_per_response)
+    # Wider than the terminal rather than cut.
+    Console(width=max(Console().width, 150)).print(render(found, f"{graph.experiment.name}: {graph.results}"))
+    for assumption in found.assumptions:
+        print(f"- {assumption}")
 
 
 @app.command()
@@ -153,8 +164,73 @@ def grade(
     with Board() as board:
         summary = grade_file(source, output, spec.cls(spec.params, "math"), board.line("grade", None, "lines").advance)
         board.say(str(summary))
-    if summary.bad_lines:
+    if summary.file.bad_lines:
         raise typer.Exit(2)
+
+
+@app.command()
+def score(
+    source: Annotated[Path, typer.Argument(help="JSONL: {problem, response, …} per line.", metavar="IN.jsonl")],
+    reward_model: ScoredBy,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the scored lines go.", metavar="OUT.jsonl")],
+) -> None:
+    """Score solutions: adds step_rewards, step_ends and score to every line, in order. Needs no experiment.
+
+    Stop it at any time and run it again: it continues. Exit code 2: some lines were bad.
+    """
+    from harness.progress import Board
+    from harness.score import score_file
+    from harness.scoring import Scoring
+
+    scoring = Scoring(reward_model)
+    with Board() as board:
+        done = score_file(source, output, scoring, board.line("score", None, "responses").advance)
+        board.say(f"{done.good} scored{done.complaint()}")
+    if done.bad_lines:
+        raise typer.Exit(2)
+
+
+@app.command()
+def processbench(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="JSONL: {problem, steps, label} per line; or owner/name:split of the hub, as Qwen/ProcessBench:gsm8k. "
+            "The threshold is tuned on the first.",
+            metavar="FILE…",
+        ),
+    ],
+    reward_model: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="Who scores the steps. Default: the step_rewards that the lines have."),
+    ] = None,
+) -> None:
+    """Does a process reward model find the first wrong step? F1 by ProcessBench's protocol."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.processbench import evaluate, load, recorded_rewards, step_rewards
+    from harness.progress import Board
+    from harness.scoring import Scoring
+
+    subsets = {source: load(source) for source in sources}
+    scoring = Scoring(reward_model) if reward_model else None
+    with Board() as board:
+        rewards = {
+            source: step_rewards(data, scoring, board.line(source, len(data), "solutions").advance)
+            if scoring
+            else recorded_rewards(data, source)
+            for source, data in subsets.items()
+        }
+    threshold, results = evaluate([(s, rewards[s], [item.label for item in data]) for s, data in subsets.items()])
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "solutions", "accuracy, wrong", "accuracy, right", "F1", "F1, own threshold (upper bound)"):
+        table.add_column(column, justify="right" if column else "left")
+    for r in results:
+        values = (r.accuracies.wrong, r.accuracies.right, r.accuracies.f1, r.best.f1)
+        table.add_row(Path(r.name).name, str(r.n), *(f"{100 * value:.1f}" for value in values))
+    Console().print(table)
+    print(f"threshold {threshold:.6g}, tuned on {sources[0]}")
 
 
 @app.command("list")
@@ -175,7 +251,9 @@ def list_() -> None:
         Console().print(table)
 
 
-def _graph(config: Path, overrides: list[str] | None, reward_models: list[str] | None):  # type: ignore[no-untyped-def]
+def _graph(  # type: ignore[no-untyped-def]
+    config: Path, overrides: list[str] | None, reward_models: list[str] | None, stand_ins: bool = False
+):
     from harness.components import parse_spec
     from harness.config import load_experiment
     from harness.registry import UserError
@@ -184,7 +262,7 @@ def _graph(config: Path, overrides: list[str] | None, reward_models: list[str] |
     experiment = load_experiment(config, overrides or ())
     extra = [parse_spec(text) for text in reward_models or ()]
     try:
-        return build_graph(experiment, extra)
+        return build_graph(experiment, extra, stand_ins)
     except UserError as error:
         raise UserError(f"{config}: {error}") from None
 

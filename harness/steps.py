@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
 
 _MARKER = re.compile(r"^[ \t]*(?:\*\*|#+[ \t]*)?Step[ \t]+\d+[ \t]*[:.]", re.MULTILINE | re.IGNORECASE)
+_BARE = re.compile(_MARKER.pattern + r"[ \t]*", _MARKER.flags)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _LINE = re.compile(r"\n\s*")
 
@@ -52,3 +54,22 @@ def step_of_token(ends: tuple[int, ...], token_ends: tuple[int, ...]) -> list[in
         token_ends: token end offsets, non-decreasing, at most ``ends[-1]``.
     """
     return [bisect_left(ends, end) for end in token_ends]
+
+
+def join_steps(steps: Sequence[str]) -> str:
+    """A text whose steps are ``steps``, as :func:`step_ends` finds them: paragraphs, what would part one being
+    written as line breaks.
+
+    Raises:
+        ValueError: for a blank step.
+    """
+    if any(not step.strip() for step in steps):
+        raise ValueError("a step is blank")
+    paragraphs = [_PARAGRAPH.sub("\n", step.strip()) for step in steps]
+    if any(_MARKER.search(paragraph) for paragraph in paragraphs):
+        # One marker makes markers count everywhere: every step gets its own, and those inside steps lose theirs.
+        bare = [_BARE.sub("", paragraph).strip() or paragraph.strip(" *#:") for paragraph in paragraphs]
+        paragraphs = [f"Step {k}: {paragraph}" for k, paragraph in enumerate(bare, 1)]
+    elif len(paragraphs) == 1:
+        paragraphs = [_LINE.sub(" ", paragraphs[0])]
+    return "\n\n".join(paragraphs)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.grade import GradeSummary, grade_file
+from harness.jsonlines import Transformed
 from harness.registry import UserError
 from verifiers.math import MathParams, MathVerifier
 
@@ -42,8 +43,8 @@ def test_lines_keep_their_order_and_fields(tmp_path: Path, verifier: MathVerifie
         {**lines[3], "extracted": "5", "correct": True, "reason": "exact"},
         {**lines[4], "extracted": None, "correct": False, "reason": "no answer"},
     ]
-    assert sum(seen) == summary.lines == 5
-    assert summary == GradeSummary(5, 2, summary.reasons, [])
+    assert sum(seen) == summary.file.lines == 5
+    assert summary == GradeSummary(Transformed(5), 2, summary.reasons)
     assert str(summary).startswith("5 graded, 2 correct (40.00 %): ")
 
 
@@ -65,7 +66,7 @@ def test_bad_lines_are_reported_by_number(tmp_path: Path, verifier: MathVerifier
         )
     )
     summary = grade_file(source, output, verifier)
-    assert [number for number, _ in summary.bad_lines] == [2, 3, 5, 6, 7, 8]
+    assert [number for number, _ in summary.file.bad_lines] == [2, 3, 5, 6, 7, 8]
     assert [r.get("line") for r in rows(output)] == [None, 2, 3, None, 5, 6, 7, 8]
     assert "line 2: not JSON" in str(summary) and "line 6: neither" in str(summary)
 
@@ -92,17 +93,44 @@ def test_nothing_is_left_where_nothing_can_be_graded(
     assert {p.name for p in tmp_path.iterdir()} <= {source.name, output.name}
 
 
-def test_an_interruption_leaves_the_old_file(tmp_path: Path, verifier: MathVerifier) -> None:
-    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    source.write_text('{"pred": "1", "gold": "1"}\n' * 5000)
+def test_an_interruption_leaves_the_old_file_and_costs_little(tmp_path: Path, verifier: MathVerifier) -> None:
+    source, output, whole = tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
+    source.write_text("".join(f'{{"pred": "{i}", "gold": "7"}}\n' for i in range(4999)) + "oops\n")
     output.write_text("as before")
+    expected = grade_file(source, whole, verifier)
 
     def interrupt(done: int) -> None:
-        raise KeyboardInterrupt
+        if done:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         grade_file(source, output, verifier, interrupt)
-    assert output.read_text() == "as before" and len(list(tmp_path.iterdir())) == 2
+    assert output.read_text() == "as before"
+    (partial,) = tmp_path.glob(".out.jsonl.*.partial")
+    with partial.open("a") as file:
+        file.write('{"pred": "20')  # as a kill in the middle of a write would leave it
+    resumed = grade_file(source, output, verifier)
+    assert resumed.file.resumed == 2000
+    assert (resumed.file.lines, resumed.correct, resumed.reasons, resumed.file.bad_lines) == (
+        (5000, 1, expected.reasons, expected.file.bad_lines)
+    )
+    assert output.read_bytes() == whole.read_bytes()
+    assert {p.name for p in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl", "whole.jsonl"}
+
+
+def test_another_input_does_not_continue_the_old_one(tmp_path: Path, verifier: MathVerifier) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"pred": "1", "gold": "1"}\n' * 3000)
+
+    def interrupt(done: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        grade_file(source, output, verifier, interrupt)
+    source.write_text('{"pred": "2", "gold": "1"}\n' * 3000)
+    summary = grade_file(source, output, verifier)
+    assert summary.correct == 0 and summary.file.resumed == 0
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, verifier: MathVerifier) -> None:
@@ -113,7 +141,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, verifier: MathVerifi
             for i in range(n):
                 file.write(json.dumps({"pred": str(i % 1000), "gold": "7", "note": "x" * 200}) + "\n")
         tracemalloc.start()
-        assert grade_file(source, output, verifier).lines == n
+        assert grade_file(source, output, verifier).file.lines == n
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0] + 2**20
