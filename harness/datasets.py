@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from harness.records import Problem
-from harness.registry import ComponentParams, DataPath, Dataset, UserError
+from harness.registry import ComponentParams, DataPath, Dataset, Unavailable, UserError
 
 
 class RowParams(ComponentParams):
@@ -32,7 +32,10 @@ class FileParams(RowParams):
 
 
 class HubParams(RowParams):
+    """``size`` is how many rows the split has: `bonbench plan` counts on it where the set is not on the machine."""
+
     path: str
+    size: int | None = Field(default=None, ge=1)
     config: str | None = None
     revision: str | None = None
 
@@ -94,12 +97,18 @@ class HubDataset(Dataset[HubParams]):
 
     Params: ClassVar[type[ComponentParams]] = HubParams
 
+    @classmethod
+    def declared_size(cls, params: HubParams) -> int | None:
+        return min((n for n in (params.size, params.limit) if n is not None), default=None) if params.size else None
+
     def load(self) -> list[Problem]:
         import datasets
 
         p = self.params
         try:
             rows = datasets.load_dataset(p.path, p.config, split=p.split, revision=p.revision)
+        except ConnectionError as error:
+            raise Unavailable(f"data set {p.path} is not on this machine and cannot be fetched: {error}") from None
         except Exception as error:
             raise UserError(f"data set {p.path} cannot be loaded: {type(error).__name__}: {error}") from None
         return _problems(((f"{p.path} row {i}", dict(row)) for i, row in enumerate(rows)), p)
@@ -118,7 +127,7 @@ class ResponsesDataset(Dataset[ResponsesParams]):
     def load(self) -> list[Problem]:
         from harness.recorded import read_recorded
 
-        problems = [entry.problem for entry in read_recorded(Path(self.params.path))]
+        problems = read_recorded(self.params.path).problems
         if not all(p.problem for p in problems):
             raise UserError(f"{self.params.path}: holds responses but no problems: name their set under problems:")
         return problems[: self.params.limit]

@@ -86,12 +86,13 @@ def expected_votes(
     Returns:
         Majority [len(ns), P], and one such array per entry of ``weights``.
     """
-    plain, weighted = [], []
-    for n in ns:
-        ballots = Ballots(classes, correct, subsets(correct.shape[1], n, seed, count))
-        plain.append(ballots.majority())
-        weighted.append([ballots.weighted(w) for w in weights])
-    return np.array(plain), [np.array([by_n[i] for by_n in weighted]) for i in range(len(weights))]
+    ballots = Ballots(classes, correct)
+    return _votes(ballots, [subsets(correct.shape[1], n, seed, count) for n in ns], weights)
+
+
+def _votes(ballots: Ballots, chosen: Sequence[Bools], weights: Sequence[Floats]) -> tuple[Floats, list[Floats]]:
+    found = np.array([ballots.accuracies(members, [None, *weights]) for members in chosen])
+    return found[:, 0], [found[:, 1 + i] for i in range(len(weights))]
 
 
 def first_n_best(scores: Floats, correct: Bools, ns: Sequence[int]) -> Floats:
@@ -114,5 +115,4 @@ def first_n_votes(
 ) -> tuple[Floats, list[Floats]]:
     """Accuracy of majority and weighted voting among the first n samples, as :func:`expected_votes`."""
     first = [np.arange(correct.shape[1])[None, :] < n for n in ns]
-    ballots = [Ballots(classes, correct, members) for members in first]
-    return np.array([b.majority() for b in ballots]), [np.array([b.weighted(w) for b in ballots]) for w in weights]
+    return _votes(Ballots(classes, correct), first, weights)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
+import pyarrow as pa
 
 from harness.accuracy import Method
 from harness.results import Results
@@ -64,53 +65,94 @@ def find_examples(results: Results, method: Method) -> list[Example]:
     for generator in results.manifest.generators:
         if len(found) == len(_CASES):
             break
-        for problem_id, candidates in _candidates(results, method, generator).items():
-            title = _case(candidates)
-            if title is not None and title not in found:
-                problem = statements[problem_id]
-                pair = _pair(candidates)
-                found[title] = Example(title, generator, problem_id, problem["problem"], problem["answer"], pair)
+        scored = _Scored.read(results, method, generator)
+        if scored is None:
+            continue
+        cases = {title: problem_id for title, problem_id in _cases(scored).items() if title not in found}
+        # Only these problems' responses are ever read: all of a large run's do not fit in memory.
+        responses = results.responses(generator, set(cases.values()))
+        for title, problem_id in cases.items():
+            own = responses[responses["problem_id"] == problem_id]
+            texts = dict(zip(own["sample"].tolist(), own["text"].tolist(), strict=True))
+            problem = statements[problem_id]
+            pair = _pair(_candidates(scored, problem_id, texts))
+            found[title] = Example(title, generator, problem_id, problem["problem"], problem["answer"], pair)
     return [found[title] for title, *_ in _CASES if title in found]
 
 
-def _candidates(results: Results, method: Method, generator: str) -> dict[str, list[Candidate]]:
-    """The scored responses of a generator, by problem."""
-    table = results.scores(method.reward_model, generator)
-    if not table.num_rows:
-        return {}
-    rewards = table.column("step_rewards").combine_chunks()
-    flat: Floats = rewards.flatten().to_numpy(zero_copy_only=False)
-    lengths: Ints = rewards.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-    scores = aggregate(
-        flat, lengths, method.aggregation, results.manifest.reward_models[method.reward_model].score_type
-    )
-    tints = rankdata(flat) / len(flat)
-    stops = np.cumsum(lengths)
+@dataclass(frozen=True)
+class _Scored:
+    """A generator's scored and graded responses.
 
-    grades = results.grades[results.grades["generator"] == generator].to_dict("records")
-    graded = {(g["problem_id"], g["sample"]): g for g in grades}
-    votes = Counter((g["problem_id"], g["answer_class"]) for g in grades if g["answer_class"] >= 0)
-    texts = {(r["problem_id"], r["sample"]): r["text"] for r in results.responses(generator).to_dict("records")}
-    columns = [table.column(name).to_pylist() for name in ("problem_id", "sample", "step_ends")]
-    found: dict[str, list[Candidate]] = {}
-    for i, (problem_id, sample, ends) in enumerate(zip(*columns, strict=True)):
-        grade, text = graded.get((problem_id, sample)), texts.get((problem_id, sample))
-        if grade is None or text is None:
-            continue
-        own = slice(stops[i] - lengths[i], stops[i])
-        extracted = grade["extracted"]
-        candidate = Candidate(
-            sample=sample,
-            text=text,
-            extracted=extracted if isinstance(extracted, str) else None,
-            correct=bool(grade["correct"]),
-            answer_class=int(grade["answer_class"]),
-            votes=votes[problem_id, grade["answer_class"]],
-            score=float(scores[i]),
-            steps=_steps(text, ends, flat[own].tolist(), tints[own].tolist()),
-        )
-        found.setdefault(problem_id, []).append(candidate)
+    ``frame`` has the columns problem_id, sample, score, row (in ``table``, that of the scores), extracted, correct,
+    answer_class, votes. The step rewards of row i end at ``stops[i]`` of ``flat``.
+    """
+
+    frame: pd.DataFrame
+    table: pa.Table
+    flat: Floats
+    stops: Ints
+
+    @classmethod
+    def read(cls, results: Results, method: Method, generator: str) -> _Scored | None:
+        table = results.scores(method.reward_model, generator)
+        if not table.num_rows:
+            return None
+        rewards = table.column("step_rewards").combine_chunks()
+        flat: Floats = rewards.flatten().to_numpy(zero_copy_only=False)
+        lengths: Ints = rewards.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+        score_type = results.manifest.reward_models[method.reward_model].score_type
+        frame = table.select(["problem_id", "sample"]).to_pandas()
+        frame["score"] = aggregate(flat, lengths, method.aggregation, score_type)
+        frame["row"] = np.arange(len(frame))
+        columns = ["problem_id", "sample", "extracted", "correct", "answer_class"]
+        grades = results.grades.loc[results.grades["generator"] == generator, columns]
+        votes = grades.groupby(["problem_id", "answer_class"])["sample"].transform("size")
+        grades = grades.assign(votes=votes.where(grades["answer_class"] >= 0, 0))
+        return cls(frame.merge(grades, on=["problem_id", "sample"]), table, flat, np.cumsum(lengths))
+
+    def steps(self, row: int, text: str) -> tuple[Step, ...]:
+        own = self.flat[self.stops[row - 1] if row else 0 : self.stops[row]]
+        ends = self.table.column("step_ends")[row].as_py()
+        # The mean rank of equal rewards.
+        ranks = (np.searchsorted(self.ordered, own, "left") + np.searchsorted(self.ordered, own, "right") + 1) / 2
+        return _steps(text, ends, own.tolist(), (ranks / len(self.flat)).tolist())
+
+    @cached_property
+    def ordered(self) -> Floats:
+        return np.sort(self.flat)
+
+
+def _cases(scored: _Scored) -> dict[str, str]:
+    """Case -> its first problem. Problems where the verdicts on all responses agree are no case."""
+    frame = scored.frame
+    by_problem = frame.groupby("problem_id", sort=False)
+    differ = by_problem["correct"].nunique() > 1
+    chosen = frame.loc[by_problem["score"].idxmax()].set_index("problem_id")["correct"]
+    elections = frame.sort_values(["votes", "score"], ascending=False, kind="stable").drop_duplicates("problem_id")
+    elected = elections.set_index("problem_id")["correct"].reindex(chosen.index)
+    found: dict[str, str] = {}
+    for title, right, elected_right in _CASES:
+        matches = differ & (chosen == right) & (elected == elected_right)
+        if matches.any():
+            found[title] = str(matches.idxmax())
     return found
+
+
+def _candidates(scored: _Scored, problem_id: str, texts: dict[int, str]) -> list[Candidate]:
+    return [
+        Candidate(
+            sample=row["sample"],
+            text=texts[row["sample"]],
+            extracted=row["extracted"] if isinstance(row["extracted"], str) else None,
+            correct=row["correct"],
+            answer_class=row["answer_class"],
+            votes=row["votes"],
+            score=row["score"],
+            steps=scored.steps(row["row"], texts[row["sample"]]),
+        )
+        for row in scored.frame[scored.frame["problem_id"] == problem_id].to_dict("records")
+    ]
 
 
 def _steps(text: str, ends: list[int] | None, rewards: list[float], tints: list[float]) -> tuple[Step, ...]:
@@ -128,14 +170,6 @@ def _chosen(candidates: list[Candidate]) -> Candidate:
 def _elected(candidates: list[Candidate]) -> Candidate:
     """The best-scored response with the most frequent answer."""
     return max(candidates, key=lambda c: (c.votes, c.score))
-
-
-def _case(candidates: list[Candidate]) -> str | None:
-    """Which case a problem is an instance of; none where the verdicts on its responses do not differ."""
-    if len({c.correct for c in candidates}) == 1:
-        return None
-    verdicts = (_chosen(candidates).correct, _elected(candidates).correct)
-    return next((title for title, *wanted in _CASES if tuple(wanted) == verdicts), None)
 
 
 def _pair(candidates: list[Candidate]) -> tuple[tuple[str, Candidate], ...]:

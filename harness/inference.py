@@ -117,7 +117,9 @@ class Bootstrap:
         left = _FLIPS
         while left:
             block = min(left, 1024)
-            signs = rng.integers(0, 2, size=(block, filled.shape[1]), dtype=np.int8) * 2.0 - 1.0
+            signs = rng.integers(0, 2, size=(block, filled.shape[1]), dtype=np.int8).astype(np.float64)
+            signs *= 2.0  # in place: with many problems this is the largest array of a report
+            signs -= 1.0
             reached += (np.abs(signs @ filled.T) >= observed - 1e-9).sum(axis=0)
             left -= block
         return (1.0 + reached) / (1.0 + _FLIPS)

@@ -1,23 +1,40 @@
-"""What a run would do: per stage stored and missing shards, and upper bounds of tokens and FLOPs. Nothing runs."""
+"""What a run would do and cost: per stage what is stored, and tokens, FLOPs, GPU-hours and disk of the rest.
+
+Nothing runs and nothing is fetched. Counts of stored shards are exact; lengths are measured in stored shards where
+there are any, else assumed; FLOPs follow ``harness.flops``, as the ledger of a run does; time follows
+``harness.hardware``. Whatever was assumed is said.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+import pyarrow.parquet as pq
+
+from harness import hardware
+from harness.architectures import model_config
 from harness.flops import ModelShape
-from harness.stages import Graph, Stage, Training
+from harness.hardware import Footprint, Gpu
+from harness.stages import STAND_IN_CHARACTERS, Graph, Shard, Stage, Training
 from harness.training import trained_key
 
-_PASSES = ("token-pass", "rollout-pass")
+CHARACTERS_PER_TOKEN = 4
+TEMPLATE_TOKENS = 40  # what a chat template adds to a problem
+#: Bytes per response token or per response of a stage's shards: mathematical solutions in compressed Parquet.
+TEXT_BYTES, PASS_BYTES = 0.6, 8.0
+GRADE_BYTES, SCORE_BYTES = 5.0, 80.0
+_LEDGER_BYTES = 3500  # the ledger's file beside each shard
+_MEASURED_SHARDS = 32  # at most so many stored shards are read to measure lengths
 
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """One stage of a plan. ``tokens`` and ``flops`` bound what the missing part needs; None where unknown.
+    """One stage: shards stored and missing, and what the missing ones need.
 
-    Response tokens only: prompts are short beside them and not tokenised for a plan.
+    ``prompt_tokens`` counts a problem's prompt once for all of its responses. None means unknown, because the model's
+    architecture is. ``gpu_hours`` is 0 where no model runs.
     """
 
     name: str
@@ -25,49 +42,264 @@ class PlannedStage:
     stored: int
     missing: int
     responses: int
-    tokens: int | None
-    flops: float | None
+    prompt_tokens: int = 0
+    response_tokens: int = 0
+    flops: float | None = 0.0
+    gpu_hours: float | None = 0.0
+    disk: float | None = 0.0
 
 
-def plan(graph: Graph) -> list[PlannedStage]:
-    """Every stage of the graph with what is missing of it."""
-    return [_training(graph, s) if isinstance(s, Training) else _stage(graph, s) for s in graph.stages]
+@dataclass(frozen=True)
+class Plan:
+    """The stages in the order in which they can run, and what their numbers rest on."""
+
+    stages: list[PlannedStage]
+    assumptions: list[str]
 
 
-def _stage(graph: Graph, stage: Stage) -> PlannedStage:
-    missing = [s for s in stage.shards if not s.stored(graph.results)]
-    responses = sum(s.n_responses for s in missing)
-    tokens: int | None = None
-    flops: float | None = None
-    if stage.task in ("sample", "token-pass") and not _replayed(stage):
-        length = graph.experiment.sampling.max_tokens
-        tokens = responses * length
-        shape = _shape(graph, stage.spec.paths("model").get("model", ""))
-        flops = responses * shape.forward(length) if shape else None
-    return PlannedStage(stage.name, stage.who, len(stage.shards) - len(missing), len(missing), responses, tokens, flops)
+@dataclass(frozen=True)
+class _Lengths:
+    prompt: float  # tokens per problem
+    response: float  # tokens per response
 
 
-def _training(graph: Graph, training: Training) -> PlannedStage:
-    stored = trained_key(training.folder) == training.key
-    if stored:
-        return PlannedStage("train", training.who, 1, 0, 0, 0, 0)
-    length = graph.experiment.sampling.max_tokens
-    shape = _shape(graph, training.spec.paths("model").get("base", ""))
-    epochs: float = getattr(training.spec.params, "epochs", 1)
-    responses = training.n_responses
-    tokens = int(responses * length * epochs)
-    flops = epochs * responses * shape.training(length, length * (length + 1) // 2) if shape else None
-    return PlannedStage("train", training.who, 0, 1, responses, tokens, flops)
+@dataclass(frozen=True)
+class _Model:
+    shape: ModelShape
+    footprint: Footprint
 
 
-def _replayed(stage: Stage) -> bool:
-    return stage.task == "sample" and stage.spec.cls.available_samples(stage.spec.params) is not None
+def plan(graph: Graph, gpu: Gpu, tokens_per_response: int) -> Plan:
+    """Plan every stage of the graph.
+
+    Args:
+        gpu: what the GPU-hours are of.
+        tokens_per_response: mean length assumed where none is stored; sampling.max_tokens caps it.
+    """
+    return _Planner(graph, gpu, tokens_per_response).plan()
 
 
-def _shape(graph: Graph, model: str) -> ModelShape | None:
-    """A model's shape from its folder, a model still to be trained having its base's; None for one on the hub."""
-    for stage in graph.stages:
-        if isinstance(stage, Training) and str(stage.folder) == model:
-            return _shape(graph, stage.spec.paths("model").get("base", ""))
-    config = Path(model) / "config.json"
-    return ModelShape.from_config(json.loads(config.read_text())) if config.is_file() else None
+class _Planner:
+    def __init__(self, graph: Graph, gpu: Gpu, tokens_per_response: int) -> None:
+        self._graph, self._gpu = graph, gpu
+        self._limit = graph.experiment.sampling.max_tokens
+        self._assumed = min(tokens_per_response, self._limit)
+        self._bases = {
+            str(s.folder): s.spec.paths("model").get("base", "") for s in graph.stages if isinstance(s, Training)
+        }
+        self._models: dict[str, _Model | None] = {}
+        self._measured: dict[str, _Lengths] = {}  # folder of responses -> lengths
+        self._in_flight: dict[str, str] = {}  # generator -> responses at once
+        self._reads: dict[str, float] = {}  # trained reward model -> reads per rollout
+        self._notes: dict[str, None] = {}  # in order, each once
+
+    def plan(self) -> Plan:
+        for stage in self._graph.stages:
+            if isinstance(stage, Stage) and stage.task == "sample":
+                for folder, shards in _by_source(stage.shards).items():
+                    if lengths := _measure(self._graph, shards):
+                        self._measured[folder] = lengths
+        stages = [self._training(s) if isinstance(s, Training) else self._stage(s) for s in self._graph.stages]
+        return Plan(stages, [*self._general(), *self._notes])
+
+    # -- stages -----------------------------------------------------------------------------------------------
+
+    def _stage(self, stage: Stage) -> PlannedStage:
+        missing = [s for s in stage.shards if not s.stored(self._graph.results)]
+        groups = [(shards, *self._tokens(folder, shards)) for folder, shards in _by_source(missing).items()]
+        prompt, response = sum(g[1] for g in groups), sum(g[2] for g in groups)
+        row = PlannedStage(
+            name=stage.name,
+            who=stage.who,
+            stored=len(stage.shards) - len(missing),
+            missing=len(missing),
+            responses=sum(s.n_responses for s in missing),
+            disk=self._disk(stage, missing, response),
+        )
+        path = _model_run(stage)
+        if not missing or path is None:
+            return row
+        row = replace(row, prompt_tokens=round(prompt), response_tokens=round(response))
+        model = self._model(path)
+        if model is None:
+            return replace(row, flops=None, gpu_hours=None)
+        flops, seconds = 0.0, 0.0
+        for shards, prompt, response in groups:
+            n_problems, n_responses = sum(len(s.problems) for s in shards), sum(s.n_responses for s in shards)
+            lengths = _Lengths(prompt / n_problems, response / n_responses)
+            reading = n_problems * model.shape.forward(round(lengths.prompt))
+            answering = n_responses * model.shape.forward(round(lengths.response), past=round(lengths.prompt))
+            flops += reading + answering
+            if stage.task == "sample":
+                seconds += hardware.forward_s(self._gpu, reading)
+                seconds += self._decode_s(stage, model, lengths, n_responses, answering)
+            else:
+                seconds += hardware.forward_s(self._gpu, reading + answering)
+        return replace(row, flops=flops, gpu_hours=seconds / 3600 if math.isfinite(seconds) else None)
+
+    def _training(self, training: Training) -> PlannedStage:
+        if trained_key(training.folder) == training.key:
+            return PlannedStage("train", training.who, stored=1, missing=0, responses=0)
+        prompt, response = self._tokens(training.rollouts[0].folder, training.rollouts)
+        prompt /= sum(len(s.problems) for s in training.rollouts)
+        response /= sum(s.n_responses for s in training.rollouts)
+        reads = training.spec.cls.reads_per_rollout(training.spec.params)
+        self._reads[training.who] = reads
+        sequences = training.n_responses * reads
+        row = PlannedStage(
+            name="train",
+            who=training.who,
+            stored=0,
+            missing=1,
+            responses=training.n_responses,
+            prompt_tokens=round(sequences * prompt),
+            response_tokens=round(sequences * response),
+        )
+        model = self._model(training.spec.paths("model").get("base", ""))
+        if model is None:
+            return replace(row, flops=None, gpu_hours=None, disk=None)
+        length = prompt + response
+        flops = float(model.shape.training(round(sequences * length), round(sequences * length * (length + 1) / 2)))
+        hours = hardware.training_s(self._gpu, flops) / 3600
+        return replace(row, flops=flops, gpu_hours=hours, disk=model.footprint.weights)
+
+    # -- what they are made of --------------------------------------------------------------------------------
+
+    def _tokens(self, folder: str, shards: Sequence[Shard]) -> tuple[float, float]:
+        """Prompt tokens (once per problem) and response tokens of shards whose responses are in ``folder``."""
+        lengths = self._measured.get(folder) or self._measured.get(_twin(folder))
+        responses = sum(s.n_responses for s in shards)
+        if lengths:
+            self._note(f"{folder}: {lengths.response:.0f} tokens per response, as measured in stored shards.")
+            return sum(len(s.problems) for s in shards) * lengths.prompt, responses * lengths.response
+        characters = sum(len(p.problem) for shard in shards for p in shard.problems)
+        prompt = characters / CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS * sum(len(s.problems) for s in shards)
+        return prompt, responses * float(self._assumed)
+
+    def _model(self, path: str) -> _Model | None:
+        """What is known of a model; one still to be trained is like its base."""
+        while path in self._bases:
+            path = self._bases[path]
+        if path not in self._models:
+            config = model_config(path)
+            try:
+                self._models[path] = (
+                    _Model(ModelShape.from_config(config), Footprint.from_config(config)) if config else None
+                )
+            except KeyError:
+                self._models[path] = None
+            if self._models[path] is None:
+                self._note(f"{path}: architecture unknown here, so its FLOPs and GPU-hours are not in the total.")
+        return self._models[path]
+
+    def _decode_s(self, stage: Stage, model: _Model, lengths: _Lengths, n_responses: int, flops: float) -> float:
+        """GPU-seconds to sample; infinite, with a note, where the weights do not fit on what the entry asks for."""
+        tokens = lengths.prompt + lengths.response
+        # An entry for CPUs has no GPUs to count: what it would take here.
+        gpus = math.ceil(stage.spec.pool.num_gpus) or hardware.gpus_needed(self._gpu, model.footprint, tokens)
+        sequences = hardware.concurrent(self._gpu, model.footprint, gpus, tokens)
+        if not sequences:
+            size = model.footprint.weights / 1e9
+            self._note(f"{stage.who}: {size:.0f} GB of weights do not fit on {gpus} x {self._gpu.name}.")
+            return math.inf
+        self._in_flight[stage.who] = f"{sequences} on {gpus}"
+        context = lengths.prompt + lengths.response / 2
+        return hardware.decode_s(self._gpu, model.footprint, flops, n_responses * lengths.response, context, sequences)
+
+    def _disk(self, stage: Stage, missing: Sequence[Shard], response_tokens: float) -> float:
+        """Bytes that the missing shards will take: as the stored ones do, else as assumed."""
+        responses = sum(s.n_responses for s in missing)
+        absent = set(missing)
+        if stored := _spread([s for s in stage.shards if s not in absent]):
+            size = sum(s.path(self._graph.results).stat().st_size for s in stored)
+            data = size / sum(s.n_responses for s in stored) * responses
+        else:
+            data = {
+                "sample": TEXT_BYTES * response_tokens,
+                "token-pass": PASS_BYTES * response_tokens,
+                "grade": GRADE_BYTES * responses,
+            }.get(stage.task, SCORE_BYTES * responses)
+        return data + _LEDGER_BYTES * len(missing)
+
+    # -- what was assumed -------------------------------------------------------------------------------------
+
+    def _note(self, text: str) -> None:
+        self._notes[text] = None
+
+    def _general(self) -> Iterable[str]:
+        gpu = self._gpu
+        bound = f"; sampling.max_tokens bounds it at {self._limit}" if self._limit > self._assumed else ""
+        yield f"{self._assumed} tokens per response where none is stored (--tokens-per-response){bound}."
+        yield (
+            f"Prompts: {CHARACTERS_PER_TOKEN} characters per token and {TEMPLATE_TOKENS} tokens of chat template; "
+            "counted once per problem."
+        )
+        for name in self._graph.stand_ins:
+            yield (
+                f"problems.{name} is not on this machine: {len(self._graph.problems[name])} problems of "
+                f"{STAND_IN_CHARACTERS} characters stand in for it, and nothing made from it counts as stored."
+            )
+        yield (
+            f"GPU-hours on {gpu.name}: {gpu.flops / 1e12:.0f} TFLOP/s dense bf16, {gpu.bandwidth / 1e12:.3g} TB/s. "
+            f"Reading text reaches {100 * hardware.FORWARD_MFU:.0f} % of the peak, training "
+            f"{100 * hardware.TRAINING_MFU:.0f} %, sampling {100 * hardware.DECODE_EFFICIENCY:.0f} % of what memory "
+            "traffic or arithmetic, whichever is more, would allow. Start-up and idle replicas are not in it."
+        )
+        if self._in_flight:
+            each = ", ".join(f"{who} {text}" for who, text in self._in_flight.items())
+            yield f"Responses sampled at once per replica, on so many GPUs: {each}."
+        if self._reads:
+            each = ", ".join(f"{who} {reads:.3g}" for who, reads in self._reads.items())
+            yield f"Training reads each rollout, if half of them are right, so often (epochs and pairs): {each}."
+        yield (
+            f"Disk: {TEXT_BYTES:g} bytes per token of text and {PASS_BYTES:g} per token of a pass, where no "
+            "shard is stored to measure; models in bf16."
+        )
+
+
+def _measure(graph: Graph, shards: Sequence[Shard]) -> _Lengths | None:
+    """Mean lengths in stored shards of responses; None where none is stored, or recorded ones do not say."""
+    stored = _spread([s for s in shards if s.stored(graph.results)])
+    if not stored:
+        return None
+    prompt = response = 0
+    for shard in stored:
+        table = pq.read_table(
+            shard.path(graph.results), columns=["n_prompt_tokens", "n_tokens"], use_threads=False, partitioning=None
+        )
+        prompt += sum(table.column("n_prompt_tokens").to_pylist())
+        response += sum(table.column("n_tokens").to_pylist())
+    responses = sum(s.n_responses for s in stored)
+    return _Lengths(prompt / responses, response / responses) if response else None
+
+
+def _model_run(stage: Stage) -> str | None:
+    """The model that a stage runs, or None where it only compares, replays or calculates."""
+    spec = stage.spec
+    replayed = stage.task == "sample" and spec.cls.available_samples(spec.params) is not None
+    calculated = stage.task == "score" and spec.cls.token_passes(spec.params)
+    return None if replayed or calculated else spec.paths("model").get("model")
+
+
+def _spread(shards: Sequence[Shard]) -> Sequence[Shard]:
+    """At most ``_MEASURED_SHARDS`` of the shards, evenly spread."""
+    return shards[:: -(-len(shards) // _MEASURED_SHARDS) or 1]
+
+
+def _source(shard: Shard) -> str:
+    """The folder of the responses that a shard is or reads."""
+    responses = shard.inputs.get("responses")
+    return responses.folder if responses else shard.folder
+
+
+def _by_source(shards: Iterable[Shard]) -> dict[str, list[Shard]]:
+    found: dict[str, list[Shard]] = {}
+    for shard in shards:
+        found.setdefault(_source(shard), []).append(shard)
+    return found
+
+
+def _twin(folder: str) -> str:
+    """The generator's responses to the other set of problems."""
+    kind, _, generator = folder.partition("/")
+    return f"{'rollouts' if kind == 'responses' else 'responses'}/{generator}"

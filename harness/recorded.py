@@ -12,60 +12,21 @@ are the rewards of the steps of ``text`` (:mod:`harness.steps`), or a single rew
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
-import math
+from array import array
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from tempfile import TemporaryFile
+from typing import IO, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
+from harness.recorded_rows import FlatRow, NestedRow, RecordedSample, lines, parsed, validated
 from harness.records import Problem
 from harness.registry import UserError
-from harness.steps import step_ends
 
-
-@dataclass(frozen=True, slots=True)
-class RecordedSample:
-    """One recorded response.
-
-    ``steps`` is None where none are recorded, ``n_tokens`` 0 where unknown. ``step_scores`` has, per reward
-    model, one value per step or a single one. ``generator`` is "" in the nested format.
-    """
-
-    text: str
-    steps: tuple[str, ...] | None = None
-    n_tokens: int = 0
-    step_scores: dict[str, tuple[float, ...]] | None = None
-    generator: str = ""
-    n_prompt_tokens: int = 0
-    finish_reason: str = ""
-
-    @property
-    def step_ends(self) -> tuple[int, ...] | None:
-        """Character offsets of the step ends, or None where the recorded steps do not rebuild the text.
-
-        Steps rebuild the text when they follow one another in it with nothing but whitespace around them;
-        the whitespace belongs to the step before it, as in :mod:`harness.steps`.
-        """
-        if self.steps is None:
-            return step_ends(self.text)
-        if not self.steps:
-            return None
-        starts = []
-        position = 0
-        for step in self.steps:
-            stripped = step.strip()
-            start = self.text.find(stripped, position)
-            if start < 0 or self.text[position:start].strip():
-                return None
-            starts.append(start)
-            position = start + len(stripped)
-        return None if self.text[position:].strip() else (*starts[1:], len(self.text))
+__all__ = ["RecordedFile", "RecordedProblem", "RecordedSample", "ScoreRange", "derived_id", "read_recorded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,54 +37,10 @@ class RecordedProblem:
     samples: tuple[RecordedSample, ...]
 
 
-class _Sample(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    text: str
-    steps: list[str] | None = None
-    num_tokens: int = Field(0, ge=0)
-    step_scores: dict[str, list[float]] = {}
-
-    @model_validator(mode="after")
-    def _aligned(self) -> _Sample:
-        n_steps = len(self.steps if self.steps is not None else step_ends(self.text))
-        for model, scores in self.step_scores.items():
-            if not scores or len(scores) not in {1, n_steps}:
-                raise ValueError(f"step_scores.{model} has {len(scores)} values for {n_steps} steps")
-            if not all(map(math.isfinite, scores)):
-                raise ValueError(f"step_scores.{model} has a value that is not finite")
-        return self
-
-
-class _Nested(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    problem_id: str | int | None = None
-    problem: str
-    gold: str
-    subject: str = ""
-    level: int | None = None
-    samples: list[_Sample] = Field(min_length=1)
-
-
-class _Flat(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    problem_id: str | int
-    text: str
-    generator: str = ""
-    sample: int | None = None
-    n_prompt_tokens: int = 0
-    n_tokens: int = 0
-    finish_reason: str = ""
-    problem: str = ""
-    answer: str = ""
-
-
-_Row = TypeVar("_Row", bound=BaseModel)
-
-
-def read_recorded(path: str | Path) -> tuple[RecordedProblem, ...]:
+def read_recorded(path: str | Path) -> RecordedFile:
     """The problems of a file of recorded responses, with their samples.
 
-    The last few files stay parsed in memory until they change on disk.
+    The last few files stay open until they change on disk.
 
     Raises:
         UserError: naming the file and the line for anything that is not as the module's docstring says.
@@ -135,111 +52,147 @@ def read_recorded(path: str | Path) -> tuple[RecordedProblem, ...]:
     return _read(path.resolve(), str(path), stat.st_size, stat.st_mtime_ns)
 
 
+@lru_cache(maxsize=4)
+def _read(path: Path, shown: str, size: int, mtime_ns: int) -> RecordedFile:
+    return RecordedFile(path, shown)
+
+
 def derived_id(problem: str) -> str:
     """Identifier of a problem that came without one: it depends on its text alone."""
     return hashlib.sha256(problem.encode()).hexdigest()[:16]
 
 
-@lru_cache(maxsize=4)
-def _read(path: Path, shown: str, size: int, mtime_ns: int) -> tuple[RecordedProblem, ...]:
-    nested: list[RecordedProblem] = []
-    flat: list[tuple[str, _Flat]] = []
-    lines: dict[str, str] = {}
-    for where, row in _rows(path, shown):
-        if "samples" not in row and "text" in row:
-            flat.append((where, _validated(_Flat, row, where)))
-            continue
-        problem = _nested(_validated(_Nested, row, where))
-        first = lines.setdefault(problem.problem.problem_id, where)
-        if first != where:
-            raise UserError(f"{where}: problem_id {problem.problem.problem_id!r} is already in {first}")
-        nested.append(problem)
-    if nested and flat:
-        raise UserError(f"{flat[0][0]}: a single response in a file of problems with samples")
-    if not nested and not flat:
-        raise UserError(f"{shown}: the file is empty")
-    return tuple(nested or _grouped(flat))
+@dataclass(slots=True)
+class ScoreRange:
+    """What a file has of one reward model: the range of its values, and the first response that lacks them."""
+
+    low: float
+    high: float
+    lacking: str | None
 
 
-def _rows(path: Path, shown: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(place, object) for each line or row of the file; places read "file line 3"."""
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
+class RecordedFile:
+    """A file of recorded responses, in file order.
 
-        try:
-            table = pq.read_table(path)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{shown}: not a Parquet file: {error}") from error
-        for number, row in enumerate(table.to_pylist(), 1):
-            # Parquet has every column in every row: null stands for an absent key.
-            yield f"{shown} row {number}", {k: v for k, v in row.items() if v is not None}
-        return
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        number = 0
-        try:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield f"{shown} line {number}", _object(line, f"{shown} line {number}")
-        except (OSError, EOFError) as error:
-            raise UserError(f"{shown} line {number + 1}: cannot be read: {error}") from error
+    All of it is checked once. The problems stay in memory, their responses do not: they are parsed again whenever they
+    are asked for, so that a file may be larger than memory. What cannot be read from the middle (compressed and
+    Parquet files) is unpacked into a temporary file first.
 
+    Attributes:
+        problems: the problems alone.
+        fewest: generator ("" in the nested format) -> the fewest responses it has to any problem.
+        scores: reward model -> what there is of it.
 
-def _object(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise UserError(f"{where}: not a JSON object")
-    return row
+    Raises:
+        UserError: see :func:`read_recorded`.
+    """
 
+    def __init__(self, path: Path, shown: str) -> None:
+        self._shown = shown
+        self.problems: list[Problem] = []
+        self.fewest: dict[str, int] = {}
+        self.scores: dict[str, ScoreRange] = {}
+        self._flat = False
+        self._offsets: list[array[int]] = []
+        in_place = path.suffix not in (".gz", ".parquet")
+        self._file: IO[bytes] = path.open("rb") if in_place else TemporaryFile()  # noqa: SIM115
+        self._scan(path, "row" if path.suffix == ".parquet" else "line", in_place)
+        self._index = {problem.problem_id: i for i, problem in enumerate(self.problems)}
 
-def _validated(model: type[_Row], row: dict[str, Any], where: str) -> _Row:
-    try:
-        return model.model_validate(row)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{where}: {key + ': ' if key else ''}{message[:1].lower()}{message[1:]}") from error
+    def __len__(self) -> int:
+        return len(self.problems)
 
+    def __iter__(self) -> Iterator[RecordedProblem]:
+        return map(self.__getitem__, range(len(self)))
 
-def _nested(row: _Nested) -> RecordedProblem:
-    problem_id = derived_id(row.problem) if row.problem_id is None else str(row.problem_id)
-    samples = tuple(
-        RecordedSample(
-            text=sample.text,
-            steps=None if sample.steps is None else tuple(sample.steps),
-            n_tokens=sample.num_tokens,
-            step_scores={model: tuple(scores) for model, scores in sample.step_scores.items()} or None,
+    def __getitem__(self, index: int) -> RecordedProblem:
+        rows = [self._row(offset) for offset in self._offsets[index]]
+        if self._flat:
+            samples = tuple(validated(FlatRow, row, self._shown).record() for row in rows)
+        else:
+            samples = validated(NestedRow, rows[0], self._shown).records()
+        return RecordedProblem(self.problems[index], samples)
+
+    def samples(self, problem_id: str) -> tuple[RecordedSample, ...]:
+        """The responses recorded for a problem; none for one that is not in the file."""
+        index = self._index.get(problem_id)
+        return () if index is None else self[index].samples
+
+    def _row(self, offset: int) -> dict[str, Any]:
+        self._file.seek(offset)
+        return parsed(self._file.readline(), self._shown)
+
+    def _scan(self, path: Path, unit: str, in_place: bool) -> None:
+        """Check every line, and note where it is and what it has."""
+        nested: dict[str, str] = {}  # problem_id -> place of its line
+        flat: dict[str, dict[tuple[str, int], tuple[int, int]]] = {}  # problem_id -> response -> its line, its offset
+        offset = n_samples = 0
+        for number, line in lines(path, self._shown):
+            where = f"{self._shown} {unit} {number}"
+            if line.strip():
+                row = parsed(line, where)
+                self._flat = "samples" not in row and "text" in row
+                if self._flat:
+                    self._add_flat(flat, validated(FlatRow, row, where), number, offset, f"{self._shown} {unit}")
+                else:
+                    entry = validated(NestedRow, row, where)
+                    n_samples += self._add_nested(nested, entry, where, offset, n_samples)
+                if nested and flat:
+                    raise UserError(f"{where}: a single response in a file of problems with samples, or the reverse")
+            if not in_place:
+                self._file.write(line)
+            offset += len(line)
+        if not nested and not flat:
+            raise UserError(f"{self._shown}: the file is empty")
+        for own in flat.values():
+            self._offsets.append(array("q", (own[key][1] for key in sorted(own))))
+        counts = [Counter(generator for generator, _ in own) for own in flat.values()]
+        for generator in sorted({name for count in counts for name in count}):
+            self.fewest[generator] = min(count[generator] for count in counts)
+
+    def _add_nested(self, places: dict[str, str], row: NestedRow, where: str, offset: int, n_before: int) -> int:
+        problem = Problem(
+            problem_id=derived_id(row.problem) if row.problem_id is None else str(row.problem_id),
+            problem=row.problem,
+            answer=row.gold,
+            subject=row.subject,
+            level=row.level,
         )
-        for sample in row.samples
-    )
-    return RecordedProblem(Problem(problem_id, row.problem, row.gold, row.subject, row.level), samples)
+        first = places.setdefault(problem.problem_id, where)
+        if first != where:
+            raise UserError(f"{where}: problem_id {problem.problem_id!r} is already in {first}")
+        self.problems.append(problem)
+        self._offsets.append(array("q", [offset]))
+        self.fewest[""] = min(self.fewest.get("", len(row.samples)), len(row.samples))
+        for index, sample in enumerate(row.samples):
+            self._note_scores(sample.step_scores, f"sample {index} of problem {problem.problem_id!r}", n_before + index)
+        return len(row.samples)
 
+    def _note_scores(self, step_scores: dict[str, list[float]], response: str, n_before: int) -> None:
+        for model, values in step_scores.items():
+            if model not in self.scores:
+                first = f"sample 0 of problem {self.problems[0].problem_id!r}"
+                self.scores[model] = ScoreRange(values[0], values[0], first if n_before else None)
+            found = self.scores[model]
+            found.low, found.high = min(found.low, *values), max(found.high, *values)
+        if len(step_scores) < len(self.scores):
+            for model, found in self.scores.items():
+                if model not in step_scores and found.lacking is None:
+                    found.lacking = response
 
-def _grouped(rows: list[tuple[str, _Flat]]) -> list[RecordedProblem]:
-    """Problems in order of first appearance; a generator's samples ordered by ``sample`` where it is given."""
-    problems: dict[str, Problem] = {}
-    samples: dict[str, list[tuple[str, int, RecordedSample]]] = {}
-    places: dict[tuple[str, str, int], str] = {}
-    for where, row in rows:
+    def _add_flat(
+        self,
+        places: dict[str, dict[tuple[str, int], tuple[int, int]]],
+        row: FlatRow,
+        number: int,
+        offset: int,
+        unit: str,
+    ) -> None:
         problem_id = str(row.problem_id)
-        problems.setdefault(problem_id, Problem(problem_id, row.problem, row.answer))
-        own = samples.setdefault(problem_id, [])
+        if problem_id not in places:
+            self.problems.append(Problem(problem_id, row.problem, row.answer))
+        own = places.setdefault(problem_id, {})
         index = row.sample if row.sample is not None else len(own)
-        first = places.setdefault((problem_id, row.generator, index), where)
-        if first != where:
-            raise UserError(f"{where}: sample {index} of problem {problem_id!r} is already in {first}")
-        sample = RecordedSample(
-            text=row.text,
-            n_tokens=row.n_tokens,
-            generator=row.generator,
-            n_prompt_tokens=row.n_prompt_tokens,
-            finish_reason=row.finish_reason,
-        )
-        own.append((row.generator, index, sample))
-    return [
-        RecordedProblem(problems[key], tuple(s for _, _, s in sorted(own, key=lambda item: item[:2])))
-        for key, own in samples.items()
-    ]
+        first, _ = own.setdefault((row.generator, index), (number, offset))
+        if first != number:
+            raise UserError(f"{unit} {number}: sample {index} of problem {problem_id!r} is already in {unit} {first}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from harness.records import Grade, Problem, Response, StepScores
@@ -95,9 +97,15 @@ class Results:
     grades: pd.DataFrame
     ledger: pd.DataFrame
 
-    def responses(self, generator: str) -> pd.DataFrame:
-        """The responses of a generator."""
-        return _frame(self.folder / "responses" / generator, Response)
+    def responses(self, generator: str, problem_ids: Collection[str]) -> pd.DataFrame:
+        """The responses of a generator to some problems; those to all of them may not fit in memory."""
+        wanted = pa.array(list(problem_ids), pa.string())
+        found = [SCHEMAS[Response].empty_table()]
+        for path in sorted((self.folder / "responses" / generator).glob("part-*.parquet")):
+            table = _concatenate([path], Response)
+            found.append(table.filter(pc.is_in(table.column("problem_id"), wanted)))
+        frame: pd.DataFrame = pa.concat_tables(found).to_pandas()
+        return frame
 
     def scores(self, reward_model: str, generator: str) -> pa.Table:
         """A reward model's scores of a generator's responses; without rows where there are none.

@@ -11,7 +11,7 @@ Arrays: P problems, N samples each. ``correct`` bool [P, N]; ``scores`` float [P
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -98,14 +98,14 @@ def best_of_n(scores: Floats, correct: Bools) -> Floats:
 
 def majority(classes: Ints, correct: Bools) -> Floats:
     """Accuracy of the most frequent answer, float [P]; 0 where no sample has an answer."""
-    ballots = Ballots(classes, correct, np.ones((1, classes.shape[1]), dtype=bool))
-    return ballots.majority()
+    accuracy: Floats = Ballots(classes, correct).accuracies(np.ones((1, classes.shape[1]), dtype=bool), [None])[0]
+    return accuracy
 
 
 def weighted_best_of_n(weights: Floats, classes: Ints, correct: Bools) -> Floats:
     """Accuracy of the answer with the largest sum of ``weights`` (see :func:`vote_weights`), float [P]."""
-    ballots = Ballots(classes, correct, np.ones((1, classes.shape[1]), dtype=bool))
-    return ballots.weighted(weights)
+    accuracy: Floats = Ballots(classes, correct).accuracies(np.ones((1, classes.shape[1]), dtype=bool), [weights])[0]
+    return accuracy
 
 
 class Ballots:
@@ -113,69 +113,115 @@ class Ballots:
 
     Args:
         classes, correct: [P, N] as above.
-        subsets: bool [R, N], the samples in each subset; the same subsets serve every problem.
 
-    What depends on the answers alone is computed once and shared by all the weights voted with. Problems
-    with similarly many distinct answers are handled together, so that few zeros are added up.
+    Problems with similarly many distinct answers are handled together, so that few zeros are added up.
     """
 
     _BLOCK_ELEMENTS = 1 << 16  # of a [problems, answers, subsets] array: half a MiB, which stays in cache
 
-    def __init__(self, classes: Ints, correct: Bools, subsets: Bools) -> None:
-        self._n_problems = classes.shape[0]
-        self._subsets = subsets.T.astype(np.float64)
-        codes, n_codes = _dense_codes(classes)
-        order = np.argsort(n_codes, kind="stable")
-        self._blocks: list[tuple[Ints, Floats, Floats, Floats]] = []
-        for rows in self._split(order, np.maximum(n_codes, 1) * len(subsets)):
-            width = max(int(n_codes[rows].max()), 1)
-            members = (codes[rows][:, None, :] == np.arange(width)[:, None]).astype(np.float64)
-            counts = members @ self._subsets
-            right = (members * correct[rows][:, None, :]) @ self._subsets
-            share = np.divide(right, counts, out=np.zeros_like(right), where=counts > 0)
-            self._blocks.append((rows, members, share, np.where(counts > 0, 0.0, -np.inf)))
+    def __init__(self, classes: Ints, correct: Bools) -> None:
+        self._correct = correct.astype(np.float64)
+        self._codes, self._n_codes, n_right, pure = _dense_codes(classes, correct)
+        # Most problems have one answer that is right whenever it is given; where none is, nothing can be won.
+        self._plain = np.flatnonzero(pure & (n_right == 1))
+        self._mixed = np.flatnonzero(~pure | (n_right > 1))
 
-    def majority(self) -> Floats:
-        """Mean accuracy over the subsets of the most frequent answer, float [P]."""
-        return self._winner_accuracy(None)
-
-    def weighted(self, weights: Floats) -> Floats:
-        """Mean accuracy over the subsets of the answer with the largest sum of weights, float [P].
+    def accuracies(self, subsets: Bools, weights: Sequence[Floats | None]) -> Floats:
+        """Mean accuracy over the subsets of the answer with the largest sum of weights, float [len(weights), P].
 
         Args:
-            weights: float [P, N], not negative.
+            subsets: bool [R, N], the samples in each subset; the same subsets serve every problem.
+            weights: float [P, N], not negative, for each way to vote; None gives every sample one vote.
         """
-        return self._winner_accuracy(weights)
+        chosen = np.ascontiguousarray(subsets.T, dtype=np.float64)
+        found = np.zeros((len(weights), len(self._codes)))
+        for rows in self._blocks(self._plain, len(subsets)):
+            members = self._members(rows)
+            for i, by_sample in enumerate(weights):
+                accuracy, decided = _plain_accuracy(_totals(members, by_sample, rows, chosen))
+                found[i, rows] = accuracy
+                if not decided.all():
+                    left = rows[~decided]
+                    found[i, left] = self._mixed_accuracy(left, by_sample, chosen)
+        for rows in self._blocks(self._mixed, len(subsets)):
+            for i, by_sample in enumerate(weights):
+                found[i, rows] = self._mixed_accuracy(rows, by_sample, chosen)
+        return found
 
-    def _split(self, order: Ints, elements: Ints) -> Iterator[Ints]:
-        """Runs of ``order`` whose arrays hold about ``_BLOCK_ELEMENTS``; ``elements`` does not fall along it."""
+    def _blocks(self, rows: Ints, n_subsets: int) -> Iterator[Ints]:
+        """Runs of ``rows``, ordered by the number of answers, whose arrays hold about ``_BLOCK_ELEMENTS``."""
+        order = rows[np.argsort(self._n_codes[rows], kind="stable")]
+        elements = np.maximum(self._n_codes[order], 1) * n_subsets
         start = 0
         while start < len(order):
-            size = np.arange(1, len(order) - start + 1) * elements[order[start:]]
+            ahead = elements[start : start + self._BLOCK_ELEMENTS // elements[start]]
+            size = np.arange(1, len(ahead) + 1) * ahead
             stop = start + max(int(np.searchsorted(size, self._BLOCK_ELEMENTS, side="right")), 1)
             yield order[start:stop]
             start = stop
 
-    def _winner_accuracy(self, weights: Floats | None) -> Floats:
-        accuracy = np.empty(self._n_problems)
-        for rows, members, share, absent in self._blocks:
-            ballots = members if weights is None else members * weights[rows][:, None, :]
-            totals = ballots @ self._subsets
-            totals += absent  # an answer that is not in the subset cannot win, whatever the others weigh
-            best = totals.max(axis=1, keepdims=True)
-            # Where a subset has no answer at all, every total is -inf and every share 0: so is the accuracy.
-            winners = totals >= best - TIE * np.where(np.isfinite(best), best, 0.0)
-            accuracy[rows] = ((winners * share).sum(axis=1) / winners.sum(axis=1)).mean(axis=1)
+    def _members(self, rows: Ints) -> Floats:
+        """Which samples give which answer, float [rows, answers, N] of 0 and 1."""
+        width = max(int(self._n_codes[rows].max()), 1)
+        members: Floats = (self._codes[rows][:, None, :] == np.arange(width)[:, None]).astype(np.float64)
+        return members
+
+    def _mixed_accuracy(self, rows: Ints, weights: Floats | None, chosen: Floats) -> Floats:
+        """The general case, [rows]: several right answers, answers that are right at times, votes without weight."""
+        members = self._members(rows)
+        counts = _totals(members, None, rows, chosen)
+        right = _totals(members, self._correct, rows, chosen)
+        share = np.divide(right, counts, out=np.zeros_like(right), where=counts > 0)
+        totals = _totals(members, weights, rows, chosen)
+        totals[counts == 0] = -np.inf  # an answer that is not in the subset cannot win, whatever the others weigh
+        best = totals.max(axis=1, keepdims=True)
+        # Where a subset has no answer at all, every total is -inf and every share 0: so is the accuracy.
+        winners = totals >= best - TIE * np.where(np.isfinite(best), best, 0.0)
+        accuracy: Floats = ((winners * share).sum(axis=1) / winners.sum(axis=1)).mean(axis=1)
         return accuracy
 
 
-def _dense_codes(classes: Ints) -> tuple[Ints, Ints]:
-    """Answer classes renumbered 0, 1, … per problem (-1 stays), and how many there are, int [P]."""
+def _totals(members: Floats, weights: Floats | None, rows: Ints, chosen: Floats) -> Floats:
+    """Votes of each answer in each subset, float [rows, answers, R]."""
+    ballots = members if weights is None else members * weights[rows][:, None, :]
+    # One flat product: numpy would make a small one per problem.
+    totals: Floats = ballots.reshape(-1, ballots.shape[2]) @ chosen
+    return totals.reshape(*ballots.shape[:2], -1)
+
+
+def _plain_accuracy(totals: Floats) -> tuple[Floats, Bools]:
+    """Mean accuracy [rows] where the first answer is the right one, and whether every subset has a vote with weight.
+
+    Then no absent answer can win: its total is 0, less than the best by more than a tie.
+    """
+    right, others = totals[:, 0], totals[:, 1:].max(axis=1, initial=0.0)
+    best = np.maximum(right, others)
+    least = best - TIE * best
+    won = right >= least
+    accuracy = won.astype(np.float64)
+    rows, subsets = np.nonzero(won & (others >= least))
+    if len(rows):
+        accuracy[rows, subsets] = 1.0 / (totals[rows, :, subsets] >= least[rows, subsets, None]).sum(axis=1)
+    return accuracy.mean(axis=1), (best > 0).all(axis=1)
+
+
+def _dense_codes(classes: Ints, correct: Bools) -> tuple[Ints, Ints, Ints, Bools]:
+    """Answer classes renumbered 0, 1, … per problem (-1 stays), those with a right sample first.
+
+    Returns:
+        The codes, int [P, N]; per problem, how many there are and how many have a right sample, int [P]; and whether
+        samples with the same answer agree on being right, bool [P].
+    """
     codes = np.full(classes.shape, -1, dtype=np.int64)
-    n_codes = np.zeros(classes.shape[0], dtype=np.int64)
+    n_codes, n_right = np.zeros(classes.shape[0], dtype=np.int64), np.zeros(classes.shape[0], dtype=np.int64)
+    pure = np.ones(classes.shape[0], dtype=bool)
     for row, line in enumerate(classes):
         votes = line >= 0
-        names, inverse = np.unique(line[votes], return_inverse=True)
-        codes[row, votes] = inverse
-        n_codes[row] = len(names)
-    return codes, n_codes
+        names, inverse, counts = np.unique(line[votes], return_inverse=True, return_counts=True)
+        rights = np.bincount(inverse, weights=correct[row, votes], minlength=len(names))
+        place = np.empty(len(names), dtype=np.int64)
+        place[np.argsort(rights == 0, kind="stable")] = np.arange(len(names))
+        codes[row, votes] = place[inverse]
+        n_codes[row], n_right[row] = len(names), (rights > 0).sum()
+        pure[row] = bool(((rights == 0) | (rights == counts)).all())
+    return codes, n_codes, n_right, pure

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.components import Artifacts, Pool, Spec, build, sweep
+from harness.components import Artifacts, Pool, Spec, build, sweep, token_scorer_entry
 from harness.config import Experiment
 from harness.records import Problem, Sampling
-from harness.registry import UserError, find, suggest
+from harness.registry import PassOf, Unavailable, UserError, find, suggest
 from harness.store import digest, shard_key, shard_path
 
+STAND_IN_CHARACTERS = 200  # of a problem that stands in for an unknown one, about the mean of MATH and GSM8K
 STAGES = ("sample", "grade", "train", "score", "report")  # what --until takes, in order
 
 
@@ -95,31 +96,37 @@ class Graph:
     trained_by: dict[str, str]  # reward model -> the entry whose training made its model
     n: int
     stages: list[Stage | Training]
+    stand_ins: list[str]  # problem sets that are not to be had here, nameless problems standing in for them
 
     @property
     def results(self) -> Path:
         return self.experiment.folder
 
 
-def build_graph(experiment: Experiment, extra: Sequence[tuple[str, dict[str, Any]]] = ()) -> Graph:
+def build_graph(
+    experiment: Experiment, extra: Sequence[tuple[str, dict[str, Any]]] = (), stand_ins: bool = False
+) -> Graph:
     """Check every entry and lay out the stages.
 
     Args:
         extra: reward models (name, entry) beyond the experiment's own.
+        stand_ins: for counting only: let nameless problems stand in for a set that is not to be had but says its size.
 
     Raises:
         UserError: for anything in the experiment that cannot work.
     """
-    return _Builder(experiment, extra).graph
+    return _Builder(experiment, extra, stand_ins).graph
 
 
 class _Builder:
-    def __init__(self, experiment: Experiment, extra: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    def __init__(self, experiment: Experiment, extra: Sequence[tuple[str, dict[str, Any]]], stand_ins: bool) -> None:
         self.experiment = experiment
+        self.may_stand_in = stand_ins
+        self.stand_ins: list[str] = []
         self.artifacts = Artifacts()
         self.models: dict[str, str] = {}
         self.stages: list[Stage | Training] = []
-        self._passes: dict[tuple[str, str], Stage] = {}
+        self._passes: dict[tuple[Any, ...], Stage] = {}
         self.trainings: dict[str, Training] = {}
         self.problems = self._load_problems()
         self.generators = self._generators()
@@ -146,7 +153,7 @@ class _Builder:
             problems=self.problems,
             generators=self.generators,
             reward_models=specs,
-            passes={name: {role: self._label(model) for role, model in p.items()} for name, p in passes.items()},
+            passes={name: {role: self._pass_label(wanted) for role, wanted in p.items()} for name, p in passes.items()},
             trained_by={
                 name: by_model[model]
                 for name, spec in specs.items()
@@ -155,6 +162,7 @@ class _Builder:
             },
             n=self.n,
             stages=self.stages,
+            stand_ins=self.stand_ins,
         )
 
     # -- what is compared -------------------------------------------------------------------------------------
@@ -169,7 +177,7 @@ class _Builder:
             if name not in config.problems:
                 raise UserError(f"{where}: no problem set is named {name!r}{suggest(name, config.problems)}")
             spec = build("datasets", name, config.problems[name], f"problems.{name}", {})
-            sets[name] = spec.cls(spec.params, name).load()
+            sets[name] = self._load(spec)
             if not sets[name]:
                 raise UserError(f"problems.{name}: the set is empty")
         names = list(sets)
@@ -180,6 +188,16 @@ class _Builder:
                     f"problems: {names[0]} and {names[1]} share {len(shared)} problems, for instance {min(shared)!r}"
                 )
         return sets
+
+    def _load(self, spec: Spec) -> list[Problem]:
+        try:
+            return spec.cls(spec.params, spec.name).load()  # type: ignore[no-any-return]
+        except Unavailable:
+            size = spec.cls.declared_size(spec.params) if self.may_stand_in else None
+            if size is None:
+                raise
+            self.stand_ins.append(spec.name)
+            return [Problem(f"{i}", f"{spec.name} {i} ".ljust(STAND_IN_CHARACTERS, "."), "") for i in range(size)]
 
     def _generators(self) -> dict[str, Spec]:
         specs = {}
@@ -257,11 +275,13 @@ class _Builder:
         ]
         return self._add(Stage(name, sampled.who, self.verifier, shards))
 
-    def _token_pass(self, name: str, model: str, sampled: Sequence[Stage], pool: Pool) -> Stage:
-        """The pass of ``model`` over what was sampled; one pass serves every reward model that asks for it."""
-        if (name, model) not in self._passes:
-            label = self._label(model)
-            spec = build("token_scorers", label, {"type": "causal-lm", "model": model}, label, self.models, pool)
+    def _token_pass(self, name: str, wanted: PassOf, sampled: Sequence[Stage], pool: Pool) -> Stage:
+        """A model's pass over what was sampled; one pass serves every reward model that asks for the same."""
+        entry = token_scorer_entry(wanted)
+        key = (name, *sorted(entry.items()))
+        if key not in self._passes:
+            label = self._pass_label(wanted)
+            spec = build("token_scorers", label, entry, label, self.models, pool)
             identity = self.artifacts.identity(spec)
             folder = {"token-pass": "token-passes", "rollout-pass": "rollout-passes"}[name]
             shards = [
@@ -269,9 +289,9 @@ class _Builder:
                 for stage in sampled
                 for s in stage.shards
             ]
-            after: list[Stage | Training] = [*sampled, *(t for t in self.trainings.values() if str(t.folder) == model)]
-            self._passes[name, model] = self._add(Stage(name, label, spec, shards, after))
-        return self._passes[name, model]
+            trained = (t for t in self.trainings.values() if str(t.folder) == entry["model"])
+            self._passes[key] = self._add(Stage(name, label, spec, shards, [*sampled, *trained]))
+        return self._passes[key]
 
     def _train(self, name: str, entry: dict[str, Any]) -> dict[str, Any]:
         """Add the training an entry asks for; return the entry with its trained model in place."""
@@ -330,11 +350,11 @@ class _Builder:
     def _reward_model(self, name: str, entry: dict[str, Any]) -> Spec:
         return build("reward_models", name, entry, f"reward_models.{name}", self.models)
 
-    def _score(self, spec: Spec) -> dict[str, str]:
-        """Add the scoring of a reward model and the token passes it needs; return its passes (role -> model)."""
-        models: dict[str, str] = spec.cls.token_passes(spec.params)
+    def _score(self, spec: Spec) -> Mapping[str, PassOf]:
+        """Add the scoring of a reward model and the token passes it needs; return its passes by role."""
+        wanted: Mapping[str, PassOf] = spec.cls.token_passes(spec.params)
         sampled = list(self.samples.values())
-        passes = {role: self._token_pass("token-pass", model, sampled, spec.pool) for role, model in models.items()}
+        passes = {role: self._token_pass("token-pass", of, sampled, spec.pool) for role, of in wanted.items()}
         identity = self.artifacts.identity(spec)
         shards = []
         for i, response in enumerate(shard for stage in sampled for shard in stage.shards):
@@ -345,7 +365,7 @@ class _Builder:
         trained = set(spec.paths("model").values())
         after += [t for t in self.trainings.values() if str(t.folder) in trained]
         self._add(Stage("score", spec.name, spec, shards, after))
-        return models
+        return wanted
 
     def _derive(self, source: Shard, folder: str, identity: list[Any], inputs: dict[str, Shard]) -> Shard:
         key = digest(*identity, {role: shard.key for role, shard in inputs.items()})
@@ -354,6 +374,12 @@ class _Builder:
     def _add(self, stage: Stage) -> Stage:
         self.stages.append(stage)
         return stage
+
+    def _pass_label(self, wanted: PassOf) -> str:
+        """The short name of a token pass: its model's, and whatever else is asked of it."""
+        if isinstance(wanted, str):
+            return self._label(wanted)
+        return "-".join([self._label(wanted["model"]), *(v for k, v in sorted(wanted.items()) if k != "model")])
 
     def _label(self, model: str) -> str:
         """The short name of a model: its name in the experiment, else what its path ends with."""

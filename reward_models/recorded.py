@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.recorded import RecordedProblem, RecordedSample, read_recorded
+from harness.recorded import RecordedFile, RecordedSample, read_recorded
 from harness.records import Solution, StepScores
 from harness.registry import ComponentParams, DataPath, RewardModel, UserError, suggest
 
@@ -30,41 +30,31 @@ class RecordedScores(RewardModel[RecordedParams]):
 
     def __init__(self, params: RecordedParams, name: str = "") -> None:
         super().__init__(params, name)
-        problems = read_recorded(params.path)
-        self.model = _only_model(params, problems)
-        self.samples = {problem.problem.problem_id: problem.samples for problem in problems}
-        values = [
-            score
-            for problem in problems
-            for sample in problem.samples
-            for score in (sample.step_scores or {}).get(self.model, ())
-        ]
-        self.score_type = "probability" if all(0 <= value <= 1 for value in values) else "unbounded"
+        self._recorded = read_recorded(params.path)
+        self.model = _only_model(params, self._recorded)
+        scores = self._recorded.scores[self.model]
+        self.score_type = "probability" if scores.low >= 0 and scores.high <= 1 else "unbounded"
 
     @classmethod
     def check(cls, params: RecordedParams) -> None:
-        problems = read_recorded(params.path)
-        model = _only_model(params, problems)
-        for problem in problems:
-            for index, sample in enumerate(problem.samples):
-                if model not in (sample.step_scores or {}):
-                    raise UserError(
-                        f"{params.path}: sample {index} of problem {problem.problem.problem_id!r} has no "
-                        f"step_scores of {model}"
-                    )
+        recorded = read_recorded(params.path)
+        model = _only_model(params, recorded)
+        if lacking := recorded.scores[model].lacking:
+            raise UserError(f"{params.path}: {lacking} has no step_scores of {model}")
 
     @classmethod
     def expand(cls, entry: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
         if entry.get("model") is not None or "path" not in entry:
             return None
-        return {model: {**entry, "model": model} for model in _models(read_recorded(entry["path"]))}
+        return {model: {**entry, "model": model} for model in sorted(read_recorded(entry["path"]).scores)}
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
-        return [self._scored(solution) for solution in batch]
+        problem_ids = {solution.problem.problem_id for solution in batch}
+        samples = {problem_id: self._recorded.samples(problem_id) for problem_id in problem_ids}
+        return [self._scored(solution, samples[solution.problem.problem_id]) for solution in batch]
 
-    def _scored(self, solution: Solution) -> StepScores:
+    def _scored(self, solution: Solution, samples: Sequence[RecordedSample]) -> StepScores:
         response = solution.response
-        samples = self.samples.get(response.problem_id, ())
         if response.sample >= len(samples) or samples[response.sample].text != response.text:
             raise UserError(
                 f"{self.params.path} did not record sample {response.sample} of problem {response.problem_id!r}: "
@@ -91,12 +81,8 @@ def _ends(sample: RecordedSample, n_rewards: int) -> tuple[int, ...] | None:
     return (len(sample.text),) if n_rewards == 1 else None
 
 
-def _models(problems: Sequence[RecordedProblem]) -> list[str]:
-    return sorted({model for p in problems for sample in p.samples for model in sample.step_scores or {}})
-
-
-def _only_model(params: RecordedParams, problems: Sequence[RecordedProblem]) -> str:
-    names = _models(problems)
+def _only_model(params: RecordedParams, recorded: RecordedFile) -> str:
+    names = sorted(recorded.scores)
     if not names:
         raise UserError(f"{params.path} has no step_scores")
     if params.model is None and len(names) > 1:

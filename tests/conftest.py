@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--chaos", type=int, default=3, metavar="N", help="how many runs test_chaos.py disturbs")
+    parser.addoption("--chaos", type=int, default=2, metavar="N", help="how many runs test_chaos.py disturbs")
 
 
 @pytest.fixture(scope="session")

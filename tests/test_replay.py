@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,21 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert read_recorded(path) is read_recorded(path)
     write(tmp_path / "r.jsonl", FULL, MINIMAL)
     assert len(read_recorded(path)) == 2
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz"])
+def test_responses_stay_in_the_file(tmp_path: Path, name: str) -> None:
+    samples = [{"text": chr(97 + i) * 20_000, "step_scores": {"prm": [0.5]}} for i in range(4)]
+    path = write(tmp_path / name, *({"problem": f"{n}?", "gold": "1", "samples": samples} for n in range(100)))
+    tracemalloc.start()
+    try:
+        recorded = read_recorded(path)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 400_000, "of 8 MB"
+    assert [s.text[0] for s in recorded.samples(derived_id("57?"))] == ["a", "b", "c", "d"]
+    assert recorded.samples(derived_id("100?")) == ()
 
 
 def test_too_few_samples(tmp_path: Path) -> None:

@@ -131,3 +131,17 @@ def test_votes_match_the_plain_version(problems: list[list[tuple[int, bool, int]
     assert weighted_best_of_n(weights, classes, correct) == pytest.approx(expected)
     expected = [plain_vote([s[0] for s in p], [s[1] for s in p], [1] * 5) for p in problems]
     assert majority(classes, correct) == pytest.approx(expected)
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 3)), min_size=6, max_size=6), min_size=1, max_size=8)
+)
+def test_votes_where_one_answer_is_right_match_the_plain_version(problems: list[list[tuple[int, int]]]) -> None:
+    classes = np.array([[answer for answer, _ in p] for p in problems])
+    weights = np.array([[float(weight) for _, weight in p] for p in problems])
+    for weighing in (weights, np.ones_like(weights), weights + 0.1):
+        expected = [
+            plain_vote(c.tolist(), (c == 2).tolist(), np.rint(10 * w).astype(int).tolist())
+            for c, w in zip(classes, weighing, strict=True)
+        ]
+        assert weighted_best_of_n(weighing, classes, classes == 2) == pytest.approx(expected)
