@@ -234,7 +234,7 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
     """
     import yaml
 
-    match = re.match(r"^(?P<type>.+?\.py:\w+|[^:]+)(?::(?P<options>.*))?$", text)
+    match = re.match(r"^(?P<type>.+?\.py:[\w-]+|[^:]+)(?::(?P<options>.*))?$", text)
     if match is None:
         raise UserError(f"--reward-model {text!r}: expected NAME, NAME:key=value,... or path.py:Class")
     type_, options = match["type"], match["options"]

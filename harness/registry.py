@@ -76,6 +76,7 @@ class Component(ABC, Generic[P]):
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
     revision: ClassVar[int] = 1
+    registered_name: ClassVar[str] = ""  # set by @register
 
     def __init__(self, params: P, name: str = "") -> None:
         self.params = params
@@ -208,6 +209,8 @@ class Trainer(Component[P]):
         """
 
 
+C = TypeVar("C", bound=Component[Any])
+
 BASES: dict[str, type[Component[Any]]] = {
     "datasets": Dataset,
     "generators": Generator,
@@ -216,6 +219,16 @@ BASES: dict[str, type[Component[Any]]] = {
     "trainers": Trainer,
     "reward_models": RewardModel,
 }
+
+
+def register(name: str) -> Callable[[type[C]], type[C]]:
+    """Class decorator: the class is found as ``path.py:name``, and goes by that name in an experiment."""
+
+    def named(cls: type[C]) -> type[C]:
+        cls.registered_name = name
+        return cls
+
+    return named
 
 
 @cache
@@ -278,7 +291,9 @@ def _from_file(file: str, name: str) -> type[Any]:
     except Exception as error:
         del sys.modules[module_name]
         raise UserError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
-    found = getattr(module, name, None)
-    if found is None:
-        raise UserError(f"{file} has no class {name}{suggest(name, [n for n in vars(module) if n[0] != '_'])}")
-    return found  # type: ignore[no-any-return]
+    classes = {n: v for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Component)}
+    classes |= {v.registered_name: v for v in classes.values() if v.__dict__.get("registered_name")}
+    if name not in classes:
+        own = [n for n, v in classes.items() if v.__module__ == module_name]
+        raise UserError(f"{file} has no component {name}{suggest(name, own)}")
+    return classes[name]
