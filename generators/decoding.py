@@ -90,7 +90,7 @@ def sample(
     rows: Sequence[int],
     seeds: npt.NDArray[np.uint64],
     stop_ids: Sequence[int],
-    max_tokens: int,
+    max_tokens: npt.NDArray[np.int64],
     temperature: float,
     top_p: float,
 ) -> Sampled:
@@ -101,7 +101,7 @@ def sample(
         rows: index of the prompt that each row continues.
         seeds: one per row; alone with the prompt and the parameters it decides the row's response.
         stop_ids: tokens that end a response.
-        max_tokens: responses are cut off at this length.
+        max_tokens: each row's response is cut off at this length.
         temperature: 0 takes the most probable token.
         top_p: sample from the smallest set of tokens with at least this probability.
     """
@@ -124,22 +124,24 @@ def sample(
         mask = mask[row_prompt]
     stops = torch.tensor(stop_ids, device=device)
 
-    n_rows = len(rows)
-    tokens = np.zeros((n_rows, max_tokens), dtype=np.int64)
-    lengths = np.full(n_rows, max_tokens, dtype=np.int64)
+    n_rows, n_steps = len(rows), int(max_tokens.max())
+    tokens = np.zeros((n_rows, n_steps), dtype=np.int64)
+    lengths = max_tokens.copy()
     stopped = np.zeros(n_rows, dtype=bool)
+    done = np.zeros(n_rows, dtype=bool)
     row_of = np.arange(n_rows)  # row of the result behind each row of the batch
-    for step in range(max_tokens):
+    for step in range(n_steps):
         draws = torch.from_numpy(uniforms(seeds[row_of], step)).to(device)
         chosen = choose(logits, draws, temperature, top_p)
-        live = ~stopped[row_of]
+        live = ~done[row_of]
         ended = torch.isin(chosen, stops).cpu().numpy() & live
         tokens[row_of[live], step] = chosen.cpu().numpy()[live]
         stopped[row_of[ended]] = True
         lengths[row_of[ended]] = step + 1
-        live &= ~ended
+        done[row_of] |= ended | (max_tokens[row_of] == step + 1)
+        live = ~done[row_of]
         n_live = int(live.sum())
-        if n_live == 0 or step + 1 == max_tokens:
+        if n_live == 0:
             break
         if n_live < _COMPACT_BELOW * len(row_of):
             keep = torch.from_numpy(np.flatnonzero(live)).to(device)

@@ -7,10 +7,12 @@ gets a ``template`` of the user's, the worked examples in front of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from harness.records import Problem
 from harness.registry import ComponentParams, UserError
 
 _PLACE = "{problem}"
@@ -105,9 +107,12 @@ class Codec:
         except TemplateError as error:
             raise UserError(f"{self._model}: its chat template refuses the prompt: {error}") from error
 
-    def encode(self, problem: str) -> list[int]:
-        """The prompt as token ids: its text tokenised once, as a whole, with one BOS token where a model wants one."""
-        ids = list(self._tokenizer(self.prompt(problem), add_special_tokens=False)["input_ids"])
+    def encode(self, problem: str, prefix: str = "") -> list[int]:
+        """The prompt, and behind it the beginning of a response, as token ids.
+
+        The text is tokenised once, as a whole, with one BOS token where a model wants one.
+        """
+        ids = list(self._tokenizer(self.prompt(problem) + prefix, add_special_tokens=False)["input_ids"])
         # A chat template writes the BOS token itself; a raw prompt may.
         if self._params.template is not None and ids[:1] != self._leading_bos:
             ids = self._leading_bos + ids
@@ -124,13 +129,35 @@ class Codec:
         return str(whole[len(anchor) :])
 
 
-def check_lengths(
-    model: str, limit: int | None, problem_ids: Sequence[str], prompts: Sequence[Sequence[int]], max_tokens: int
-) -> None:
-    """Raise :class:`UserError` where a prompt and its response may not fit the ``limit`` tokens a model reads."""
-    for problem_id, prompt in zip(problem_ids, prompts, strict=True):
-        if limit is not None and len(prompt) + max_tokens > limit:
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Token ids of each problem's prompt, with the beginning of a response where there is one, and the most tokens
+    that may follow: a response's beginning counts as part of it."""
+
+    ids: list[list[int]]
+    max_tokens: list[int]
+
+
+def encode_all(
+    codec: Codec,
+    model: str,
+    limit: int | None,
+    problems: Sequence[Problem],
+    prefixes: Sequence[str],
+    max_tokens: int,
+) -> Prompts:
+    """Encode problems with the responses' beginnings ("" for none).
+
+    Raises:
+        UserError: where a prompt and its response may not fit the ``limit`` tokens a model reads.
+    """
+    bare = {p.problem: len(codec.encode(p.problem)) for p in problems}
+    for problem in problems:
+        if limit is not None and bare[problem.problem] + max_tokens > limit:
             raise UserError(
-                f"{model} reads {limit} tokens, the prompt of problem {problem_id!r} has "
-                f"{len(prompt)}: lower sampling.max_tokens to {max(limit - len(prompt), 0)} at most"
+                f"{model} reads {limit} tokens, the prompt of problem {problem.problem_id!r} has "
+                f"{bare[problem.problem]}: lower sampling.max_tokens to {max(limit - bare[problem.problem], 0)} at most"
             )
+    ids = [codec.encode(p.problem, prefix) for p, prefix in zip(problems, prefixes, strict=True)]
+    begun = (len(tokens) - bare[p.problem] for p, tokens in zip(problems, ids, strict=True))
+    return Prompts(ids, [max(max_tokens - n, 1) for n in begun])

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from generators.prompts import Codec, PromptParams, check_lengths
+from generators.prompts import Codec, PromptParams, encode_all
 from harness.records import Problem, Response, Sampling
 from harness.registry import Generator, ModelPath, Runtime, UserError
 
@@ -66,12 +66,23 @@ class TransformersGenerator(Generator[TransformersParams]):
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:
+        return self.complete(problems, [""] * len(problems), sampling, seeds)
+
+    def complete(
+        self,
+        problems: Sequence[Problem],
+        prefixes: Sequence[str],
+        sampling: Sampling,
+        seeds: Mapping[str, Sequence[int]],
+    ) -> list[Response]:
+        import numpy as np
+
         from generators.decoding import sample
         from generators.uniforms import seed_array
 
-        prompts = [self.codec.encode(problem.problem) for problem in problems]
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        check_lengths(self.params.model, limit, [p.problem_id for p in problems], prompts, sampling.max_tokens)
+        encoded = encode_all(self.codec, self.params.model, limit, problems, prefixes, sampling.max_tokens)
+        prompts = encoded.ids
         # Problems of similar prompt length share a batch, so that little of it is padding.
         order = sorted(range(len(problems)), key=lambda i: len(prompts[i]))
         rows = [(i, j) for i in order for j in range(sampling.n)]
@@ -86,7 +97,7 @@ class TransformersGenerator(Generator[TransformersParams]):
                 [local[i] for i, _ in batch],
                 seed_array([seeds[problems[i].problem_id][j] for i, j in batch]),
                 self.codec.stop_ids,
-                sampling.max_tokens,
+                np.array([encoded.max_tokens[i] for i, _ in batch], dtype=np.int64),
                 sampling.temperature,
                 sampling.top_p,
             )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from generators.prompts import Codec, PromptParams, check_lengths
+from generators.prompts import Codec, PromptParams, encode_all
 from harness.records import Problem, Response, Sampling
 from harness.registry import Generator, ModelPath, UserError
 
@@ -112,14 +112,23 @@ class VLLMGenerator(Generator[VLLMParams]):
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:
-        prompts = [self.codec.encode(problem.problem) for problem in problems]
+        return self.complete(problems, [""] * len(problems), sampling, seeds)
+
+    def complete(
+        self,
+        problems: Sequence[Problem],
+        prefixes: Sequence[str],
+        sampling: Sampling,
+        seeds: Mapping[str, Sequence[int]],
+    ) -> list[Response]:
         limit = self.llm.model_config.max_model_len
-        check_lengths(self.params.model, limit, [p.problem_id for p in problems], prompts, sampling.max_tokens)
+        encoded = encode_all(self.codec, self.params.model, limit, problems, prefixes, sampling.max_tokens)
+        prompts = encoded.ids
         # One request per sample: a request for n samples would seed them with consecutive numbers. vLLM itself takes
         # such a request apart into n of its own, and what they share of the prompt is the prefix cache's in both cases.
         rows = [(i, j) for i in range(len(problems)) for j in range(sampling.n)]
         requests = [{"prompt_token_ids": prompts[i]} for i, _ in rows]
-        wanted = [self._sampling(sampling, seeds[problems[i].problem_id][j]) for i, j in rows]
+        wanted = [self._sampling(sampling, encoded.max_tokens[i], seeds[problems[i].problem_id][j]) for i, j in rows]
         # What an earlier call left in the cache would change the shape of the batches, hence the rounding of logits.
         self.llm.reset_prefix_cache()
         outputs = self.llm.generate(requests, wanted, use_tqdm=False)
@@ -128,13 +137,13 @@ class VLLMGenerator(Generator[VLLMParams]):
             for (i, j), output in zip(rows, outputs, strict=True)
         ]
 
-    def _sampling(self, sampling: Sampling, seed: int) -> Any:
+    def _sampling(self, sampling: Sampling, max_tokens: int, seed: int) -> Any:
         from vllm import SamplingParams
 
         return SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
-            max_tokens=sampling.max_tokens,
+            max_tokens=max_tokens,
             seed=seed,
             stop=list(self.params.stop),
             stop_token_ids=self.codec.stop_ids,

@@ -184,7 +184,8 @@ class _Run:
         if self._trained[training]:
             return
         await asyncio.gather(*(self._tasks[s] for s in training.after))
-        reads = [*training.rollouts, *training.grades, *(s for p in training.passes.values() for s in p)]
+        reads = [*training.rollouts, *training.grades, *training.completions, *training.labels]
+        reads += [shard for shards in training.passes.values() for shard in shards]
         if not all(self._available[s].result() for s in reads):
             self._quarantine(training, None, "some of its rollouts are missing")
             return

@@ -25,6 +25,7 @@ TEMPLATE_TOKENS = 40  # what a chat template adds to a problem
 #: Bytes per response token or per response of a stage's shards: mathematical solutions in compressed Parquet.
 TEXT_BYTES, PASS_BYTES = 0.6, 8.0
 GRADE_BYTES, SCORE_BYTES = 5.0, 80.0
+STEPS = 8  # of a response, where completions after each are planned
 _LEDGER_BYTES = 3500  # the ledger's file beside each shard
 _MEASURED_SHARDS = 32  # at most so many stored shards are read to measure lengths
 
@@ -61,6 +62,16 @@ class Plan:
 class _Lengths:
     prompt: float  # tokens per problem
     response: float  # tokens per response
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Prompts that are read once and the responses after them, with their tokens."""
+
+    prompts: int
+    responses: int
+    prompt_tokens: float
+    response_tokens: float
 
 
 @dataclass(frozen=True)
@@ -106,8 +117,8 @@ class _Planner:
 
     def _stage(self, stage: Stage) -> PlannedStage:
         missing = [s for s in stage.shards if not s.stored(self._graph.results)]
-        groups = [(shards, *self._tokens(folder, shards)) for folder, shards in _by_source(missing).items()]
-        prompt, response = sum(g[1] for g in groups), sum(g[2] for g in groups)
+        groups = [self._reading(stage, folder, shards) for folder, shards in _by_source(missing).items()]
+        prompt, response = sum(g.prompt_tokens for g in groups), sum(g.response_tokens for g in groups)
         row = PlannedStage(
             name=stage.name,
             who=stage.who,
@@ -124,15 +135,14 @@ class _Planner:
         if model is None:
             return replace(row, flops=None, gpu_hours=None)
         flops, seconds = 0.0, 0.0
-        for shards, prompt, response in groups:
-            n_problems, n_responses = sum(len(s.problems) for s in shards), sum(s.n_responses for s in shards)
-            lengths = _Lengths(prompt / n_problems, response / n_responses)
-            reading = n_problems * model.shape.forward(round(lengths.prompt))
-            answering = n_responses * model.shape.forward(round(lengths.response), past=round(lengths.prompt))
+        for group in groups:
+            lengths = _Lengths(group.prompt_tokens / group.prompts, group.response_tokens / group.responses)
+            reading = group.prompts * model.shape.forward(round(lengths.prompt))
+            answering = group.responses * model.shape.forward(round(lengths.response), past=round(lengths.prompt))
             flops += reading + answering
-            if stage.task == "sample":
+            if stage.task in ("sample", "complete"):
                 seconds += hardware.forward_s(self._gpu, reading)
-                seconds += self._decode_s(stage, model, lengths, n_responses, answering)
+                seconds += self._decode_s(stage, model, lengths, group.responses, answering)
             else:
                 seconds += hardware.forward_s(self._gpu, reading + answering)
         return replace(row, flops=flops, gpu_hours=seconds / 3600 if math.isfinite(seconds) else None)
@@ -164,6 +174,18 @@ class _Planner:
         return replace(row, flops=flops, gpu_hours=hours, disk=model.footprint.weights)
 
     # -- what they are made of --------------------------------------------------------------------------------
+
+    def _reading(self, stage: Stage, folder: str, shards: Sequence[Shard]) -> _Reading:
+        """What a stage's shards read and write of the responses in ``folder``."""
+        prompt, response = self._tokens(folder, shards)
+        problems, responses = sum(len(s.problems) for s in shards), sum(s.n_responses for s in shards)
+        if stage.task != "complete":
+            return _Reading(problems, responses, prompt, response)
+        n = stage.arguments["sampling"].n
+        self._note(f"Completions: {STEPS} steps per response, {n} completions after each but the last, half as long.")
+        prefixes = responses * (STEPS - 1)
+        begun = prompt / problems + response / responses / 2
+        return _Reading(prefixes, prefixes * n, prefixes * begun, prefixes * n * response / responses / 2)
 
     def _tokens(self, folder: str, shards: Sequence[Shard]) -> tuple[float, float]:
         """Prompt tokens (once per problem) and response tokens of shards whose responses are in ``folder``."""
@@ -216,6 +238,7 @@ class _Planner:
         else:
             data = {
                 "sample": TEXT_BYTES * response_tokens,
+                "complete": TEXT_BYTES * response_tokens,
                 "token-pass": PASS_BYTES * response_tokens,
                 "grade": GRADE_BYTES * responses,
             }.get(stage.task, SCORE_BYTES * responses)

@@ -91,6 +91,22 @@ class StepScores:
 
 
 @dataclass(frozen=True, slots=True)
+class StepLabels:
+    """How often a response came out right when it was completed anew after each of its steps (Math-Shepherd, Wang et
+    al. 2024).
+
+    ``n_correct[k]`` of ``n`` completions after step k are right. After the last step there is nothing to complete: all
+    ``n`` or none, as the response is right or wrong.
+    """
+
+    problem_id: str
+    generator: str
+    sample: int
+    n_correct: tuple[int, ...]
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class TokenLogprobs:
     """log p(token | prompt, earlier tokens) for every response token under one causal LM, in nats.
 

@@ -120,6 +120,23 @@ class Generator(Component[P]):
         ``seeds[problem_id][i]`` alone (with the parameters) decides sample i, whatever the batch around it.
         """
 
+    def complete(
+        self,
+        problems: Sequence[Problem],
+        prefixes: Sequence[str],
+        sampling: Sampling,
+        seeds: Mapping[str, Sequence[int]],
+    ) -> list[Response]:
+        """As :meth:`generate`, for responses that begin with ``prefixes`` (one per problem).
+
+        The returned text is what follows the prefix. The prefix counts towards ``max_tokens``, and in
+        ``n_prompt_tokens`` as part of the prompt.
+
+        Raises:
+            UserError: for a generator that cannot go on from a beginning.
+        """
+        raise UserError(f"{type(self).__name__} cannot go on from the beginning of a response")
+
 
 class Verifier(Component[P]):
     """Grades responses against gold answers."""
@@ -190,6 +207,14 @@ class Trainer(Component[P]):
     def token_passes(cls, params: P) -> Mapping[str, PassOf]:
         """Token passes over the rollouts needed: role -> model, as for reward models."""
         return {}
+
+    @classmethod
+    def completions(cls, params: P) -> int:
+        """Completions to sample and grade after every step of every rollout, for step labels; 0 for none.
+
+        They are sampled by the rollouts' generator; ``GradedSolution.steps`` then has the share of right ones.
+        """
+        return 0
 
     @classmethod
     def reads_per_rollout(cls, params: P) -> float:

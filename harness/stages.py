@@ -1,7 +1,7 @@
 """The graph of stages that an experiment stands for: which shards, from what, under which keys. Nothing runs here.
 
     sample -> grade
-    rollout -> rollout-grade -> (reference pass) -> train
+    rollout -> rollout-grade -> (reference pass) -> (complete -> label) -> train
     sample (+ train) -> token-pass -> score
 
 A shard is one block of problems of one stage. Its key hashes what its component is, the problems, and the keys of
@@ -74,6 +74,8 @@ class Training:
     rollouts: list[Shard]
     grades: list[Shard]
     passes: dict[str, list[Shard]]
+    completions: list[Shard]
+    labels: list[Shard]
     after: list[Stage | Training]
     name: str = "train"
 
@@ -127,6 +129,7 @@ class _Builder:
         self.models: dict[str, str] = {}
         self.stages: list[Stage | Training] = []
         self._passes: dict[tuple[Any, ...], Stage] = {}
+        self._labelling: dict[str, list[Stage]] = {}
         self.trainings: dict[str, Training] = {}
         self.problems = self._load_problems()
         self.generators = self._generators()
@@ -309,7 +312,8 @@ class _Builder:
             role: self._token_pass("rollout-pass", model, [sampled], spec.pool)
             for role, model in spec.cls.token_passes(spec.params).items()
         }
-        reads = [sampled, graded, *passes.values()]
+        labelling = self._step_labels(spec, sampled, graded)
+        reads = [sampled, graded, *passes.values(), *labelling]
         key = digest("train", self.artifacts.identity(spec), [[s.key for s in stage.shards] for stage in reads])
         folder = (self.experiment.folder / "trained" / name).resolve()
         self.artifacts.planned[str(folder)] = key
@@ -322,6 +326,8 @@ class _Builder:
             rollouts=sampled.shards,
             grades=graded.shards,
             passes={role: stage.shards for role, stage in passes.items()},
+            completions=labelling[0].shards if labelling else [],
+            labels=labelling[1].shards if labelling else [],
             after=list(reads),
         )
         self.stages.append(self.trainings[name])
@@ -329,6 +335,31 @@ class _Builder:
         rest = {k: v for k, v in entry.items() if k not in ("train", "type")}
         cls = find("reward_models", entry["type"])
         return {"type": entry["type"], **cls.with_trained(rest, str(folder), base, spec.params)}
+
+    def _step_labels(self, spec: Spec, sampled: Stage, graded: Stage) -> list[Stage]:
+        """The completions and the step labels that a trainer asks for; trainings that ask for as many share them."""
+        n: int = spec.cls.completions(spec.params)
+        if n == 0:
+            return []
+        who = f"{sampled.who}-{n}"
+        if who not in self._labelling:
+            config = self.experiment
+            sampling = Sampling(**{**config.sampling.model_dump(), "n": n})
+            generator = self.generators[sampled.who]
+            identity = [self.artifacts.identity(generator), dataclasses.asdict(sampling), config.seed]
+            completed = [
+                self._derive(s, f"completions/{who}", ["complete", *identity], {"responses": s}) for s in sampled.shards
+            ]
+            arguments = {"sampling": sampling, "run_seed": config.seed}
+            completing = self._add(Stage("complete", who, generator, completed, [sampled], arguments))
+            labelled = []
+            for rollouts, grades, completions in zip(sampled.shards, graded.shards, completed, strict=True):
+                inputs = {"responses": rollouts, "grades": grades, "completions": completions}
+                identity = ["label", self.artifacts.identity(self.verifier)]
+                labelled.append(self._derive(rollouts, f"step-labels/{who}", identity, inputs))
+            labelling = self._add(Stage("label", who, self.verifier, labelled, arguments={"n": n}))
+            self._labelling[who] = [completing, labelling]
+        return self._labelling[who]
 
     def _rollouts(self) -> tuple[Stage, Stage]:
         rollouts = self.experiment.rollouts
@@ -391,6 +422,7 @@ class _Builder:
 
 def until(graph: Graph, last: str) -> list[Stage | Training]:
     """The graph's stages up to and including ``last`` (a name of :data:`STAGES`)."""
-    group = {"rollout": "train", "rollout-grade": "train", "rollout-pass": "train", "token-pass": "score"}
+    group = dict.fromkeys(("rollout", "rollout-grade", "rollout-pass", "complete", "label"), "train")
+    group["token-pass"] = "score"
     place = STAGES.index(last)
     return [stage for stage in graph.stages if STAGES.index(group.get(stage.name, stage.name)) <= place]

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.records import Grade, Problem, Response, StepScores, TokenLogprobs
+from harness.records import Grade, Problem, Response, StepLabels, StepScores, TokenLogprobs
 from harness.registry import UserError
 
 SCHEMA_VERSION = 2  # enters every key: raise it when the columns below change meaning
@@ -63,7 +63,7 @@ def schema_of(record: type) -> pa.Schema:
 
 
 SCHEMAS: dict[type, pa.Schema] = {
-    r: schema_of(r) for r in (Problem, Response, Grade, StepScores, TokenLogprobs, LedgerRow)
+    r: schema_of(r) for r in (Problem, Response, Grade, StepLabels, StepScores, TokenLogprobs, LedgerRow)
 }
 
 

@@ -1,4 +1,4 @@
-"""What an actor does with one shard: the four pieces of work that run over blocks of problems.
+"""What an actor does with one shard: the pieces of work that run over blocks of problems.
 
 Each takes a component and Arrow tables, and returns the shard's table with what it cost.
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 
+from harness.completions import count_correct, prefixes
 from harness.flops import ModelShape
-from harness.records import Grade, Problem, Response, Sampling, Solution, StepScores, TokenLogprobs
+from harness.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
 from harness.registry import Generator, RewardModel, TokenScorer, Verifier
 from harness.store import to_records, to_table
 
@@ -56,6 +57,35 @@ def sample(component: Generator[Any], problems: pa.Table, sampling: Sampling, ru
     return result
 
 
+def complete(
+    component: Generator[Any], problems: pa.Table, responses: pa.Table, sampling: Sampling, run_seed: int
+) -> Result:
+    """Sample ``sampling.n`` completions of every response from the end of every step but the last."""
+    found = list(prefixes(to_records(Problem, problems), to_records(Response, responses)).values())
+    begun = [prefix.problem for prefix in found]
+    seeds = {
+        p.problem_id: [response_seed(run_seed, component.name, p.problem_id, i) for i in range(sampling.n)]
+        for p in begun
+    }
+    completions = component.complete(begun, [prefix.text for prefix in found], sampling, seeds)
+    result = Result(to_table(Response, completions))
+    _count(result, component.describe(), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in completions))
+    return result
+
+
+def label(
+    component: Verifier[Any], problems: pa.Table, responses: pa.Table, grades: pa.Table, completions: pa.Table, n: int
+) -> Result:
+    """Count how many of the ``n`` completions after each step are right."""
+    rollouts = to_records(Response, responses)
+    known = prefixes(to_records(Problem, problems), rollouts)
+    beginning = {prefix.problem.problem_id: prefix.text for prefix in known.values()}
+    whole = [replace(r, text=beginning[r.problem_id] + r.text) for r in to_records(Response, completions)]
+    verdicts = component.grade([prefix.problem for prefix in known.values()], whole)
+    correct = [g.correct for g in to_records(Grade, grades)]
+    return Result(to_table(StepLabels, count_correct(rollouts, correct, known, verdicts, n)))
+
+
 def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table) -> Result:
     """Grade every response."""
     grades = component.grade(to_records(Problem, problems), to_records(Response, responses))
@@ -82,7 +112,14 @@ def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, 
     return result
 
 
-TASKS: dict[str, Callable[..., Result]] = {"sample": sample, "grade": grade, "token-pass": token_pass, "score": score}
+TASKS: dict[str, Callable[..., Result]] = {
+    "sample": sample,
+    "complete": complete,
+    "label": label,
+    "grade": grade,
+    "token-pass": token_pass,
+    "score": score,
+}
 
 
 def run(task: str, component: Any, payload: Mapping[str, Any]) -> Result:

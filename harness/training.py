@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.completions import prefixes
+from harness.components import loadable
 from harness.flops import ModelShape
-from harness.records import Grade, GradedSolution, Response, Solution, TokenLogprobs
+from harness.records import Grade, GradedSolution, Response, Solution, StepLabels, TokenLogprobs
 from harness.stages import Shard, Training
 from harness.store import LedgerRow, read_shard, replacing, shard_meta, shard_path, to_records
 
@@ -33,16 +36,17 @@ def trained_facts(folder: Path) -> dict[str, Any]:
 def run_training(training: Training, results: Path, progress: Callable[[int, int, str], None]) -> list[LedgerRow]:
     """Train, put the model at ``training.folder``, and return its development costs as ledger rows."""
     data = _graded_solutions(training, results)
-    trainer = training.spec.cls(training.spec.params, training.who)
+    trainer = training.spec.cls(loadable(training.spec.params), training.who)
     temporary = training.folder.with_name(training.folder.name + ".partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    if trained_key(temporary) != training.key:  # else a run was killed here, and the trainer goes on from what it left
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        _write_key(temporary, {"key": training.key})
     started_at, clock = time.time(), time.perf_counter()
     facts = trainer.train(data, temporary, progress)
     wall_s = time.perf_counter() - clock
     config = facts.pop("config")
-    with replacing(temporary / _KEY_FILE) as path:
-        path.write_text(json.dumps({"key": training.key, "facts": facts}, indent=1, sort_keys=True) + "\n")
+    _write_key(temporary, {"key": training.key, "facts": facts})
     shutil.rmtree(training.folder, ignore_errors=True)
     temporary.rename(training.folder)
     cost = LedgerRow(
@@ -60,6 +64,11 @@ def run_training(training: Training, results: Path, progress: Callable[[int, int
     return [*_attributed(training, results), cost]
 
 
+def _write_key(folder: Path, content: dict[str, Any]) -> None:
+    with replacing(folder / _KEY_FILE) as path:
+        path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
 def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]:
     data = []
     for i, shard in enumerate(training.rollouts):
@@ -70,10 +79,12 @@ def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]
             role: to_records(TokenLogprobs, read_shard(shards[i].path(results)))
             for role, shards in training.passes.items()
         }
+        labels = to_records(StepLabels, read_shard(training.labels[i].path(results))) if training.labels else []
         for row, (response, grade) in enumerate(zip(responses, grades, strict=True)):
             logprobs = {role: records[row] for role, records in passes.items()}
             solution = Solution(problems[response.problem_id], response, logprobs)
-            data.append(GradedSolution(solution, grade.correct))
+            steps = tuple(k / labels[row].n for k in labels[row].n_correct) if labels else None
+            data.append(GradedSolution(solution, grade.correct, steps))
     return data
 
 
@@ -86,32 +97,49 @@ def _attributed(training: Training, results: Path) -> list[LedgerRow]:
     used: int = getattr(training.spec.params, "responses")  # noqa: B009 -- declared by every trainer
     items = [("development/collection", training.rollouts), ("development/labels", training.grades)]
     items += [("development/reference", shards) for shards in training.passes.values()]
-    return [_share(stage, training, shards, used, results) for stage, shards in items]
+    rows = [_share(stage, training, shards, used, results) for stage, shards in items]
+    return [*rows, _completions(training, used, results)] if training.completions else rows
+
+
+def _completions(training: Training, used: int, results: Path) -> LedgerRow:
+    """The completions of the prefixes that the first ``used`` rollouts of each problem have."""
+    row = LedgerRow("development/labels", training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
+    for rollouts, shard in zip(training.rollouts, training.completions, strict=True):
+        known = prefixes(shard.problems, to_records(Response, read_shard(rollouts.path(results)))).values()
+        own = {prefix.problem.problem_id for prefix in known if prefix.sample < used}
+        completions = to_records(Response, read_shard(shard.path(results)))
+        row = _add(row, shard, [r for r in completions if r.problem_id in own], len(own) / max(len(known), 1), results)
+    return row
 
 
 def _share(stage: str, training: Training, shards: list[Shard], used: int, results: Path) -> LedgerRow:
-    prompt_tokens = completion_tokens = 0
-    flops = wall_s = 0.0
-    model = device = ""
+    row = LedgerRow(stage, training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
     for rollouts, shard in zip(training.rollouts, shards, strict=True):
-        ledger = read_shard(shard_path(results / "ledger" / shard.folder, shard.index)).to_pylist()[0]
-        model, device = ledger["model"], ledger["device"]
         responses = to_records(Response, read_shard(rollouts.path(results)))
-        wall_s += ledger["wall_s"] * used * len(shard.problems) / len(responses)
-        if stage == "development/labels":
-            continue  # answers are compared, no model reads them
-        sizes = shard_meta(shard.path(results)).get("shape")
-        shape = ModelShape(**sizes) if sizes else None
-        seen: set[str] = set()
-        for r in responses:
-            if r.sample >= used:
-                continue
-            if r.problem_id not in seen:
-                seen.add(r.problem_id)
-                prompt_tokens += r.n_prompt_tokens
-                flops += shape.forward(r.n_prompt_tokens) if shape else 0
-            completion_tokens += r.n_tokens
-            flops += shape.forward(r.n_tokens, past=r.n_prompt_tokens) if shape else 0
-    return LedgerRow(
-        stage, training.who, model, device, prompt_tokens, completion_tokens, 0, flops, wall_s, time.time()
+        share = used * len(shard.problems) / len(responses)
+        # Where answers are compared no model reads them.
+        read = [] if stage == "development/labels" else [r for r in responses if r.sample < used]
+        row = _add(row, shard, read, share, results)
+    return row
+
+
+def _add(row: LedgerRow, shard: Shard, responses: Sequence[Response], share: float, results: Path) -> LedgerRow:
+    """``row`` with what it cost a shard's model to sample or read ``responses``: every prompt once, and a share of the
+    shard's wall time."""
+    ledger = read_shard(shard_path(results / "ledger" / shard.folder, shard.index)).to_pylist()[0]
+    sizes = shard_meta(shard.path(results)).get("shape")
+    shape = ModelShape(**sizes) if sizes else None
+    prompts = {r.problem_id: r.n_prompt_tokens for r in responses}
+    flops = 0.0
+    if shape:
+        flops += sum(shape.forward(n) for n in prompts.values())
+        flops += sum(shape.forward(r.n_tokens, past=prompts[r.problem_id]) for r in responses)
+    return dataclasses.replace(
+        row,
+        model=ledger["model"],
+        device=ledger["device"],
+        prompt_tokens=row.prompt_tokens + sum(prompts.values()),
+        completion_tokens=row.completion_tokens + sum(r.n_tokens for r in responses),
+        flops=row.flops + flops,
+        wall_s=row.wall_s + ledger["wall_s"] * share,
     )

@@ -18,6 +18,7 @@ from generators.uniforms import seed_array, uniforms
 from harness.records import Problem, Sampling
 from harness.registry import UserError
 
+ROOT = Path(__file__).resolve().parent.parent
 PROBLEMS = [
     Problem(f"p{i}", text, "0") for i, text in enumerate(["2 + 2?", "What is 12 * 3 - 1?", "Tom has 4 apples.", "5"])
 ]
@@ -89,6 +90,27 @@ def test_greedy_is_the_plain_argmax_loop(model: str) -> None:
         assert response.text == tokenizer.decode(ids[n_prompt:], skip_special_tokens=True)
 
 
+def test_going_on_from_a_beginning_ends_as_the_whole_did() -> None:
+    """A greedy response of a real model, cut after each line, continues to the same end at the same length."""
+    own = generator(str(ROOT / "experiments" / "pocket" / "models" / "middle"))
+    problem = Problem("p", "Compute 3 + 4 + 5 + 6 + 7.", "25")
+    greedy = Sampling(n=1, temperature=0, max_tokens=96)
+    (whole,) = own.generate([problem], greedy, {"p": [0]})
+    cuts = [i + 1 for i, letter in enumerate(whole.text) if letter == "\n"]
+    assert len(cuts) > 1
+    cut = [Problem(f"p{i}", problem.problem, "") for i in cuts]
+    rest = own.complete(cut, [whole.text[:i] for i in cuts], greedy, {p.problem_id: [0] for p in cut})
+    for i, following in zip(cuts, rest, strict=True):
+        assert whole.text[:i] + following.text == whole.text
+        assert following.n_prompt_tokens + following.n_tokens == whole.n_prompt_tokens + whole.n_tokens
+        assert following.finish_reason == whole.finish_reason
+    shorter = Sampling(n=1, temperature=0, max_tokens=20)
+    short = own.complete(cut, [whole.text[:i] for i in cuts], shorter, {p.problem_id: [0] for p in cut})
+    for response in short:
+        begun = response.n_prompt_tokens - whole.n_prompt_tokens
+        assert response.n_tokens == min(whole.n_tokens - begun, max(20 - begun, 1))
+
+
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.5, 1.0), (1.0, 0.7)])
 def test_sampled_frequencies_are_the_exact_probabilities(temperature: float, top_p: float) -> None:
     """All sequences of up to 3 tokens over a vocabulary of 5, their probabilities by enumeration."""
@@ -100,7 +122,7 @@ def test_sampled_frequencies_are_the_exact_probabilities(temperature: float, top
     model = LlamaForCausalLM(config).eval()
     prompts, n = [[1, 2, 3], [0]], 6000
     rows = [0] * n + [1] * n
-    result = sample(model, prompts, rows, seed_array(range(2 * n)), [4], 3, temperature, top_p)
+    result = sample(model, prompts, rows, seed_array(range(2 * n)), [4], np.full(2 * n, 3), temperature, top_p)
     for which, prompt in enumerate(prompts):
         exact = _enumerated(model, prompt, 3, temperature, top_p)
         assert sum(exact.values()) == pytest.approx(1, abs=1e-5)
