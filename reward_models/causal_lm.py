@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, Cache, PreTrainedModel
@@ -11,10 +12,13 @@ from transformers.utils import logging as transformers_logging
 
 from harness.registry import UserError
 from reward_models.encoding import Encoded
+from reward_models.pieces import Marked
 
 #: Elements of a block of float32 logits (256 MiB): a full [batch, length, vocabulary] tensor of them would
 #: take tens of GiB with a vocabulary of 128 K.
-_LOGITS_BLOCK = 2**26
+LOGITS_BLOCK = 2**26
+#: Tokens, padding included, that go through a model at once. On a CPU, what fits its caches is fastest.
+_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
 #: A prompt gets a forward of its own when sharing it saves at least this many tokens.
 _WORTH_SHARING = 512
 
@@ -25,15 +29,31 @@ def load(model: str, dtype: str, device: str) -> PreTrainedModel:
     Raises:
         UserError: when there is no such model, or it is none of this kind.
     """
+    loaded = load_as(AutoModelForCausalLM, model, dtype, device)
+    _check_head(loaded, model)
+    return loaded
+
+
+def load_as(kind: Any, model: str, dtype: str, device: str) -> PreTrainedModel:
+    """A model of a `transformers` class, or auto class, for inference.
+
+    Raises:
+        UserError: when there is no such model, or its files do not have all weights of the class. (`transformers` would
+            make them up: a causal LM loaded as a classifier gets a random head.)
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     transformers_logging.disable_progress_bar()
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(device).eval()
+        loaded, info = kind.from_pretrained(model, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True)
     except (OSError, ValueError) as error:
         raise UserError(f"{model} cannot be loaded: {error}") from error
-    _check_head(loaded, model)
-    return loaded
+    name = type(loaded).__name__
+    if missing := sorted(info["missing_keys"]):
+        raise UserError(f"{model} lacks weights of {name}: {', '.join(missing[:4])}")
+    if mismatched := sorted(key for key, *_ in info["mismatched_keys"]):
+        raise UserError(f"{model} has weights of another shape than {name}: {', '.join(mismatched[:4])}")
+    return loaded.to(device).eval()  # type: ignore[no-any-return]
 
 
 @torch.inference_mode()
@@ -63,61 +83,75 @@ class _PrefixLayer(DynamicLayer):  # type: ignore[misc]
 
 
 @torch.inference_mode()
-def response_logprobs(model: PreTrainedModel, solutions: Sequence[Encoded], max_batch_tokens: int) -> list[list[float]]:
-    """log p of each response token given all tokens before it, in nats, for each solution.
-
-    Solutions whose tokens share a prompt share the forward of that prompt where it pays. Rows are padded on the
-    right: under a causal mask no real token sees the padding.
-    """
+def response_logprobs(
+    model: PreTrainedModel, solutions: Sequence[Encoded], max_batch_tokens: int | None = None
+) -> list[list[float]]:
+    """log p of each response token given all tokens before it, in nats, for each solution."""
     results: list[list[float]] = [[] for _ in solutions]
+    scored = [i for i, solution in enumerate(solutions) if len(solution.ids) > solution.n_prompt]
+    if any(solutions[i].n_prompt == 0 for i in scored):
+        raise UserError("the chat template writes nothing before a response: what predicts its first token?")
+    readings = [
+        Marked(solutions[i].ids, solutions[i].n_prompt, range(solutions[i].n_prompt - 1, len(solutions[i].ids) - 1))
+        for i in scored
+    ]
+    for batch, hidden in hidden_states(model, readings, max_batch_tokens):
+        members = [solutions[scored[k]] for k in batch]
+        targets = torch.tensor([t for s in members for t in s.ids[s.n_prompt :]], device=model.device)
+        values = iter(target_logprobs(model, torch.cat(hidden), targets).tolist())
+        for k, member in zip(batch, members, strict=True):
+            results[scored[k]] = [next(values) for _ in member.token_ends]
+    return results
+
+
+@torch.inference_mode()
+def hidden_states(
+    model: PreTrainedModel, readings: Sequence[Marked], max_batch_tokens: int | None = None
+) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
+    """The body's last hidden states at the tokens where each reading is read (at least one), a batch at a time.
+
+    Readings whose tokens share a prompt share the forward of that prompt where it pays. Rows are padded on the
+    right: under a causal mask no real token sees the padding.
+
+    Yields:
+        Indices of readings, and for each of them its hidden states [reads, width].
+    """
+    max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(model.device.type, 8192)
     groups: dict[tuple[int, ...], list[int]] = {}
-    for i, solution in enumerate(solutions):
-        if len(solution.ids) > solution.n_prompt:
-            if solution.n_prompt == 0:
-                raise UserError("the chat template writes nothing before a response: what predicts its first token?")
-            groups.setdefault(tuple(solution.ids[: solution.n_prompt]), []).append(i)
+    for i, reading in enumerate(readings):
+        # Only tokens before the first one that is read can come from a shared pass.
+        groups.setdefault(tuple(reading.ids[: min(reading.n_prompt, reading.reads[0])]), []).append(i)
     alone: list[int] = []
-    for prompt, members in groups.items():
-        # The last prompt token stays out of the prefix: it predicts the first response token.
-        prefix = prompt[:-1]
+    for prefix, members in groups.items():
         if (len(members) - 1) * len(prefix) < _WORTH_SHARING:
             alone += members
             continue
         cache = Cache(layers=[_PrefixLayer() for _ in range(model.config.get_text_config().num_hidden_layers)])
         model.base_model(input_ids=torch.tensor([prefix], device=model.device), past_key_values=cache, use_cache=True)
-        _score(model, solutions, members, len(prefix), cache, max_batch_tokens, results)
-    _score(model, solutions, alone, 0, None, max_batch_tokens, results)
-    return results
+        yield from _forwards(model, readings, members, len(prefix), cache, max_batch_tokens)
+    yield from _forwards(model, readings, alone, 0, None, max_batch_tokens)
 
 
-def _score(
+def _forwards(
     model: PreTrainedModel,
-    solutions: Sequence[Encoded],
+    readings: Sequence[Marked],
     members: Sequence[int],
     n_prefix: int,
     cache: Cache | None,
     max_batch_tokens: int,
-    results: list[list[float]],
-) -> None:
-    """Fill ``results`` of ``members``, whose first ``n_prefix`` tokens are in ``cache``."""
-    by_length = sorted(members, key=lambda i: len(solutions[i].ids), reverse=True)
-    lengths = [len(solutions[i].ids) - n_prefix - 1 for i in by_length]
-    for rows in _batches(lengths, max_batch_tokens):
-        batch = by_length[rows]
-        inputs = [solutions[i].ids[n_prefix:-1] for i in batch]
-        skipped = [solutions[i].n_prompt - 1 - n_prefix for i in batch]
-        longest = max(map(len, inputs))
-        ids = torch.tensor([row + [0] * (longest - len(row)) for row in inputs], device=model.device)
+) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
+    """Hidden states of ``members``, whose first ``n_prefix`` tokens are in ``cache``."""
+    by_length = sorted(members, key=lambda i: readings[i].reads[-1], reverse=True)
+    # What follows the last position that is read need not be.
+    inputs = [readings[i].ids[n_prefix : readings[i].reads[-1] + 1] for i in by_length]
+    for rows in _batches([len(tokens) for tokens in inputs], max_batch_tokens):
+        batch, fed = by_length[rows], inputs[rows]
+        ids = torch.tensor([tokens + [0] * (len(fed[0]) - len(tokens)) for tokens in fed], device=model.device)
         hidden = model.base_model(input_ids=ids, past_key_values=cache, use_cache=cache is not None).last_hidden_state
-        read = torch.cat(
-            [hidden[row, skip : len(tokens)] for row, (skip, tokens) in enumerate(zip(skipped, inputs, strict=True))]
+        yield (
+            batch,
+            [hidden[row, [position - n_prefix for position in readings[i].reads]] for row, i in enumerate(batch)],
         )
-        targets = torch.tensor(
-            [token for i in batch for token in solutions[i].ids[solutions[i].n_prompt :]], device=model.device
-        )
-        values = iter(_target_logprobs(model, read, targets).tolist())
-        for i in batch:
-            results[i] = [next(values) for _ in solutions[i].token_ends]
 
 
 def _batches(lengths: Sequence[int], max_tokens: int) -> Iterator[slice]:
@@ -129,9 +163,9 @@ def _batches(lengths: Sequence[int], max_tokens: int) -> Iterator[slice]:
         start = end
 
 
-def _target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """log softmax(logits)[target], float32 [tokens], for hidden states [tokens, width], a block at a time."""
-    size = max(1, _LOGITS_BLOCK // model.config.get_text_config().vocab_size)
+    size = max(1, LOGITS_BLOCK // model.config.get_text_config().vocab_size)
     blocks = []
     for block, target in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
         logits = _logits(model, block)
@@ -140,6 +174,17 @@ def _target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torc
 
 
 def _logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
-    logits: torch.Tensor = model.get_output_embeddings()(hidden).float()
+    logits: torch.Tensor = model.get_output_embeddings()(hidden)
+    return _softcapped(model, logits)
+
+
+def token_logits(model: PreTrainedModel, hidden: torch.Tensor, tokens: Sequence[int]) -> torch.Tensor:
+    """Logits of some tokens, float32 [positions, tokens], for hidden states [positions, width]."""
+    head = model.get_output_embeddings()
+    bias = None if head.bias is None else head.bias[list(tokens)]
+    return _softcapped(model, torch.nn.functional.linear(hidden, head.weight[list(tokens)], bias))
+
+
+def _softcapped(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor:
     softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    return logits if softcap is None else softcap * torch.tanh(logits / softcap)
+    return logits.float() if softcap is None else softcap * torch.tanh(logits.float() / softcap)

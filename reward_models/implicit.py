@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+import numpy.typing as npt
+from pydantic import Field, model_validator
 
 from harness.records import Solution, StepScores
-from harness.registry import ComponentParams, ModelPath, RewardModel, UserError
+from harness.registry import ComponentParams, ModelPath, PassOf, RewardModel, UserError
 from harness.steps import step_ends, step_of_token
+from reward_models.published import IMPLICIT
+
+Values = npt.NDArray[np.float64]
 
 
 class ImplicitParams(ComponentParams):
     """Parameters of :class:`ImplicitPRM`.
 
     ``policy`` is the model trained as an outcome reward model, or any other causal LM. ``reference`` is the
-    model it was trained from; an explicit null drops its term. ``coefficient`` scales a response's score
-    before the sigmoid of weighted voting, and nothing else.
+    model it was trained from; an explicit null drops its term. ``steps``: both read the response as it is, or
+    rewritten as numbered paragraphs (``layouts.numbered``), as the published implicit PRMs do. For these, what an
+    entry leaves out is known (``published.IMPLICIT``). ``per`` says what has a reward of its own; for ``token``
+    policy and reference must agree on tokens. ``coefficient`` scales a response's score before the sigmoid of
+    weighted voting, and nothing else.
     """
 
     policy: ModelPath
     reference: ModelPath | None
     beta: float = Field(0.05, gt=0)
     coefficient: float = Field(1.0, gt=0)
+    steps: Literal["as-written", "numbered"] = "as-written"
+    per: Literal["step", "token"] = "step"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, entry: Any) -> Any:
+        policy = entry.get("policy") if isinstance(entry, dict) else None
+        return {**IMPLICIT.get(policy, {}), **entry} if isinstance(policy, str) else entry
 
 
 class ImplicitPRM(RewardModel[ImplicitParams]):
@@ -54,41 +69,59 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
             )
 
     @classmethod
-    def token_passes(cls, params: ImplicitParams) -> dict[str, str]:
-        passes = {"policy": params.policy}
+    def token_passes(cls, params: ImplicitParams) -> Mapping[str, PassOf]:
+        models = {"policy": params.policy}
         if params.reference is not None:
-            passes["reference"] = params.reference
-        return passes
+            models["reference"] = params.reference
+        if params.steps == "as-written":
+            return models
+        return {role: {"model": model, "steps": params.steps} for role, model in models.items()}
 
     @classmethod
     def with_trained(cls, entry: dict[str, Any], model: str, base: str, training: Any) -> dict[str, Any]:
-        """The trained model is the policy, its base the reference, its beta beta, unless the entry says otherwise."""
-        return {"policy": model, "reference": base, "beta": training.beta, **entry}
+        """The trained model is the policy, its training's reference and beta too, unless the entry says otherwise."""
+        return {"policy": model, "reference": training.reference, "beta": training.beta, **entry}
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
         return [self._scored(solution) for solution in batch]
 
     def _scored(self, solution: Solution) -> StepScores:
-        policy = solution.logprobs["policy"]
-        response = solution.response
-        ends = step_ends(response.text)
-        rewards = np.asarray(policy.logprobs, dtype=np.float64)
-        token_steps = step_of_token(ends, policy.token_ends)
-        steps = np.bincount(token_steps, weights=rewards, minlength=len(ends))
-        if self.params.reference is not None:
-            # Models with different tokenizers agree on steps, not on tokens: each is summed over its own.
-            reference = solution.logprobs["reference"]
-            steps -= np.bincount(
-                step_of_token(ends, reference.token_ends),
-                weights=np.asarray(reference.logprobs, dtype=np.float64),
-                minlength=len(ends),
-            )
+        response, policy = solution.response, solution.logprobs["policy"]
+        ends, rewards = self._per_token(solution) if self.params.per == "token" else self._per_step(solution)
         return StepScores(
             problem_id=response.problem_id,
             generator=response.generator,
             sample=response.sample,
             reward_model=self.name,
-            step_rewards=tuple((self.params.beta * steps).tolist()),
+            step_rewards=tuple((self.params.beta * rewards).tolist()),
             step_ends=ends,
             n_tokens=len(policy.logprobs),
         )
+
+    def _per_step(self, solution: Solution) -> tuple[tuple[int, ...], Values]:
+        """Ends of the steps, and the sums of their tokens' log-ratios [steps]."""
+        ends = step_ends(solution.response.text)
+
+        def sums(role: str) -> Values:
+            # Models with different tokenizers agree on steps, not on tokens: each is summed over its own.
+            tokens = solution.logprobs[role]
+            values = np.asarray(tokens.logprobs, dtype=np.float64)
+            numbers = step_of_token(ends, tokens.token_ends)
+            return np.bincount(numbers, weights=values, minlength=len(ends)).astype(np.float64, copy=False)
+
+        steps = sums("policy")
+        return ends, steps if self.params.reference is None else steps - sums("reference")
+
+    def _per_token(self, solution: Solution) -> tuple[tuple[int, ...], Values]:
+        """Ends of the tokens, and their log-ratios [tokens]; a response without tokens has one of 0."""
+        policy = solution.logprobs["policy"]
+        rewards = np.asarray(policy.logprobs, dtype=np.float64)
+        if self.params.reference is not None:
+            reference = solution.logprobs["reference"]
+            if reference.token_ends != policy.token_ends:
+                raise UserError(
+                    f"{self.params.policy} and {self.params.reference} cut a response into different tokens: "
+                    "rewards per token need one tokenizer, rewards per step do not"
+                )
+            rewards = rewards - np.asarray(reference.logprobs, dtype=np.float64)
+        return (policy.token_ends, rewards) if len(rewards) else ((len(solution.response.text),), np.zeros(1))

@@ -8,17 +8,23 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.records import Solution, TokenLogprobs
-from harness.registry import ComponentParams, ModelPath, TokenScorer, UserError
+from harness.registry import ComponentParams, ModelPath, Runtime, TokenScorer, UserError
+from reward_models.layouts import numbered
 
 
 class CausalLMParams(ComponentParams):
-    """Parameters of :class:`CausalLMScorer`. ``max_batch_tokens`` counts the tokens, padding included, that go
-    through the model at once; it changes nothing but speed and memory."""
+    """Parameters of :class:`CausalLMScorer`.
+
+    ``steps``: the model reads the response as it is, or rewritten as numbered paragraphs (``layouts.numbered``).
+    ``max_batch_tokens`` counts the tokens, padding included, that go through the model at once (by default what suits
+    the device); it changes nothing but speed and memory.
+    """
 
     model: ModelPath
+    steps: Literal["as-written", "numbered"] = "as-written"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
-    max_batch_tokens: int = Field(8192, ge=1)
+    max_batch_tokens: Runtime[int | None] = Field(None, ge=1)
 
 
 class CausalLMScorer(TokenScorer[CausalLMParams]):
@@ -49,7 +55,11 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
     def logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
         from reward_models.causal_lm import response_logprobs
 
-        keys = [(s.problem.problem, s.response.text, s.response.finish_reason == "stop") for s in batch]
+        rewritten = [self._rewritten(s.response.text) for s in batch]
+        keys = [
+            (s.problem.problem, text, s.response.finish_reason == "stop")
+            for s, (text, _) in zip(batch, rewritten, strict=True)
+        ]
         distinct = list(dict.fromkeys(keys))
         encoded = dict(zip(distinct, self.encoder.encode(distinct), strict=True))
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
@@ -74,8 +84,12 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
                 generator=solution.response.generator,
                 sample=solution.response.sample,
                 logprobs=tuple(values[key]),
-                token_ends=tuple(encoded[key].token_ends),
+                token_ends=tuple(origins[end] if origins else end for end in encoded[key].token_ends),
                 n_prompt_tokens=encoded[key].n_prompt,
             )
-            for solution, key in zip(batch, keys, strict=True)
+            for solution, key, (_, origins) in zip(batch, keys, rewritten, strict=True)
         ]
+
+    def _rewritten(self, text: str) -> tuple[str, list[int]]:
+        """What the model reads of a response, and for each offset in it the one in the response ([]: the same)."""
+        return numbered(text) if self.params.steps == "numbered" else (text, [])

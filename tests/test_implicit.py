@@ -15,7 +15,7 @@ from harness.records import Problem, Response, Solution, TokenLogprobs
 from harness.registry import UserError, find
 from reward_models.implicit import ImplicitParams, ImplicitPRM
 from reward_models.token_logprobs import CausalLMParams, CausalLMScorer
-from reward_models.training.trainer import ImplicitTrainerParams
+from reward_models.training.implicit import ImplicitTrainerParams
 
 PROBLEM = Problem("p", "2 + 2 + 3", "7")
 

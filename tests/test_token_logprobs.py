@@ -66,7 +66,7 @@ def test_equals_a_plain_forward_of_each_solution(model: str, monkeypatch: pytest
 def test_blocks_of_logits_change_nothing(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = CausalLMScorer(CausalLMParams(model=model))
     whole = scorer.logprobs(solutions())
-    monkeypatch.setattr(causal_lm, "_LOGITS_BLOCK", 1000)  # three positions at a time
+    monkeypatch.setattr(causal_lm, "LOGITS_BLOCK", 1000)  # three positions at a time
     for a, b in zip(whole, scorer.logprobs(solutions()), strict=True):
         np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)
 

@@ -1,0 +1,183 @@
+"""Implicit rewards against a plain loop: processor time, peak memory, equal scores.
+
+``python benchmarks/scoring.py [--model FOLDER_OR_GGUF]`` scores recorded MATH-500 responses (read from BONBENCH_DATA,
+without those too long for the model) with one policy and its reference, and with four policies that share a reference.
+The plain loop takes responses as they come, four at a time, padded on the right, and makes a float32 log-softmax of all
+logits, for policy and reference each time. They come problem by problem, or mixed: every problem's first response,
+then every problem's second. Either way runs in a process of its own, on one thread, and loading is not
+counted. The policies are the reference with a little noise on its weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402
+from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+
+from harness.components import loadable  # noqa: E402
+from harness.records import Problem, Response, Solution, TokenLogprobs  # noqa: E402
+from reward_models.encoding import SolutionEncoder  # noqa: E402
+from reward_models.implicit import ImplicitParams, ImplicitPRM  # noqa: E402
+from reward_models.token_logprobs import CausalLMParams, CausalLMScorer  # noqa: E402
+
+DATA = Path(os.environ.get("BONBENCH_DATA", ROOT.parent / "shared" / "data")) / "math500_recorded.jsonl.gz"
+PLAIN_BATCH = 4
+
+
+def recorded(n_problems: int, n_samples: int, model: str) -> list[Solution]:
+    """Solutions to the first problems, in the file's order, without those too long for the model."""
+    encoder = SolutionEncoder(AutoTokenizer.from_pretrained(model), model)
+    limit = json.loads((Path(model) / "config.json").read_text())["max_position_embeddings"]
+    solutions: list[Solution] = []
+    with gzip.open(DATA, "rt") as lines:
+        for row in map(json.loads, lines):
+            problem = Problem(row["problem_id"], row["problem"], row["gold"])
+            texts = [sample["text"] for sample in row["samples"][:n_samples]]
+            encoded = encoder.encode([(problem.problem, text, True) for text in texts])
+            fit = [
+                Solution(problem, Response(problem.problem_id, "recorded", i, text, finish_reason="stop"))
+                for i, (text, tokens) in enumerate(zip(texts, encoded, strict=True))
+                if len(tokens.ids) <= limit
+            ]
+            solutions += fit
+            n_problems -= bool(fit)
+            if not n_problems:
+                break
+    return solutions
+
+
+def rewards(
+    solutions: list[Solution], policy: list[TokenLogprobs], reference: list[TokenLogprobs]
+) -> list[list[float]]:
+    prm = ImplicitPRM(ImplicitParams(policy="policy", reference="reference"))
+    batch = [
+        Solution(s.problem, s.response, {"policy": p, "reference": r})
+        for s, p, r in zip(solutions, policy, reference, strict=True)
+    ]
+    return [list(record.step_rewards) for record in prm.score(batch)]
+
+
+def ours(solutions: list[Solution], policies: list[str], reference: str) -> tuple[float, list[Any]]:
+    scorers = [CausalLMScorer(CausalLMParams(model=model, dtype="float32")) for model in (reference, *policies)]
+    started = time.process_time()
+    shared, *own = [scorer.logprobs(solutions) for scorer in scorers]
+    scores = [rewards(solutions, one, shared) for one in own]
+    return time.process_time() - started, scores
+
+
+@torch.inference_mode()
+def plain(solutions: list[Solution], policies: list[str], reference: str) -> tuple[float, list[Any]]:
+    models = [AutoModelForCausalLM.from_pretrained(m, dtype=torch.float32) for m in (reference, *policies)]
+    encoder = SolutionEncoder(AutoTokenizer.from_pretrained(reference), reference)
+
+    def logprobs(model: Any) -> list[TokenLogprobs]:
+        found = []
+        for start in range(0, len(solutions), PLAIN_BATCH):
+            batch = solutions[start : start + PLAIN_BATCH]
+            encoded = encoder.encode([(s.problem.problem, s.response.text, True) for s in batch])
+            longest = max(len(tokens.ids) for tokens in encoded)
+            ids = torch.tensor([tokens.ids + [0] * (longest - len(tokens.ids)) for tokens in encoded])
+            mask = torch.tensor([[1] * len(t.ids) + [0] * (longest - len(t.ids)) for t in encoded])
+            everything = model(input_ids=ids, attention_mask=mask).logits.float().log_softmax(dim=-1)
+            chosen = everything[:, :-1].gather(-1, ids[:, 1:, None])[:, :, 0]
+            for row, (solution, tokens) in enumerate(zip(batch, encoded, strict=True)):
+                response = solution.response
+                values = chosen[row, tokens.n_prompt - 1 : len(tokens.ids) - 1].tolist()
+                names = (response.problem_id, response.generator, response.sample)
+                found.append(TokenLogprobs(*names, tuple(values), tuple(tokens.token_ends), tokens.n_prompt))
+        return found
+
+    started = time.process_time()
+    scores = [rewards(solutions, logprobs(model), logprobs(models[0])) for model in models[1:]]
+    return time.process_time() - started, scores
+
+
+def mixed(solutions: list[Solution], policies: list[str], reference: str) -> tuple[float, list[Any]]:
+    order = sorted(range(len(solutions)), key=lambda i: (solutions[i].response.sample, i))
+    seconds, scores = plain([solutions[i] for i in order], policies, reference)
+    return seconds, [[one for _, one in sorted(zip(order, own, strict=True))] for own in scores]
+
+
+WAYS = {"ours": ours, "plain": plain, "mixed": mixed}
+
+
+def run(way: str, options: argparse.Namespace, policies: list[str]) -> dict[str, Any]:
+    """One way in a process of its own: seconds, peak memory in MiB, scores [policy][response][step]."""
+    arguments = ["--model", options.model, "--problems", str(options.problems), "--samples", str(options.samples)]
+    command = [sys.executable, __file__, *arguments, "--way", way, *policies]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return json.loads(output.stdout)  # type: ignore[no-any-return]
+
+
+def noisy(model: str, folder: Path, seed: int) -> str:
+    torch.manual_seed(seed)
+    lm = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    with torch.no_grad():
+        for weight in lm.parameters():
+            weight += 0.02 * weight.std() * torch.randn_like(weight)
+    lm.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(model).save_pretrained(folder)
+    return str(folder)
+
+
+def difference(some: list[Any], others: list[Any]) -> float:
+    """The largest one between two sets of scores [policy][response][step]."""
+    return max(
+        abs(x - y)
+        for a, b in zip(some, others, strict=True)
+        for steps, other_steps in zip(a, b, strict=True)
+        for x, y in zip(steps, other_steps, strict=True)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=str(ROOT / "experiments/pocket/models/strong"))
+    parser.add_argument("--problems", type=int, default=32)
+    parser.add_argument("--samples", type=int, default=32)
+    parser.add_argument("--way", choices=list(WAYS), help=argparse.SUPPRESS)
+    parser.add_argument("policies", nargs="*", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if not DATA.is_file():
+        print(f"no recorded responses at {DATA}: set BONBENCH_DATA", file=sys.stderr)
+        return
+    options.model = loadable(CausalLMParams(model=options.model)).model
+    if options.way:
+        torch.set_num_threads(1)
+        solutions = recorded(options.problems, options.samples, options.model)
+        seconds, scores = WAYS[options.way](solutions, options.policies, options.model)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        json.dump({"seconds": seconds, "memory": memory, "scores": scores}, sys.stdout)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        policies = [noisy(options.model, Path(folder) / str(seed), seed) for seed in range(4)]
+        print("| policies | loop | ours, s | loop, s | ratio | ours, MiB | loop, MiB | responses | difference |")
+        print(f"|{' --- |' * 9}", flush=True)
+        for n in (1, 4):
+            best = run("ours", options, policies[:n])
+            for way, name in (("plain", "by problem"), ("mixed", "mixed")):
+                loop = run(way, options, policies[:n])
+                print(
+                    f"| {n} | {name} | {best['seconds']:.1f} | {loop['seconds']:.1f} | "
+                    f"{loop['seconds'] / best['seconds']:.2f} | {best['memory']:.0f} | {loop['memory']:.0f} | "
+                    f"{len(best['scores'][0])} | {difference(best['scores'], loop['scores']):.1e} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Process reward models with a head of their own: Qwen2.5-Math-PRM, Skywork-o1-Open-PRM, token classifiers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from harness.registry import ScoreType, UserError
+from reward_models.layouts import qwen_prm, skywork_prm, step_ends
+from reward_models.reading import ReadingParams, ReadingRewardModel
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+class HeadPRMParams(ReadingParams):
+    """Parameters of :class:`HeadPRM`."""
+
+    convention: Literal["token-classifier", "qwen2.5-math-prm", "skywork-o1-prm"] | None = None
+
+
+class HeadPRM(ReadingRewardModel[HeadPRMParams]):
+    """A step's reward is what the model's head makes of the hidden state at the step's end.
+
+    ``token-classifier`` is any `AutoModelForTokenClassification` of a decoder. With two labels the reward is the
+    probability of the second ("good step"). With one it is the output itself: a value head, say of a verifier that was
+    trained to predict whether the final answer will be right. The published models' heads are in
+    :mod:`reward_models.heads`. The score of a response is by default the lowest of its steps' rewards.
+    """
+
+    Params = HeadPRMParams
+    score_type: ScoreType = "probability"
+    family = "head-prm"
+    formats: ClassVar = {"token-classifier": step_ends, "qwen2.5-math-prm": qwen_prm, "skywork-o1-prm": skywork_prm}
+    markers = ("<extra_0>",)
+
+    def _load(self) -> PreTrainedModel:
+        from transformers import AutoModelForTokenClassification
+
+        from reward_models.causal_lm import load_as
+        from reward_models.heads import QwenProcessRewardModel, SkyworkProcessRewardModel
+
+        kinds = {"qwen2.5-math-prm": QwenProcessRewardModel, "skywork-o1-prm": SkyworkProcessRewardModel}
+        params = self.params
+        kind = kinds.get(self.convention, AutoModelForTokenClassification)
+        model = load_as(kind, params.model, params.dtype, params.device)
+        if self.convention == "token-classifier":
+            if not hasattr(model, "score") or model.config.num_labels > 2:
+                raise UserError(f"{params.model}: {type(model).__name__} is not a decoder with one or two labels")
+            if model.config.num_labels == 1:
+                self.score_type = "unbounded"
+        return model
+
+    def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:
+        if self.convention != "token-classifier":
+            return self.lm.rewards(hidden)  # type: ignore[no-any-return]
+        outputs: torch.Tensor = self.lm.score(hidden).float()
+        return outputs[:, 0] if outputs.shape[-1] == 1 else outputs.softmax(dim=-1)[:, 1]

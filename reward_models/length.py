@@ -1,0 +1,29 @@
+"""A control: the longer a response, the better. A reward model that does no better than this has learned little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.records import Solution, StepScores
+from harness.registry import ComponentParams, RewardModel
+
+
+class Length(RewardModel[ComponentParams]):
+    """The number of characters of the response."""
+
+    reward = "ORM"
+    coefficient = 0.001  # of a sigmoid that would otherwise be 1 for every response
+
+    def score(self, batch: Sequence[Solution]) -> list[StepScores]:
+        return [
+            StepScores(
+                problem_id=response.problem_id,
+                generator=response.generator,
+                sample=response.sample,
+                reward_model=self.name,
+                step_rewards=(float(len(response.text)),),
+                step_ends=(len(response.text),),
+                n_tokens=response.n_tokens,
+            )
+            for response in (solution.response for solution in batch)
+        ]

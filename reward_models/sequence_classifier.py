@@ -1,0 +1,52 @@
+"""Outcome reward models that give a whole response one number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from harness.registry import UserError
+from reward_models.layouts import chat_turns, chat_turns_gated, eurus
+from reward_models.reading import ReadingParams, ReadingRewardModel
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+class SequenceClassifierParams(ReadingParams):
+    """Parameters of :class:`SequenceClassifier`."""
+
+    convention: Literal["chat", "eurus", "armorm"] | None = None
+
+
+class SequenceClassifier(ReadingRewardModel[SequenceClassifierParams]):
+    """The reward is what the model's head makes of the hidden state at the last token.
+
+    ``chat`` is any `AutoModelForSequenceClassification` of a decoder with one label (Skywork-Reward and most others):
+    the chat template is written around problem and response, the end of the assistant's turn included. ``eurus`` and
+    ``armorm`` are openbmb/Eurus-RM-7b and RLHFlow/ArmoRM-Llama3-8B-v0.1, whose heads are in
+    :mod:`reward_models.heads`.
+    """
+
+    Params = SequenceClassifierParams
+    reward = "ORM"
+    family = "sequence-classifier"
+    formats: ClassVar = {"chat": chat_turns, "eurus": eurus, "armorm": chat_turns_gated}
+
+    def _load(self) -> PreTrainedModel:
+        from transformers import AutoModelForSequenceClassification
+
+        from reward_models.causal_lm import load_as
+        from reward_models.heads import ArmoRewardModel, EurusRewardModel
+
+        kinds = {"eurus": EurusRewardModel, "armorm": ArmoRewardModel}
+        params = self.params
+        kind = kinds.get(self.convention, AutoModelForSequenceClassification)
+        model = load_as(kind, params.model, params.dtype, params.device)
+        if self.convention == "chat" and (not hasattr(model, "score") or model.config.num_labels != 1):
+            raise UserError(f"{params.model}: {type(model).__name__} is not a decoder with one label")
+        return model
+
+    def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:
+        rewards = self.lm.score(hidden)[:, 0] if self.convention == "chat" else self.lm.rewards(hidden)
+        return rewards.float()  # type: ignore[no-any-return]

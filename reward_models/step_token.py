@@ -1,0 +1,50 @@
+"""Process reward models that answer each step with one of two tokens: Math-Shepherd, RLHFlow, those trained here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from reward_models.layouts import math_shepherd, rlhflow, step_ends
+from reward_models.reading import ReadingParams, ReadingRewardModel
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+#: The answers "good step" and "bad step". Each must be one token where it stands alone.
+ANSWERS = ("+", "-")
+
+
+class StepTokenParams(ReadingParams):
+    """Parameters of :class:`StepTokenPRM`."""
+
+    convention: Literal["step-end", "math-shepherd", "rlhflow"] | None = None
+
+
+class StepTokenPRM(ReadingRewardModel[StepTokenParams]):
+    """A step's reward is p(+) / (p(+) + p(-)), from the model's next-token probabilities where the step is judged.
+
+    It is judged at its last token (``step-end``), at a tag after it (``math-shepherd``), or where a chat's
+    assistant answers it (``rlhflow``): see :mod:`reward_models.layouts`. The score of a response is by default
+    the lowest of its steps' rewards.
+    """
+
+    Params = StepTokenParams
+    score_type = "probability"
+    family = "step-token"
+    formats: ClassVar = {"step-end": step_ends, "math-shepherd": math_shepherd, "rlhflow": rlhflow}
+
+    def __init__(self, params: StepTokenParams, name: str = "") -> None:
+        super().__init__(params, name)
+        self.answers = [self.encoder.only_token(answer) for answer in ANSWERS]
+        self._check_ids(dict(zip(ANSWERS, self.answers, strict=True)))
+
+    def _load(self) -> PreTrainedModel:
+        from reward_models.causal_lm import load
+
+        return load(self.params.model, self.params.dtype, self.params.device)
+
+    def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:
+        from reward_models.causal_lm import token_logits
+
+        return token_logits(self.lm, hidden, self.answers).softmax(dim=-1)[:, 0]
