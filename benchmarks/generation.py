@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import statistics
 import subprocess
 import sys
@@ -112,7 +113,8 @@ def main() -> None:
         half(problems, sampling, seeds, options.model, options.rounds)
     if not has_vllm:
         if VLLM_PYTHON.exists():
-            subprocess.run([str(VLLM_PYTHON), *sys.argv], check=True)
+            quiet = {**os.environ, "VLLM_LOGGING_LEVEL": "ERROR"}
+            subprocess.run([str(VLLM_PYTHON), *sys.argv], check=True, env=quiet)
         else:
             print("no build/vllm: run `make test-vllm` for the vllm half", file=sys.stderr)
 

@@ -15,7 +15,7 @@ from harness.results import Results
 class Instance:
     """A reward model as an instance of a method.
 
-    ``family`` is the training objective (or the label source, or the entry's own name where nothing was trained);
+    ``family`` is the training method's name (the entry's own where nothing was trained);
     ``reference`` is False where the family is scored both ways and this one drops the reference; ``scale`` is the
     number of responses per problem it was trained on, None if untrained.
     """
@@ -44,9 +44,9 @@ def instances(results: Results) -> dict[str, Instance]:
         if train is None:
             found[name] = Instance(name, name, True, None)
             continue
-        family = str(train.get("objective") or train.get("labels") or facts.type)
-        family = family.upper() if len(family) <= 4 else family
-        found[name] = Instance(name, family, "reference" in facts.token_passes, int(train.get("responses") or 0))
+        found[name] = Instance(
+            name, train["method"], "reference" in facts.token_passes, int(train.get("responses") or 0)
+        )
     both = {i.family for i in found.values() if i.reference}
     return {name: Instance(name, i.family, i.reference or i.family not in both, i.scale) for name, i in found.items()}
 

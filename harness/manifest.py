@@ -78,6 +78,7 @@ def _reward_model(graph: Graph, name: str) -> dict[str, Any] | None:
         base = training.spec.paths("model").get("base", "")
         known = {spec.paths("model").get("model"): g for g, spec in graph.generators.items()}
         train = training.spec.params.model_dump(mode="json") | {"base": known.get(base, portable(base))}
+        train |= {"method": training.spec.cls.method(training.spec.params)}
         train |= {"facts": trained_facts(graph.results.resolve() / "trained" / training.who)}
     return {
         "type": portable(spec.type_),

@@ -14,7 +14,7 @@ import hashlib
 import importlib.util
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -209,6 +209,16 @@ class Trainer(Component[P]):
         return {}
 
     @classmethod
+    def method(cls, params: P) -> str:
+        """What the tables call the method: trainings that differ in the amount of data alone share it."""
+        return cls.__name__.removesuffix("Trainer")
+
+    @classmethod
+    def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
+        """Those of the rollouts' problems that are trained on: their rollouts are what the training costs."""
+        return problem_ids
+
+    @classmethod
     def completions(cls, params: P) -> int:
         """Completions to sample and grade after every step of every rollout, for step labels; 0 for none.
 
@@ -230,7 +240,8 @@ class Trainer(Component[P]):
         Must be deterministic. ``progress(done, total, note)`` may be called at any rate. The returned
         facts hold at least ``config`` (the model's, as a dict), ``train_tokens`` (tokens that went through
         forward and backward, epochs counted, padding not) and ``train_positions`` (the sum of l (l + 1) / 2 over
-        the sequences of length l among them: what causal attention costs).
+        the sequences of length l among them: what causal attention costs). Tokens that were only read in training are
+        ``forward_tokens`` and ``forward_positions``, where there are any.
         """
 
 

@@ -74,16 +74,27 @@ class Training:
     rollouts: list[Shard]
     grades: list[Shard]
     passes: dict[str, list[Shard]]
-    completions: list[Shard]
-    labels: list[Shard]
     after: list[Stage | Training]
+    completions: list[Shard] = field(default_factory=list)
+    labels: list[Shard] = field(default_factory=list)
     name: str = "train"
 
     @property
-    def n_responses(self) -> int:
-        """Rollouts it learns from: the first ``responses`` of each problem."""
+    def used(self) -> int:
+        """It learns from the first so many rollouts of each problem."""
         responses: int = getattr(self.spec.params, "responses")  # noqa: B009 -- declared by every trainer
-        return responses * sum(len(s.problems) for s in self.rollouts)
+        return responses
+
+    @property
+    def problems(self) -> set[str]:
+        """Ids of the problems it learns from."""
+        ids = [p.problem_id for shard in self.rollouts for p in shard.problems]
+        return set(self.spec.cls.problems(self.spec.params, ids))
+
+    @property
+    def n_responses(self) -> int:
+        """Rollouts it learns from."""
+        return self.used * len(self.problems)
 
 
 @dataclass

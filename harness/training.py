@@ -57,11 +57,17 @@ def run_training(training: Training, results: Path, progress: Callable[[int, int
         prompt_tokens=0,
         completion_tokens=0,
         train_tokens=facts["train_tokens"],
-        flops=ModelShape.from_config(config).training(facts["train_tokens"], facts["train_positions"]),
+        flops=_training_flops(ModelShape.from_config(config), facts),
         wall_s=wall_s,
         started_at=started_at,
     )
     return [*_attributed(training, results), cost]
+
+
+def _training_flops(shape: ModelShape, facts: dict[str, Any]) -> float:
+    # Training is three forwards; what was only read is one.
+    read = shape.training(facts.get("forward_tokens", 0), facts.get("forward_positions", 0)) / 3
+    return shape.training(facts["train_tokens"], facts["train_positions"]) + read
 
 
 def _write_key(folder: Path, content: dict[str, Any]) -> None:
@@ -91,35 +97,36 @@ def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]
 def _attributed(training: Training, results: Path) -> list[LedgerRow]:
     """Data collection and labels: the share of this reward model in rollouts and passes that others use too.
 
-    It answers for the first ``responses`` rollouts of each problem, counted exactly, as if it had been alone; the
-    wall time of a shared shard is divided by responses.
+    It answers for the first ``responses`` rollouts of each problem it is trained on, counted exactly, as if it had been
+    alone; the wall time of a shared shard is divided by responses.
     """
-    used: int = getattr(training.spec.params, "responses")  # noqa: B009 -- declared by every trainer
     items = [("development/collection", training.rollouts), ("development/labels", training.grades)]
     items += [("development/reference", shards) for shards in training.passes.values()]
-    rows = [_share(stage, training, shards, used, results) for stage, shards in items]
-    return [*rows, _completions(training, used, results)] if training.completions else rows
+    rows = [_share(stage, training, shards, results) for stage, shards in items]
+    return [*rows, _completions(training, results)] if training.completions else rows
 
 
-def _completions(training: Training, used: int, results: Path) -> LedgerRow:
-    """The completions of the prefixes that the first ``used`` rollouts of each problem have."""
-    row = LedgerRow("development/labels", training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
-    for rollouts, shard in zip(training.rollouts, training.completions, strict=True):
-        known = prefixes(shard.problems, to_records(Response, read_shard(rollouts.path(results)))).values()
-        own = {prefix.problem.problem_id for prefix in known if prefix.sample < used}
-        completions = to_records(Response, read_shard(shard.path(results)))
-        row = _add(row, shard, [r for r in completions if r.problem_id in own], len(own) / max(len(known), 1), results)
+def _share(stage: str, training: Training, shards: list[Shard], results: Path) -> LedgerRow:
+    row = LedgerRow(stage, training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
+    used, problems = training.used, training.problems
+    for rollouts, shard in zip(training.rollouts, shards, strict=True):
+        responses = to_records(Response, read_shard(rollouts.path(results)))
+        own = [r for r in responses if r.sample < used and r.problem_id in problems]
+        # Where answers are compared no model reads them.
+        read = [] if stage == "development/labels" else own
+        row = _add(row, shard, read, len(own) / len(responses), results)
     return row
 
 
-def _share(stage: str, training: Training, shards: list[Shard], used: int, results: Path) -> LedgerRow:
-    row = LedgerRow(stage, training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
-    for rollouts, shard in zip(training.rollouts, shards, strict=True):
-        responses = to_records(Response, read_shard(rollouts.path(results)))
-        share = used * len(shard.problems) / len(responses)
-        # Where answers are compared no model reads them.
-        read = [] if stage == "development/labels" else [r for r in responses if r.sample < used]
-        row = _add(row, shard, read, share, results)
+def _completions(training: Training, results: Path) -> LedgerRow:
+    """The completions of the prefixes that its own rollouts have."""
+    row = LedgerRow("development/labels", training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
+    used, problems = training.used, training.problems
+    for rollouts, shard in zip(training.rollouts, training.completions, strict=True):
+        known = prefixes(shard.problems, to_records(Response, read_shard(rollouts.path(results))))
+        own = {p.problem.problem_id for (id_, _), p in known.items() if p.sample < used and id_ in problems}
+        completions = to_records(Response, read_shard(shard.path(results)))
+        row = _add(row, shard, [r for r in completions if r.problem_id in own], len(own) / max(len(known), 1), results)
     return row
 
 

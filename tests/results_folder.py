@@ -22,17 +22,17 @@ REWARD_MODELS: dict[str, dict[str, Any]] = {
     "log-likelihood": {"token_passes": {"policy": "base"}},
     "ce-2": {
         "token_passes": {"policy": "trained/ce-2", "reference": "base"},
-        "train": {"objective": "ce", "base": "base", "responses": 2},
+        "train": {"method": "CE", "base": "base", "responses": 2},
         "trained_by": "ce-2",
     },
     "ce-4": {
         "token_passes": {"policy": "trained/ce-4", "reference": "base"},
-        "train": {"objective": "ce", "base": "base", "responses": 4},
+        "train": {"method": "CE", "base": "base", "responses": 4},
         "trained_by": "ce-4",
     },
     "ce-4-alone": {
         "token_passes": {"policy": "trained/ce-4"},
-        "train": {"objective": "ce", "base": "base", "responses": 4},
+        "train": {"method": "CE", "base": "base", "responses": 4},
         "trained_by": "ce-4",
     },
 }

@@ -1,131 +1,31 @@
-"""Training of implicit reward models: objectives, pairs, batches, and one real training under Ray Train."""
+"""Training of implicit reward models: their data, their curves, and one real training under Ray Train."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tensorboardX.proto import event_pb2
 from tiny_models import make_model
+from training_data import curve, graded_sums, trained
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from harness.records import GradedSolution, Problem, Response, Solution
+from harness.records import GradedSolution, Solution
 from harness.registry import UserError
 from reward_models.implicit import ImplicitPRM
 from reward_models.token_logprobs import CausalLMParams, CausalLMScorer
-from reward_models.training import objectives
-from reward_models.training.batches import accumulation_steps, epoch_batches, padded_tokens, split
-from reward_models.training.data import build_rollouts
+from reward_models.training import tasks
+from reward_models.training.fit import Job
+from reward_models.training.implicit import ImplicitTrainer, ImplicitTrainerParams
 from reward_models.training.pairs import pair_up
-from reward_models.training.trainer import ImplicitTrainer, ImplicitTrainerParams
-
-
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
-def test_objectives_by_hand() -> None:
-    z_w, z_l = torch.tensor([0.3, -1.0, 2.0]), torch.tensor([0.1, 0.5, -2.0])
-    expected = [-math.log(sigmoid(right - wrong)) for right, wrong in zip(z_w.tolist(), z_l.tolist(), strict=True)]
-    torch.testing.assert_close(objectives.dpo(z_w, z_l), torch.tensor(expected))
-    correct = torch.tensor([1, 0, 1])
-    expected = [-math.log(sigmoid(0.3)), -math.log(1 - sigmoid(-1.0)), -math.log(sigmoid(2.0))]
-    torch.testing.assert_close(objectives.ce(z_w, correct), torch.tensor(expected))
-
-
-def test_objective_gradients_by_finite_differences() -> None:
-    z = torch.tensor([0.4, -0.9, 3.0], dtype=torch.float64)
-    other = torch.tensor([1.0, -2.0, 2.9], dtype=torch.float64)
-    correct = torch.tensor([True, False, False])
-    h = 1e-6
-    for function in (
-        lambda x: objectives.dpo(x, other),
-        lambda x: objectives.dpo(other, x),
-        lambda x: objectives.ce(x, correct),
-    ):
-        leaf = z.clone().requires_grad_()
-        function(leaf).sum().backward()
-        numeric = (function(z + h) - function(z - h)) / (2 * h)
-        torch.testing.assert_close(leaf.grad, numeric, atol=1e-7, rtol=1e-6)
-
-
-def test_objectives_at_extremes() -> None:
-    z = torch.tensor([1e4, -1e4], requires_grad=True)
-    for losses in (objectives.dpo(z, torch.zeros(2)), objectives.ce(z, torch.ones(2))):
-        assert losses.tolist() == [0.0, 1e4]
-        assert torch.autograd.grad(losses.sum(), z)[0].tolist() == [0.0, -1.0]
-    assert objectives.ce(z, torch.zeros(2)).tolist() == [1e4, 0.0]
-
-
-def test_pairs() -> None:
-    problems = [7, 7, 7, 3, 3, 7, 5, 5]
-    correct = [True, False, True, True, False, False, True, True]
-    brute = {
-        (i, j) for i, j in product(range(8), repeat=2) if problems[i] == problems[j] and correct[i] and not correct[j]
-    }
-    pairs = pair_up(problems, correct, "all", 0)
-    assert set(map(tuple, pairs.tolist())) == brute
-    assert len(pairs) == len(brute)
-    one = pair_up(problems, correct, "one", 0)
-    assert one[:, 0].tolist() == [0, 2, 3]
-    assert {tuple(pair) for pair in one.tolist()} <= brute
-    assert len(set(one[:2, 1].tolist())) == 2  # two wrongs serve two rights: each once
-    assert pair_up([1, 1], [True, True], "all", 0).shape == (0, 2)
-    drawn = {tuple(pair_up([0] * 9, [True] + [False] * 8, "one", seed)[0].tolist()) for seed in range(40)}
-    assert len(drawn) > 4
-    assert pair_up(problems, correct, "one", 3).tolist() == pair_up(problems, correct, "one", 3).tolist()
-
-
-def test_batches_hold_every_example_once() -> None:
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(5, 90, size=300)
-    problems = np.repeat(np.arange(60), 5)
-    examples = pair_up(problems.tolist(), (rng.random(300) < 0.5).tolist(), "all", 0)
-    units = problems[examples[:, 0]]
-    batches = epoch_batches(examples, units, lengths, 16, np.random.default_rng(1))
-    assert Counter(np.concatenate(batches).tolist()) == Counter(range(len(examples)))
-    assert all(len(batch) == 16 for batch in batches[:-1])
-    assert 0 < len(batches[-1]) <= 16
-    again = epoch_batches(examples, units, lengths, 16, np.random.default_rng(1))
-    assert [b.tolist() for b in again] == [b.tolist() for b in batches]
-    other = epoch_batches(examples, units, lengths, 16, np.random.default_rng(2))
-    assert [b.tolist() for b in other] != [b.tolist() for b in batches]
-
-
-@pytest.mark.parametrize("parts", [1, 3, 8])
-def test_micro_batches_add_up_to_the_mean_of_the_batch(parts: int) -> None:
-    rng = np.random.default_rng(0)
-    examples = np.array([[0, 1], [0, 2], [3, 1], [3, 2], [4, 5]])
-    losses = rng.random((6, 6))
-    batch = np.arange(5)
-    total = 0.0
-    pieces = split(batch, examples, parts)
-    assert len(pieces) == parts
-    for piece in pieces:
-        assert len(set(piece.rollouts.tolist())) == len(piece.rollouts)
-        pairs = piece.rollouts[piece.examples]
-        # What a worker's backward sees, averaged over parts as accumulation and workers do.
-        total += sum(losses[i, j] for i, j in pairs) * piece.weight / parts
-    assert total == pytest.approx(np.mean([losses[i, j] for i, j in examples]))
-
-
-def test_accumulation_keeps_to_the_budget() -> None:
-    lengths = np.random.default_rng(0).integers(10, 50, size=40)
-    examples = np.arange(40)[:, None]
-    epochs = [epoch_batches(examples, np.arange(40), lengths, 16, np.random.default_rng(0))]
-    for workers, budget in product((1, 2), (60, 200, 10_000)):
-        steps = accumulation_steps(epochs, examples, lengths, workers, budget)
-        pieces = [p for batch in epochs[0] for p in split(batch, examples, steps * workers)]
-        assert all(padded_tokens(piece, lengths) <= budget for piece in pieces)
-        if steps > 1:
-            fewer = [p for batch in epochs[0] for p in split(batch, examples, (steps - 1) * workers)]
-            assert any(padded_tokens(piece, lengths) > budget for piece in fewer)
+from reward_models.training.responses import build_rollouts
+from reward_models.training.subsets import near_duplicates
 
 
 @pytest.fixture(scope="module")
@@ -136,22 +36,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def data(base: str) -> list[GradedSolution]:
-    """Right and wrong solutions to sums; which is which shows in the text."""
-    rng = np.random.default_rng(0)
-    solutions, correct = [], []
-    for p in range(24):
-        problem = Problem(f"p{p}", f"What is {p} + 4?", str(p + 4))
-        for j in range(4):
-            right = bool(rng.random() < 0.5)
-            text = f"Step 1: {p} + 4 = {p + 4 if right else p + 5}\nStep 2: {'Answer' if right else 'apples'} "
-            text += "1 " * int(rng.integers(1, 9))
-            solutions.append(Solution(problem, Response(f"p{p}", "g", j, text, finish_reason="stop")))
-            correct.append(right)
-    passes = CausalLMScorer(CausalLMParams(model=base)).logprobs(solutions)
-    return [
-        GradedSolution(Solution(s.problem, s.response, {"reference": reference}), right)
-        for s, reference, right in zip(solutions, passes, correct, strict=True)
-    ]
+    return graded_sums(base)
 
 
 def test_data_subsets_and_dropping(base: str, data: list[GradedSolution]) -> None:
@@ -160,19 +45,21 @@ def test_data_subsets_and_dropping(base: str, data: list[GradedSolution]) -> Non
     assert (len(whole.examples), len(two.examples)) == (96, 48)
     nested = [row for row, item in enumerate(data) if item.solution.response.sample < 2]
     np.testing.assert_array_equal(two.reference, whole.reference[nested])
+    half, facts = build_rollouts(data, ImplicitTrainerParams(base=base, objective="ce", instructions=0.5))
+    assert (len(half.examples), facts["n_problems"]) == (48, 12)
     assert whole.reference[5] == pytest.approx(sum(data[5].solution.logprobs["reference"].logprobs))
     tokenizer = AutoTokenizer.from_pretrained(base)
     problem, response = data[5].solution.problem.problem, data[5].solution.response.text
     text = f"<|bos|><|user|>{problem}<|end|><|assistant|>{response}<|end|>"
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    assert whole.ids[whole.starts[5] : whole.starts[6]].tolist() == ids
-    longest = int(np.sort(whole.lengths)[-10])
-    short, dropped = build_rollouts(data, ImplicitTrainerParams(base=base, objective="ce", max_length=longest))
-    assert dropped == {"longer than max_length": int((whole.lengths > longest).sum())}
-    assert short.lengths.max() == longest
-    pairs, dropped = build_rollouts(data, ImplicitTrainerParams(base=base, responses=2))
+    assert whole.sequences.ids[whole.sequences.starts[5] : whole.sequences.starts[6]].tolist() == ids
+    longest = int(np.sort(whole.sequences.lengths)[-10])
+    short, facts = build_rollouts(data, ImplicitTrainerParams(base=base, objective="ce", max_length=longest))
+    assert facts["dropped"] == {"longer than max_length": int((whole.sequences.lengths > longest).sum())}
+    assert short.sequences.lengths.max() == longest
+    pairs, facts = build_rollouts(data, ImplicitTrainerParams(base=base, responses=2))
     mixed = [p for p in range(24) if data[4 * p].correct != data[4 * p + 1].correct]
-    assert (len(pairs.examples), dropped) == (len(mixed), {"all right or all wrong": 48 - 2 * len(mixed)})
+    assert (len(pairs.examples), facts["dropped"]) == (len(mixed), {"all right or all wrong": 48 - 2 * len(mixed)})
 
 
 def test_nothing_to_learn_from(base: str, data: list[GradedSolution]) -> None:
@@ -183,6 +70,175 @@ def test_nothing_to_learn_from(base: str, data: list[GradedSolution]) -> None:
         build_rollouts(right, ImplicitTrainerParams(base=base, objective="ce"))
     with pytest.raises(UserError, match="at least 2 responses"):
         ImplicitTrainer.check(ImplicitTrainerParams(base=base, responses=1))
+    with pytest.raises(UserError, match="pairs, which are balanced"):
+        ImplicitTrainer.check(ImplicitTrainerParams(base=base, balance="dataset"))
+
+
+def test_what_was_left_out(base: str, data: list[GradedSolution]) -> None:
+    problems, correct = [i // 4 for i in range(96)], [item.correct for item in data]
+    one, facts = build_rollouts(data, ImplicitTrainerParams(base=base, pairs="one"))
+    mixed = [p for p in range(24) if len(set(correct[4 * p : 4 * p + 4])) == 2]
+    unused = 4 * len(mixed) - len(np.unique(one.examples))
+    assert facts["dropped"] == {"all right or all wrong": 96 - 4 * len(mixed), "no one's counterpart": unused}
+    assert facts["n_responses"] + sum(facts["dropped"].values()) == 96
+    _, facts = build_rollouts(data, ImplicitTrainerParams(base=base, objective="ce", balance="instruction"))
+    assert facts["n_correct"] == sum(min(correct[4 * p : 4 * p + 4].count(k) for k in (True, False)) for p in mixed)
+    assert facts["dropped"] == {"balance": 96 - 2 * facts["n_correct"]}
+    _, facts = build_rollouts(data, ImplicitTrainerParams(base=base, objective="ce", dedup=0.5))
+    repeats = near_duplicates([str(p) for p in problems], [item.solution.response.text for item in data], 0.5)
+    assert 0 < facts["dropped"]["near-duplicate"] == sum(repeats)
+
+
+def params(base: str, objective: str, **more: object) -> ImplicitTrainerParams:
+    settings = {"beta": 0.5, "lr": 2e-3, "batch_size": 16, "max_batch_tokens": 700, "responses": 4, **more}
+    return ImplicitTrainerParams(base=base, objective=objective, **settings)
+
+
+@pytest.mark.parametrize("objective", ["nca", "kto", "ce"])
+def test_objectives_learn(base: str, data: list[GradedSolution], tmp_path: Path, objective: str) -> None:
+    asked = params(base, objective, epochs=4, lr=1e-4 if objective == "nca" else 2e-3)
+    rollouts, _ = build_rollouts(data, asked)
+    facts, steps = trained(Job("implicit", asked, rollouts, base, tmp_path / "out"))
+    # The policy is its reference still: z is 0 of everything, and so is KTO's z0.
+    start = {"nca": 2 * math.log(2), "kto": 0.5, "ce": math.log(2)}[objective]
+    assert steps[0]["loss"] == pytest.approx(start, abs=1e-5)
+    assert [row["step"] for row in steps] == list(range(1, facts["steps"] + 1))
+    assert facts["reward_accuracy"] > 0.9
+    assert facts["margin"] > 0.5
+    # nca cannot fall below where sigmoid(z_w) = 2/3 and sigmoid(z_l) = 0: 0.69 of the start.
+    assert facts["loss"] < 0.75 * start
+    last = [row for row in steps if row["step"] > facts["steps"] - facts["steps"] // 4]
+    assert facts["loss"] == pytest.approx(np.average([r["loss"] for r in last], weights=[r["terms"] for r in last]))
+
+
+def test_kto_estimates_the_kl_of_the_policy(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
+    """z0 is what scoring prompts with their partners' responses gives, under a policy that has moved."""
+    asked = params(base, "kto")
+    rollouts, _ = build_rollouts(data, asked)
+    assert rollouts.mismatched is not None
+    prompts, responses = [], []
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    for i in range(len(rollouts.mismatched)):
+        start, end = rollouts.mismatched.starts[i : i + 2]
+        text = tokenizer.decode(rollouts.mismatched.ids[start:end])
+        prompt, response = text.split("<|assistant|>")
+        prompts.append(prompt.removeprefix("<|bos|><|user|>").removesuffix("<|end|>"))
+        responses.append(response.removesuffix("<|end|>"))
+    assert prompts == [item.solution.problem.problem for item in data]
+    texts = {item.solution.response.text: item.solution.problem.problem for item in data}
+    assert all(texts[response] != prompt for prompt, response in zip(prompts, responses, strict=True))
+
+    moved = make_model(tmp_path / "moved", seed=1, width=64)
+    crossed = [
+        Solution(item.solution.problem, dataclasses.replace(item.solution.response, text=response))
+        for item, response in zip(data, responses, strict=True)
+    ]
+    policy, reference = (
+        np.array([sum(t.logprobs) for t in CausalLMScorer(CausalLMParams(model=m)).logprobs(crossed)])
+        for m in (moved, base)
+    )
+    kl = np.mean(policy - reference)
+    zs = np.array([0.5 * (_sum(moved, item.solution) - rollouts.reference[i]) for i, item in enumerate(data)])
+    assert kl < 0  # of other signs there is the other test below
+    # One batch of everything, from a policy that is not the reference: the first step's loss is the formula's.
+    for sign in (1, -1):
+        beta = 0.01
+        first, other = (moved, base) if sign == 1 else (base, moved)
+        asked = params(first, "kto", beta=beta, batch_size=200, reference=other)
+        swapped = [
+            dataclasses.replace(item, solution=dataclasses.replace(item.solution, logprobs={"reference": logprobs}))
+            for item, logprobs in zip(
+                data, CausalLMScorer(CausalLMParams(model=other)).logprobs([d.solution for d in data]), strict=True
+            )
+        ]
+        rollouts, _ = build_rollouts(swapped, asked)
+        _, steps = trained(Job("implicit", asked, rollouts, first, tmp_path / f"out{sign}"))
+        z0 = max(0.0, beta * sign * kl)
+        z = sign * zs * beta / 0.5
+        correct = np.array([item.correct for item in data])
+        expected = np.where(correct, 1 - 1 / (1 + np.exp(z0 - z)), 1 - 1 / (1 + np.exp(z - z0)))
+        assert steps[0]["loss"] == pytest.approx(expected.mean(), abs=1e-5)
+        assert len(steps) == 1
+
+
+def _sum(model: str, solution: Solution) -> float:
+    return sum(CausalLMScorer(CausalLMParams(model=model)).logprobs([solution])[0].logprobs)
+
+
+def test_without_reference(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
+    asked = params(base, "ce", beta=0.01, batch_size=200, reference=None)
+    assert ImplicitTrainer.token_passes(asked) == {}
+    bare = [dataclasses.replace(d, solution=dataclasses.replace(d.solution, logprobs={})) for d in data]
+    rollouts, _ = build_rollouts(bare, asked)
+    _, steps = trained(Job("implicit", asked, rollouts, base, tmp_path / "out"))
+    z = 0.01 * np.array([sum(d.solution.logprobs["reference"].logprobs) for d in data])  # base's own
+    expected = np.log1p(np.exp(np.where([d.correct for d in data], -z, z)))
+    assert steps[0]["loss"] == pytest.approx(expected.mean(), abs=1e-5)
+    assert ImplicitPRM.with_trained({}, "trained", base, asked)["reference"] is None
+    assert ImplicitTrainer.token_passes(params(base, "ce")) == {"reference": base}
+
+
+def test_logits_in_blocks_give_the_same_gradients(
+    base: str, data: list[GradedSolution], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollouts, _ = build_rollouts(data, params(base, "ce"))
+    task = tasks.ImplicitTask(params(base, "ce"))
+    batch = {k: torch.from_numpy(v) for k, v in rollouts.sequences.batch(np.arange(8)).items()}
+    found = []
+    for block in (2**26, 2000):  # all at once, 6 tokens at a time
+        monkeypatch.setattr(tasks, "LOGITS_BLOCK", block)
+        model = task.load(base)
+        logprobs = task.forward(model, **batch)
+        tasks.row_sums(logprobs, batch).sum().backward()
+        found.append([logprobs.detach(), *(p.grad for p in model.parameters())])
+    for whole, blocks in zip(*found, strict=True):
+        torch.testing.assert_close(whole, blocks)
+
+
+def test_curves_do_not_depend_on_the_split(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
+    curves = []
+    for tokens in (200, 10_000):
+        asked = params(base, "kto", max_batch_tokens=tokens, epochs=2)
+        rollouts, _ = build_rollouts(data, asked)
+        curves.append(trained(Job("implicit", asked, rollouts, base, tmp_path / str(tokens)))[1])
+    for one, other in zip(*curves, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
+def test_bfloat16_and_gradient_checkpointing(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
+    """What memory is saved with changes numbers a little, and what is learnt not at all; the model stays bfloat16."""
+    stored = AutoModelForCausalLM.from_pretrained(base).bfloat16()
+    half = tmp_path / "half"
+    stored.save_pretrained(half)
+    AutoTokenizer.from_pretrained(base).save_pretrained(half)
+    curves = []
+    for saving in ({}, {"gradient_checkpointing": True}, {"precision": "bfloat16", "gradient_checkpointing": True}):
+        asked = params(str(half), "kto", epochs=4, reference=base, **saving)
+        rollouts, _ = build_rollouts(data, asked)
+        facts, steps = trained(Job("implicit", asked, rollouts, str(half), tmp_path / str(len(curves))))
+        curves.append([row["loss"] for row in steps])
+        assert facts["reward_accuracy"] > 0.9
+    assert curves[1] == pytest.approx(curves[0], abs=1e-4)
+    assert curves[2][:2] == pytest.approx(curves[0][:2], abs=0.02)
+    assert curves[2] != pytest.approx(curves[0], abs=1e-6)
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "2", dtype="auto").dtype == torch.bfloat16
+
+
+def test_tensorboard(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
+    """The event file says what the curve does."""
+    asked = params(base, "ce", tensorboard=True)
+    rollouts, _ = build_rollouts(data, asked)
+    _, steps = trained(Job("implicit", asked, rollouts, base, tmp_path))
+    (file,) = (tmp_path / "tensorboard").iterdir()
+    content, found = file.read_bytes(), {}
+    while content:  # records of: length, checksum, event, checksum
+        size = int.from_bytes(content[:8], "little")
+        event = event_pb2.Event.FromString(content[12 : 12 + size])
+        content = content[16 + size :]
+        found |= {(event.step, v.tag): v.simple_value for v in event.summary.value if v.HasField("simple_value")}
+    for key in ("loss", "reward_accuracy", "margin"):
+        values = {row["step"]: row[key] for row in steps if key in row}
+        assert {step: v for (step, tag), v in found.items() if tag == f"train/{key}"} == pytest.approx(values)
 
 
 @pytest.fixture(scope="module")
@@ -193,25 +249,38 @@ def ray_started() -> Iterator[None]:
     ray.shutdown()
 
 
+def test_two_workers_learn_like_one(ray_started: None, base: str, data: list[GradedSolution], tmp_path: Path) -> None:
+    """Two gloo workers, and one with twice the accumulation, have one curve; KTO's z0 goes over the workers too."""
+    curves = []
+    for workers in (1, 2):
+        asked = params(base, "kto", epochs=2, workers=workers, max_batch_tokens=300)
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        ImplicitTrainer(asked, "kto").train(data, folder, lambda *_: None)
+        curves.append(curve(folder))
+    for one, two in zip(*curves, strict=True):
+        assert one == pytest.approx(two, abs=1e-4)
+    weights = [AutoModelForCausalLM.from_pretrained(tmp_path / str(workers)).state_dict() for workers in (1, 2)]
+    torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=0)
+
+
 def test_training(ray_started: None, base: str, data: list[GradedSolution], tmp_path: Path) -> None:
     """The slow one: deterministic, loads anywhere, and tells right from wrong."""
-    params = ImplicitTrainerParams(
-        base=base, objective="dpo", beta=0.5, lr=2e-3, epochs=4, responses=4, batch_size=16, max_batch_tokens=700
-    )
+    asked = params(base, "dpo", epochs=4)
     digests, seen = [], []
     for run in ("first", "second"):
         (tmp_path / run).mkdir()
-        facts = ImplicitTrainer(params, "dpo").train(data, tmp_path / run, lambda *state: seen.append(state))
+        facts = ImplicitTrainer(asked, "dpo").train(data, tmp_path / run, lambda *state: seen.append(state))
         digests.append(hashlib.sha256((tmp_path / run / "model.safetensors").read_bytes()).hexdigest())
     assert digests[0] == digests[1]
     assert not (tmp_path / "first" / "ray").exists()
-    rollouts, _ = build_rollouts(data, params)
+    rollouts, _ = build_rollouts(data, asked)
     assert facts["n_pairs"] == facts["n_examples"] == len(rollouts.examples)
     assert facts["steps"] == 4 * math.ceil(len(rollouts.examples) / 16)
     assert seen[-1][:2] == (facts["steps"], facts["steps"])
     # Every rollout in a pair passes at least once per epoch, none more often than it has pairs.
-    once = int(rollouts.lengths[np.unique(rollouts.examples)].sum())
-    assert 4 * once <= facts["train_tokens"] <= 4 * int(rollouts.lengths[rollouts.examples].sum())
+    once = int(rollouts.sequences.lengths[np.unique(rollouts.examples)].sum())
+    assert 4 * once <= facts["train_tokens"] <= 4 * int(rollouts.sequences.lengths[rollouts.examples].sum())
     assert facts["loss"] < math.log(2) / 2
     assert facts["reward_accuracy"] > 0.9
 
@@ -220,7 +289,7 @@ def test_training(ray_started: None, base: str, data: list[GradedSolution], tmp_
     assert trained.generation_config.eos_token_id == tokenizer.eos_token_id
     solutions = [item.solution for item in data]
     policy = CausalLMScorer(CausalLMParams(model=folder)).logprobs(solutions)
-    entry = ImplicitPRM.with_trained({}, folder, base, params)
+    entry = ImplicitPRM.with_trained({}, folder, base, asked)
     model = ImplicitPRM(ImplicitPRM.Params.model_validate(entry), "rm")
     scored = model.score(
         [Solution(s.problem, s.response, {**s.logprobs, "policy": p}) for s, p in zip(solutions, policy, strict=True)]

@@ -22,8 +22,9 @@ _STRETCH = 16
 class MicroBatch:
     """Rollouts that go through the model together and the examples they make up.
 
-    ``examples`` index into ``rollouts``. ``weight`` is the share of each example's gradient, such that the
-    mean over workers and over the micro-batches of a step is the mean over the batch's examples.
+    ``examples`` index into ``rollouts``. ``weight`` is the factor of each of their losses, such that the mean over
+    workers and over the micro-batches of a step is the mean over all losses of the batch; it is 0 in a micro-batch
+    that only keeps a worker in step.
     """
 
     rollouts: Indices
@@ -60,15 +61,18 @@ def epoch_batches(
     return [*(batches[i] for i in shuffled), batches[-1]]
 
 
-def split(batch: Indices, examples: Indices, parts: int) -> list[MicroBatch]:
+def split(batch: Indices, examples: Indices, n_terms: Indices, parts: int) -> list[MicroBatch]:
     """Cut a batch into ``parts`` micro-batches.
 
     A batch with fewer examples than parts repeats its first one with weight 0, as every worker must take part
     in every step.
+
+    Args:
+        n_terms: losses that each example has.
     """
     pieces = []
     for numbers in np.array_split(batch, parts):
-        weight = parts / len(batch) if len(numbers) else 0.0
+        weight = parts / int(n_terms[batch].sum()) if len(numbers) else 0.0
         rows = examples[numbers if len(numbers) else batch[:1]]
         rollouts, inverse = np.unique(rows, return_inverse=True)
         pieces.append(MicroBatch(rollouts, inverse.reshape(rows.shape), weight))
@@ -81,12 +85,19 @@ def padded_tokens(piece: MicroBatch, lengths: npt.NDArray[np.int64]) -> int:
 
 
 def accumulation_steps(
-    epochs: list[list[Indices]], examples: Indices, lengths: Indices, workers: int, max_batch_tokens: int
+    epochs: list[list[Indices]],
+    examples: Indices,
+    n_terms: Indices,
+    lengths: Indices,
+    workers: int,
+    max_batch_tokens: int,
 ) -> int:
     """The fewest micro-batches per step and worker that keep all within ``max_batch_tokens``, or hold one example."""
     steps, batch_size = 1, max(len(batch) for batches in epochs for batch in batches)
     while steps * workers < batch_size:
-        pieces = (p for batches in epochs for batch in batches for p in split(batch, examples, steps * workers))
+        pieces = (
+            p for batches in epochs for batch in batches for p in split(batch, examples, n_terms, steps * workers)
+        )
         if all(padded_tokens(piece, lengths) <= max_batch_tokens for piece in pieces):
             break
         steps += 1

@@ -1,109 +1,153 @@
-"""Graded solutions as flat arrays that travel to the training workers."""
+"""From graded solutions to what the training workers are given."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.records import GradedSolution
+from harness.records import GradedSolution, Solution
 from harness.registry import UserError
+from reward_models.pieces import Marked
 from reward_models.training.pairs import Indices, pair_up
-
-if TYPE_CHECKING:
-    from reward_models.training.trainer import ImplicitTrainerParams
+from reward_models.training.params import TrainingParams
+from reward_models.training.sequences import Sequences
+from reward_models.training.subsets import Balance, balanced, near_duplicates, share_of
 
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
     """Encoded rollouts and the examples made of them.
 
-    Rollout i has the tokens ``ids[starts[i]:starts[i + 1]]``, of which the first ``n_prompt[i]`` are the
-    prompt's; ``reference[i]`` is the sum of the reference's log-probabilities of the rest. ``examples`` are
-    rows of rollout indices, (correct, incorrect) pairs or single ones; ``units`` as in
-    :func:`reward_models.training.batches.epoch_batches`.
+    ``examples`` are rows of rollout indices, (correct, incorrect) pairs or single ones; ``units`` as in
+    :func:`reward_models.training.batches.epoch_batches`. ``targets`` are what each read should come to, where reads are
+    what is learnt; else it is each example. ``reference`` is the sum of the reference's log-probabilities of each
+    rollout's response. ``mismatched`` has one sequence for each rollout, the same prompt with another problem's
+    response (an empty one where none fits).
     """
 
-    ids: npt.NDArray[np.int32]
-    starts: Indices
-    n_prompt: Indices
-    reference: npt.NDArray[np.float64]
+    sequences: Sequences
     correct: npt.NDArray[np.bool_]
     examples: Indices
     units: Indices
+    targets: npt.NDArray[np.float32] | None = None
+    reference: npt.NDArray[np.float64] | None = None
+    mismatched: Sequences | None = None
 
     @property
-    def lengths(self) -> Indices:
-        return np.diff(self.starts)
+    def n_terms(self) -> Indices:
+        """Losses that each example has."""
+        if self.targets is None:
+            return np.ones(len(self.examples), dtype=np.int64)
+        counts: Indices = self.sequences.n_reads[self.examples].sum(axis=1)
+        return counts
 
 
-def build_rollouts(data: Sequence[GradedSolution], params: ImplicitTrainerParams) -> tuple[Rollouts, dict[str, int]]:
-    """Encode the first ``params.responses`` rollouts of each problem and form the examples.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Graded solutions to train on, encoded, and how many were left out for which reason."""
 
-    Returns:
-        The rollouts, and how many were left out by reason.
+    items: list[GradedSolution]
+    encoded: list[Marked]
+    dropped: Counter[str]
 
-    Raises:
-        UserError: when no example is left.
-    """
-    from transformers import AutoTokenizer
+    @property
+    def sequences(self) -> Sequences:
+        return Sequences.of([tokens.ids for tokens in self.encoded], [tokens.reads for tokens in self.encoded])
 
-    from reward_models.encoding import SolutionEncoder
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        return np.array([item.correct for item in self.items], dtype=bool)
 
-    used = [item for item in data if item.solution.response.sample < params.responses]
-    encoder = SolutionEncoder(AutoTokenizer.from_pretrained(params.base), params.base)
-    solutions = [item.solution for item in used]
-    encoded = encoder.encode(
-        [(s.problem.problem, s.response.text, s.response.finish_reason == "stop") for s in solutions]
-    )
+    @property
+    def problems(self) -> list[int]:
+        """The problem of each item, as an integer in order of first appearance."""
+        numbers: dict[str, int] = {}
+        return [numbers.setdefault(item.solution.problem.problem_id, len(numbers)) for item in self.items]
+
+
+def prepare(
+    data: Sequence[GradedSolution], params: TrainingParams, encode: Callable[[Sequence[Solution]], list[Marked]]
+) -> Prepared:
+    """Take the wanted share of problems and responses, and leave out what cannot or should not be trained on."""
+    chosen = share_of((item.solution.problem.problem_id for item in data), params.instructions, params.seed)
+    used = [
+        item
+        for item in data
+        if item.solution.response.sample < params.responses and item.solution.problem.problem_id in chosen
+    ]
     dropped: Counter[str] = Counter()
-    kept = []
-    for item, tokens in zip(used, encoded, strict=True):
-        n_response = len(tokens.token_ends)
-        n_reference = len(item.solution.logprobs["reference"].logprobs)
-        if n_response != n_reference:
-            response = item.solution.response
-            raise RuntimeError(
-                f"sample {response.sample} of problem {response.problem_id!r} has {n_response} tokens, "
-                f"its reference pass {n_reference}"
-            )
-        if n_response == 0:
+    if params.dedup is not None:
+        repeats = near_duplicates(
+            [item.solution.problem.problem_id for item in used],
+            [item.solution.response.text for item in used],
+            params.dedup,
+        )
+        dropped["near-duplicate"] = sum(repeats)
+        used = [item for item, repeat in zip(used, repeats, strict=True) if not repeat]
+    prepared = Prepared([], [], dropped)
+    for item, tokens in zip(used, encode([item.solution for item in used]), strict=True):
+        if not tokens.reads:
             dropped["empty response"] += 1
         elif len(tokens.ids) > params.max_length:
             dropped["longer than max_length"] += 1
         else:
-            kept.append((item, tokens))
+            prepared.items.append(item)
+            prepared.encoded.append(tokens)
+    return prepared
 
-    numbers: dict[str, int] = {}
-    problems = [numbers.setdefault(item.solution.problem.problem_id, len(numbers)) for item, _ in kept]
-    correct = [item.correct for item, _ in kept]
-    if params.objective == "dpo":
-        examples = pair_up(problems, correct, params.pairs, params.seed)
-        units = np.array([problems[right] for right, _ in examples], dtype=np.int64)
-        dropped["all right or all wrong"] = len(kept) - len(np.unique(examples))
-        if not len(examples):
-            raise UserError(
-                f"no pair to train on: none of the {len(numbers)} problems has both a right and a wrong response "
-                f"among its first {params.responses}"
-            )
-    else:
-        examples = np.arange(len(kept), dtype=np.int64)[:, None]
-        units = np.arange(len(kept), dtype=np.int64)
-        if len(set(correct)) < 2:
-            kind = "right" if any(correct) else "wrong"
-            raise UserError(f"nothing to tell apart: all {len(kept)} responses to train on are {kind}")
-    lengths = [len(tokens.ids) for _, tokens in kept]
-    rollouts = Rollouts(
-        ids=np.fromiter((t for _, tokens in kept for t in tokens.ids), dtype=np.int32, count=sum(lengths)),
-        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        n_prompt=np.array([tokens.n_prompt for _, tokens in kept], dtype=np.int64),
-        reference=np.array([np.sum(item.solution.logprobs["reference"].logprobs) for item, _ in kept]),
-        correct=np.array(correct, dtype=bool),
-        examples=examples,
-        units=units,
-    )
-    return rollouts, {reason: count for reason, count in dropped.items() if count}
+
+def in_pairs(prepared: Prepared, params: TrainingParams, kind: Literal["all", "one"]) -> tuple[Indices, Indices]:
+    """Examples and units for objectives on pairs.
+
+    Raises:
+        UserError: when there is no pair.
+    """
+    problems, correct = prepared.problems, prepared.correct
+    examples = pair_up(problems, correct.tolist(), kind, params.seed)
+    if not len(examples):
+        raise UserError(
+            f"no pair to train on: none of the {len(set(problems))} problems has both a right and a wrong response "
+            f"among its first {params.responses}"
+        )
+    numbers = np.array(problems)
+    units = numbers[examples[:, 0]]
+    mixed = np.isin(numbers, units)
+    prepared.dropped["all right or all wrong"] = int((~mixed).sum())
+    prepared.dropped["no one's counterpart"] = int(mixed.sum()) - len(np.unique(examples))
+    return examples, units
+
+
+def single(prepared: Prepared, params: TrainingParams, balance: Balance = "none") -> tuple[Indices, Indices]:
+    """Examples and units for objectives on single responses.
+
+    Raises:
+        UserError: when all of them are right, or all wrong.
+    """
+    correct = prepared.correct
+    left = np.array(balanced(prepared.problems, correct.tolist(), balance, params.seed), dtype=np.int64)
+    prepared.dropped["balance"] = len(correct) - len(left)
+    if len(set(correct.tolist())) < 2:
+        kind = "right" if correct.any() else "wrong"
+        raise UserError(f"nothing to tell apart: all {len(correct)} responses to train on are {kind}")
+    if not len(left):
+        raise UserError("balance: nothing is left: no problem has both a right and a wrong response")
+    return left[:, None], np.arange(len(left), dtype=np.int64)
+
+
+def describe(prepared: Prepared, examples: Indices) -> dict[str, object]:
+    """Facts about the data for the report: what was trained on, and what was left out (reason -> responses)."""
+    members = np.unique(examples)
+    correct, problems = prepared.correct[members], prepared.problems
+    return {
+        "n_examples": len(examples),
+        "n_pairs": len(examples) if examples.shape[1] == 2 else 0,
+        "n_problems": len({problems[i] for i in members}),
+        "n_responses": len(members),
+        "n_correct": int(correct.sum()),
+        "dropped": {reason: count for reason, count in prepared.dropped.items() if count},
+    }

@@ -1,8 +1,9 @@
-"""Objectives of implicit reward models, as functions of z = beta * sum over response tokens of log pi/pi_ref.
+"""Objectives as functions of z, a response's reward: one number for the whole response, unbounded.
 
-z is the reward that the policy implies for a whole response ("Free Process Rewards without Process Labels",
-proposition 3.1 at its last token). Losses are per example, in the order given; callers average them. They are
-stable for any finite z.
+Of an implicit reward model z = beta * sum over response tokens of log pi/pi_ref ("Free Process Rewards without Process
+Labels", Yuan et al. 2024, arXiv 2412.01981, proposition 3.1 at the last token); of an outcome reward model z is its
+head's output. Losses are per example, in the order given; callers average them. They, and their gradients, are exact
+to rounding for any finite z.
 """
 
 from __future__ import annotations
@@ -12,8 +13,43 @@ import torch.nn.functional as F
 
 
 def dpo(z_correct: torch.Tensor, z_incorrect: torch.Tensor) -> torch.Tensor:
-    """-log sigmoid(z_w - z_l) for each pair of a correct and an incorrect response to one problem [pairs]."""
+    """-log sigmoid(z_w - z_l) for each pair of a correct and an incorrect response to one problem [pairs].
+
+    On log-ratios it is DPO (Rafailov et al. 2023, arXiv 2305.18290), on the outputs of a head the Bradley-Terry loss.
+    """
     return -F.logsigmoid(z_correct - z_incorrect)
+
+
+def nca(z_correct: torch.Tensor, z_incorrect: torch.Tensor) -> torch.Tensor:
+    """-log sigmoid(z_w) - 1/2 log sigmoid(-z_w) - 1/2 log sigmoid(-z_l) for each pair [pairs].
+
+    Noise contrastive alignment (Chen et al. 2024, arXiv 2402.05369) for pairs. Where z_l is low enough, what is left
+    pulls z_w to log 2: likelihoods of correct responses do not fall as they may under :func:`dpo`.
+    """
+    return -F.logsigmoid(z_correct) - (F.logsigmoid(-z_correct) + F.logsigmoid(-z_incorrect)) / 2
+
+
+def kto(
+    z: torch.Tensor,
+    correct: torch.Tensor,
+    z0: torch.Tensor,
+    lambda_correct: float = 1.0,
+    lambda_incorrect: float = 1.0,
+) -> torch.Tensor:
+    """lambda_D (1 - sigmoid(z - z0)) for each correct, lambda_U (1 - sigmoid(z0 - z)) for each incorrect response.
+
+    Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306).
+
+    Args:
+        z: [responses].
+        correct: 0 or 1 for each [responses].
+        z0: the point of reference, beta * KL(pi || pi_ref) as estimated for the batch: a scalar that carries no
+            gradient, at least 0.
+        lambda_correct, lambda_incorrect: weights of the two kinds.
+    """
+    correct = correct.bool()
+    # 1 - sigmoid(x) = sigmoid(-x), which does not cancel.
+    return torch.where(correct, lambda_correct * torch.sigmoid(z0 - z), lambda_incorrect * torch.sigmoid(z - z0))
 
 
 def ce(z: torch.Tensor, correct: torch.Tensor) -> torch.Tensor:

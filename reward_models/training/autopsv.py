@@ -1,0 +1,130 @@
+"""AutoPSV: process rewards from an outcome-supervised verifier's confidence (Lu et al. 2024, arXiv 2405.16802)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from harness.records import GradedSolution, Solution
+from reward_models.training.fit import Job, Progress, absolute, fit
+from reward_models.training.params import RolloutTrainer, TrainingParams
+
+_NO_CONFIDENCE = 1e-5
+_FACTS_FILE = "facts.json"
+
+
+class AutoPSVTrainerParams(TrainingParams):
+    """Parameters of :class:`AutoPSVTrainer`; ``lr``, ``epochs``, ``batch_size`` (responses) go for both verifiers.
+
+    ``drop``: a step after which the verifier's value has fallen by more than this share of itself is the first error.
+    """
+
+    drop: float = Field(0.5, gt=0, le=1)
+
+
+class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
+    """Trains an outcome-supervised verifier, labels steps by its confidence, and makes it a process-supervised one.
+
+    1. A head with one output is put on the base model, and its value at every token of a response is regressed (squared
+       error) to whether the response is correct.
+    2. The values at the steps' ends label the steps (:func:`labels_from_confidence`).
+    3. From there the model's value at each step's end is regressed to the step's label.
+
+    The trained folder is any `AutoModelForTokenClassification` with one label, and is scored as ``head-prm``. The
+    response is fed as there: in the chat template, without the end of its turn.
+
+    Raises:
+        UserError: when the rollouts hold nothing to learn from.
+    """
+
+    Params = AutoPSVTrainerParams
+
+    @classmethod
+    def method(cls, params: AutoPSVTrainerParams) -> str:
+        return "AutoPSV"
+
+    @classmethod
+    def reads_per_rollout(cls, params: AutoPSVTrainerParams) -> float:
+        return 2 * params.epochs + 1 / 3  # twice trained on, once read for the labels
+
+    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> dict[str, Any]:
+        """Train both verifiers on ``data`` and write the trained folder.
+
+        Returns:
+            What :func:`reward_models.training.fit.fit` (tokens and steps of both, the rest of the second) and
+            :func:`reward_models.training.data.describe` do; ``outcome``: loss and accuracy of the first verifier;
+            ``n_steps`` labelled and ``n_good_steps`` among them.
+        """
+        from reward_models.training.data import describe
+        from reward_models.training.labelled_steps import build_tokens, relabelled
+
+        params, output = self.params.model_copy(update={"base": absolute(self.params.base)}), output.resolve()
+        verifier = output / "outcome"
+        rollouts, prepared = build_tokens(data, params)
+        first = _once(
+            verifier / _FACTS_FILE, lambda: fit(Job("value", params, rollouts, params.base, verifier), progress)
+        )
+        steps = _label(verifier, [item.solution for item in prepared.items], params)
+        second = fit(Job("value", params, relabelled(prepared, params, steps), str(verifier), output), progress)
+        shutil.rmtree(verifier)
+        sequences = rollouts.sequences
+        return {
+            **second,
+            **{key: first[key] + second[key] for key in ("train_tokens", "train_positions", "steps")},
+            "forward_tokens": int(sequences.lengths.sum()),
+            "forward_positions": int(sequences.positions().sum()),
+            "outcome": {key: first[key] for key in ("loss", "reward_accuracy")},
+            **describe(prepared, rollouts.examples),
+            "n_steps": sum(map(len, steps)),
+            "n_good_steps": int(sum(map(sum, steps))),
+        }
+
+
+def labels_from_confidence(values: Sequence[float], drop: float) -> list[int]:
+    """1 for each step before the first error, 0 from it on.
+
+    The first error is the first step t with (v_t - v_{t-1}) / v_{t-1} < -drop, v_t being the verifier's value at its
+    end; or with |v_t| < 1e-5, which leaves nothing to compare the next one with. The first step has no predecessor. A
+    regression may also come out below 0, where the ratio's sign says the opposite: such values count as 0.
+    """
+    confident = 0.0
+    for t, value in enumerate(values):
+        value = max(value, 0.0)
+        if value < _NO_CONFIDENCE or (t and (value - confident) / confident < -drop):
+            return [1] * t + [0] * (len(values) - t)
+        confident = value
+    return [1] * len(values)
+
+
+def _label(verifier: Path, solutions: list[Solution], params: AutoPSVTrainerParams) -> list[list[int]]:
+    """The steps' labels of each solution, from a worker that reads them with the verifier."""
+    import ray
+
+    read = ray.remote(num_cpus=params.cpus_per_worker, num_gpus=params.gpus_per_worker)(_values)
+    values = ray.get(read.remote(str(verifier), solutions, params))
+    return [labels_from_confidence(steps, params.drop) for steps in values]
+
+
+def _values(verifier: str, solutions: list[Solution], params: AutoPSVTrainerParams) -> list[tuple[float, ...]]:
+    import torch
+
+    from reward_models.head_prm import HeadPRM, HeadPRMParams
+
+    torch.set_num_threads(params.cpus_per_worker)
+    model = HeadPRM(HeadPRMParams(model=verifier, dtype="float32", max_batch_tokens=params.max_batch_tokens))
+    return [scores.step_rewards for scores in model.score(solutions)]
+
+
+def _once(file: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``compute`` gave when it was first completed: it is kept in ``file``."""
+    if not file.exists():
+        partial = file.with_suffix(".partial")
+        facts = compute()
+        partial.write_text(json.dumps(facts))
+        partial.rename(file)
+    return dict(json.loads(file.read_text()))

@@ -1,0 +1,58 @@
+"""How the solutions of a training are encoded: as the reward models that come of it will read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from transformers import AutoTokenizer
+
+from harness.records import Solution
+from harness.registry import UserError
+from reward_models.chat import ChatTemplate
+from reward_models.encoding import SolutionEncoder
+from reward_models.layouts import Format, step_ends
+from reward_models.pieces import Marked, PieceEncoder
+
+Encode = Callable[[Sequence[Solution]], list[Marked]]
+
+
+def for_likelihood(base: str) -> Encode:
+    """Encode for the likelihood of responses: read where each of their tokens is predicted."""
+    encoder = SolutionEncoder(AutoTokenizer.from_pretrained(base), base)
+
+    def encode(solutions: Sequence[Solution]) -> list[Marked]:
+        encoded = encoder.encode(
+            [(s.problem.problem, s.response.text, s.response.finish_reason == "stop") for s in solutions]
+        )
+        if any(tokens.n_prompt == 0 for tokens in encoded):
+            raise UserError(f"{base}: its chat template writes nothing that could predict a response's first token")
+        return [
+            Marked(tokens.ids, tokens.n_prompt, list(range(tokens.n_prompt - 1, len(tokens.ids) - 1)))
+            for tokens in encoded
+        ]
+
+    return encode
+
+
+def for_layout(base: str, lay_out: Format) -> Encode:
+    """Encode in a layout, read where it says."""
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    chat, encoder = ChatTemplate(tokenizer, base), PieceEncoder(tokenizer, base)
+
+    def encode(solutions: Sequence[Solution]) -> list[Marked]:
+        return encoder.encode_layouts([lay_out(chat, s.problem.problem, s.response.text) for s in solutions])
+
+    return encode
+
+
+def for_every_token(base: str) -> Encode:
+    """Encode in the layout in which steps are judged, read at every token of the response."""
+    encode_steps = for_layout(base, step_ends)
+
+    def encode(solutions: Sequence[Solution]) -> list[Marked]:
+        return [
+            replace(tokens, reads=list(range(tokens.n_prompt, len(tokens.ids)))) for tokens in encode_steps(solutions)
+        ]
+
+    return encode

@@ -1,0 +1,87 @@
+"""Training curves: what each step's examples looked like to the model, over all workers."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations import TensorBoardCallback
+
+from reward_models.training.tasks import Judgement, summed
+
+if TYPE_CHECKING:
+    from reward_models.training.loop import JudgingTrainer
+
+_PROGRESS_EVERY_S = 0.5
+
+Row = dict[str, float]
+
+
+class StepSums:
+    """Sums over this worker's micro-batches of one step."""
+
+    def __init__(self) -> None:
+        self._sums = torch.zeros(7, dtype=torch.float64)
+
+    def add(self, judged: Judgement) -> None:
+        values = [judged.losses.sum(), judged.rightly.sum(), judged.right.sum(), judged.wrong.sum()]
+        sizes = [len(judged.losses), len(judged.right), len(judged.wrong)]
+        self._sums += torch.tensor([*(value.item() for value in values), *sizes], dtype=torch.float64)
+
+    def take(self, device: torch.device) -> Row:
+        """The step's row, over all workers: ``terms`` (losses), their mean ``loss``, the share judged rightly
+        (``reward_accuracy``), and the mean value of right ones less that of wrong ones (``margin``; none where there
+        is only one kind). Begins the next step."""
+        loss, rightly, right, wrong, terms, n_right, n_wrong = summed(self._sums, device).tolist()
+        self._sums = torch.zeros_like(self._sums)
+        row = {"terms": terms, "loss": loss / terms, "reward_accuracy": rightly / terms}
+        if n_right and n_wrong:
+            row["margin"] = right / n_right - wrong / n_wrong
+        return row
+
+
+def steps_of(state: TrainerState) -> list[Row]:
+    """The rows logged so far, a step each, those before a resumption included."""
+    return [{k: v for k, v in row.items() if k != "epoch"} for row in state.log_history if "terms" in row]
+
+
+def summary(history: list[Row]) -> Row:
+    """Loss and accuracy over the terms of the last quarter of the steps, and the mean of the steps' margins."""
+    tail = history[-max(1, len(history) // 4) :]
+    terms = sum(row["terms"] for row in tail)
+    found = {key: sum(row[key] * row["terms"] for row in tail) / terms for key in ("loss", "reward_accuracy")}
+    margins = [row["margin"] for row in tail if "margin" in row]
+    return found | ({"margin": sum(margins) / len(margins)} if margins else {})
+
+
+class Curves(TrainerCallback):  # type: ignore[misc]
+    """Logs every step, and writes how far the training is to a file, which the driver polls."""
+
+    def __init__(self, trainer: JudgingTrainer, progress: Path) -> None:
+        self._trainer = trainer
+        self._progress = progress
+        self._written = 0.0
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._trainer.log(self._trainer.sums.take(args.device))
+        now = time.monotonic()
+        last = state.global_step == state.max_steps
+        if not state.is_world_process_zero or (now - self._written < _PROGRESS_EVERY_S and not last):
+            return
+        self._written = now
+        recent = summary(state.log_history[-40:])
+        note = f"loss {recent['loss']:.3f}, accuracy {recent['reward_accuracy']:.2f}"
+        partial = self._progress.with_suffix(".partial")
+        partial.write_text(json.dumps({"done": state.global_step, "total": state.max_steps, "note": note}))
+        partial.rename(self._progress)
+
+
+def tensorboard(output: Path) -> TrainerCallback:
+    """Writes the curves as TensorBoard events (by tensorboardX, which Ray Train needs anyway)."""
+    callback = TensorBoardCallback()
+    callback.logging_dir = str(output / "tensorboard")
+    return callback

@@ -1,0 +1,97 @@
+"""Training of implicit process reward models from rollouts labelled right or wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from harness.records import GradedSolution
+from harness.registry import ModelPath, PassOf, UserError
+from reward_models.training.fit import Job, Progress, absolute, fit
+from reward_models.training.params import RolloutTrainer, TrainingParams
+
+PAIRED = ("dpo", "nca")
+
+
+class ImplicitTrainerParams(TrainingParams):
+    """Parameters of :class:`ImplicitTrainer`; the defaults are the paper's.
+
+    ``reference`` is ``base`` unless said otherwise; an explicit null trains without one, on log pi alone.
+    ``batch_size`` counts pairs (dpo, nca) or responses (kto, ce). ``pairs``: "all" correct x incorrect pairs of a
+    problem (the paper's code), or "one" counterpart for each correct response (the paper's text). ``balance`` drops
+    responses of the larger class, over the "dataset" or within each "instruction" (kto, ce). ``lambda_correct`` and
+    ``lambda_incorrect`` weigh kto's two classes.
+    """
+
+    reference: ModelPath | None
+    objective: Literal["dpo", "nca", "kto", "ce"] = "dpo"
+    beta: float = Field(0.05, gt=0)
+    lr: float = Field(5e-7, gt=0)
+    pairs: Literal["all", "one"] = "all"
+    balance: Literal["none", "dataset", "instruction"] = "none"
+    lambda_correct: float = Field(1.0, gt=0)
+    lambda_incorrect: float = Field(1.0, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _base_is_reference(cls, entry: Any) -> Any:
+        return {"reference": entry.get("base"), **entry} if isinstance(entry, dict) else entry
+
+
+class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
+    """Fits z = beta * log pi/pi_ref of whole responses to their correctness, by one of four objectives.
+
+    Runs the `transformers` Trainer under Ray Train. The reference's log-probabilities come with the data, so only the
+    policy is in memory (kto has the reference read mismatched responses first). On one kind of machine, the same data
+    give the same weights, bit for bit.
+
+    Raises:
+        UserError: when the rollouts hold nothing to learn from.
+    """
+
+    Params = ImplicitTrainerParams
+    revision = 2
+
+    @classmethod
+    def method(cls, params: ImplicitTrainerParams) -> str:
+        balance = "" if params.balance == "none" else f", balanced by {params.balance}"
+        return params.objective.upper() + balance
+
+    @classmethod
+    def check(cls, params: ImplicitTrainerParams) -> None:
+        if params.objective in PAIRED and params.responses < 2:
+            raise UserError(f"responses: {params.objective} needs at least 2 responses per problem to make a pair")
+        if params.objective in PAIRED and params.balance != "none":
+            raise UserError(f"balance: {params.objective} learns from pairs, which are balanced: it is for kto and ce")
+
+    @classmethod
+    def token_passes(cls, params: ImplicitTrainerParams) -> Mapping[str, PassOf]:
+        return {} if params.reference is None else {"reference": params.reference}
+
+    @classmethod
+    def reads_per_rollout(cls, params: ImplicitTrainerParams) -> float:
+        if params.objective in PAIRED and params.pairs == "all":
+            # With half of R rollouts right, R (R - 1) / 4 pairs of two are expected of each problem.
+            return params.epochs * (params.responses - 1) / 2
+        if params.objective == "kto":
+            # Forwards of mismatched responses, a third of the cost: once by the reference, every epoch by the policy.
+            return params.epochs + (params.epochs + 1) / 3
+        return params.epochs
+
+    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> dict[str, Any]:
+        """Train on ``data`` and write the trained folder.
+
+        Returns:
+            What :func:`reward_models.training.fit.fit` and :func:`reward_models.training.data.describe` do.
+        """
+        from reward_models.training.responses import build_rollouts
+
+        paths = {"base": absolute(self.params.base)}
+        if self.params.reference is not None:
+            paths["reference"] = absolute(self.params.reference)
+        params = self.params.model_copy(update=paths)
+        rollouts, facts = build_rollouts(data, params)
+        return {**fit(Job("implicit", params, rollouts, params.base, output.resolve()), progress), **facts}

@@ -1,0 +1,65 @@
+"""Data of the trainings that judge steps or tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.records import GradedSolution
+from harness.registry import UserError
+from reward_models.layouts import step_ends
+from reward_models.training.data import Prepared, Rollouts, describe, prepare, single
+from reward_models.training.encode import for_every_token, for_layout
+from reward_models.training.params import TrainingParams
+from reward_models.training.step_token import StepTokenTrainerParams
+
+
+def build_steps(data: Sequence[GradedSolution], params: StepTokenTrainerParams) -> tuple[Rollouts, dict[str, object]]:
+    """Rollouts read at their steps' ends, with the steps' labels as targets, and facts about them.
+
+    Raises:
+        UserError: when all steps are good, or all bad.
+    """
+    prepared = prepare(data, params, for_layout(params.base, step_ends))
+    labels = [label for item in prepared.items for label in _labels(item)]
+    targets = np.array(labels, dtype=np.float32)
+    if params.labels == "hard":
+        targets = (targets > 0).astype(np.float32)
+    if len(set(targets.tolist())) < 2:
+        raise UserError(f"nothing to tell apart: the {len(targets)} steps to train on all have the same label")
+    return _rollouts(prepared, targets)
+
+
+def build_tokens(data: Sequence[GradedSolution], params: TrainingParams) -> tuple[Rollouts, Prepared]:
+    """Rollouts read at each token of the response, with the response's correctness as target.
+
+    Raises:
+        UserError: when all responses are right, or all wrong.
+    """
+    prepared = prepare(data, params, for_every_token(params.base))
+    single(prepared, params)
+    sequences = prepared.sequences
+    targets = np.repeat(prepared.correct, sequences.n_reads).astype(np.float32)
+    return _rollouts(prepared, targets)[0], prepared
+
+
+def relabelled(prepared: Prepared, params: TrainingParams, steps: Sequence[Sequence[float]]) -> Rollouts:
+    """The same rollouts read at their steps' ends, with a label for each step as target."""
+    encoded = for_layout(params.base, step_ends)([item.solution for item in prepared.items])
+    again = Prepared(prepared.items, encoded, prepared.dropped)
+    return _rollouts(again, np.array([label for labels in steps for label in labels], dtype=np.float32))[0]
+
+
+def _rollouts(prepared: Prepared, targets: np.ndarray) -> tuple[Rollouts, dict[str, object]]:
+    numbers = np.arange(len(prepared.items), dtype=np.int64)
+    rollouts = Rollouts(prepared.sequences, prepared.correct, numbers[:, None], numbers, targets=targets)
+    facts = {"n_steps": len(targets), "n_good_steps": float(targets.sum())}
+    return rollouts, {**describe(prepared, rollouts.examples), **facts}
+
+
+def _labels(item: GradedSolution) -> tuple[float, ...]:
+    if item.steps is None:
+        response = item.solution.response
+        raise UserError(f"no step labels: sample {response.sample} of problem {response.problem_id!r} has none")
+    return item.steps

@@ -1,0 +1,57 @@
+"""Mismatched prompts and responses, on which KTO estimates how far the policy has moved from its reference.
+
+KTO's paper pairs each prompt with another example's response and takes the batch's mean of log pi/pi_ref, clamped at 0,
+as KL(pi || pi_ref): unrelated responses tell of the policy's drift, not of what it was taught about the prompt. Here
+every rollout gets one partner for the whole training, drawn from all rollouts to other problems, rather than a new one
+in every batch; the mean is still the batch's. So the estimate does not hang on how batches are made up, and the
+reference's log-probabilities, which no stored pass has, are needed once per rollout. The reference itself computes
+them when the training starts (:mod:`reward_models.training.reference`); the policy reads the pairs of a batch before
+each step, without gradient. The tokens of both are reported as ``forward_tokens``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness.registry import UserError
+from reward_models.training.data import Prepared
+from reward_models.training.encode import Encode
+from reward_models.training.sequences import Sequences
+
+
+def mismatched(prepared: Prepared, encode: Encode, max_length: int, seed: int) -> Sequences:
+    """For each prepared rollout its prompt with its partner's response, cut off where it exceeds ``max_length``.
+
+    Raises:
+        UserError: when there is only one problem.
+    """
+    solutions = [item.solution for item in prepared.items]
+    crossed = [
+        replace(solution, response=solutions[other].response, logprobs={})
+        for solution, other in zip(solutions, partners(prepared.problems, seed), strict=True)
+    ]
+    encoded = encode(crossed)
+    return Sequences.of(
+        [tokens.ids[:max_length] for tokens in encoded],
+        [[read for read in tokens.reads if read < max_length - 1] for tokens in encoded],
+    )
+
+
+def partners(problems: Sequence[int], seed: int) -> list[int]:
+    """For each rollout one to another problem: the next such one in a seeded circular order of all rollouts.
+
+    Raises:
+        UserError: when there is only one problem.
+    """
+    if len(set(problems)) < 2:
+        raise UserError("objective: kto pairs prompts with other problems' responses, and there is only one problem")
+    order = np.random.default_rng(seed).permutation(len(problems)).tolist()
+    found = [0] * len(problems)
+    # Backwards, so that the nearest one is at hand: the follower itself or, where it is to the same problem, its own.
+    for place in range(2 * len(order) - 1, -1, -1):
+        here, after = order[place % len(order)], order[(place + 1) % len(order)]
+        found[here] = after if problems[after] != problems[here] else found[after]
+    return found

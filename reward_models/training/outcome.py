@@ -1,0 +1,63 @@
+"""Training of outcome reward models with a value head: the controls of the implicit ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.records import GradedSolution
+from harness.registry import UserError
+from reward_models.training.fit import Job, Progress, absolute, fit
+from reward_models.training.params import RolloutTrainer, TrainingParams
+
+
+class OutcomeTrainerParams(TrainingParams):
+    """Parameters of :class:`OutcomeTrainer`.
+
+    ``batch_size`` counts responses (bce) or pairs (bradley-terry), ``pairs`` as for implicit models.
+    """
+
+    objective: Literal["bce", "bradley-terry"] = "bce"
+    pairs: Literal["all", "one"] = "all"
+
+
+class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
+    """Puts a head with one output on the base model and fits what it makes of the last token to correctness.
+
+    ``bce`` is the cross-entropy of its sigmoid against correctness, ``bradley-terry`` that of the difference between
+    two outputs against which of the two responses is correct. The trained folder is any
+    `AutoModelForSequenceClassification` with one label, and is scored as ``sequence-classifier``: the chat template
+    around problem and response, the end of the assistant's turn included, read at the very last token.
+
+    Raises:
+        UserError: when the rollouts hold nothing to learn from.
+    """
+
+    Params = OutcomeTrainerParams
+
+    @classmethod
+    def method(cls, params: OutcomeTrainerParams) -> str:
+        return {"bce": "ORM", "bradley-terry": "ORM, Bradley-Terry"}[params.objective]
+
+    @classmethod
+    def check(cls, params: OutcomeTrainerParams) -> None:
+        if params.objective == "bradley-terry" and params.responses < 2:
+            raise UserError("responses: bradley-terry needs at least 2 responses per problem to make a pair")
+
+    @classmethod
+    def reads_per_rollout(cls, params: OutcomeTrainerParams) -> float:
+        in_pairs = params.objective == "bradley-terry" and params.pairs == "all"
+        return params.epochs * ((params.responses - 1) / 2 if in_pairs else 1)
+
+    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> dict[str, Any]:
+        """Train on ``data`` and write the trained folder.
+
+        Returns:
+            What :func:`reward_models.training.fit.fit` and :func:`reward_models.training.data.describe` do.
+        """
+        from reward_models.training.responses import build_outcomes
+
+        params = self.params.model_copy(update={"base": absolute(self.params.base)})
+        rollouts, facts = build_outcomes(data, params)
+        return {**fit(Job("outcome", params, rollouts, params.base, output.resolve()), progress), **facts}

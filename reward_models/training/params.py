@@ -1,0 +1,62 @@
+"""What every training has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Literal, TypeVar
+
+from pydantic import Field
+
+from harness.registry import ComponentParams, ModelPath, Runtime, Trainer
+
+
+class TrainingParams(ComponentParams):
+    """What is trained on, for how long and on what machine.
+
+    ``responses`` takes the first so many rollouts of each problem, ``instructions`` that share of the problems: smaller
+    shares are contained in larger ones. ``dedup`` drops rollouts of which at least that share of the word 8-grams
+    occurs in an earlier one to the same problem (see :func:`reward_models.training.subsets.near_duplicates`). Solutions
+    longer than ``max_length`` tokens with their prompt are left out.
+
+    ``batch_size`` counts examples per step, over all workers. The learning rate rises over the first ``warmup`` (share
+    of the steps), then falls on a cosine to ``min_lr`` (share of ``lr``). ``max_batch_tokens`` is what goes through a
+    worker at once, padding included: it sets gradient accumulation. ``fsdp`` shards the model over the workers.
+    Precision "auto" is bfloat16 autocast on GPUs, float32 on CPUs.
+
+    Every ``checkpoint_steps`` steps the state is saved, from which a killed training goes on; ``tensorboard`` also
+    writes the curves as TensorBoard event files to ``tensorboard/`` in the trained folder.
+    """
+
+    base: ModelPath
+    lr: float = Field(1e-6, gt=0)
+    epochs: int = Field(1, ge=1)
+    responses: int = Field(8, ge=1)
+    instructions: float = Field(1.0, gt=0, le=1)
+    dedup: float | None = Field(None, gt=0, le=1)
+    batch_size: int = Field(64, ge=1)
+    warmup: float = Field(0.03, ge=0, lt=1)
+    min_lr: float = Field(0.1, ge=0, le=1)
+    max_length: int = Field(8192, ge=2)
+    max_batch_tokens: int = Field(16384, ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    gradient_checkpointing: bool = False
+    seed: int = 0
+    workers: int = Field(1, ge=1)
+    cpus_per_worker: int = Field(1, ge=1)
+    gpus_per_worker: int = Field(0, ge=0, le=1)
+    fsdp: bool = False
+    checkpoint_steps: Runtime[int] = Field(100, ge=1)
+    tensorboard: Runtime[bool] = False
+
+
+P = TypeVar("P", bound=TrainingParams)
+
+
+class RolloutTrainer(Trainer[P]):
+    """Base of the trainers here: what follows from their common parameters."""
+
+    @classmethod
+    def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
+        from reward_models.training.subsets import share_of
+
+        return share_of(problem_ids, params.instructions, params.seed)

@@ -1,0 +1,70 @@
+"""What KTO's reference makes of mismatched responses, computed once, before the policy moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+
+from reward_models.training.fit import CHECKPOINTS, Job
+from reward_models.training.implicit import ImplicitTrainerParams
+from reward_models.training.params import TrainingParams
+from reward_models.training.sequences import Sequences
+from reward_models.training.tasks import ImplicitTask, Task, row_sums, summed
+
+_FILE = "mismatched-reference.npy"
+
+
+def mismatched_reference(job: Job, task: Task[TrainingParams], device: torch.device) -> npt.NDArray[np.float64] | None:
+    """Log-probability of every mismatched response under the reference [rollouts]; None where there are none.
+
+    Each worker reads a part of them. The results are kept beside the checkpoints, for when the training is resumed.
+    """
+    sequences, params = job.rollouts.mismatched, job.params
+    if sequences is None or not isinstance(task, ImplicitTask) or not isinstance(params, ImplicitTrainerParams):
+        return None
+    if params.reference is None:
+        return np.zeros(len(sequences))
+    file = job.output / CHECKPOINTS / _FILE
+    if not file.exists():  # so say all workers: the first one writes it after all have got here
+        sums = summed(_logprobs(task, sequences, params, params.reference, device), device)
+        if not dist.is_initialized() or dist.get_rank() == 0:
+            _write(file, sums.numpy())
+        if dist.is_initialized():
+            dist.barrier()
+    values: npt.NDArray[np.float64] = np.load(file)
+    return values
+
+
+def bfloat16(params: TrainingParams) -> bool:
+    """Whether forwards run under bfloat16 autocast."""
+    return params.precision == "bfloat16" or (params.precision == "auto" and params.gpus_per_worker > 0)
+
+
+@torch.inference_mode()
+def _logprobs(
+    task: ImplicitTask, sequences: Sequences, params: ImplicitTrainerParams, reference: str, device: torch.device
+) -> torch.Tensor:
+    """Float64 [rollouts], 0 where another worker has the value."""
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    model = task.load(reference).float().to(device).eval()
+    sums = torch.zeros(len(sequences), dtype=torch.float64)
+    mine = np.argsort(-sequences.lengths, kind="stable")[rank::world]
+    while len(mine):
+        size = max(1, params.max_batch_tokens // int(sequences.lengths[mine[0]]))
+        members, mine = mine[:size], mine[size:]
+        batch = {name: torch.from_numpy(array).to(device) for name, array in sequences.batch(members).items()}
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16(params)):
+            outputs = task.forward(model, batch["input_ids"], batch["rows"], batch["columns"])
+        sums[members] = row_sums(outputs, batch).double().cpu()
+    return sums
+
+
+def _write(file: Path, values: npt.NDArray[np.float64]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    partial = file.with_suffix(".partial.npy")
+    np.save(partial, values)
+    partial.rename(file)

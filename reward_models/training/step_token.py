@@ -1,0 +1,67 @@
+"""Training of process reward models that answer each step with one of two tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.records import GradedSolution
+from reward_models.training.fit import Job, Progress, absolute, fit
+from reward_models.training.params import RolloutTrainer, TrainingParams
+
+
+class StepTokenTrainerParams(TrainingParams):
+    """Parameters of :class:`StepTokenTrainer`; its learning rate is that of public Math-Shepherd recipes.
+
+    Steps are labelled by ``completions`` of the response from there on. ``labels``: "hard" calls a step good if any of
+    them came out right (the paper's main setting), "soft" takes the share that did as the probability that it is good.
+    ``batch_size`` counts responses.
+    """
+
+    completions: int = Field(8, ge=1)
+    labels: Literal["hard", "soft"] = "hard"
+    lr: float = Field(1e-6, gt=0)
+
+
+class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
+    """Math-Shepherd's process reward model (Wang et al. 2023, arXiv 2312.08935).
+
+    It fits the next-token probabilities of "+" and "-" at the last token of each step to the step's label.
+
+    The loss is cross-entropy over these two tokens alone, and every step of a batch counts the same. The response is
+    fed as it is, without tags: the answers are only ever predicted, so any tokenizer will do that has "+" and "-" as
+    one token each. The trained folder is a causal LM, and is scored as ``step-token`` by its convention ``step-end``.
+
+    Raises:
+        UserError: when the rollouts hold nothing to learn from, or the tokenizer splits an answer.
+    """
+
+    Params = StepTokenTrainerParams
+
+    @classmethod
+    def method(cls, params: StepTokenTrainerParams) -> str:
+        return "Math-Shepherd" if params.labels == "hard" else "Math-Shepherd, soft labels"
+
+    @classmethod
+    def completions(cls, params: StepTokenTrainerParams) -> int:
+        return params.completions
+
+    @classmethod
+    def reads_per_rollout(cls, params: StepTokenTrainerParams) -> float:
+        return params.epochs
+
+    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> dict[str, Any]:
+        """Train on ``data``, whose steps are labelled, and write the trained folder.
+
+        Returns:
+            What :func:`reward_models.training.fit.fit` and :func:`reward_models.training.data.describe` do, and
+            ``n_steps`` and ``n_good_steps`` trained on (``n_good_steps`` is a sum of probabilities if they are soft).
+        """
+        from reward_models.training.labelled_steps import build_steps
+
+        params = self.params.model_copy(update={"base": absolute(self.params.base)})
+        rollouts, facts = build_steps(data, params)
+        return {**fit(Job("step-token", params, rollouts, params.base, output.resolve()), progress), **facts}

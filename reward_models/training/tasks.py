@@ -1,0 +1,214 @@
+"""What is learnt: the model, what is computed from a micro-batch, and its losses."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from reward_models.causal_lm import LOGITS_BLOCK, target_logprobs, token_logits
+from reward_models.pieces import PieceEncoder
+from reward_models.step_token import ANSWERS
+from reward_models.training import objectives
+from reward_models.training.implicit import ImplicitTrainerParams
+from reward_models.training.outcome import OutcomeTrainerParams
+from reward_models.training.params import P, TrainingParams
+
+Batch = dict[str, Any]  # tensors; the batch of mismatched responses
+
+_PAIRED = {"dpo": objectives.dpo, "nca": objectives.nca, "bradley-terry": objectives.dpo}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """``losses`` [terms]; whether each term is judged rightly [terms]; the values given to right and to wrong ones."""
+
+    losses: torch.Tensor
+    rightly: torch.Tensor
+    right: torch.Tensor
+    wrong: torch.Tensor
+
+
+class Task(ABC, Generic[P]):
+    """One kind of training.
+
+    :meth:`forward` takes the place of the model's own, so that whatever wraps the model (data parallelism, sharding,
+    autocast) wraps all that touches its weights.
+    """
+
+    kind: ClassVar[Any] = AutoModelForCausalLM
+    config: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, params: P) -> None:
+        self.params = params
+
+    def load(self, model: str, dtype: str | torch.dtype = "auto") -> PreTrainedModel:
+        return self.kind.from_pretrained(model, dtype=dtype, **self.config)
+
+    def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Make the model's config ready to be saved."""
+
+    def forward(
+        self, model: PreTrainedModel, input_ids: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+    ) -> torch.Tensor:
+        """Float32 outputs for the tokens of ``input_ids`` [rows, tokens] at (``rows``, ``columns``) [reads]."""
+        hidden = model.base_model(input_ids=input_ids, use_cache=False).last_hidden_state[rows, columns]
+        return self.read(model, hidden, input_ids.roll(-1, dims=1)[rows, columns])
+
+    @abstractmethod
+    def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        """Outputs [reads, ...] from hidden states [reads, width] and the tokens that follow there [reads]."""
+
+    def before_step(self, call: Callable[[Batch], torch.Tensor], batches: Sequence[Batch]) -> None:
+        """Add to the micro-batches of a step what takes all of them; ``call`` gives the outputs for a batch."""
+
+    @abstractmethod
+    def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement: ...
+
+
+class ImplicitTask(Task[ImplicitTrainerParams]):
+    """z = beta * sum over the response's tokens of log pi/pi_ref."""
+
+    def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        """log p of each response token, with one block of logits in memory at a time, backward included."""
+        size = max(1, LOGITS_BLOCK // model.config.get_text_config().vocab_size)
+        if len(hidden) <= size or not torch.is_grad_enabled():
+            return target_logprobs(model, hidden, following)
+        blocks: list[torch.Tensor] = [
+            checkpoint(target_logprobs, model, *block, use_reentrant=False)
+            for block in zip(torch.split(hidden, size), torch.split(following, size), strict=True)
+        ]
+        return torch.cat(blocks)
+
+    def before_step(self, call: Callable[[Batch], torch.Tensor], batches: Sequence[Batch]) -> None:
+        """KTO's z0, which is one for all examples of a step, however they are spread over micro-batches and workers."""
+        if self.params.objective != "kto":
+            return
+        total = torch.zeros(2, dtype=torch.float64)
+        for batch in batches:
+            with torch.no_grad():
+                z = self._z(call(batch["mismatched"]), batch["mismatched"])
+            if batch["weight"] > 0:
+                total += torch.tensor([z.sum().item(), len(z)], dtype=torch.float64)
+        total = summed(total, batches[0]["weight"].device)
+        z0 = (total[0] / total[1]).clamp(min=0).float()
+        for batch in batches:
+            batch["z0"] = z0
+
+    def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
+        return _judge(self._z(outputs, batch), batch, self.params)
+
+    def _z(self, logprobs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """z of each row [rows]."""
+        reference: torch.Tensor = batch["reference"].float()
+        return self.params.beta * (row_sums(logprobs, batch) - reference)
+
+
+class OutcomeTask(Task[OutcomeTrainerParams]):
+    """z is a value head's output at the last token."""
+
+    kind = AutoModelForSequenceClassification
+    config: ClassVar = {"num_labels": 1}
+
+    def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        """`transformers` reads the last token that is not padding: padding must not look like the end of a turn.
+
+        Without a pad token of its own the model is for one sequence at a time there (not so in BonBench).
+        """
+        pad = tokenizer.pad_token_id
+        model.config.pad_token_id = None if pad == tokenizer.eos_token_id else pad
+
+    def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        return model.score(hidden)[:, 0].float()  # type: ignore[no-any-return]
+
+    def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
+        return _judge(outputs, batch, self.params)
+
+
+class ValueTask(Task[TrainingParams]):
+    """A value head's output is regressed to the target at each token that is read."""
+
+    kind = AutoModelForTokenClassification
+    config: ClassVar = {"num_labels": 1}
+
+    def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        return model.score(hidden)[:, 0].float()  # type: ignore[no-any-return]
+
+    def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
+        return _judge_reads((outputs - batch["targets"]) ** 2, outputs, batch["targets"])
+
+
+class StepTokenTask(Task[TrainingParams]):
+    """Cross-entropy of the two answers' probabilities against the target (the first one's) where a step is judged."""
+
+    def __init__(self, params: TrainingParams) -> None:
+        super().__init__(params)
+        encoder = PieceEncoder(AutoTokenizer.from_pretrained(params.base), params.base)
+        self._answers = [encoder.only_token(answer) for answer in ANSWERS]
+
+    def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        return token_logits(model, hidden, self._answers)
+
+    def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
+        targets = batch["targets"]
+        losses = -(torch.stack([targets, 1 - targets], dim=-1) * F.log_softmax(outputs, dim=-1)).sum(dim=-1)
+        return _judge_reads(losses, outputs.softmax(dim=-1)[:, 0], targets)
+
+
+TASKS: dict[str, type[Task[Any]]] = {
+    "implicit": ImplicitTask,
+    "outcome": OutcomeTask,
+    "value": ValueTask,
+    "step-token": StepTokenTask,
+}
+
+
+def row_sums(values: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Sums of values [reads] over the rows of the batch [rows]."""
+    # Each value to a place of its own: adding up scattered values would depend on their order on a GPU.
+    spread = values.new_zeros(batch["input_ids"].shape)
+    spread[batch["rows"], batch["columns"]] = values
+    return spread.sum(dim=-1)
+
+
+def summed(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The sum of ``values`` over the workers, whose process group lives on ``device``; ``values`` are on the CPU."""
+    if not dist.is_initialized():
+        return values
+    values = values.to(device)
+    dist.all_reduce(values)
+    return values.cpu()
+
+
+def _judge(z: torch.Tensor, batch: Batch, params: ImplicitTrainerParams | OutcomeTrainerParams) -> Judgement:
+    """By an objective on the rewards of responses, z [rows]."""
+    objective, examples = params.objective, batch["examples"]
+    if objective in _PAIRED:
+        right, wrong = z[examples].unbind(dim=-1)
+        return Judgement(_PAIRED[objective](right, wrong), right > wrong, right, wrong)
+    z, correct, zero = z[examples[:, 0]], batch["correct"][examples[:, 0]], 0.0
+    if isinstance(params, ImplicitTrainerParams) and objective == "kto":
+        zero = batch["z0"].to(z.device)
+        losses = objectives.kto(z, correct, zero, params.lambda_correct, params.lambda_incorrect)
+    else:
+        losses = objectives.ce(z, correct)
+    return Judgement(losses, (z > zero) == correct, z[correct], z[~correct])
+
+
+def _judge_reads(losses: torch.Tensor, values: torch.Tensor, targets: torch.Tensor) -> Judgement:
+    right = targets >= 0.5
+    return Judgement(losses, (values >= 0.5) == right, values[right], values[~right])
