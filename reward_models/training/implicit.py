@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from harness.records import GradedSolution
 from harness.registry import ModelPath, PassOf, UserError
 from reward_models.training.fit import Job, Progress, absolute, fit
-from reward_models.training.params import RolloutTrainer, TrainingParams
+from reward_models.training.params import RolloutTrainer, TrainingParams, share_in_pairs
 
 PAIRED = ("dpo", "nca")
 
@@ -73,9 +73,8 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
 
     @classmethod
     def reads_per_rollout(cls, params: ImplicitTrainerParams) -> float:
-        if params.objective in PAIRED and params.pairs == "all":
-            # With half of R rollouts right, R (R - 1) / 4 pairs of two are expected of each problem.
-            return params.epochs * (params.responses - 1) / 2
+        if params.objective in PAIRED:
+            return params.epochs * share_in_pairs(params.responses)
         if params.objective == "kto":
             # Forwards of mismatched responses, a third of the cost: once by the reference, every epoch by the policy.
             return params.epochs + (params.epochs + 1) / 3

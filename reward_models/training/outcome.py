@@ -9,7 +9,7 @@ from typing import Any, Literal
 from harness.records import GradedSolution
 from harness.registry import UserError
 from reward_models.training.fit import Job, Progress, absolute, fit
-from reward_models.training.params import RolloutTrainer, TrainingParams
+from reward_models.training.params import RolloutTrainer, TrainingParams, share_in_pairs
 
 
 class OutcomeTrainerParams(TrainingParams):
@@ -47,8 +47,8 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
 
     @classmethod
     def reads_per_rollout(cls, params: OutcomeTrainerParams) -> float:
-        in_pairs = params.objective == "bradley-terry" and params.pairs == "all"
-        return params.epochs * ((params.responses - 1) / 2 if in_pairs else 1)
+        in_pairs = params.objective == "bradley-terry"
+        return params.epochs * (share_in_pairs(params.responses) if in_pairs else 1)
 
     def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> dict[str, Any]:
         """Train on ``data`` and write the trained folder.

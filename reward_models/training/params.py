@@ -49,6 +49,15 @@ class TrainingParams(ComponentParams):
     tensorboard: Runtime[bool] = False
 
 
+def share_in_pairs(responses: int) -> float:
+    """The expected share of rollouts that are in a pair at all, if each is right or wrong with even odds.
+
+    A rollout goes through the model once per batch, whatever number of pairs it is in, and a problem's pairs share a
+    batch; so this is also how often it is read in an epoch.
+    """
+    return 1 - 2.0 ** (1 - responses)
+
+
 P = TypeVar("P", bound=TrainingParams)
 
 
