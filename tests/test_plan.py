@@ -246,7 +246,7 @@ def test_the_paper_is_planned_without_network_or_torch(tmp_path: Path) -> None:
     assert ["sample", "llama-70b", "0", "16", "32,000"] in [line[:5] for line in lines]
     assert ["train", "ce-8", "0", "1", "264,000"] in [line[:5] for line in lines]
     assert "unknown" not in done.stdout
-    # 33,000 problems x 8 responses x 3.5 sequences of 90 + 512 tokens, 6 FLOPs per token for each of 7.5e9 weights.
+    # 33,000 problems x 8 responses of 90 + 512 tokens, 6 FLOPs per token for each of 7.5e9 weights.
     dpo = next(line for line in lines if line[:2] == ["train", "dpo-8"])
     assert math.isclose(float(dpo[7]), 33_000 * 8 * 602 * 6 * 7.5e9, rel_tol=0.03)
     assert math.isclose(float(dpo[8]), float(dpo[7]) / (989e12 * hardware.TRAINING_MFU) / 3600, rel_tol=0.03)
