@@ -6,14 +6,14 @@ gets a ``template`` of the user's, the worked examples in front of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from harness.records import Problem
-from harness.registry import ComponentParams, UserError
+from harness.records import Problem, Response, Sampling
+from harness.registry import ComponentParams, Generator, UserError
 
 _PLACE = "{problem}"
 
@@ -63,6 +63,9 @@ def raw_prompt(params: PromptParams, problem: str) -> str:
     parts = [] if params.system_prompt is None else [params.system_prompt]
     parts += [params.template.replace(_PLACE, e.problem) + e.solution for e in params.few_shot]
     return "\n\n".join([*parts, params.template.replace(_PLACE, problem)])
+
+
+P = TypeVar("P", bound=PromptParams)
 
 
 class Codec:
@@ -161,3 +164,12 @@ def encode_all(
     ids = [codec.encode(p.problem, prefix) for p, prefix in zip(problems, prefixes, strict=True)]
     begun = (len(tokens) - bare[p.problem] for p, tokens in zip(problems, ids, strict=True))
     return Prompts(ids, [max(max_tokens - n, 1) for n in begun])
+
+
+class PromptedGenerator(Generator[P]):
+    """Base of the samplers that can go on from the beginning of a response: sampling is going on from nothing."""
+
+    def generate(
+        self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
+    ) -> list[Response]:
+        return self.complete(problems, [""] * len(problems), sampling, seeds)

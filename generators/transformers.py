@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from generators.prompts import Codec, PromptParams, encode_all
+from generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
 from harness.records import Problem, Response, Sampling
-from harness.registry import Generator, ModelPath, Runtime, UserError
+from harness.registry import ModelPath, Runtime, UserError
 
 #: Bytes of key-value cache that a batch may take, by kind of device.
 _CACHE_BYTES = {"cpu": 2**30, "cuda": 2**34}
@@ -31,7 +31,7 @@ class TransformersParams(PromptParams):
     keep_token_ids: bool = False
 
 
-class TransformersGenerator(Generator[TransformersParams]):
+class TransformersGenerator(PromptedGenerator[TransformersParams]):
     """Samples from a causal language model.
 
     :mod:`generators.prompts` says what the prompt is. A response ends at any end-of-turn token that the model's
@@ -62,11 +62,6 @@ class TransformersGenerator(Generator[TransformersParams]):
 
     def describe(self) -> dict[str, Any]:
         return {"config": self.model.config.to_dict(), "device": str(self.model.device)}
-
-    def generate(
-        self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
-    ) -> list[Response]:
-        return self.complete(problems, [""] * len(problems), sampling, seeds)
 
     def complete(
         self,

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from generators.prompts import Codec, PromptParams, encode_all
+from generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
 from harness.records import Problem, Response, Sampling
-from harness.registry import Generator, ModelPath, UserError
+from harness.registry import ModelPath, UserError
 
 #: Engine arguments on CPU, where they differ from vLLM's own. A seeded request must not have its prompt split over two
 #: steps there (vLLM would rewind its random numbers, which torch cannot do on CPU), hence no chunked prefill.
@@ -69,7 +69,7 @@ class VLLMParams(PromptParams):
         return stop
 
 
-class VLLMGenerator(Generator[VLLMParams]):
+class VLLMGenerator(PromptedGenerator[VLLMParams]):
     """Samples from a causal language model with vLLM.
 
     :mod:`generators.prompts` says what the prompt is. A response ends at any end-of-turn token that the model's
@@ -108,11 +108,6 @@ class VLLMGenerator(Generator[VLLMParams]):
         from vllm.platforms import current_platform
 
         return {"config": self.llm.model_config.hf_config.to_dict(), "device": current_platform.device_type}
-
-    def generate(
-        self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
-    ) -> list[Response]:
-        return self.complete(problems, [""] * len(problems), sampling, seeds)
 
     def complete(
         self,

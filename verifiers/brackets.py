@@ -23,13 +23,12 @@ CLOSING = frozenset(_OPEN.values())
 def with_depth(tokens: Sequence[Token]) -> list[tuple[Token, int]]:
     """Tokens with their bracket depth; an opening and its closing bracket count as inside."""
     depth, result = 0, []
-    bars = 0
     for token in tokens:
         text = token.text
         opens = token.kind != "word" and (text in OPENING or text.startswith("\\begin{"))
         closes = token.kind != "word" and (text in CLOSING or text.startswith("\\end{"))
         depth += opens
-        result.append((token, depth + bars))
+        result.append((token, depth))
         depth = max(0, depth - closes)
     return result
 
