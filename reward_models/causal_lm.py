@@ -1,26 +1,33 @@
-"""Forward passes of causal language models over responses, batched and with shared prompts."""
+"""Forward passes of causal language models over responses, batched, each shared beginning once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, Cache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from harness.registry import UserError
 from reward_models.encoding import Encoded
 from reward_models.pieces import Marked
+from reward_models.prefix_tree import Ints, PrefixTree
+from reward_models.tree_attention import rotates_by_length, supports_trees, tree_states
 
 #: Elements of a block of float32 logits (256 MiB): a full [batch, length, vocabulary] tensor of them would
 #: take tens of GiB with a vocabulary of 128 K.
 LOGITS_BLOCK = 2**26
+#: Tokens of the vocabulary in a block. On a CPU, what fits its caches is fastest.
+_LOGITS_COLUMNS = 4096
 #: Tokens, padding included, that go through a model at once. On a CPU, what fits its caches is fastest.
-_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
-#: A prompt gets a forward of its own when sharing it saves at least this many tokens.
-_WORTH_SHARING = 512
+_BATCH_TOKENS = {"cpu": 512, "cuda": 16384}
+
+#: For each sequence the numbers of its tokens, and hidden states [tokens, width] in the order of these numbers.
+_Pass = tuple[list[Ints], Iterator[torch.Tensor]]
 
 
 def load(model: str, dtype: str, device: str) -> PreTrainedModel:
@@ -62,24 +69,8 @@ def _check_head(model: PreTrainedModel, name: str) -> None:
     ids = torch.zeros(1, 2, dtype=torch.long, device=model.device)
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
     whole = model(input_ids=ids, use_cache=False).logits[0].float()
-    if not torch.allclose(_logits(model, hidden), whole, rtol=1e-2, atol=1e-2):
+    if not torch.allclose(token_logits(model, hidden, range(whole.shape[-1])), whole, rtol=1e-2, atol=1e-2):
         raise UserError(f"{name}: {type(model).__name__} transforms its logits in a way that is not supported")
-
-
-class _PrefixLayer(DynamicLayer):  # type: ignore[misc]
-    """A cache layer that keeps what its first forward wrote and lends it to every row of later ones."""
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self.keys, self.values = key_states, value_states
-            return key_states, value_states
-        rows = len(key_states)
-        keys = torch.cat([self.keys.expand(rows, -1, -1, -1), key_states], dim=-2)
-        values = torch.cat([self.values.expand(rows, -1, -1, -1), value_states], dim=-2)
-        return keys, values
 
 
 @torch.inference_mode()
@@ -95,87 +86,106 @@ def response_logprobs(
         Marked(solutions[i].ids, solutions[i].n_prompt, range(solutions[i].n_prompt - 1, len(solutions[i].ids) - 1))
         for i in scored
     ]
-    for batch, hidden in hidden_states(model, readings, max_batch_tokens):
-        members = [solutions[scored[k]] for k in batch]
-        targets = torch.tensor([t for s in members for t in s.ids[s.n_prompt :]], device=model.device)
-        values = iter(target_logprobs(model, torch.cat(hidden), targets).tolist())
-        for k, member in zip(batch, members, strict=True):
-            results[scored[k]] = [next(values) for _ in member.token_ends]
+    found = read(model, readings, partial(target_logprobs, model), max_batch_tokens)
+    for i, values in zip(scored, found, strict=True):
+        results[i] = values.tolist()
     return results
 
 
 @torch.inference_mode()
-def hidden_states(
-    model: PreTrainedModel, readings: Sequence[Marked], max_batch_tokens: int | None = None
-) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
-    """The body's last hidden states at the tokens where each reading is read (at least one), a batch at a time.
-
-    Readings whose tokens share a prompt share the forward of that prompt where it pays. Rows are padded on the
-    right: under a causal mask no real token sees the padding.
-
-    Yields:
-        Indices of readings, and for each of them its hidden states [reads, width].
-    """
-    max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(model.device.type, 8192)
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for i, reading in enumerate(readings):
-        # Only tokens before the first one that is read can come from a shared pass.
-        groups.setdefault(tuple(reading.ids[: min(reading.n_prompt, reading.reads[0])]), []).append(i)
-    alone: list[int] = []
-    for prefix, members in groups.items():
-        if (len(members) - 1) * len(prefix) < _WORTH_SHARING:
-            alone += members
-            continue
-        cache = Cache(layers=[_PrefixLayer() for _ in range(model.config.get_text_config().num_hidden_layers)])
-        model.base_model(input_ids=torch.tensor([prefix], device=model.device), past_key_values=cache, use_cache=True)
-        yield from _forwards(model, readings, members, len(prefix), cache, max_batch_tokens)
-    yield from _forwards(model, readings, alone, 0, None, max_batch_tokens)
-
-
-def _forwards(
+def read(
     model: PreTrainedModel,
     readings: Sequence[Marked],
-    members: Sequence[int],
-    n_prefix: int,
-    cache: Cache | None,
-    max_batch_tokens: int,
-) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
-    """Hidden states of ``members``, whose first ``n_prefix`` tokens are in ``cache``."""
-    by_length = sorted(members, key=lambda i: readings[i].reads[-1], reverse=True)
+    value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    max_batch_tokens: int | None = None,
+) -> list[torch.Tensor]:
+    """Values at the tokens where each reading is read (at least one); equal beginnings of readings are read once.
+
+    Args:
+        value: from the body's last hidden states [reads, width] and the ids of the tokens that follow them [reads]
+            (-1 after a reading's last one) to values [reads, ...].
+
+    Returns:
+        The values of each reading [reads, ...].
+    """
+    if not readings:
+        return []
+    max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(model.device.type, 8192)
     # What follows the last position that is read need not be.
-    inputs = [readings[i].ids[n_prefix : readings[i].reads[-1] + 1] for i in by_length]
-    for rows in _batches([len(tokens) for tokens in inputs], max_batch_tokens):
-        batch, fed = by_length[rows], inputs[rows]
-        ids = torch.tensor([tokens + [0] * (len(fed[0]) - len(tokens)) for tokens in fed], device=model.device)
-        hidden = model.base_model(input_ids=ids, past_key_values=cache, use_cache=cache is not None).last_hidden_state
-        yield (
-            batch,
-            [hidden[row, [position - n_prefix for position in readings[i].reads]] for row, i in enumerate(batch)],
-        )
+    fed = [reading.ids[: reading.reads[-1] + 1] for reading in readings]
+    paths, batches = (_as_tree if supports_trees(model) else _padded)(model, fed, max_batch_tokens)
+    nodes, following, where = _asked(readings, paths)
+    values, first = [], 0
+    for hidden in batches:
+        start, stop = np.searchsorted(nodes, [first, first + len(hidden)])
+        if start < stop:
+            at = torch.from_numpy(nodes[start:stop] - first).to(model.device)
+            values.append(value(hidden[at], torch.from_numpy(following[start:stop]).to(model.device)))
+        first += len(hidden)
+    everything = torch.cat(values)[torch.from_numpy(where).to(model.device)]
+    return list(torch.split(everything, [len(reading.reads) for reading in readings]))
 
 
-def _batches(lengths: Sequence[int], max_tokens: int) -> Iterator[slice]:
-    """Cut rows of falling lengths into batches of at most ``max_tokens`` tokens, padding included."""
-    start = 0
-    while start < len(lengths):
-        end = start + max(1, max_tokens // lengths[start])
-        yield slice(start, end)
-        start = end
+def _asked(readings: Sequence[Marked], paths: Sequence[Ints]) -> tuple[Ints, Ints, Ints]:
+    """Which values are asked for: of what nodes, with what ids following; and which of them each read has.
+
+    Readings that agree up to a token and in the one after it share its value.
+    """
+    nodes = np.concatenate([path[list(reading.reads)] for path, reading in zip(paths, readings, strict=True)])
+    ends = [len(reading.ids) - 1 for reading in readings]
+    following = np.array(
+        [r.ids[k + 1] if k < end else -1 for r, end in zip(readings, ends, strict=True) for k in r.reads]
+    )
+    base = following.max() + 2
+    asked, where = np.unique(nodes * base + following + 1, return_inverse=True)
+    return asked // base, asked % base - 1, where
+
+
+def _as_tree(model: PreTrainedModel, sequences: Sequence[list[int]], max_tokens: int) -> _Pass:
+    tree = PrefixTree(sequences)
+    return tree.paths, tree_states(model, tree, max_tokens)
+
+
+def _padded(model: PreTrainedModel, sequences: Sequence[list[int]], max_tokens: int) -> _Pass:
+    """Each sequence for itself. Padding is on the right: under a causal mask no real token sees it."""
+    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]), reverse=True)
+    firsts = dict(zip(order, accumulate((len(sequences[i]) for i in order), initial=0), strict=False))
+    paths = [firsts[i] + np.arange(len(sequence)) for i, sequence in enumerate(sequences)]
+    alone = rotates_by_length(model)
+
+    def states() -> Iterator[torch.Tensor]:
+        start = 0
+        while start < len(order):
+            longest = len(sequences[order[start]])
+            rows = 1 if alone else max(1, max_tokens // longest)
+            batch = [sequences[i] for i in order[start : start + rows]]
+            ids = torch.tensor([tokens + [0] * (longest - len(tokens)) for tokens in batch], device=model.device)
+            hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            yield torch.cat([hidden[row, : len(tokens)] for row, tokens in enumerate(batch)])
+            start += len(batch)
+
+    return paths, states()
 
 
 def target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """log softmax(logits)[target], float32 [tokens], for hidden states [tokens, width], a block at a time."""
-    size = max(1, LOGITS_BLOCK // model.config.get_text_config().vocab_size)
-    blocks = []
+    head = model.get_output_embeddings()
+    weights = head.weight.split(_LOGITS_COLUMNS)
+    biases = [None] * len(weights) if head.bias is None else head.bias.split(_LOGITS_COLUMNS)
+    size = max(1, LOGITS_BLOCK // len(weights[0]))
+    logprobs = []
     for block, target in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
-        logits = _logits(model, block)
-        blocks.append(logits.gather(-1, target[:, None])[:, 0] - logits.logsumexp(dim=-1))
-    return torch.cat(blocks)
-
-
-def _logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
-    logits: torch.Tensor = model.get_output_embeddings()(hidden)
-    return _softcapped(model, logits)
+        found, sums, first = torch.zeros_like(target, dtype=torch.float32), [], 0
+        for weight, bias in zip(weights, biases, strict=True):
+            logits = _softcapped(model, torch.nn.functional.linear(block, weight, bias))
+            sums.append(logits.logsumexp(dim=-1))
+            column = target - first
+            here = (column >= 0) & (column < len(weight))
+            chosen = logits.gather(-1, column.clamp(0, len(weight) - 1)[:, None])[:, 0]
+            found = torch.where(here, chosen, found)
+            first += len(weight)
+        logprobs.append(found - torch.stack(sums).logsumexp(dim=0))
+    return torch.cat(logprobs)
 
 
 def token_logits(model: PreTrainedModel, hidden: torch.Tensor, tokens: Sequence[int]) -> torch.Tensor:

@@ -7,6 +7,7 @@ other tokens than the model ever sees wherever a token spans the border.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from harness.registry import UserError
 from reward_models.chat import ChatTemplate
 from reward_models.layouts import Piece
 from reward_models.pieces import PieceEncoder
+
+#: Strings tokenised at once. Their tokens' offsets take much more memory than what is kept.
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,15 @@ class SolutionEncoder:
         """Encode (problem, response text, whether the model ended its turn) triples."""
         prompts = {problem: self._prompt(problem) for problem in dict.fromkeys(s[0] for s in solutions)}
         end = Piece(self.end_of_turn, trusted=True)
-        texts = [[*prompts[problem], Piece(text), *([end] if ended else [])] for problem, text, ended in solutions]
         encoded = []
-        for (problem, text, _), tokens in zip(solutions, self._encoder.encode(texts), strict=True):
-            border = tokens.borders[len(prompts[problem])]
-            n_prompt = sum(end <= border for end in tokens.ends)
-            token_ends = [min(end - border, len(text)) for end in tokens.ends[n_prompt:]]
-            encoded.append(Encoded(tokens.ids, n_prompt, token_ends))
+        for start in range(0, len(solutions), _AT_ONCE):
+            some = solutions[start : start + _AT_ONCE]
+            texts = [[*prompts[problem], Piece(text), *([end] if ended else [])] for problem, text, ended in some]
+            for (problem, text, _), tokens in zip(some, self._encoder.encode(texts), strict=True):
+                border = tokens.borders[len(prompts[problem])]
+                n_prompt = bisect_right(tokens.ends, border)
+                token_ends = [min(end - border, len(text)) for end in tokens.ends[n_prompt:]]
+                encoded.append(Encoded(tokens.ids, n_prompt, token_ends))
         return encoded
 
     def _prompt(self, problem: str) -> list[Piece]:

@@ -100,16 +100,14 @@ class ReadingRewardModel(RewardModel[P]):
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
         import torch
 
-        from reward_models.causal_lm import hidden_states
+        from reward_models.causal_lm import read
 
         # Of equal ones the first, which an error line then names.
         solutions = {(s.problem.problem, s.response.text): s for s in reversed(batch)}
         readings = dict(zip(solutions, self.encode(list(solutions.values())), strict=True))
-        rewards: list[list[float]] = [[] for _ in readings]
+        states = read(self.lm, list(readings.values()), lambda hidden, _: hidden, self.params.max_batch_tokens)
         with torch.inference_mode():
-            for members, hidden in hidden_states(self.lm, list(readings.values()), self.params.max_batch_tokens):
-                for i, states in zip(members, hidden, strict=True):
-                    rewards[i] = self._rewards(states).tolist()
+            rewards = [self._rewards(hidden).tolist() for hidden in states]
         found = dict(zip(readings, rewards, strict=True))
         scored = []
         for solution in batch:

@@ -305,8 +305,8 @@ def test_equals_a_plain_computation_whatever_the_batch(
     batch = [solution(text, i) for i, text in enumerate(TEXTS)]
     expected = [plain_rewards(case, folder, text) for text in TEXTS]
     longest = max(len(case.tokens(AutoTokenizer.from_pretrained(folder), PROBLEM, text)[0]) for text in TEXTS)
-    for worth_sharing in (1, 10**9):
-        monkeypatch.setattr(causal_lm, "_WORTH_SHARING", worth_sharing)
+    for as_tree in (True, False):
+        monkeypatch.setattr(causal_lm, "supports_trees", lambda model, answer=as_tree: answer)
         for rows in (1, 3, 16):
             model = load(case, folder, max_batch_tokens=rows * longest)
             for record, wanted in zip(model.score(batch), expected, strict=True):

@@ -46,8 +46,8 @@ def solutions(n_problems: int = 3) -> list[Solution]:
 
 def test_equals_a_plain_forward_of_each_solution(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer, plain = make_tokenizer(), AutoModelForCausalLM.from_pretrained(model)
-    for worth_sharing in (1, 10**9):
-        monkeypatch.setattr(causal_lm, "_WORTH_SHARING", worth_sharing)
+    for as_tree in (True, False):
+        monkeypatch.setattr(causal_lm, "supports_trees", lambda model, answer=as_tree: answer)
         for max_batch_tokens in (1, 100, 8192):
             scorer = CausalLMScorer(CausalLMParams(model=model, max_batch_tokens=max_batch_tokens))
             for solution, record in zip(solutions(), scorer.logprobs(solutions()), strict=True):
@@ -63,12 +63,29 @@ def test_equals_a_plain_forward_of_each_solution(model: str, monkeypatch: pytest
                 np.testing.assert_allclose(record.logprobs, expected, atol=1e-5)
 
 
+def test_equal_beginnings_are_read_once(model: str) -> None:
+    tokenizer, beginnings = make_tokenizer(), set()
+    for solution in solutions():
+        ended = "<|end|>" if solution.response.finish_reason == "stop" else ""
+        text = f"<|bos|><|user|>{solution.problem.problem}<|end|><|assistant|>{solution.response.text}{ended}"
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if solution.response.text or ended:
+            beginnings |= {tuple(ids[:n]) for n in range(1, len(ids))}  # nothing follows the last token
+    scorer, fed = CausalLMScorer(CausalLMParams(model=model)), []
+    scorer.logprobs(solutions())  # a model's first use tries out what it can
+    scorer.model.get_input_embeddings().register_forward_hook(lambda _, inputs, output: fed.append(inputs[0].numel()))
+    scorer.logprobs(solutions())
+    assert sum(fed) == len(beginnings)
+
+
 def test_blocks_of_logits_change_nothing(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = CausalLMScorer(CausalLMParams(model=model))
     whole = scorer.logprobs(solutions())
     monkeypatch.setattr(causal_lm, "LOGITS_BLOCK", 1000)  # three positions at a time
-    for a, b in zip(whole, scorer.logprobs(solutions()), strict=True):
-        np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)
+    for columns in (300, 70):  # the whole vocabulary, and the fifth part of it that is shorter
+        monkeypatch.setattr(causal_lm, "_LOGITS_COLUMNS", columns)
+        for a, b in zip(whole, scorer.logprobs(solutions()), strict=True):
+            np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)
 
 
 def test_token_ends_are_character_offsets(model: str) -> None:
