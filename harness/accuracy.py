@@ -107,9 +107,9 @@ class Accuracies:
             n = self.ns(generator)[-1]
         return self.rows.get(Key(generator, method, protocol or self.protocol, n))
 
-    def overall(self, method: Method) -> Floats | None:
-        """Mean over generators and the headline sizes above 1 (the paper's "avg" column), float [P]."""
-        where = AVERAGE if self.averaged else self.generators[0]
+    def overall(self, method: Method, generator: str | None = None) -> Floats | None:
+        """Mean over generators, or for one, and over the headline sizes above 1 (the paper's "avg"), float [P]."""
+        where = generator or (AVERAGE if self.averaged else self.generators[0])
         found = [self.values(where, method, n) for n in self.headline_n if n > 1 or len(self.headline_n) == 1]
         there = [v for v in found if v is not None]
         return np.mean(there, axis=0) if len(there) == len(found) else None
@@ -177,7 +177,7 @@ def compute_accuracies(
         protocols=tuple(manifest.evaluation.protocol),
         headline_n=tuple(sorted(headline)),
         rows=rows,
-        bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed),
+        bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
     )
 
 

@@ -23,9 +23,13 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """A against B with the responses of one generator, or on average over generators; accuracies are fractions."""
+    """A against B at n with the responses of a generator, or on average over generators; accuracies are fractions.
+
+    ``n`` is None in the row of the mean over generators and the sizes above 1.
+    """
 
     generator: str
+    n: int | None
     a: float
     b: float
     difference: Difference
@@ -43,7 +47,7 @@ class ProblemDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows per generator, then their average; the problems that differ most, largest difference first."""
+    """Rows by generator and n, then averages; the problems that differ most at the largest n, the largest first."""
 
     a: str
     b: str
@@ -59,7 +63,7 @@ def compare(results: Results, a: str, b: str, n: int | None = None, strategy: st
 
     Args:
         a, b: names; ``name:aggregation`` for another aggregation than the reward model's headline one.
-        n: responses to choose from, by default the largest number that every generator has.
+        n: responses to choose from, by default all sizes of the headline table above 1 and the mean over them.
         strategy: how reward models choose, ``best_of_n`` or ``weighted_best_of_n``.
 
     Raises:
@@ -68,21 +72,31 @@ def compare(results: Results, a: str, b: str, n: int | None = None, strategy: st
     if strategy not in STRATEGIES:
         raise UserError(f"--strategy {strategy}: no such strategy{suggest(strategy, STRATEGIES)}")
     methods = [_method(results, name, strategy) for name in (a, b)]
-    if n is None:
-        n = int(results.grades.groupby("generator")["sample"].max().min()) + 1
     accuracies = compute_accuracies(results, n, {m.reward_model for m in methods})
+    # Of one response there is nothing to choose.
+    sizes = [size for size in accuracies.headline_n if size > 1] or list(accuracies.headline_n)
 
     rows = []
     generators = [*accuracies.generators, *([AVERAGE] if accuracies.averaged else [])]
     for generator in generators:
-        ours, theirs = (_values(results, accuracies, generator, m, n) for m in methods)
-        both = np.isfinite(ours) & np.isfinite(theirs)
-        if not both.any():
-            raise UserError(f"{results.folder}: no problem of {generator} has scores of both {a} and {b}")
-        found = accuracies.difference(ours, theirs)
-        rows.append(ComparisonRow(generator, float(ours[both].mean()), float(theirs[both].mean()), found))
-    # The last row's values: the average over generators where there is one.
-    return Comparison(a, b, n, strategy, accuracies.protocol, tuple(rows), _most_different(results, ours, theirs))
+        for size in sizes:
+            ours, theirs = (_values(results, accuracies, generator, m, size) for m in methods)
+            if not np.isfinite(ours - theirs).any():
+                raise UserError(f"{results.folder}: no problem of {generator} has scores of both {a} and {b}")
+            rows.append(_row(accuracies, generator, size, ours, theirs))
+    # The last row's values: the average over generators, where there is one, at the largest n.
+    problems = _most_different(results, ours, theirs)
+    if len(sizes) > 1:
+        overall = [accuracies.overall(m) for m in methods]
+        if overall[0] is not None and overall[1] is not None:
+            rows.append(_row(accuracies, generators[-1], None, overall[0], overall[1]))
+    return Comparison(a, b, sizes[-1], strategy, accuracies.protocol, tuple(rows), problems)
+
+
+def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
+    both = np.isfinite(ours - theirs)
+    difference = accuracies.difference(ours, theirs)
+    return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference)
 
 
 def _method(results: Results, name: str, strategy: str) -> Method:
@@ -116,32 +130,37 @@ def _most_different(results: Results, ours: Floats, theirs: Floats) -> tuple[Pro
 
 
 def render(comparison: Comparison) -> RenderableType:
-    """One screen for the terminal."""
+    """One screen for the terminal, at most 100 columns wide (problems are cut to the width there is)."""
     c = comparison
     rule = c.strategy.replace("_", "-")
-    head = Text(f"{c.a} against {c.b}: {rule} accuracy (%) at n = {c.n}, protocol {c.protocol}", style="bold")
+    head = Text(f"A: {c.a}    B: {c.b}\n", style="bold")
+    head.append(f"{rule} accuracy in percent, protocol {c.protocol}", style="not bold")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("generator", no_wrap=True)
-    for name in (c.a, c.b):
-        table.add_column(Text(name), justify="right", overflow="fold", min_width=5)
-    for name in ("difference", "95 % interval", "p", "won:lost of"):
+    table.add_column("generator", overflow="ellipsis", no_wrap=True)
+    for name in ("n", "A", "B", "A − B", "95 % interval", "p", "problems won : lost"):
         table.add_column(name, justify="right", no_wrap=True)
+    shown = ""
     for row in c.rows:
         d = row.difference
         table.add_row(
-            Text(row.generator),
+            Text("" if row.generator == shown else row.generator),
+            "all" if row.n is None else f"{row.n}",
             f"{100 * row.a:.1f}",
             f"{100 * row.b:.1f}",
             Text(signed(100 * d.mean), style="bold" if d.low > 0 or d.high < 0 else ""),
             f"{signed(100 * d.low)} to {signed(100 * d.high)}",
             p_value(d.p_permutation),
-            f"{d.won}:{d.lost} of {d.n_problems}",
+            f"{d.won} : {d.lost} of {d.n_problems}",
         )
+        shown = row.generator
     parts: list[RenderableType] = [head, Text(), table]
+    if any(row.n is None for row in c.rows):
+        parts.append(Text("all: mean over these sizes, and over generators where there are several", style="dim"))
     if c.problems:
-        parts += [Text(), Text(f"Problems that differ most ({c.a} : {c.b})", style="bold")]
+        where = "averaged over generators" if any(row.generator == AVERAGE for row in c.rows) else c.rows[0].generator
+        parts += [Text(), Text(f"Problems that differ most at n = {c.n}, {where} (A : B)", style="bold")]
         for p in c.problems:
             # Problems are data: shown as plain text, on one line, never as markup.
-            line = f"{p.problem_id}  {100 * p.a:.0f} : {100 * p.b:.0f}  {' '.join(p.problem.split())}"
+            line = f"{100 * p.a:3.0f} : {100 * p.b:<3.0f}  {p.problem_id}  {' '.join(p.problem.split())}"
             parts.append(Text(line, overflow="ellipsis", no_wrap=True))
     return Group(*parts)

@@ -12,6 +12,7 @@ Arrays: P problems, N samples each. ``correct`` bool [P, N]; ``scores`` float [P
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from harness.registry import ScoreType, UserError
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Real = TypeVar("Real", np.float32, np.float64)
 
 #: Totals closer than this (relative to the largest) are tied: sums of the same weights in another order
 #: differ by rounding only.
@@ -134,15 +136,22 @@ class Ballots:
             weights: float [P, N], not negative, for each way to vote; None gives every sample one vote.
         """
         chosen = np.ascontiguousarray(subsets.T, dtype=np.float64)
+        single = chosen.astype(np.float32)
         found = np.zeros((len(weights), len(self._codes)))
         for rows in self._blocks(self._plain, len(subsets)):
             members = self._members(rows)
             for i, by_sample in enumerate(weights):
-                accuracy, decided = _plain_accuracy(_totals(members, by_sample, rows, chosen))
-                found[i, rows] = accuracy
-                if not decided.all():
-                    left = rows[~decided]
-                    found[i, left] = self._mixed_accuracy(left, by_sample, chosen)
+                left, among = rows, members
+                if by_sample is not None:
+                    accuracy, clear = _clear_accuracy(_totals(members, by_sample, rows, single), len(single))
+                    found[i, rows] = accuracy
+                    left, among = rows[~clear], members[~clear]
+                if len(left):
+                    accuracy, decided = _plain_accuracy(_totals(among, by_sample, left, chosen))
+                    found[i, left] = accuracy
+                    if not decided.all():
+                        left = left[~decided]
+                        found[i, left] = self._mixed_accuracy(left, by_sample, chosen)
         for rows in self._blocks(self._mixed, len(subsets)):
             for i, by_sample in enumerate(weights):
                 found[i, rows] = self._mixed_accuracy(rows, by_sample, chosen)
@@ -181,12 +190,23 @@ class Ballots:
         return accuracy
 
 
-def _totals(members: Floats, weights: Floats | None, rows: Ints, chosen: Floats) -> Floats:
-    """Votes of each answer in each subset, float [rows, answers, R]."""
+def _totals(members: Floats, weights: Floats | None, rows: Ints, chosen: npt.NDArray[Real]) -> npt.NDArray[Real]:
+    """Votes of each answer in each subset, [rows, answers, R], added up in the precision of ``chosen``."""
     ballots = members if weights is None else members * weights[rows][:, None, :]
     # One flat product: numpy would make a small one per problem.
-    totals: Floats = ballots.reshape(-1, ballots.shape[2]) @ chosen
+    totals: npt.NDArray[Real] = ballots.reshape(-1, ballots.shape[2]).astype(chosen.dtype, copy=False) @ chosen
     return totals.reshape(*ballots.shape[:2], -1)
+
+
+def _clear_accuracy(totals: npt.NDArray[np.float32], n_samples: int) -> tuple[Floats, Bools]:
+    """Mean accuracy [rows] where the first answer is the right one, and whether single precision is sure of it.
+
+    It is where every subset's margin exceeds what adding up may have lost; that is most problems, at half the time.
+    """
+    right, others = totals[:, 0], totals[:, 1:].max(axis=1, initial=0.0)
+    lost = 4 * n_samples * float(np.finfo(np.float32).eps)
+    margin = np.abs(right - others) - lost * np.maximum(right, others)
+    return (right > others).mean(axis=1), margin.min(axis=1) > np.finfo(np.float32).tiny
 
 
 def _plain_accuracy(totals: Floats) -> tuple[Floats, Bools]:

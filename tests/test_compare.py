@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from results_folder import GENERATORS, write_results
+from results_folder import GENERATORS, N_PROBLEMS, write_results
 from rich.console import Console
 
-from harness.accuracy import AVERAGE, compute_accuracies
+from harness.accuracy import AVERAGE, Method, compute_accuracies
 from harness.compare import compare, render
 from harness.registry import UserError
 from harness.results import Results, load_results
@@ -23,7 +23,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def test_rows_agree_with_the_long_table(results: Results, strategy: str) -> None:
     found = compare(results, "ce-4", "log-likelihood", n=4, strategy=strategy)
     table = compute_accuracies(results).table().set_index(["generator", "reward_model", "strategy", "n"])["accuracy"]
-    assert [row.generator for row in found.rows] == [*GENERATORS, AVERAGE]
+    assert [(row.generator, row.n) for row in found.rows] == [(g, 4) for g in (*GENERATORS, AVERAGE)]
     for row in found.rows:
         assert 100 * row.a == pytest.approx(table[row.generator, "ce-4", strategy, 4])
         assert 100 * row.b == pytest.approx(table[row.generator, "log-likelihood", strategy, 4])
@@ -38,9 +38,20 @@ def test_swapping_sides_flips_the_sign(results: Results) -> None:
         assert (a.won, a.lost, a.p_permutation) == (b.lost, b.won, b.p_permutation)
 
 
-def test_default_n_is_all_samples_and_any_n_is_allowed(results: Results) -> None:
-    assert compare(results, "ce-2", "pass@1").n == 8
-    assert compare(results, "ce-2", "pass@1", n=3).n == 3  # not a power of two
+def test_without_n_every_headline_size_is_compared_and_their_mean(results: Results) -> None:
+    found = compare(results, "ce-2", "pass@1")
+    places = [(row.generator, row.n) for row in found.rows]
+    assert places == [*((g, n) for g in (*GENERATORS, AVERAGE) for n in (4, 8)), (AVERAGE, None)]
+    *_, at_4, at_8, overall = found.rows
+    assert overall.difference.mean == pytest.approx((at_4.difference.mean + at_8.difference.mean) / 2)
+    assert overall.a - overall.b == pytest.approx(overall.difference.mean)
+    accuracies = compute_accuracies(results)
+    ours = accuracies.overall(Method("best_of_n", "ce-2", "min"))
+    assert ours is not None and overall.a == pytest.approx(ours.mean())
+
+
+def test_any_n_is_allowed(results: Results) -> None:
+    assert {row.n for row in compare(results, "ce-2", "pass@1", n=3).rows} == {3}  # not a power of two
 
 
 def test_pass_at_1_has_no_n(results: Results) -> None:
@@ -78,10 +89,13 @@ def test_missing_scores_are_named(tmp_path: Path) -> None:
 
 
 def test_rendering_fits_one_screen_and_shows_data_as_text(results: Results) -> None:
-    console = Console(width=80, height=24, record=True, force_terminal=False)
-    console.print(render(compare(results, "ce-4", "log-likelihood", n=4)))
+    console = Console(width=100, height=30, record=True, force_terminal=False)
+    console.print(render(compare(results, "ce-4", "log-likelihood")))
     text = console.export_text()
-    assert len(text.splitlines()) <= 24
-    assert "ce-4 against log-likelihood: best-of-n accuracy (%) at n = 4" in text
+    lines = text.splitlines()
+    assert len(lines) <= 30 and max(map(len, lines)) <= 100
+    assert lines[0].split() == ["A:", "ce-4", "B:", "log-likelihood"]
+    # Nothing of the table is cut: each of its rows ends with its counts.
+    assert sum(line.endswith(f"of {N_PROBLEMS}") for line in lines) == 7
     assert "What is <i>" in text  # markup in a problem stays what it is
-    assert all(name in text for name in (*GENERATORS, "average", "95 % interval", "log-likelihood"))
+    assert all(name in text for name in (*GENERATORS, "average", "95 % interval", "at n = 8"))
