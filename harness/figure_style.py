@@ -17,7 +17,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
-from matplotlib.transforms import blended_transform_factory
 
 INK = "#222222"
 MUTED = "#6b6b6b"
@@ -30,14 +29,14 @@ _SLOTS = (
     ("#009E73", "^"),
     ("#AA4A85", "D"),
     ("#B37A00", "v"),
-    ("#2F8FC4", "P"),
     ("#332288", "X"),
-    ("#7A7A1F", "<"),
     ("#882255", ">"),
+    ("#7A7A1F", "<"),
+    ("#2F8FC4", "P"),
     ("#4D4D4D", "h"),
 )
 # The paper's methods keep their colours whatever else a run compares.
-_RESERVED = {"DPO": 0, "CE": 1, "NCA": 2, "KTO": 3, "math-shepherd": 4, "autopsv": 5}
+_RESERVED = {"DPO": 0, "CE": 1, "NCA": 2, "KTO": 3, "Math-Shepherd": 4, "AutoPSV": 5}
 
 _RC: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -171,13 +170,15 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]], size: float =
     """
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
-    height = axes.get_window_extent().height / axes.figure.dpi * 72
-    gap = (high - low) * size * 1.32 / height
-    places = spread([y for _, y, _ in ends], gap, low + gap / 2, high - gap / 2)
-    across = blended_transform_factory(axes.transAxes, axes.transData)
-    for (text, y, color), place in zip(ends, places, strict=True):
-        axes.plot([1.015, 1.04], [y, place], transform=across, color=color, linewidth=0.6, clip_on=False)
-        axes.text(1.05, place, text, transform=across, va="center", ha="left", fontsize=size, color=color)
+    # In fractions of the axes, so that it is right on logarithmic ones too.
+    corner = axes.get_xlim()[0]
+    data = [(corner, y) for _, y, _ in ends]
+    heights = axes.transAxes.inverted().transform(axes.transData.transform(data))[:, 1].tolist()
+    gap = size * 1.32 / (axes.get_window_extent().height / axes.figure.dpi * 72)
+    places = spread(heights, gap, gap / 2, 1 - gap / 2)
+    for (text, _, color), height, place in zip(ends, heights, places, strict=True):
+        axes.plot([1.015, 1.04], [height, place], transform=axes.transAxes, color=color, linewidth=0.6, clip_on=False)
+        axes.text(1.05, place, text, transform=axes.transAxes, va="center", ha="left", fontsize=size, color=color)
 
 
 def encode(figure: Figure, suffix: str) -> bytes:

@@ -1,25 +1,25 @@
-"""The figures, drawn from the accuracies and the ledger alone. None where a figure's inputs are not in the results."""
+"""Figures of accuracy. None where a figure's inputs are not in the results. Those of cost: ``harness.cost_figures``."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from harness.accuracy import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method
-from harness.costs import development_flops, reward_model_costs
 from harness.families import headline, instances
 from harness.figure_style import INK, LABEL_SIZE, MUTED, Look, label_ends, looks, new_figure, text_width
 from harness.rendering import signed
 from harness.results import Results
 from harness.tables import labelled_methods
 
-_BASELINES = {MAJORITY: "majority", PASS_AT_1: "pass@1", ORACLE: "pass@n (oracle)"}
+BASELINES = {MAJORITY: "majority", PASS_AT_1: "pass@1", ORACLE: "pass@n (oracle)"}
 _MOST_BANDS = 5
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 class Palette:
@@ -59,7 +59,7 @@ def curves(results: Results, accuracies: Accuracies) -> Figure:
     names = [*accuracies.generators, *([AVERAGE] if accuracies.averaged else [])]
     columns = {1: 1, 2: 2, 4: 2}.get(len(names), 3)
     rows = math.ceil(len(names) / columns)
-    labels = [*_BASELINES.values(), *(palette.labels[m] for m in palette.headline())]
+    labels = [*BASELINES.values(), *(palette.labels[m] for m in palette.headline())]
     figure, panels = new_figure(2.5 if columns > 1 else 4.0, 2.3 if columns > 1 else 2.9, labels, rows, columns)
     for axes in panels[len(names) :]:
         axes.remove()
@@ -83,9 +83,9 @@ def _curve_panel(axes: Axes, generator: str, palette: Palette, accuracies: Accur
         x = [n for n, _ in points]
         found = accuracies.bootstrap.intervals(np.array([v for _, v in points]))
         y = [100 * i.mean for i in found]
-        if method in _BASELINES:
+        if method in BASELINES:
             style = {ORACLE: (0, (1, 1.2)), PASS_AT_1: (0, (5, 2, 1, 2)), MAJORITY: "-"}[method]
-            color, label = (MUTED if method == PASS_AT_1 else INK), _BASELINES[method]
+            color, label = (MUTED if method == PASS_AT_1 else INK), BASELINES[method]
             axes.plot(x, y, color=color, linestyle=style, linewidth=1.1)
         else:
             look = palette.look(method)
@@ -95,79 +95,32 @@ def _curve_panel(axes: Axes, generator: str, palette: Palette, accuracies: Accur
             low, high = [100 * i.low for i in found], [100 * i.high for i in found]
             axes.fill_between(x, low, high, color=color, alpha=0.1, linewidth=0)
         ends.append((label, y[-1], color))
+    sample_axis(axes, ns)
+    axes.set_title("average over generators" if generator == AVERAGE else generator)
+    return ends
+
+
+def sample_axis(axes: Axes, ns: Sequence[int]) -> None:
+    """Set up the axes of accuracy against n."""
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator(ns))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:g}"))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.set_xlim(ns[0], ns[-1])
-    axes.set_title("average over generators" if generator == AVERAGE else generator)
     axes.set_xlabel("samples per problem, n")
     axes.set_ylabel("accuracy (%)")
-    return ends
 
 
-def cost_accuracy(results: Results, accuracies: Accuracies) -> Figure | None:
-    """Figure 1: development FLOPs against best-of-N accuracy averaged over generators, one dot per data scale."""
-    palette = Palette(results, accuracies)
-    flops = development_flops(reward_model_costs(results))
-    where, n = AVERAGE if accuracies.averaged else accuracies.generators[0], accuracies.n_max
-    lines: dict[str, list[tuple[float, Method]]] = {}
-    level = [PASS_AT_1, MAJORITY]
-    shown = (PASS_AT_1, MAJORITY, *palette.labels)
-    values = {m: v for m in shown if (v := accuracies.values(where, m, n)) is not None}
-    for method in palette.labels:
-        instance = palette.instances[method.reward_model]
-        if method not in values:
-            continue
-        if instance.trained and instance.reward_model in flops:
-            lines.setdefault(instance.method, []).append((flops[instance.reward_model], method))
-        elif not instance.trained:
-            level.append(method)
-    if not lines:
-        return None
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """A line of Figure 3: accuracies in percent of the best-scored response and of voting with the scores."""
 
-    names = {method: _BASELINES.get(method) or palette.labels[method] for method in level}
-    figure, (axes,) = new_figure(4.2, 3.1, [*lines, *names.values()])
-    ends = []
-    for method in level:
-        height = 100 * float(np.nanmean(values[method]))
-        color = {PASS_AT_1: MUTED, MAJORITY: INK}.get(method) or palette.look(method).color
-        dashes = (5, 2, 1, 2) if method == PASS_AT_1 else (2, 1.5)
-        axes.axhline(height, color=color, linewidth=1.0, linestyle=(0, dashes))
-        ends.append((names[method], height, color))
-    for name, points in lines.items():
-        points.sort()
-        found = accuracies.bootstrap.intervals(np.array([values[m] for _, m in points]))
-        x, y = [cost for cost, _ in points], [100 * i.mean for i in found]
-        look = palette.look(points[0][1])
-        for cost, interval in zip(x, found, strict=True):
-            axes.plot([cost] * 2, [100 * interval.low, 100 * interval.high], color=look.color, linewidth=0.7, alpha=0.5)
-        axes.plot(x, y, **look.line(), zorder=3)
-        ends.append((name, y[-1], look.color))
-    axes.set_xscale("log")
-    costs = [cost for points in lines.values() for cost, _ in points]
-    narrow = max(costs) < 4 * min(costs)
-    margin = 1.6 if narrow else 1.15
-    axes.set_xlim(min(costs) / margin, max(costs) * margin)
-    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 3, 5, 7) if narrow else (1, 2, 5)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(_scientific))
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.margins(y=0.08)
-    scales = sorted({palette.instances[m.reward_model].scale or 0 for points in lines.values() for _, m in points})
-    if len(scales) > 1:
-        note = f"dots, from left to right: {', '.join(map(str, scales))} responses per training problem"
-        axes.set_title(note, fontsize=LABEL_SIZE, fontweight="normal", color=MUTED)
-    axes.set_xlabel("development cost (FLOPs)")
-    axes.set_ylabel(f"best-of-{n} accuracy (%)")
-    label_ends(axes, ends)
-    return figure
-
-
-def _scientific(value: float, _: object) -> str:
-    exponent = math.floor(math.log10(value) + 1e-9)
-    return f"{value / 10**exponent:g}×10{str(exponent).translate(_SUPERSCRIPTS)}"
+    label: str
+    look: Look
+    best_of_n: float
+    weighted: float
+    gain: str
 
 
 def weighted_voting(results: Results, accuracies: Accuracies) -> Figure | None:
@@ -178,26 +131,32 @@ def weighted_voting(results: Results, accuracies: Accuracies) -> Figure | None:
         plain = accuracies.overall(method)
         weighted = accuracies.overall(method._replace(strategy="weighted_best_of_n"))
         if plain is not None and weighted is not None:
-            found.append((label, palette.look(method), plain, weighted))
+            gain = accuracies.difference(weighted, plain)
+            text = f"{signed(100 * gain.mean)} [{signed(100 * gain.low)}, {signed(100 * gain.high)}]"
+            start, stop = 100 * float(np.nanmean(plain)), 100 * float(np.nanmean(weighted))
+            found.append(Votes(label, palette.look(method), start, stop, text))
     votes = accuracies.overall(MAJORITY)
     if not found or votes is None:
         return None
-    left = 0.15 + text_width((label for label, *_ in found), 7.5)
-    figure, (axes,) = new_figure(3.6, 0.3 + 0.22 * len(found), ["-10.0 [-10.0, -10.0]"], left=left)
-    majority = 100 * float(np.nanmean(votes))
+    return draw_votes(found, 100 * float(np.nanmean(votes)), "gain [95 %]")
+
+
+def draw_votes(found: Sequence[Votes], majority: float, gains: str) -> Figure:
+    """Figure 3 from its numbers; ``gains`` is the head of what stands to the right of the lines."""
+    left = 0.15 + text_width((line.label for line in found), 7.5)
+    figure, (axes,) = new_figure(3.6, 0.3 + 0.22 * len(found), [gains, *(line.gain for line in found)], left=left)
     axes.axvline(majority, color=INK, linewidth=1.0, linestyle=(0, (2, 1.5)), zorder=1)
     above = axes.get_xaxis_transform()
     axes.text(majority, 1.01, "majority", transform=above, ha="center", va="bottom", fontsize=LABEL_SIZE, color=INK)
-    axes.text(1.04, 1.01, "gain [95 %]", transform=axes.transAxes, va="bottom", fontsize=LABEL_SIZE, color=MUTED)
-    for row, (_, look, plain, weighted) in enumerate(found):
-        start, stop = 100 * float(np.nanmean(plain)), 100 * float(np.nanmean(weighted))
-        axes.plot([start, stop], [row, row], color=look.color, linewidth=1.2)
-        axes.plot(start, row, marker="|", markersize=8, markeredgewidth=1.4, color=look.color)
-        axes.plot(stop, row, **{**look.line(), "linestyle": ""})
-        gain = accuracies.difference(weighted, plain)
-        text = f"{signed(100 * gain.mean)} [{signed(100 * gain.low)}, {signed(100 * gain.high)}]"
-        axes.text(1.04, row, text, transform=axes.get_yaxis_transform(), va="center", fontsize=LABEL_SIZE, color=INK)
-    axes.set_yticks(range(len(found)), [label for label, *_ in found])
+    axes.text(1.04, 1.01, gains, transform=axes.transAxes, va="bottom", fontsize=LABEL_SIZE, color=MUTED)
+    beside = axes.get_yaxis_transform()
+    for row, line in enumerate(found):
+        look = line.look
+        axes.plot([line.best_of_n, line.weighted], [row, row], color=look.color, linewidth=1.2)
+        axes.plot(line.best_of_n, row, marker="|", markersize=8, markeredgewidth=1.4, color=look.color)
+        axes.plot(line.weighted, row, **{**look.line(), "linestyle": ""})
+        axes.text(1.04, row, line.gain, transform=beside, va="center", fontsize=LABEL_SIZE, color=INK)
+    axes.set_yticks(range(len(found)), [line.label for line in found])
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)

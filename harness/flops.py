@@ -6,6 +6,8 @@ Conventions (a multiply-add is 2 FLOPs):
   the embedding table is a look-up) plus ``4 * layers * heads * head_dim`` per position it attends to;
 - training: 3 x forward (backward costs twice the forward, Kaplan et al. 2020, section 2.1);
 - generation: one forward per token, the prompt once per problem when its prefix is shared.
+
+:func:`plain_flops` is the coarser convention of most papers, to be shown beside this one.
 """
 
 from __future__ import annotations
@@ -64,3 +66,11 @@ class ModelShape:
 
     def _forward(self, tokens: int, positions: int) -> int:
         return 2 * self.matmul_params * tokens + 4 * self.attention_width * positions
+
+
+def plain_flops(params: int, read: float, trained: float = 0.0) -> float:
+    """2 FLOPs per parameter and token read or generated, 6 per token trained on, attention left out.
+
+    Kaplan et al. 2020, section 2.1. ``params`` are the weights that multiply a token.
+    """
+    return params * (2.0 * read + 6.0 * trained)

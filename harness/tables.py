@@ -5,15 +5,15 @@ Accuracies and differences are in percent (points); intervals are 95 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from harness.accuracy import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method
 from harness.families import headline, instances
-from harness.inference import Difference, Interval
+from harness.inference import Difference, Interval, holm
 from harness.results import Results
 from harness.selection import Floats
 
@@ -31,11 +31,13 @@ class Row:
 class Table1:
     """Table 1 of the paper: accuracy of each method at the headline sizes, per generator.
 
-    ``columns`` are (generator, n), then ("average", None): the mean over generators and the sizes above 1.
+    ``columns`` are (generator, n), then ("average", None): the mean over generators and the sizes above 1. ``tied``
+    are the (row, column) whose paired difference from the best of the column has a 95 % interval that reaches 0.
     """
 
     columns: tuple[tuple[str, int | None], ...]
     rows: tuple[Row, ...]
+    tied: frozenset[tuple[int, int]] = frozenset()
 
     def best(self, column: int) -> float | None:
         """The highest mean of a column, the oracle aside; None where all are the same, as at n = 1."""
@@ -79,16 +81,29 @@ def table1(results: Results, accuracies: Accuracies) -> Table1:
         *labelled_methods(results, accuracies),
         ("pass@n (oracle)", ORACLE),
     ]
+    values = [[_at(accuracies, generator, method, n) for generator, n in columns] for _, method in methods]
     rows = []
-    for label, method in methods:
-        values = [
-            accuracies.overall(method) if n is None else accuracies.values(generator, method, n)
-            for generator, n in columns
-        ]
-        there = [v for v in values if v is not None]
-        intervals = iter(accuracies.bootstrap.intervals(np.array(there)))
-        rows.append(Row(label, method, tuple(None if v is None else next(intervals) for v in values)))
-    return Table1(tuple(columns), tuple(rows))
+    for (label, method), row in zip(methods, values, strict=True):
+        intervals = iter(accuracies.bootstrap.intervals(np.array([v for v in row if v is not None])))
+        rows.append(Row(label, method, tuple(None if v is None else next(intervals) for v in row)))
+    table = Table1(tuple(columns), tuple(rows))
+    # The oracle, last, competes with nobody; where all are the same, as at n = 1, nobody does.
+    tied = [
+        (row, column)
+        for column, of_methods in enumerate(zip(*values[:-1], strict=True))
+        if table.best(column) is not None
+        for row in _tied_with_best(accuracies, of_methods)
+    ]
+    return replace(table, tied=frozenset(tied))
+
+
+def _tied_with_best(accuracies: Accuracies, values: Sequence[Floats | None]) -> list[int]:
+    """Which of ``values``, a method's each, cannot be told from the best of them."""
+    there = {i: v for i, v in enumerate(values) if v is not None}
+    best = max(there, key=lambda i: float(np.nanmean(there[i])))
+    behind = {i: there[best] - v for i, v in there.items() if i != best and np.isfinite(there[best] - v).any()}
+    intervals = accuracies.bootstrap.intervals(np.array(list(behind.values())))
+    return [i for i, interval in zip(behind, intervals, strict=True) if interval.low <= 1e-12]
 
 
 def weighted_table(results: Results, accuracies: Accuracies) -> pd.DataFrame:
@@ -124,7 +139,10 @@ _WEIGHTED = "weighted_best_of_n"
 
 
 def comparisons(results: Results, accuracies: Accuracies) -> pd.DataFrame:
-    """Best-of-n of every reward model against pass@1, majority and, for trained ones, the untrained reward models."""
+    """Best-of-n of every reward model against pass@1, majority and, for trained ones, the untrained reward models.
+
+    ``p_holm`` corrects ``p_permutation`` for all comparisons made at the same place (generator and n).
+    """
     found = instances(results)
     methods = labelled_methods(results, accuracies)
     plain = [(label, m) for label, m in methods if not found[m.reward_model].trained]
@@ -141,16 +159,19 @@ def comparisons(results: Results, accuracies: Accuracies) -> pd.DataFrame:
                     a.append(ours)
                     b.append(theirs)
     differences = accuracies.bootstrap.compare(np.array(a), np.array(b))
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         [
-            (*key, *_percent(d)[:3], d.p_bootstrap, d.p_permutation, d.won, d.lost, d.n_problems)
+            (*key, *_percent(d)[:3], d.p_bootstrap, d.p_permutation, np.nan, d.won, d.lost, d.n_problems)
             for key, d in zip(keys, differences, strict=True)
         ],
         columns=[
             *("generator", "reward_model", "protocol", "n", "against", "difference", "ci_low", "ci_high"),
-            *("p_bootstrap", "p_permutation", "won", "lost", "n_problems"),
+            *("p_bootstrap", "p_permutation", "p_holm", "won", "lost", "n_problems"),
         ],
     ).astype({"n": "Int64"})
+    together = frame.groupby(["generator", "n"], dropna=False)["p_permutation"]
+    frame["p_holm"] = together.transform(lambda p: holm(p.to_numpy()))
+    return frame
 
 
 def answers(results: Results) -> pd.DataFrame:

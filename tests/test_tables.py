@@ -17,6 +17,7 @@ from harness import rendering, tables
 from harness.accuracy import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Method, compute_accuracies
 from harness.costs import development_flops, generation_flops, reward_model_costs
 from harness.families import headline, instances
+from harness.inference import holm
 from harness.records import Grade, Problem, Response, StepScores
 from harness.registry import UserError
 from harness.results import Results, load_results
@@ -107,9 +108,44 @@ def test_table1_has_a_row_per_method_and_the_papers_average(results: Results) ->
     assert f"**{best:.1f}** [" in text
     tex = rendering.table1_latex(table)
     assert r"\multicolumn{3}{c}{weak}" in tex and r"\bottomrule" in tex and rf"\textbf{{{best:.1f}}}" in tex
+    assert r"\cmidrule(lr){2-4} \cmidrule(lr){5-7}" in tex and tex.count(r"\midrule") == 3
     assert all(line.count("&") == 7 for line in tex.splitlines() if line.startswith(("ce", "pass", "majority", "log")))
     frame = pd.read_csv(io.StringIO(rendering.csv(table.frame())))
     assert frame.set_index("method").loc["ce-4", "avg"] == pytest.approx(100 * cells[-1])
+
+
+def test_ties_are_those_whose_paired_interval_reaches_zero(results: Results) -> None:
+    accuracies = compute_accuracies(results)
+    table = tables.table1(results, accuracies)
+    rows = {row.label: (i, row.method) for i, row in enumerate(table.rows)}
+    for column, (generator, n) in enumerate(table.columns):
+        values = {
+            label: accuracies.overall(m) if n is None else accuracies.values(generator, m, n)
+            for label, (_, m) in rows.items()
+        }
+        contenders = [label for label in rows if rows[label][1] != ORACLE]
+        best = max(contenders, key=lambda label: values[label].mean())  # type: ignore[union-attr]
+        for label, (row, _) in rows.items():
+            behind = accuracies.difference(values[best], values[label])  # type: ignore[arg-type]
+            expected = label in contenders and label != best and behind.low <= 1e-12 and n != 1
+            assert ((row, column) in table.tied) == expected, (label, generator, n)
+    assert table.tied
+    text, tex = rendering.table1_markdown(table), rendering.table1_latex(table)
+    marked = sum((row, column) in table.tied for row, column in _marked_cells(table))
+    assert text.splitlines()[0:-2] and "\n".join(text.splitlines()[:-1]).count("†") == marked
+    assert tex.count(r"\rlap{$^\dagger$}") == marked and r"$^\dagger$: cannot be told" in tex
+    # Braces balance: nothing is left open around the text that is written into them.
+    assert tex.count("{") == tex.count("}")
+
+
+def _marked_cells(table: tables.Table1) -> list[tuple[int, int]]:
+    """Cells that are not bold: as good as the best once rounded is bold, tied or not."""
+    return [
+        (i, column)
+        for i, row in enumerate(table.rows)
+        for column, cell in enumerate(row.cells)
+        if cell is not None and round(100 * cell.mean, 1) != table.best(column)
+    ]
 
 
 def test_latex_and_markdown_escape_names() -> None:
@@ -134,6 +170,12 @@ def test_comparisons_are_paired_and_meet_their_rivals(results: Results) -> None:
     assert (row["won"], row["lost"]) == ((ours > theirs).sum(), (ours < theirs).sum())
     assert row["ci_low"] <= row["difference"] <= row["ci_high"]
     assert "ce-2 | log-likelihood | 8 |" in rendering.comparisons_markdown(frame)
+    # Corrected within the comparisons of a generator and n, and by no others.
+    together = frame[(frame["generator"] == "weak") & (frame["n"] == 8)]
+    assert together["p_holm"].to_numpy() == pytest.approx(holm(together["p_permutation"].to_numpy()))
+    assert frame["p_holm"].notna().all() and (frame["p_holm"] >= frame["p_permutation"]).all()
+    smallest = together["p_permutation"].idxmin()
+    assert frame.loc[smallest, "p_holm"] == pytest.approx(min(1, len(together) * frame.loc[smallest, "p_permutation"]))
 
 
 def test_weighted_table_lays_three_rules_side_by_side(results: Results) -> None:
