@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import Browser, find_chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,3 +23,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found at {folder}: set BONBENCH_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless browser."""
+    command = find_chromium()
+    if command is None:
+        pytest.skip("NO BROWSER: report.html goes untested. Install chromium, or name one in CHROMIUM")
+    with Browser(command) as browser:
+        yield browser
