@@ -93,6 +93,16 @@ def test_limit_is_bounded(limit: int) -> None:
     assert len(load(split="test", limit=2000)) == 2000
 
 
+def test_subjects_can_be_chosen() -> None:
+    chosen = ["Vectors", "Fractions"]
+    problems = load(split="train", limit=60, subjects=chosen)
+    assert len(problems) == 60
+    assert {(p.subject, p.level) for p in problems} == {(s, level) for s in chosen for level in LEVELS}
+    assert load(split="train", limit=60, subjects=list(SUBJECTS)) == load(split="train", limit=60)
+    with pytest.raises(ValidationError, match="no subject is named 'vectors'; did you mean Vectors"):
+        PocketParams(subjects=["vectors"])
+
+
 @pytest.mark.parametrize("split", SPLITS)
 def test_reference_solutions_reach_the_gold_answer(split: Any) -> None:
     for exercise in itertools.islice(exercises(split, SEED), 600):

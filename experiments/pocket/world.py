@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from experiments.pocket.students import Student, Work, gold_form
 from experiments.pocket.subjects import LEVELS, SUBJECTS, Task
 from harness.records import Problem
-from harness.registry import ComponentParams, Dataset
+from harness.registry import ComponentParams, Dataset, suggest
 
 Split = Literal["train", "validation", "test"]
 _ERROR_FREE = Student()
@@ -44,10 +44,10 @@ def split_of(problem: str) -> Split:
     return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
 
 
-def exercises(split: Split, seed: int) -> Iterator[Exercise]:
+def exercises(split: Split, seed: int, subjects: Collection[str] = tuple(SUBJECTS)) -> Iterator[Exercise]:
     """An endless stream of a split's exercises, each (subject, level) equally often; problems may recur."""
     rng = random.Random(f"pocket-{split}-{seed}")
-    cells = [(subject, level) for level in LEVELS for subject in SUBJECTS]
+    cells = [(subject, level) for level in LEVELS for subject in SUBJECTS if subject in subjects]
     while True:
         rng.shuffle(cells)
         for subject, level in cells:
@@ -59,7 +59,7 @@ def exercises(split: Split, seed: int) -> Iterator[Exercise]:
 
 
 class PocketParams(ComponentParams):
-    """``limit`` problems of a split, all different; another ``seed`` draws others.
+    """``limit`` problems of a split and of some ``subjects``, all different; another ``seed`` draws others.
 
     Small levels run out of new problems first, so the shares of (subject, level) are equal only for a few hundred.
     """
@@ -67,6 +67,15 @@ class PocketParams(ComponentParams):
     split: Split = "test"
     limit: int = Field(200, ge=1, le=2000)
     seed: int = 0
+    subjects: list[str] = Field(list(SUBJECTS), min_length=1)
+
+    @field_validator("subjects")
+    @classmethod
+    def _known(cls, subjects: list[str]) -> list[str]:
+        for subject in subjects:
+            if subject not in SUBJECTS:
+                raise ValueError(f"no subject is named {subject!r}{suggest(subject, SUBJECTS)}")
+        return subjects
 
 
 class PocketDataset(Dataset[PocketParams]):
@@ -77,7 +86,7 @@ class PocketDataset(Dataset[PocketParams]):
     def load(self) -> list[Problem]:
         split = self.params.split
         problems: dict[str, Problem] = {}
-        for exercise in exercises(split, self.params.seed):
+        for exercise in exercises(split, self.params.seed, self.params.subjects):
             if len(problems) == self.params.limit:
                 break
             text = exercise.task.problem
