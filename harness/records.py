@@ -95,15 +95,15 @@ class StepLabels:
     """How often a response came out right when it was completed anew after each of its steps (Math-Shepherd, Wang et
     al. 2024).
 
-    ``n_correct[k]`` of ``n`` completions after step k are right. After the last step there is nothing to complete: all
-    ``n`` or none, as the response is right or wrong.
+    ``n_correct[k]`` of ``n[k]`` completions after step k are right. After the last step there is nothing to complete:
+    it is the one response, right or wrong.
     """
 
     problem_id: str
     generator: str
     sample: int
     n_correct: tuple[int, ...]
-    n: int
+    n: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

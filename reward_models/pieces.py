@@ -50,11 +50,15 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """Token ids, ``ids[:n_prompt]`` the prompt's, and the increasing indices of those at which they are read."""
+    """Token ids, ``ids[:n_prompt]`` the prompt's, and the increasing indices of those at which they are read.
+
+    ``steps``, where that is asked, has the number of the response's step that each read belongs to.
+    """
 
     ids: list[int]
     n_prompt: int
     reads: Sequence[int]
+    steps: Sequence[int] = ()
 
 
 class PieceEncoder:

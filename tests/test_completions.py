@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -15,6 +18,7 @@ from harness.records import Grade, Problem, Response, Sampling, StepLabels
 from harness.registry import UserError
 from harness.steps import step_spans
 from harness.store import to_records, to_table
+from reward_models.training.step_token import StepTokenTrainer, StepTokenTrainerParams
 from verifiers.math import MathParams, MathVerifier
 
 MODEL = Path(__file__).resolve().parent.parent / "experiments" / "pocket" / "models" / "middle"
@@ -51,7 +55,7 @@ def tables() -> dict[str, pa.Table]:
     completed = tasks.complete(generator, found["problems"], found["responses"], Sampling(n=N, max_tokens=96), 0)
     found["completions"] = completed.table
     assert completed.flops > 0 and completed.completion_tokens == sum(found["completions"]["n_tokens"].to_pylist())
-    found["labels"] = tasks.label(verifier, **found, n=N).table
+    found["labels"] = tasks.label(verifier, **found).table
     return found
 
 
@@ -67,9 +71,10 @@ def test_labels_count_right_completions(tables: dict[str, pa.Table]) -> None:
     inner = 0
     for response, grade, label in zip(responses, grades, to_records(StepLabels, tables["labels"]), strict=True):
         spans = step_spans(response.text)
-        assert (label.problem_id, label.sample, label.n) == (response.problem_id, response.sample, N)
+        assert (label.problem_id, label.sample) == (response.problem_id, response.sample)
+        assert label.n == (N,) * (len(spans) - 1) + (1,)
         assert len(label.n_correct) == len(spans)
-        assert label.n_correct[-1] == (N if grade.correct else 0)
+        assert label.n_correct[-1] == grade.correct
         for (_, end), n_correct in zip(spans[:-1], label.n_correct, strict=False):
             prefix = response.text[:end]
             place = numbers.setdefault((response.problem_id, prefix), counts.get(response.problem_id, 0))
@@ -92,6 +97,60 @@ def test_completions_do_not_depend_on_the_other_rollouts(tables: dict[str, pa.Ta
     whole = {(c.problem_id, c.sample): c for c in to_records(Response, tables["completions"])}
     assert all(whole[c.problem_id, c.sample] == c for c in to_records(Response, fewer))
     assert 0 < len(fewer) < len(whole)
+
+
+def test_deciding_early_changes_no_hard_label(tables: dict[str, pa.Table]) -> None:
+    """Completed in rounds, every prefix gets just as many completions as it takes, and the very same ones."""
+    n, rounds = 8, StepTokenTrainer.completions(StepTokenTrainerParams(base="m", stop_when_decided=True))
+    assert (sum(rounds), StepTokenTrainer.completions(StepTokenTrainerParams(base="m"))) == (n, (n,))
+    generator, verifier = (
+        TransformersGenerator(TransformersParams(model=str(MODEL)), "middle"),
+        MathVerifier(MathParams()),
+    )
+    given = {name: tables[name] for name in ("problems", "responses", "grades")}
+
+    def complete(size: int, **labels: pa.Table) -> tasks.Result:
+        sampling = Sampling(n=size, max_tokens=96)
+        return tasks.complete(generator, tables["problems"], tables["responses"], sampling, 0, **labels)
+
+    everything = complete(n)
+    full = tasks.label(verifier, **given, completions=everything.table).table
+    labels: dict[str, pa.Table] = {}
+    results = []
+    for size in rounds:
+        results.append(complete(size, **labels))
+        labels = {"labels": tasks.label(verifier, **given, completions=results[-1].table, **labels).table}
+
+    # By brute force: one completion after the other, the round filled up in which the first right one comes.
+    known = {p.problem.problem_id: p for p in prefixes(*_records(tables, "problems", "responses")).values()}
+    whole = {(c.problem_id, c.sample): c for c in to_records(Response, everything.table)}
+    needed: dict[str, int] = {}
+    for id_, prefix in known.items():
+        texts = [prefix.text + whole[id_, j].text for j in range(n)]
+        right = [ok for ok, _ in verifier.verify([(verifier.extract(t), prefix.problem.answer) for t in texts])]
+        ends = np.cumsum(rounds).tolist()
+        needed[id_] = next((end for end in ends if any(right[:end])), n)
+    assert len(set(needed.values())) == len(rounds)
+    sampled = [c for result in results for c in to_records(Response, result.table)]
+    assert {(c.problem_id, c.sample) for c in sampled} == {(id_, j) for id_, k in needed.items() for j in range(k)}
+    assert all(whole[c.problem_id, c.sample] == c for c in sampled)
+    tokens = sum(result.completion_tokens for result in results)
+    assert tokens == sum(c.n_tokens for c in sampled) < everything.completion_tokens
+
+    hard = []
+    for early, late in zip(*_records({"a": labels["labels"], "b": full}, "a", "b"), strict=True):
+        assert [k > 0 for k in early.n_correct] == [k > 0 for k in late.n_correct]
+        hard += [k > 0 for k in early.n_correct[:-1]]
+        assert late.n == (n,) * (len(late.n) - 1) + (1,)
+    assert 0.1 < np.mean(hard) < 0.9
+    # Had every prefix been decided, a further round would find nothing to do.
+    decided = [replace(label, n_correct=label.n) for label in to_records(StepLabels, full)]
+    assert len(complete(2, labels=to_table(StepLabels, decided)).table) == 0
+
+
+def _records(tables: dict[str, pa.Table], *names: str) -> list[list[Any]]:
+    kinds = {"problems": Problem, "responses": Response}
+    return [to_records(kinds.get(name, StepLabels), tables[name]) for name in names]
 
 
 def test_a_generator_that_cannot_go_on_says_so(tmp_path: Path) -> None:

@@ -31,12 +31,12 @@ def plain_nca(w: mpmath.mpf, l: mpmath.mpf) -> mpmath.mpf:  # noqa: E741
     return -mpmath.log(sigma(w)) - mpmath.log(sigma(-w)) / 2 - mpmath.log(sigma(-l)) / 2
 
 
-def plain_ce(z: mpmath.mpf, correct: int) -> mpmath.mpf:
+def plain_ce(z: mpmath.mpf, correct: float) -> mpmath.mpf:
     return -correct * mpmath.log(sigma(z)) - (1 - correct) * mpmath.log(1 - sigma(z))
 
 
-def plain_kto(z: mpmath.mpf, correct: int) -> mpmath.mpf:
-    return 1.5 * (1 - sigma(z - ZERO_POINT)) if correct else 0.5 * (1 - sigma(ZERO_POINT - z))
+def plain_kto(z: mpmath.mpf, correct: float) -> mpmath.mpf:
+    return correct * 1.5 * (1 - sigma(z - ZERO_POINT)) + (1 - correct) * 0.5 * (1 - sigma(ZERO_POINT - z))
 
 
 def kto(z: torch.Tensor, correct: torch.Tensor) -> torch.Tensor:
@@ -62,7 +62,7 @@ def test_paired_values_and_derivatives(loss: Loss, plain: Callable[..., mpmath.m
 @pytest.mark.parametrize(("loss", "plain"), SINGLE)
 def test_single_values_and_derivatives(loss: Loss, plain: Callable[..., mpmath.mpf]) -> None:
     with mpmath.workdps(40):
-        for z, correct in product(VALUES, (0, 1)):
+        for z, correct in product(VALUES, (0, 1, 0.375)):
             leaf = torch.tensor([z], dtype=torch.float64, requires_grad=True)
             value = loss(leaf, torch.tensor([correct]))
             assert value.item() == pytest.approx(float(plain(mpmath.mpf(z), correct)), rel=1e-12, abs=1e-300)

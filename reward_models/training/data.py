@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,38 @@ from reward_models.training.subsets import Balance, balanced, near_duplicates, s
 
 
 @dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps of rollouts, each learnt by itself. Rollout i has those from ``starts[i]`` to ``starts[i + 1]``.
+
+    ``of_read`` says which step of its rollout each read belongs to, counted from 0; ``targets`` [steps] are what the
+    steps should come to, ``reference`` [steps] the sums of the reference's log-probabilities over them.
+    """
+
+    starts: Indices
+    of_read: npt.NDArray[np.int32]
+    targets: npt.NDArray[np.float32]
+    reference: npt.NDArray[np.float64]
+
+    def batch(self, members: Indices, sequences: Sequences) -> dict[str, npt.NDArray[Any]]:
+        """Of some rollouts the ``targets`` and the ``reference`` of their steps, and for each read the number of its
+        step among these, ``terms`` [reads]."""
+        sizes = np.diff(self.starts)[members]
+        firsts = np.cumsum(sizes) - sizes
+        chosen = np.concatenate([np.arange(self.starts[m], self.starts[m + 1]) for m in members])
+        own = self.of_read[sequences.reads_of(members)]
+        terms = np.repeat(firsts, sequences.n_reads[members]) + own
+        return {"terms": terms, "targets": self.targets[chosen], "reference": self.reference[chosen]}
+
+
+@dataclass(frozen=True, slots=True)
 class Rollouts:
     """Encoded rollouts and the examples made of them.
 
     ``examples`` are rows of rollout indices, (correct, incorrect) pairs or single ones; ``units`` as in
-    :func:`reward_models.training.batches.epoch_batches`. ``targets`` are what each read should come to, where reads are
-    what is learnt; else it is each example. ``reference`` is the sum of the reference's log-probabilities of each
-    rollout's response. ``mismatched`` has one sequence for each rollout, the same prompt with another problem's
-    response (an empty one where none fits).
+    :func:`reward_models.training.batches.epoch_batches`. What is learnt is each read, where reads have ``targets``;
+    each of the ``steps``, where there are any; else each example. ``reference`` is the sum of the reference's
+    log-probabilities of each rollout's response. ``mismatched`` has one sequence for each rollout, the same prompt with
+    another problem's response (an empty one where none fits), and ``mismatched_terms`` how many terms each counts as.
     """
 
     sequences: Sequences
@@ -35,15 +59,18 @@ class Rollouts:
     examples: Indices
     units: Indices
     targets: npt.NDArray[np.float32] | None = None
+    steps: Steps | None = None
     reference: npt.NDArray[np.float64] | None = None
     mismatched: Sequences | None = None
+    mismatched_terms: Indices | None = None
 
     @property
     def n_terms(self) -> Indices:
         """Losses that each example has."""
-        if self.targets is None:
+        if self.steps is None and self.targets is None:
             return np.ones(len(self.examples), dtype=np.int64)
-        counts: Indices = self.sequences.n_reads[self.examples].sum(axis=1)
+        each = self.sequences.n_reads if self.steps is None else np.diff(self.steps.starts)
+        counts: Indices = each[self.examples].sum(axis=1)
         return counts
 
 

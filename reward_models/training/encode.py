@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from transformers import AutoTokenizer
 
+from harness import steps
 from harness.records import Solution
 from harness.registry import UserError
 from reward_models.chat import ChatTemplate
@@ -18,7 +19,7 @@ Encode = Callable[[Sequence[Solution]], list[Marked]]
 
 
 def for_likelihood(base: str) -> Encode:
-    """Encode for the likelihood of responses: read where each of their tokens is predicted."""
+    """Encode for the likelihood of responses: read where each of their tokens is predicted, the steps marked."""
     encoder = SolutionEncoder(AutoTokenizer.from_pretrained(base), base)
 
     def encode(solutions: Sequence[Solution]) -> list[Marked]:
@@ -28,8 +29,13 @@ def for_likelihood(base: str) -> Encode:
         if any(tokens.n_prompt == 0 for tokens in encoded):
             raise UserError(f"{base}: its chat template writes nothing that could predict a response's first token")
         return [
-            Marked(tokens.ids, tokens.n_prompt, list(range(tokens.n_prompt - 1, len(tokens.ids) - 1)))
-            for tokens in encoded
+            Marked(
+                tokens.ids,
+                tokens.n_prompt,
+                list(range(tokens.n_prompt - 1, len(tokens.ids) - 1)),
+                steps.step_of_token(steps.step_ends(s.response.text), tuple(tokens.token_ends)),
+            )
+            for s, tokens in zip(solutions, encoded, strict=True)
         ]
 
     return encode

@@ -11,15 +11,20 @@ from pydantic import Field, model_validator
 from harness.records import GradedSolution
 from harness.registry import ModelPath, PassOf, UserError
 from reward_models.training.fit import Job, Progress, absolute, fit
-from reward_models.training.params import RolloutTrainer, TrainingParams, share_in_pairs
+from reward_models.training.params import RolloutTrainer, StepLabelParams, TrainingParams, share_in_pairs
 
 PAIRED = ("dpo", "nca")
+_ABOUT_LABELS = set(StepLabelParams.model_fields) - set(TrainingParams.model_fields)
 
 
-class ImplicitTrainerParams(TrainingParams):
+class ImplicitTrainerParams(StepLabelParams):
     """Parameters of :class:`ImplicitTrainer`; the defaults are the paper's.
 
-    ``reference`` is ``base`` unless said otherwise; an explicit null trains without one, on log pi alone.
+    ``reference`` is ``base`` unless said otherwise or, where ``base`` is itself an implicit reward model trained in the
+    experiment, that one's reference: log pi/pi_ref goes on meaning the same. An explicit null trains without one, on
+    log pi alone. ``level``: kto and ce learn the correctness of each "response", or the label of each "step"; what says
+    how steps are labelled is for the latter.
+
     ``batch_size`` counts pairs (dpo, nca) or responses (kto, ce). ``pairs``: "all" correct x incorrect pairs of a
     problem (the paper's code), or "one" counterpart for each correct response (the paper's text). ``balance`` drops
     responses of the larger class, over the "dataset" or within each "instruction" (kto, ce). ``lambda_correct`` and
@@ -28,6 +33,7 @@ class ImplicitTrainerParams(TrainingParams):
 
     reference: ModelPath | None
     objective: Literal["dpo", "nca", "kto", "ce"] = "dpo"
+    level: Literal["response", "step"] = "response"
     beta: float = Field(0.05, gt=0)
     lr: float = Field(5e-7, gt=0)
     pairs: Literal["all", "one"] = "all"
@@ -44,6 +50,9 @@ class ImplicitTrainerParams(TrainingParams):
 class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
     """Fits z = beta * log pi/pi_ref of whole responses to their correctness, by one of four objectives.
 
+    At ``level: step`` it fits z of each step, beta times the sum over the step's tokens, to the step's label, and every
+    step of a batch counts the same. From the model of an earlier training as ``base`` that is the paper's second stage.
+
     Runs the `transformers` Trainer under Ray Train. The reference's log-probabilities come with the data, so only the
     policy is in memory (kto has the reference read mismatched responses first). On one kind of machine, the same data
     give the same weights, bit for bit.
@@ -57,8 +66,11 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
 
     @classmethod
     def method(cls, params: ImplicitTrainerParams) -> str:
+        alone = ", trained without reference" if params.reference is None else ""
+        if params.level == "step":
+            return f"step {params.objective.upper()}{params.how_labelled()}{alone}"
         balance = "" if params.balance == "none" else f", balanced by {params.balance}"
-        return params.objective.upper() + balance
+        return params.objective.upper() + balance + alone
 
     @classmethod
     def check(cls, params: ImplicitTrainerParams) -> None:
@@ -66,6 +78,22 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
             raise UserError(f"responses: {params.objective} needs at least 2 responses per problem to make a pair")
         if params.objective in PAIRED and params.balance != "none":
             raise UserError(f"balance: {params.objective} learns from pairs, which are balanced: it is for kto and ce")
+        if params.level == "step" and params.objective in PAIRED:
+            raise UserError(f"level: {params.objective} learns from pairs of responses: steps are for kto and ce")
+        if params.level == "step" and params.balance != "none":
+            raise UserError("balance: it drops responses: it is for level: response")
+        if params.level == "response" and (unused := _ABOUT_LABELS & params.model_fields_set):
+            raise UserError(f"{min(unused)}: responses need no step labels: it is for level: step")
+        params.check_labels()
+
+    @classmethod
+    def with_base(cls, entry: dict[str, Any], training: Any) -> dict[str, Any]:
+        """The earlier training's reference, unless the entry says otherwise."""
+        return {"reference": training.reference, **entry} if isinstance(training, ImplicitTrainerParams) else entry
+
+    @classmethod
+    def completions(cls, params: ImplicitTrainerParams) -> Sequence[int]:
+        return params.rounds() if params.level == "step" else ()
 
     @classmethod
     def token_passes(cls, params: ImplicitTrainerParams) -> Mapping[str, PassOf]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.records import GradedSolution
 from harness.registry import UserError
 from reward_models.layouts import step_ends
 from reward_models.training.data import Prepared, Rollouts, describe, prepare, single
 from reward_models.training.encode import for_every_token, for_layout
-from reward_models.training.params import TrainingParams
+from reward_models.training.params import StepLabelParams, TrainingParams
 from reward_models.training.step_token import StepTokenTrainerParams
 
 
@@ -22,13 +23,21 @@ def build_steps(data: Sequence[GradedSolution], params: StepTokenTrainerParams) 
         UserError: when all steps are good, or all bad.
     """
     prepared = prepare(data, params, for_layout(params.base, step_ends))
-    labels = [label for item in prepared.items for label in _labels(item)]
-    targets = np.array(labels, dtype=np.float32)
+    return _rollouts(prepared, step_targets(prepared, params))
+
+
+def step_targets(prepared: Prepared, params: StepLabelParams) -> npt.NDArray[np.float32]:
+    """What each step of the rollouts should come to, as they follow each other.
+
+    Raises:
+        UserError: when all steps are good, or all bad.
+    """
+    targets = np.array([label for item in prepared.items for label in _labels(item)], dtype=np.float32)
     if params.labels == "hard":
         targets = (targets > 0).astype(np.float32)
     if len(set(targets.tolist())) < 2:
         raise UserError(f"nothing to tell apart: the {len(targets)} steps to train on all have the same label")
-    return _rollouts(prepared, targets)
+    return targets
 
 
 def build_tokens(data: Sequence[GradedSolution], params: TrainingParams) -> tuple[Rollouts, Prepared]:
@@ -51,11 +60,15 @@ def relabelled(prepared: Prepared, params: TrainingParams, steps: Sequence[Seque
     return _rollouts(again, np.array([label for labels in steps for label in labels], dtype=np.float32))[0]
 
 
-def _rollouts(prepared: Prepared, targets: np.ndarray) -> tuple[Rollouts, dict[str, object]]:
+def _rollouts(prepared: Prepared, targets: npt.NDArray[np.float32]) -> tuple[Rollouts, dict[str, object]]:
     numbers = np.arange(len(prepared.items), dtype=np.int64)
     rollouts = Rollouts(prepared.sequences, prepared.correct, numbers[:, None], numbers, targets=targets)
-    facts = {"n_steps": len(targets), "n_good_steps": float(targets.sum())}
-    return rollouts, {**describe(prepared, rollouts.examples), **facts}
+    return rollouts, {**describe(prepared, rollouts.examples), **count_steps(targets)}
+
+
+def count_steps(targets: npt.NDArray[np.float32]) -> dict[str, object]:
+    """Facts about labelled steps."""
+    return {"n_steps": len(targets), "n_good_steps": float(targets.sum())}
 
 
 def _labels(item: GradedSolution) -> tuple[float, ...]:

@@ -171,10 +171,16 @@ class _MicroBatches(Dataset[Batch]):
         }
         if data.targets is not None:
             batch["targets"] = data.targets[data.sequences.reads_of(members)]
+        if data.steps is not None:
+            batch |= data.steps.batch(members, data.sequences)
         if data.reference is not None:
             batch["reference"] = data.reference[members]
-        if data.mismatched is not None and self._crossed is not None:
-            batch["mismatched"] = {**data.mismatched.batch(members), "reference": self._crossed[members]}
+        if data.mismatched is not None and data.mismatched_terms is not None and self._crossed is not None:
+            batch["mismatched"] = {
+                **data.mismatched.batch(members),
+                "reference": self._crossed[members],
+                "n_terms": data.mismatched_terms[members],
+            }
         return default_convert(batch)  # type: ignore[no-any-return, no-untyped-call]
 
 

@@ -7,6 +7,9 @@ in every batch; the mean is still the batch's. So the estimate does not hang on 
 reference's log-probabilities, which no stored pass has, are needed once per rollout. The reference itself computes
 them when the training starts (:mod:`reward_models.training.reference`); the policy reads the pairs of a batch before
 each step, without gradient. The tokens of both are reported as ``forward_tokens``.
+
+Where steps are learnt instead of responses, the mean is over the steps of the mismatched responses: what a step's
+log pi/pi_ref is compared with is the divergence per step, not that of a whole response.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ import numpy as np
 from harness.registry import UserError
 from reward_models.training.data import Prepared
 from reward_models.training.encode import Encode
+from reward_models.training.pairs import Indices
 from reward_models.training.sequences import Sequences
 
 
-def mismatched(prepared: Prepared, encode: Encode, max_length: int, seed: int) -> Sequences:
-    """For each prepared rollout its prompt with its partner's response, cut off where it exceeds ``max_length``.
+def mismatched(prepared: Prepared, encode: Encode, max_length: int, seed: int) -> tuple[Sequences, Indices]:
+    """For each prepared rollout its prompt with its partner's response, cut off where it exceeds ``max_length``, and
+    how many steps are read of it (at least 1).
 
     Raises:
         UserError: when there is only one problem.
@@ -34,10 +39,9 @@ def mismatched(prepared: Prepared, encode: Encode, max_length: int, seed: int) -
         for solution, other in zip(solutions, partners(prepared.problems, seed), strict=True)
     ]
     encoded = encode(crossed)
-    return Sequences.of(
-        [tokens.ids[:max_length] for tokens in encoded],
-        [[read for read in tokens.reads if read < max_length - 1] for tokens in encoded],
-    )
+    reads = [[read for read in tokens.reads if read < max_length - 1] for tokens in encoded]
+    n_steps = [tokens.steps[len(own) - 1] + 1 if own else 1 for tokens, own in zip(encoded, reads, strict=True)]
+    return Sequences.of([tokens.ids[:max_length] for tokens in encoded], reads), np.array(n_steps, dtype=np.int64)
 
 
 def partners(problems: Sequence[int], seed: int) -> list[int]:

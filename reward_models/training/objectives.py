@@ -1,9 +1,9 @@
-"""Objectives as functions of z, a response's reward: one number for the whole response, unbounded.
+"""Objectives as functions of z, the reward of a response or of a step: one number, unbounded.
 
 Of an implicit reward model z = beta * sum over response tokens of log pi/pi_ref ("Free Process Rewards without Process
-Labels", Yuan et al. 2024, arXiv 2412.01981, proposition 3.1 at the last token); of an outcome reward model z is its
-head's output. Losses are per example, in the order given; callers average them. They, and their gradients, are exact
-to rounding for any finite z.
+Labels", Yuan et al. 2024, arXiv 2412.01981, proposition 3.1 at the last token), or over a step's tokens; of an outcome
+reward model z is its head's output. Losses are per example, in the order given; callers average them. They, and their
+gradients, are exact to rounding for any finite z.
 """
 
 from __future__ import annotations
@@ -41,17 +41,19 @@ def kto(
     Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306).
 
     Args:
-        z: [responses].
-        correct: 0 or 1 for each [responses].
+        z: [responses], or [steps].
+        correct: 0 or 1 for each, or the probability that it is correct, for the loss to expect.
         z0: the point of reference, beta * KL(pi || pi_ref) as estimated for the batch: a scalar that carries no
             gradient, at least 0.
         lambda_correct, lambda_incorrect: weights of the two kinds.
     """
-    correct = correct.bool()
+    correct = correct.to(z.dtype)
     # 1 - sigmoid(x) = sigmoid(-x), which does not cancel.
-    return torch.where(correct, lambda_correct * torch.sigmoid(z0 - z), lambda_incorrect * torch.sigmoid(z - z0))
+    right, wrong = lambda_correct * torch.sigmoid(z0 - z), lambda_incorrect * torch.sigmoid(z - z0)
+    return correct * right + (1 - correct) * wrong
 
 
 def ce(z: torch.Tensor, correct: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of sigmoid(z) against correctness (0 or 1) for each response [responses] (equation 5)."""
-    return -F.logsigmoid(torch.where(correct.bool(), z, -z))
+    """Cross-entropy of sigmoid(z) against correctness (0, 1 or a probability) of each response or step (equation 5)."""
+    correct = correct.to(z.dtype)
+    return -(correct * F.logsigmoid(z) + (1 - correct) * F.logsigmoid(-z))

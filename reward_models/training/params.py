@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from harness.registry import ComponentParams, ModelPath, Runtime, Trainer
+from harness.registry import ComponentParams, ModelPath, Runtime, Trainer, UserError
 
 
 class TrainingParams(ComponentParams):
@@ -47,6 +47,39 @@ class TrainingParams(ComponentParams):
     fsdp: bool = False
     checkpoint_steps: Runtime[int] = Field(100, ge=1)
     tensorboard: Runtime[bool] = False
+
+
+class StepLabelParams(TrainingParams):
+    """How the steps of rollouts are labelled, for trainings that learn from them.
+
+    ``completions`` of the rollout are sampled after every step and graded. ``labels``: "hard" calls a step good if any
+    of them came out right (the paper's main setting), "soft" takes the share that did as the probability that it is
+    good. ``stop_when_decided`` saves completions without changing a hard label: a step gets a quarter of them first,
+    and the rest only if none of these came out right. Math-Shepherd itself makes no such saving.
+    """
+
+    completions: int = Field(8, ge=1)
+    labels: Literal["hard", "soft"] = "hard"
+    stop_when_decided: bool = False
+
+    def rounds(self) -> tuple[int, ...]:
+        """How many completions in each round."""
+        if not self.stop_when_decided or self.completions == 1:
+            return (self.completions,)
+        # Every round reads its prompts anew: more rounds save completions and cost reading (docs/training.md).
+        first = max(1, self.completions // 4)
+        return first, self.completions - first
+
+    def how_labelled(self) -> str:
+        """What a method's name says of labels that are not the paper's, or not had in its way."""
+        if self.labels == "soft":
+            return ", soft labels"
+        return ", decided early" if self.stop_when_decided else ""
+
+    def check_labels(self) -> None:
+        """Raise :class:`harness.registry.UserError` for settings that contradict each other."""
+        if self.stop_when_decided and self.labels == "soft":
+            raise UserError("stop_when_decided: soft labels take the share of all completions: it is for hard ones")
 
 
 def share_in_pairs(responses: int) -> float:

@@ -1,18 +1,21 @@
-"""Data of the trainings that reward whole responses: implicit models and outcome reward models."""
+"""Data of the trainings of implicit models and of outcome reward models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.records import GradedSolution
+from harness.records import GradedSolution, TokenLogprobs
 from harness.registry import UserError
+from harness.steps import step_ends, step_of_token
 from reward_models.layouts import chat_turns
-from reward_models.training.data import Prepared, Rollouts, describe, in_pairs, prepare, single
+from reward_models.pieces import Marked
+from reward_models.training.data import Prepared, Rollouts, Steps, describe, in_pairs, prepare, single
 from reward_models.training.encode import for_layout, for_likelihood
 from reward_models.training.implicit import PAIRED, ImplicitTrainerParams
+from reward_models.training.labelled_steps import count_steps, step_targets
 from reward_models.training.mismatched import mismatched
 from reward_models.training.outcome import OutcomeTrainerParams
 
@@ -25,24 +28,32 @@ def build_rollouts(data: Sequence[GradedSolution], params: ImplicitTrainerParams
     """
     encode = for_likelihood(params.base)
     prepared = prepare(data, params, encode)
+    steps, facts = None, {}
     if params.objective in PAIRED:
         examples, units = in_pairs(prepared, params, params.pairs)
-    else:
+    elif params.level == "response":
         examples, units = single(prepared, params, params.balance)
-    crossed = None
+    else:
+        steps = _steps(prepared, params)
+        units = np.arange(len(prepared.items), dtype=np.int64)
+        examples, facts = units[:, None], count_steps(steps.targets)
+    crossed, n_terms = None, None
     if params.objective == "kto":
         if params.reference not in (params.base, None) and not _same_vocabulary(params):
             raise UserError(f"reference: kto needs one with the tokenizer of {params.base}")
-        crossed = mismatched(prepared, encode, params.max_length, params.seed)
+        crossed, n_steps = mismatched(prepared, encode, params.max_length, params.seed)
+        n_terms = np.ones_like(n_steps) if steps is None else n_steps
     rollouts = Rollouts(
         prepared.sequences,
         prepared.correct,
         examples,
         units,
-        reference=_reference(prepared, params),
+        steps=steps,
+        reference=_reference(prepared, params) if steps is None else None,
         mismatched=crossed,
+        mismatched_terms=n_terms,
     )
-    return rollouts, describe(prepared, examples)
+    return rollouts, {**describe(prepared, examples), **facts}
 
 
 def build_outcomes(data: Sequence[GradedSolution], params: OutcomeTrainerParams) -> tuple[Rollouts, dict[str, object]]:
@@ -63,17 +74,45 @@ def _reference(prepared: Prepared, params: ImplicitTrainerParams) -> npt.NDArray
     """Log-probability of each response under the reference; 0 without one."""
     if params.reference is None:
         return np.zeros(len(prepared.items))
-    sums = []
-    for item, tokens in zip(prepared.items, prepared.encoded, strict=True):
-        logprobs = item.solution.logprobs["reference"].logprobs
-        if params.reference == params.base and len(logprobs) != len(tokens.reads):
-            response = item.solution.response
-            raise RuntimeError(
-                f"sample {response.sample} of problem {response.problem_id!r} has {len(tokens.reads)} tokens, "
-                f"its reference pass {len(logprobs)}"
-            )
-        sums.append(np.sum(logprobs))
-    return np.array(sums)
+    return np.array([np.sum(_read(item, tokens, params).logprobs) for item, tokens in _both(prepared)])
+
+
+def _steps(prepared: Prepared, params: ImplicitTrainerParams) -> Steps:
+    """The steps of the rollouts; the reference's log-probability of each is 0 without one.
+
+    Raises:
+        UserError: when all steps are good, or all bad.
+    """
+    targets = step_targets(prepared, params)
+    ends = [step_ends(item.solution.response.text) for item in prepared.items]
+    sums = [np.zeros(len(each)) for each in ends]
+    if params.reference is not None:
+        for row, (item, tokens) in enumerate(_both(prepared)):
+            # A reference with another tokenizer agrees on steps, not on tokens: it is summed over its own.
+            read = _read(item, tokens, params)
+            np.add.at(sums[row], step_of_token(ends[row], read.token_ends), read.logprobs)
+    return Steps(
+        starts=np.cumsum([0, *map(len, ends)]),
+        of_read=np.concatenate([np.array(tokens.steps, dtype=np.int32) for tokens in prepared.encoded]),
+        targets=targets,
+        reference=np.concatenate(sums),
+    )
+
+
+def _both(prepared: Prepared) -> Iterable[tuple[GradedSolution, Marked]]:
+    return zip(prepared.items, prepared.encoded, strict=True)
+
+
+def _read(item: GradedSolution, tokens: Marked, params: ImplicitTrainerParams) -> TokenLogprobs:
+    """What the reference made of a response."""
+    found = item.solution.logprobs["reference"]
+    if params.reference == params.base and len(found.logprobs) != len(tokens.reads):
+        response = item.solution.response
+        raise RuntimeError(
+            f"sample {response.sample} of problem {response.problem_id!r} has {len(tokens.reads)} tokens, "
+            f"its reference pass {len(found.logprobs)}"
+        )
+    return found
 
 
 def _same_vocabulary(params: ImplicitTrainerParams) -> bool:

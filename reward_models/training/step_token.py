@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from harness.records import GradedSolution
 from reward_models.training.fit import Job, Progress, absolute, fit
-from reward_models.training.params import RolloutTrainer, TrainingParams
+from reward_models.training.params import RolloutTrainer, StepLabelParams
 
 
-class StepTokenTrainerParams(TrainingParams):
+class StepTokenTrainerParams(StepLabelParams):
     """Parameters of :class:`StepTokenTrainer`; its learning rate is that of public Math-Shepherd recipes.
 
-    Steps are labelled by ``completions`` of the response from there on. ``labels``: "hard" calls a step good if any of
-    them came out right (the paper's main setting), "soft" takes the share that did as the probability that it is good.
     ``batch_size`` counts responses.
     """
 
-    completions: int = Field(8, ge=1)
-    labels: Literal["hard", "soft"] = "hard"
     lr: float = Field(1e-6, gt=0)
 
 
@@ -43,11 +39,15 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
 
     @classmethod
     def method(cls, params: StepTokenTrainerParams) -> str:
-        return "Math-Shepherd" if params.labels == "hard" else "Math-Shepherd, soft labels"
+        return "Math-Shepherd" + params.how_labelled()
 
     @classmethod
-    def completions(cls, params: StepTokenTrainerParams) -> int:
-        return params.completions
+    def check(cls, params: StepTokenTrainerParams) -> None:
+        params.check_labels()
+
+    @classmethod
+    def completions(cls, params: StepTokenTrainerParams) -> Sequence[int]:
+        return params.rounds()
 
     @classmethod
     def reads_per_rollout(cls, params: StepTokenTrainerParams) -> float:

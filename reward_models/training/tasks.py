@@ -81,7 +81,7 @@ class Task(ABC, Generic[P]):
 
 
 class ImplicitTask(Task[ImplicitTrainerParams]):
-    """z = beta * sum over the response's tokens of log pi/pi_ref."""
+    """z = beta * sum over the tokens of the response, or of each step, of log pi/pi_ref."""
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
         """log p of each response token, with one block of logits in memory at a time, backward included."""
@@ -103,7 +103,8 @@ class ImplicitTask(Task[ImplicitTrainerParams]):
             with torch.no_grad():
                 z = self._z(call(batch["mismatched"]), batch["mismatched"])
             if batch["weight"] > 0:
-                total += torch.tensor([z.sum().item(), len(z)], dtype=torch.float64)
+                n_terms = batch["mismatched"]["n_terms"].sum()
+                total += torch.tensor([z.sum().item(), n_terms.item()], dtype=torch.float64)
         total = summed(total, batches[0]["weight"].device)
         z0 = (total[0] / total[1]).clamp(min=0).float()
         for batch in batches:
@@ -113,9 +114,10 @@ class ImplicitTask(Task[ImplicitTrainerParams]):
         return _judge(self._z(outputs, batch), batch, self.params)
 
     def _z(self, logprobs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """z of each row [rows]."""
+        """z of each row [rows], or of each step [steps]."""
         reference: torch.Tensor = batch["reference"].float()
-        return self.params.beta * (row_sums(logprobs, batch) - reference)
+        sums = step_sums(logprobs, batch) if "terms" in batch else row_sums(logprobs, batch)
+        return self.params.beta * (sums - reference)
 
 
 class OutcomeTask(Task[OutcomeTrainerParams]):
@@ -179,9 +181,18 @@ TASKS: dict[str, type[Task[Any]]] = {
 
 def row_sums(values: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Sums of values [reads] over the rows of the batch [rows]."""
+    return _sums(values, batch["rows"], batch["columns"], batch["input_ids"].shape)
+
+
+def step_sums(values: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Sums of values [reads] over the steps of the batch [steps]; 0 for a step without tokens."""
+    return _sums(values, batch["terms"], batch["columns"], (len(batch["targets"]), batch["input_ids"].shape[1]))
+
+
+def _sums(values: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     # Each value to a place of its own: adding up scattered values would depend on their order on a GPU.
-    spread = values.new_zeros(batch["input_ids"].shape)
-    spread[batch["rows"], batch["columns"]] = values
+    spread = values.new_zeros(shape)
+    spread[rows, columns] = values
     return spread.sum(dim=-1)
 
 
@@ -195,17 +206,22 @@ def summed(values: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def _judge(z: torch.Tensor, batch: Batch, params: ImplicitTrainerParams | OutcomeTrainerParams) -> Judgement:
-    """By an objective on the rewards of responses, z [rows]."""
+    """By an objective on the rewards z of responses [rows], or of steps [steps]."""
     objective, examples = params.objective, batch["examples"]
     if objective in _PAIRED:
         right, wrong = z[examples].unbind(dim=-1)
         return Judgement(_PAIRED[objective](right, wrong), right > wrong, right, wrong)
-    z, correct, zero = z[examples[:, 0]], batch["correct"][examples[:, 0]], 0.0
+    if "terms" in batch:
+        targets = batch["targets"]
+    else:
+        z, targets = z[examples[:, 0]], batch["correct"][examples[:, 0]]
+    zero = 0.0
     if isinstance(params, ImplicitTrainerParams) and objective == "kto":
         zero = batch["z0"].to(z.device)
-        losses = objectives.kto(z, correct, zero, params.lambda_correct, params.lambda_incorrect)
+        losses = objectives.kto(z, targets, zero, params.lambda_correct, params.lambda_incorrect)
     else:
-        losses = objectives.ce(z, correct)
+        losses = objectives.ce(z, targets)
+    correct = targets >= 0.5
     return Judgement(losses, (z > zero) == correct, z[correct], z[~correct])
 
 
