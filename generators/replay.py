@@ -21,6 +21,7 @@ class ReplayGenerator(Generator[ReplayParams]):
     """Returns the first ``n`` recorded responses to each problem; seeds and temperature have no effect."""
 
     Params = ReplayParams
+    recorded = True
 
     def __init__(self, params: ReplayParams, name: str = "") -> None:
         super().__init__(params, name)
@@ -41,11 +42,6 @@ class ReplayGenerator(Generator[ReplayParams]):
         responses = []
         for problem in problems:
             samples = [s for s in self._recorded.samples(problem.problem_id) if s.generator == self._generator]
-            if len(samples) < sampling.n:
-                raise UserError(
-                    f"{self.params.path}: {len(samples)} responses to problem {problem.problem_id!r} are recorded, "
-                    f"sampling.n asks for {sampling.n}"
-                )
             for index, sample in enumerate(samples[: sampling.n]):
                 responses.append(
                     Response(

@@ -35,6 +35,7 @@ Extra = Annotated[
 ScoredBy = Annotated[
     str, typer.Option("--reward-model", metavar="SPEC", help="NAME, NAME:key=value,… or path.py:Class.")
 ]
+Address = Annotated[str | None, typer.Option(help="Ray cluster to join (host:port or auto). Default: this machine.")]
 Results = Annotated[Path, typer.Argument(help="Results folder, e.g. results/pocket.", metavar="RESULTS")]
 
 
@@ -51,19 +52,17 @@ def run(
     until: Annotated[
         str, typer.Option(metavar="STAGE", help="Stop after sample, grade, train, score or report.")
     ] = "report",
-    address: Annotated[
-        str | None, typer.Option(help="Ray cluster to join (host:port or auto). Default: this machine.")
-    ] = None,
+    address: Address = None,
 ) -> None:
     """Compute everything an experiment still lacks, then write its report.
 
     Results go to results/NAME (or the file's output:). Stop it at any time and run it again: it continues.
     """
+    from harness.graph import STAGES
+    from harness.graph import until as stages_until
     from harness.pipeline import run_stages
     from harness.progress import Board
     from harness.registry import UserError, suggest
-    from harness.stages import STAGES
-    from harness.stages import until as stages_until
 
     if until not in STAGES:
         raise UserError(f"--until {until}: no such stage{suggest(until, STAGES)}")
@@ -71,12 +70,8 @@ def run(
     with Board() as board:
         outcome = run_stages(graph, stages_until(graph, until), address, board)
         fresh = _report_is_fresh(graph.results)
-        if outcome.computed == 0:
-            board.say(f"Nothing to compute: all {outcome.stored} shards and trainings are stored in {graph.results}.")
-        else:
-            board.say(f"Computed {outcome.computed} shards and trainings; {outcome.stored} were stored already.")
-        for entry in outcome.quarantined:
-            board.say(f"quarantined: {entry['shard']}: {entry['error']}")
+        for line in outcome.lines(graph.results):
+            board.say(line)
         if until == "report" and not fresh:
             from harness.report import write_report
 
@@ -86,6 +81,38 @@ def run(
         _show(graph.results)
     if outcome.quarantined:
         raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    config: Config,
+    name: Annotated[
+        str | None, typer.Argument(help="The reward model to train, where several are.", metavar="[NAME]")
+    ] = None,
+    set_: Set = None,
+    address: Address = None,
+) -> None:
+    """Train one reward model of an experiment: its rollouts, grades and what else its training needs, no more.
+
+    All is stored where `run` would store it, and reused. Stop it at any time and run it again: it continues.
+    """
+    from rich.console import Console
+
+    from harness.graph import needed
+    from harness.pipeline import run_stages
+    from harness.progress import Board
+    from harness.trained import costs, one_training, summary
+
+    graph = _graph(config, set_, None, evaluation=False)
+    training = one_training(graph, name)
+    with Board() as board:
+        outcome = run_stages(graph, needed(training, graph), address, board)
+        for line in outcome.lines(graph.results):
+            board.say(line)
+    if outcome.quarantined:
+        raise typer.Exit(1)
+    print("\n".join(summary(training, graph)))
+    Console(width=max(Console().width, 100)).print(costs(training, graph))
 
 
 @app.command()
@@ -123,12 +150,23 @@ def plan(
 
 
 @app.command()
-def report(results: Results) -> None:
-    """Redraw tables, figures and report.html from stored results. Loads no model."""
+def report(
+    results: Results,
+    beside: Annotated[
+        Path | None,
+        typer.Option(metavar="PUBLISHED", help="Published numbers to lay this run's beside, e.g. results/paper."),
+    ] = None,
+) -> None:
+    """Redraw tables, figures and report.html from stored results, or from published numbers. Loads no model."""
+    from harness.published import is_published
+    from harness.published_report import write_published_report
     from harness.report import write_report
 
-    write_report(results)
-    _mark_report(results)
+    if is_published(results):
+        write_published_report(results)
+    else:
+        write_report(results, beside)
+        _mark_report(results)
     _show(results)
 
 
@@ -137,10 +175,10 @@ def compare(
     results: Results,
     a: Annotated[str, typer.Argument(help="A reward model, majority or pass@1.", metavar="A")],
     b: Annotated[str, typer.Argument(help="Another one.", metavar="B")],
-    n: Annotated[int | None, typer.Option(help="Responses to choose from (default: all).")] = None,
+    n: Annotated[int | None, typer.Option(help="Responses to choose from (default: the report's sizes).")] = None,
     strategy: Annotated[str, typer.Option(help="best_of_n or weighted_best_of_n.")] = "best_of_n",
 ) -> None:
-    """Is A better than B? Paired difference per generator and overall, with a 95 % interval and p."""
+    """Is A better than B? Paired difference per generator, n and overall, with a 95 % interval and p."""
     from rich.console import Console
 
     from harness.compare import compare as compared
@@ -252,7 +290,11 @@ def list_() -> None:
 
 
 def _graph(  # type: ignore[no-untyped-def]
-    config: Path, overrides: list[str] | None, reward_models: list[str] | None, stand_ins: bool = False
+    config: Path,
+    overrides: list[str] | None,
+    reward_models: list[str] | None,
+    stand_ins: bool = False,
+    evaluation: bool = True,
 ):
     from harness.components import parse_spec
     from harness.config import load_experiment
@@ -262,7 +304,7 @@ def _graph(  # type: ignore[no-untyped-def]
     experiment = load_experiment(config, overrides or ())
     extra = [parse_spec(text) for text in reward_models or ()]
     try:
-        return build_graph(experiment, extra, stand_ins)
+        return build_graph(experiment, extra, stand_ins, evaluation)
     except UserError as error:
         raise UserError(f"{config}: {error}") from None
 
@@ -291,6 +333,7 @@ def _show(results: Path) -> None:
     if source.exists():
         import pandas as pd
         from rich.console import Console
+        from rich.measure import Measurement
         from rich.table import Table
 
         accuracy = pd.read_csv(source, index_col=0)
@@ -300,9 +343,11 @@ def _show(results: Path) -> None:
         for column in accuracy.columns:
             table.add_column(column.replace("@", "\n@"), justify="right")
         for method, values in accuracy.iterrows():
-            table.add_row(str(method), *(f"{value:.1f}" for value in values))
+            table.add_row(str(method), *("–" if pd.isna(value) else f"{value:.1f}" for value in values))
         # Wider than the terminal rather than cut.
-        Console(width=max(Console().width, 40 + 8 * accuracy.shape[1])).print(table)
+        wide = Console(width=1000)
+        needed = Measurement.get(wide, wide.options, table).maximum
+        Console(width=max(Console().width, needed)).print(table)
     print(f"\nReport: {results / 'report.html'}")
 
 

@@ -209,12 +209,13 @@ class Artifacts:
 def sweep(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """One entry for every combination of the lists in ``entry`` and its ``train:`` block.
 
-    ``dpo: {train: {responses: [2, 4]}}`` stands for ``dpo-2`` and ``dpo-4``; null reads ``no-<key>``.
+    ``dpo: {train: {responses: [2, 4]}}`` stands for ``dpo-2`` and ``dpo-4``; null reads ``no-<key>``. The list of sets
+    in ``train.rollouts`` is one value.
     """
     lists: list[tuple[tuple[str, ...], list[Any]]] = [((k,), v) for k, v in entry.items() if isinstance(v, list)]
     train = entry.get("train")
     if isinstance(train, Mapping):
-        lists += [(("train", k), v) for k, v in train.items() if isinstance(v, list)]
+        lists += [(("train", k), v) for k, v in train.items() if isinstance(v, list) and k != "rollouts"]
     for values in itertools.product(*(v for _, v in lists)):
         expanded: dict[str, Any] = dict(entry)
         if isinstance(train, Mapping):

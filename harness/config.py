@@ -5,18 +5,21 @@ This module checks the *shape* of an experiment; ``harness.components`` turns it
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from harness.registry import UserError, suggest
 
 Strategy = Literal["average", "oracle", "majority", "best_of_n", "weighted_best_of_n"]
 Aggregation = Literal["min", "last", "mean", "prod", "sum"]
 Protocol = Literal["subsets", "first_n"]
+IntervalMethod = Literal["percentile", "bca"]
 
 
 _TAKEN = {"average", "majority", "oracle"}
@@ -24,6 +27,15 @@ _TAKEN = {"average", "majority", "oracle"}
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _folder_names(entries: dict[str, Any]) -> dict[str, Any]:
+    for name in entries:
+        if not name or name[0] == "." or not all(c.isalnum() or c in "._-" for c in name):
+            raise ValueError(f"{name!r} cannot name a folder: letters, digits, '.', '_' and '-' only")
+        if name in _TAKEN:
+            raise ValueError(f"{name!r} has a meaning of its own in the tables")
+    return entries
 
 
 class SamplingConfig(_Frozen):
@@ -36,21 +48,44 @@ class SamplingConfig(_Frozen):
 
 
 class RolloutsConfig(_Frozen):
-    """What reward models are trained on: ``n`` responses of a generator to each problem of a set."""
+    """A set of what reward models are trained on: ``n`` responses of a generator to each problem of a set.
+
+    Where steps are labelled, ``completed_by`` is the generator that goes on after each (default: the same one).
+    """
 
     generator: str
     problems: str = "train"
     n: int = Field(default=8, ge=1)
+    completed_by: str | None = None
+
+
+class PoliciesConfig(_Frozen):
+    """Models to sample on the evaluation problems, ``n`` responses each (default: as many as of a generator).
+
+    ``models`` are entries as generators' are. They are graded, and scored by nobody: it is they that are judged.
+    """
+
+    n: int | None = Field(default=None, ge=1)
+    models: dict[str, dict[str, Any]] = {}
+
+    @field_validator("models")
+    @classmethod
+    def _names_are_folders(cls, entries: dict[str, Any]) -> dict[str, Any]:
+        return _folder_names(entries)
 
 
 class EvaluationConfig(_Frozen):
-    """What the report shows: sizes ``n`` of the headline table, aggregation (null: each reward model's own)."""
+    """What the report shows: sizes ``n`` of the headline table, aggregation (null: each reward model's own).
+
+    ``bootstrap`` draws of problems make the intervals, BCa ones or plain percentiles (docs/statistics.md).
+    """
 
     problems: str = "test"
     n: list[int] = [1, 4, 16, 64]
     aggregation: Aggregation | list[Aggregation] | None = None
     protocol: Protocol | list[Protocol] = "subsets"
     bootstrap: int = Field(default=1000, ge=1)
+    interval: IntervalMethod = "bca"
 
     @field_validator("n")
     @classmethod
@@ -70,21 +105,26 @@ class Experiment(_Frozen):
     problems: dict[str, dict[str, Any]] = {}
     sampling: SamplingConfig = SamplingConfig()
     generators: dict[str, dict[str, Any]] = {}
-    rollouts: RolloutsConfig | None = None
+    rollouts: dict[str, RolloutsConfig] = {}
     reward_models: dict[str, dict[str, Any]] = {}
+    policies: PoliciesConfig = PoliciesConfig()
     verifier: dict[str, Any] = {"type": "math"}
     evaluation: EvaluationConfig = EvaluationConfig()
     problems_per_shard: int = Field(default=16, ge=1)
 
-    @field_validator("problems", "generators", "reward_models")
+    @field_validator("rollouts", mode="before")
+    @classmethod
+    def _single_set(cls, raw: Any) -> Any:
+        """One block by itself is a set named for its generator; none at all is no set."""
+        if not isinstance(raw, Mapping) or any(isinstance(value, Mapping) for value in raw.values()):
+            return {} if raw is None else raw
+        only = RolloutsConfig.model_validate(raw)
+        return {only.generator: only}
+
+    @field_validator("problems", "generators", "rollouts", "reward_models")
     @classmethod
     def _names_are_folders(cls, entries: dict[str, Any]) -> dict[str, Any]:
-        for name in entries:
-            if not name or name[0] == "." or not all(c.isalnum() or c in "._-" for c in name):
-                raise ValueError(f"{name!r} cannot name a folder: letters, digits, '.', '_' and '-' only")
-            if name in _TAKEN:
-                raise ValueError(f"{name!r} has a meaning of its own in the tables")
-        return entries
+        return _folder_names(entries)
 
     @model_validator(mode="before")
     @classmethod
@@ -159,13 +199,21 @@ def first_error(error: ValidationError, model: type[BaseModel], where: str = "")
     path = ".".join(str(part) for part in first["loc"])
     key = f"{where}.{path}".strip(".")
     if first["type"] == "extra_forbidden":
-        fields: Any = model
+        known = _fields(model)
         for part in first["loc"][:-1]:
-            fields = fields.model_fields[part].annotation if hasattr(fields, "model_fields") else None
-        known = list(getattr(fields, "model_fields", {}))
-        return f"{key}: unknown key{suggest(str(first['loc'][-1]), known)}"
+            if part in known:  # else it is one of the names that a mapping has
+                known = _fields(known[str(part)].annotation)
+        return f"{key}: unknown key{suggest(str(first['loc'][-1]), list(known))}"
     if first["type"] == "missing":
         return f"{key}: missing"
     message = first["msg"].removeprefix("Value error, ")
     given = repr(first["input"])
     return f"{key}: {message}" + (f" (it is {given})" if len(given) < 60 else "")
+
+
+def _fields(annotation: Any) -> dict[str, FieldInfo]:
+    """The fields of a model, or of the models that a mapping has."""
+    if hasattr(annotation, "model_fields"):
+        return annotation.model_fields  # type: ignore[no-any-return]
+    arguments = typing.get_args(annotation)
+    return _fields(arguments[-1]) if arguments else {}

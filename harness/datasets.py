@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from harness.hub import HubSplit, load_split
 from harness.records import Problem
-from harness.registry import ComponentParams, DataPath, Dataset, Unavailable, UserError
+from harness.registry import ComponentParams, DataPath, Dataset, UserError
 
 
 class RowParams(ComponentParams):
@@ -31,13 +32,10 @@ class FileParams(RowParams):
     path: DataPath
 
 
-class HubParams(RowParams):
+class HubParams(RowParams, HubSplit):
     """``size`` is how many rows the split has: `bonbench plan` counts on it where the set is not on the machine."""
 
-    path: str
     size: int | None = Field(default=None, ge=1)
-    config: str | None = None
-    revision: str | None = None
 
 
 def _problems(rows: Iterator[tuple[str, dict[str, Any]]], params: RowParams) -> list[Problem]:
@@ -45,9 +43,10 @@ def _problems(rows: Iterator[tuple[str, dict[str, Any]]], params: RowParams) -> 
     for where, row in rows:
         if params.limit is not None and len(problems) == params.limit:
             break
-        for column in (params.problem, params.answer):
-            if not isinstance(row.get(column), str):
-                raise UserError(f"{where}: no text in column {column!r}; it has {', '.join(map(str, row))}")
+        problem, answer = row.get(params.problem), _text(row.get(params.answer))
+        if not isinstance(problem, str) or not isinstance(answer, str):
+            column = params.answer if isinstance(problem, str) else params.problem
+            raise UserError(f"{where}: no text in column {column!r}; it has {', '.join(map(str, row))}")
         # Without an id of its own a row is named by its place, as evaluation sets are never reordered.
         identifier = str(row.get(params.id) or row.get("problem_id") or f"{params.split}-{len(problems):05d}")
         if identifier in problems:
@@ -55,14 +54,21 @@ def _problems(rows: Iterator[tuple[str, dict[str, Any]]], params: RowParams) -> 
         level = str(row.get("level") or "").removeprefix("Level ")
         problems[identifier] = Problem(
             problem_id=identifier,
-            problem=row[params.problem],
+            problem=problem,
             # GSM8K keeps its answer behind the worked solution.
-            answer=row[params.answer].rsplit("####", 1)[-1].strip(),
+            answer=answer.rsplit("####", 1)[-1].strip(),
             subject=str(row.get("subject") or row.get("type") or ""),
             level=int(level) if level.isdigit() else None,
             split=params.split,
         )
     return list(problems.values())
+
+
+def _text(answer: Any) -> Any:
+    """An answer that a set has as a number, in its shortest form; anything else as it is."""
+    if isinstance(answer, float) and answer.is_integer():
+        answer = int(answer)
+    return str(answer) if isinstance(answer, (int, float)) and not isinstance(answer, bool) else answer
 
 
 class FileDataset(Dataset[FileParams]):
@@ -102,16 +108,8 @@ class HubDataset(Dataset[HubParams]):
         return min((n for n in (params.size, params.limit) if n is not None), default=None) if params.size else None
 
     def load(self) -> list[Problem]:
-        import datasets
-
         p = self.params
-        try:
-            rows = datasets.load_dataset(p.path, p.config, split=p.split, revision=p.revision)
-        except ConnectionError as error:
-            raise Unavailable(f"data set {p.path} is not on this machine and cannot be fetched: {error}") from None
-        except Exception as error:
-            raise UserError(f"data set {p.path} cannot be loaded: {type(error).__name__}: {error}") from None
-        return _problems(((f"{p.path} row {i}", dict(row)) for i, row in enumerate(rows)), p)
+        return _problems(((f"{p.path} row {i}", dict(row)) for i, row in enumerate(load_split(p))), p)
 
 
 class ResponsesParams(ComponentParams):

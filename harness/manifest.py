@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from harness.stages import Graph, Stage
+from harness.graph import Graph, Stage, Training
 from harness.store import digest, replacing, shard_meta
 from harness.training import trained_facts
 
@@ -24,7 +24,7 @@ def write_manifest(graph: Graph, quarantined: list[dict[str, Any]]) -> None:
     config = graph.experiment
     evaluation = config.evaluation.model_dump(mode="json")
     # Default sizes are cut to the responses there are; sizes that were asked for have been checked against them.
-    evaluation["n"] = sorted({min(n, graph.n) for n in evaluation["n"]})
+    evaluation["n"] = sorted({min(n, graph.n or n) for n in evaluation["n"]})
     manifest = {
         "name": config.name,
         "seed": config.seed,
@@ -35,8 +35,10 @@ def write_manifest(graph: Graph, quarantined: list[dict[str, Any]]) -> None:
         "generators": {
             name: {"type": portable(spec.type_), "model": portable(spec.paths("model").get("model", ""))}
             for name, spec in graph.generators.items()
+            if name in graph.evaluated
         },
         "reward_models": {name: facts for name in graph.reward_models if (facts := _reward_model(graph, name))},
+        "policies": {name: facts for name in graph.policies if (facts := _policy(graph, name))},
         "quarantined": quarantined,
         "results_key": results_key(graph),
         "versions": _versions(),
@@ -72,13 +74,20 @@ def _reward_model(graph: Graph, name: str) -> dict[str, Any] | None:
     if stored is None:
         return None
     by = graph.trained_by.get(name)
-    training = next((s for s in graph.stages if s.name == "train" and s.who == by), None)
+    trainings = {s.who: s for s in graph.stages if isinstance(s, Training)}
+    training = trainings.get(by or "")
     train = None
     if training is not None:
-        base = training.spec.paths("model").get("base", "")
         known = {spec.paths("model").get("model"): g for g, spec in graph.generators.items()}
-        train = training.spec.params.model_dump(mode="json") | {"base": known.get(base, portable(base))}
-        train |= {"method": training.spec.cls.method(training.spec.params)}
+        known |= {str(t.folder): t.who for t in trainings.values()}
+        models = {f: known.get(path, portable(path)) for f, path in training.spec.paths("model").items()}
+        train = training.spec.params.model_dump(mode="json") | models
+        sets = {name: graph.experiment.rollouts[name] for name in training.sets}
+        train |= {"method": training.method}
+        train["rollouts"] = [
+            {"set": name, "generator": of.generator, "problems": of.problems, "responses": min(training.used, of.n)}
+            for name, of in sets.items()
+        ]
         train |= {"facts": trained_facts(graph.results.resolve() / "trained" / training.who)}
     return {
         "type": portable(spec.type_),
@@ -87,6 +96,18 @@ def _reward_model(graph: Graph, name: str) -> dict[str, Any] | None:
         "train": train,
         "trained_by": by,
     }
+
+
+def _policy(graph: Graph, name: str) -> dict[str, Any] | None:
+    """Facts about a graded policy; None where it has no grades yet."""
+    spec = graph.policies[name]
+    stage = next(s for s in graph.stages if s.name == "policy-grade" and s.who == name)
+    assert isinstance(stage, Stage)
+    if not any(s.stored(graph.results) for s in stage.shards):
+        return None
+    model = spec.paths("model").get("model", "")
+    by = next((s.who for s in graph.stages if isinstance(s, Training) and str(s.folder) == model), None)
+    return {"type": portable(spec.type_), "model": portable(model), "trained_by": by}
 
 
 def portable(path: str) -> str:

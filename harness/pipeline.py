@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from harness.graph import Graph, Shard, Stage, Training
 from harness.manifest import portable, write_manifest
 from harness.progress import Board, Line
 from harness.records import Problem
 from harness.registry import UserError
-from harness.stages import Graph, Shard, Stage, Training
 from harness.store import (
     LedgerRow,
     digest,
@@ -38,6 +39,13 @@ class Outcome:
     computed: int = 0
     stored: int = 0
     quarantined: list[dict[str, Any]] = field(default_factory=list)
+
+    def lines(self, results: Path) -> list[str]:
+        """It in words, for results in a folder."""
+        said = f"Computed {self.computed} shards and trainings; {self.stored} were stored already."
+        if self.computed == 0:
+            said = f"Nothing to compute: all {self.stored} shards and trainings are stored in {results}."
+        return [said, *(f"quarantined: {entry['shard']}: {entry['error']}" for entry in self.quarantined)]
 
 
 def run_stages(graph: Graph, stages: list[Stage | Training], address: str | None, board: Board) -> Outcome:
@@ -159,13 +167,11 @@ class _Run:
             wall_s=result.wall_s,
             started_at=result.started_at,
         )
-        self._ledger(shard.folder, shard.index, [row], shard.key)
+        ledger = shard_path(self._results / "ledger" / shard.folder, shard.index)
+        write_shard(ledger, to_table(LedgerRow, [row]), shard.key)
         write_shard(shard.path(self._results), result.table, shard.key, result.meta)
         self._available[shard].set_result(True)
         self._outcome.computed += 1
-
-    def _ledger(self, folder: str, index: int, rows: list[LedgerRow], key: str) -> None:
-        write_shard(shard_path(self._results / "ledger" / folder, index), to_table(LedgerRow, rows), key)
 
     def _quarantine(self, stage: Stage | Training, shard: Shard | None, error: str) -> None:
         entry = {
@@ -189,15 +195,17 @@ class _Run:
         if not all(self._available[s].result() for s in reads):
             self._quarantine(training, None, "some of its rollouts are missing")
             return
+        if missing := [t.who for t in training.lineage[1:] if not self._trained[t]]:
+            self._quarantine(training, None, f"{missing[0]}, from which it starts, is missing")
+            return
         async with self._training_slot:
             line = self._board.line(f"train {training.who}", 1, "steps")
             try:
-                rows = await asyncio.to_thread(run_training, training, self._results, line.update)
+                await asyncio.to_thread(run_training, training, self._results, line.update)
             except UserError as error:
                 raise UserError(f"{training.spec.where}: {error}") from None
             except Exception as error:
                 self._quarantine(training, None, f"{type(error).__name__}: {' '.join(str(error).split())[-400:]}")
                 return
-            self._ledger(f"trained/{training.who}", 0, rows, training.key)
             self._trained[training] = True
             self._outcome.computed += 1

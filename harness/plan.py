@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from harness import hardware
 from harness.architectures import model_config
 from harness.flops import ModelShape
+from harness.graph import Graph, Shard, Stage, Training
 from harness.hardware import Footprint, Gpu
-from harness.stages import STAND_IN_CHARACTERS, Graph, Shard, Stage, Training
+from harness.problem_sets import STAND_IN_CHARACTERS
 from harness.training import trained_key
 
 CHARACTERS_PER_TOKEN = 4
@@ -99,7 +100,7 @@ class _Planner:
             str(s.folder): s.spec.paths("model").get("base", "") for s in graph.stages if isinstance(s, Training)
         }
         self._models: dict[str, _Model | None] = {}
-        self._measured: dict[str, _Lengths] = {}  # folder of responses -> lengths
+        self._measured: dict[str, _Lengths] = {}  # folder of responses, or their generator -> lengths
         self._in_flight: dict[str, str] = {}  # generator -> responses at once
         self._reads: dict[str, float] = {}  # trained reward model -> reads per rollout
         self._notes: dict[str, None] = {}  # in order, each once
@@ -110,6 +111,7 @@ class _Planner:
                 for folder, shards in _by_source(stage.shards).items():
                     if lengths := _measure(self._graph, shards):
                         self._measured[folder] = lengths
+                        self._measured.setdefault(shards[0].generator, lengths)
         stages = [self._training(s) if isinstance(s, Training) else self._stage(s) for s in self._graph.stages]
         return Plan(stages, [*self._general(), *self._notes])
 
@@ -150,10 +152,11 @@ class _Planner:
     def _training(self, training: Training) -> PlannedStage:
         if trained_key(training.folder) == training.key:
             return PlannedStage("train", training.who, stored=1, missing=0, responses=0)
-        prompt, response = self._tokens(training.rollouts[0].folder, training.rollouts)
-        prompt /= sum(len(s.problems) for s in training.rollouts)
-        response /= sum(s.n_responses for s in training.rollouts)
-        reads = training.spec.cls.reads_per_rollout(training.spec.params)
+        tokens = [self._tokens(folder, shards) for folder, shards in _by_source(training.rollouts).items()]
+        prompt = sum(prompts for prompts, _ in tokens) / sum(len(s.problems) for s in training.rollouts)
+        response = sum(responses for _, responses in tokens) / sum(s.n_responses for s in training.rollouts)
+        each = round(training.n_responses / len(training.problems))  # over all sets
+        reads = training.spec.cls.reads_per_rollout(training.spec.params.model_copy(update={"responses": each}))
         self._reads[training.who] = reads
         sequences = training.n_responses * reads
         row = PlannedStage(
@@ -183,13 +186,15 @@ class _Planner:
             return _Reading(problems, responses, prompt, response)
         n = stage.arguments["sampling"].n
         self._note(f"Completions: {STEPS} steps per response, {n} completions after each but the last, half as long.")
+        if "labels" in shards[0].inputs:
+            self._note(f"complete {stage.who}: as if no step had a right completion yet, the most there can be.")
         prefixes = responses * (STEPS - 1)
         begun = prompt / problems + response / responses / 2
         return _Reading(prefixes, prefixes * n, prefixes * begun, prefixes * n * response / responses / 2)
 
     def _tokens(self, folder: str, shards: Sequence[Shard]) -> tuple[float, float]:
         """Prompt tokens (once per problem) and response tokens of shards whose responses are in ``folder``."""
-        lengths = self._measured.get(folder) or self._measured.get(_twin(folder))
+        lengths = self._measured.get(folder) or self._measured.get(shards[0].generator)
         responses = sum(s.n_responses for s in shards)
         if lengths:
             self._note(f"{folder}: {lengths.response:.0f} tokens per response, as measured in stored shards.")
@@ -285,21 +290,21 @@ def _measure(graph: Graph, shards: Sequence[Shard]) -> _Lengths | None:
     stored = _spread([s for s in shards if s.stored(graph.results)])
     if not stored:
         return None
-    prompt = response = 0
+    prompt = response = responses = 0
     for shard in stored:
         table = pq.read_table(
             shard.path(graph.results), columns=["n_prompt_tokens", "n_tokens"], use_threads=False, partitioning=None
         )
         prompt += sum(table.column("n_prompt_tokens").to_pylist())
         response += sum(table.column("n_tokens").to_pylist())
-    responses = sum(s.n_responses for s in stored)
+        responses += len(table)
     return _Lengths(prompt / responses, response / responses) if response else None
 
 
 def _model_run(stage: Stage) -> str | None:
     """The model that a stage runs, or None where it only compares, replays or calculates."""
     spec = stage.spec
-    replayed = stage.task == "sample" and spec.cls.available_samples(spec.params) is not None
+    replayed = stage.task == "sample" and spec.cls.recorded
     calculated = stage.task == "score" and spec.cls.token_passes(spec.params)
     return None if replayed or calculated else spec.paths("model").get("model")
 
@@ -320,9 +325,3 @@ def _by_source(shards: Iterable[Shard]) -> dict[str, list[Shard]]:
     for shard in shards:
         found.setdefault(_source(shard), []).append(shard)
     return found
-
-
-def _twin(folder: str) -> str:
-    """The generator's responses to the other set of problems."""
-    kind, _, generator = folder.partition("/")
-    return f"{'rollouts' if kind == 'responses' else 'responses'}/{generator}"

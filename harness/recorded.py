@@ -3,7 +3,7 @@
 Nested JSONL (``.jsonl``, ``.jsonl.gz``), one problem per line::
 
     {"problem_id", "problem", "gold", ["subject", "level",]
-     "samples": [{"text", ["steps": [str], "num_tokens", "step_scores": {reward_model: [float]}]}]}
+     "samples": [{"text", ["steps": [str], "num_tokens", "finish_reason", "step_scores": {reward_model: [float]}]}]}
 
 or flat, one response per line or row (JSONL or Parquet), in the columns of the ``responses`` table. A missing
 ``problem_id`` is derived from the problem's text. Scores are aligned with ``steps``; without ``steps``, they

@@ -62,6 +62,7 @@ class _Sample(BaseModel):
     text: str
     steps: list[str] | None = None
     num_tokens: int = Field(0, ge=0)
+    finish_reason: str = ""
     step_scores: dict[str, list[float]] = {}
 
     @model_validator(mode="after")
@@ -92,6 +93,7 @@ class NestedRow(BaseModel):
                 text=sample.text,
                 steps=None if sample.steps is None else tuple(sample.steps),
                 n_tokens=sample.num_tokens,
+                finish_reason=sample.finish_reason,
                 step_scores={model: tuple(scores) for model, scores in sample.step_scores.items()} or None,
             )
             for sample in self.samples

@@ -104,7 +104,9 @@ class Dataset(Component[P]):
 
 
 class Generator(Component[P]):
-    """Samples solutions."""
+    """Samples solutions. ``recorded``: its responses exist already, and there may be fewer than are asked for."""
+
+    recorded: ClassVar[bool] = False
 
     @classmethod
     def available_samples(cls, params: P) -> int | None:
@@ -115,7 +117,7 @@ class Generator(Component[P]):
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:
-        """``sampling.n`` responses per problem, ordered by problem, then sample.
+        """``sampling.n`` responses per problem, ordered by problem, then sample. If ``recorded``, as many as there are.
 
         ``seeds[problem_id][i]`` alone (with the parameters) decides sample i, whatever the batch around it.
         """
@@ -219,12 +221,18 @@ class Trainer(Component[P]):
         return problem_ids
 
     @classmethod
-    def completions(cls, params: P) -> int:
-        """Completions to sample and grade after every step of every rollout, for step labels; 0 for none.
+    def with_base(cls, entry: dict[str, Any], training: Any) -> dict[str, Any]:
+        """The parameters asked for (``entry``) where ``base`` is what another entry's training (``training``) makes."""
+        return entry
 
-        They are sampled by the rollouts' generator; ``GradedSolution.steps`` then has the share of right ones.
+    @classmethod
+    def completions(cls, params: P) -> Sequence[int]:
+        """Completions to sample and grade after every step of every rollout, for step labels: how many in each round.
+
+        Later rounds go on where none came out right before; nothing is sampled without rounds. Completions are sampled
+        by the rollouts' generator; ``GradedSolution.steps`` then has the share of right ones.
         """
-        return 0
+        return ()
 
     @classmethod
     def reads_per_rollout(cls, params: P) -> float:

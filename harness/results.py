@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from harness.records import Grade, Problem, Response, StepScores
+from harness.inference import IntervalMethod
+from harness.records import Grade, Problem, StepScores
 from harness.registry import ScoreType, UserError
 from harness.selection import AGGREGATIONS
 from harness.store import SCHEMAS, LedgerRow, read_shard
@@ -32,6 +32,7 @@ class EvaluationFacts(_Facts):
     n: list[int]
     aggregation: list[str] | None = None
     bootstrap: int = 1000
+    interval: IntervalMethod = "bca"
     protocol: list[Protocol] = ["subsets"]
 
     @field_validator("aggregation", "protocol", mode="before")
@@ -43,6 +44,12 @@ class EvaluationFacts(_Facts):
 class GeneratorFacts(_Facts):
     type: str
     model: str | None = None
+
+
+class PolicyFacts(GeneratorFacts):
+    """``trained_by`` names the entry whose training made the model, where one did."""
+
+    trained_by: str | None = None
 
 
 class RewardModelFacts(_Facts):
@@ -79,6 +86,7 @@ class Manifest(_Facts):
     evaluation: EvaluationFacts
     generators: dict[str, GeneratorFacts]
     reward_models: dict[str, RewardModelFacts] = {}
+    policies: dict[str, PolicyFacts] = {}
     problem_set: str = "test"
     quarantined: list[Quarantined] = []
     config: dict[str, Any] = {}
@@ -97,22 +105,27 @@ class Results:
     grades: pd.DataFrame
     ledger: pd.DataFrame
 
-    def responses(self, generator: str, problem_ids: Collection[str]) -> pd.DataFrame:
-        """The responses of a generator to some problems; those to all of them may not fit in memory."""
-        wanted = pa.array(list(problem_ids), pa.string())
-        found = [SCHEMAS[Response].empty_table()]
-        for path in sorted((self.folder / "responses" / generator).glob("part-*.parquet")):
-            table = _concatenate([path], Response)
-            found.append(table.filter(pc.is_in(table.column("problem_id"), wanted)))
-        frame: pd.DataFrame = pa.concat_tables(found).to_pandas()
-        return frame
-
     def scores(self, reward_model: str, generator: str) -> pa.Table:
         """A reward model's scores of a generator's responses; without rows where there are none.
 
         An Arrow table: step rewards of a large run do not fit comfortably in Python objects.
         """
         return _table(self.folder / "scores" / reward_model / generator, StepScores)
+
+    def policy_grades(self) -> pd.DataFrame:
+        """The grades of all policies, in the columns of ``grades``: ``generator`` is the policy."""
+        frames = [_frame(self.folder / "policy-grades" / name, Grade) for name in self.manifest.policies]
+        found: pd.DataFrame = pd.concat(frames or [SCHEMAS[Grade].empty_table().to_pandas()], ignore_index=True)
+        return found
+
+    def ledger_of(self, *place: str) -> pd.DataFrame:
+        """What a folder of the results cost: ``"responses", generator``, say; without rows where that is not known."""
+        rows: pd.DataFrame = _table(self.folder.joinpath("ledger", *place), LedgerRow).to_pandas()
+        return rows
+
+    def by_problem(self, record: type, *place: str) -> RowsByProblem:
+        """The rows of a folder of the results: ``Response, "responses", generator``, say."""
+        return RowsByProblem(self.folder.joinpath(*place), record)
 
     def training_model(self, reward_model: str) -> str | None:
         """The entry whose training made a reward model's model; None for one that was not trained here."""
@@ -128,6 +141,34 @@ class Results:
                 if aggregation != "prod" or facts.score_type == "probability":
                     rows.append((name, aggregation))
         return rows
+
+
+class RowsByProblem:
+    """The rows of a folder's shards, problem by problem, with the columns of ``record``; holds one shard at a time.
+
+    Quick where problems are asked for in the order they are stored in.
+    """
+
+    def __init__(self, folder: Path, record: type) -> None:
+        self._record = record
+        self._shards: dict[str, list[Path]] = {}
+        for path in sorted(folder.glob("part-*.parquet")):
+            for problem_id in _read(path, record, ["problem_id"]).column("problem_id").unique().to_pylist():
+                self._shards.setdefault(problem_id, []).append(path)
+        self._path: Path | None = None
+        self._table = SCHEMAS[record].empty_table()
+        self._rows: Mapping[Any, Any] = {}
+
+    def __getitem__(self, problem_id: str) -> pa.Table:
+        """The problem's rows as they are stored; none where there are none."""
+        found = [SCHEMAS[self._record].empty_table()]
+        for path in self._shards.get(problem_id, ()):
+            if path != self._path:
+                self._path, self._table = path, _read(path, self._record)
+                names = self._table.column("problem_id").to_pandas()
+                self._rows = names.groupby(names).indices
+            found.append(self._table.take(self._rows[problem_id]))
+        return pa.concat_tables(found)
 
 
 def load_results(folder: Path) -> Results:
@@ -172,11 +213,16 @@ def _table(folder: Path, record: type) -> pa.Table:
 
 
 def _concatenate(paths: list[Path], record: type) -> pa.Table:
+    tables = [_read(path, record) for path in paths]
+    return pa.concat_tables(tables) if tables else SCHEMAS[record].empty_table()
+
+
+def _read(path: Path, record: type, columns: list[str] | None = None) -> pa.Table:
+    """A shard in the record's columns, or some of them."""
     schema = SCHEMAS[record]
-    tables = []
-    for path in paths:
-        try:
-            tables.append(read_shard(path).select(schema.names).cast(schema))
-        except (OSError, pa.ArrowException, KeyError) as error:
-            raise UserError(f"{path}: not a readable shard of results: {error}") from None
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
+    try:
+        return read_shard(path, columns).select(schema.names).cast(schema)
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise UserError(f"{path}: not a readable shard of results: {error}") from None

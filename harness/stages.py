@@ -1,11 +1,11 @@
 """The graph of stages that an experiment stands for: which shards, from what, under which keys. Nothing runs here.
 
     sample -> grade
-    rollout -> rollout-grade -> (reference pass) -> (complete -> label) -> train
+    rollout -> rollout-grade -> (reference pass) -> (complete -> label, in rounds) -> train (-> train)
     sample (+ train) -> token-pass -> score
+    (train) -> policy -> policy-grade
 
-A shard is one block of problems of one stage. Its key hashes what its component is, the problems, and the keys of
-the shards it reads, so a change anywhere upstream reaches exactly what depends on it.
+What these are: :mod:`harness.graph`.
 """
 
 from __future__ import annotations
@@ -13,160 +13,88 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from harness.components import Artifacts, Pool, Spec, build, sweep, token_scorer_entry
+from harness.components import Artifacts, Pool, Spec, build, marked, sweep, token_scorer_entry
 from harness.config import Experiment
+from harness.graph import Graph, Shard, Stage, Training
+from harness.problem_sets import load_problem_sets, rollout_sets, rollouts_at
 from harness.records import Problem, Sampling
-from harness.registry import PassOf, Unavailable, UserError, find, suggest
-from harness.store import digest, shard_key, shard_path
-
-STAND_IN_CHARACTERS = 200  # of a problem that stands in for an unknown one, about the mean of MATH and GSM8K
-STAGES = ("sample", "grade", "train", "score", "report")  # what --until takes, in order
-
-
-@dataclass(eq=False)
-class Shard:
-    """One block of one stage: ``<results>/<folder>/part-<index>.parquet``."""
-
-    folder: str
-    index: int
-    key: str
-    problems: tuple[Problem, ...]
-    generator: str
-    inputs: dict[str, Shard] = field(default_factory=dict)
-    n_responses: int = 0
-
-    def path(self, results: Path) -> Path:
-        return shard_path(results / self.folder, self.index)
-
-    def stored(self, results: Path) -> bool:
-        return shard_key(self.path(results)) == self.key
-
-
-@dataclass(eq=False)
-class Stage:
-    """Shards that one component computes. ``after`` lists what must be complete before its actors start."""
-
-    name: str
-    who: str
-    spec: Spec
-    shards: list[Shard]
-    after: list[Stage | Training] = field(default_factory=list)
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def task(self) -> str:
-        """The function of ``harness.tasks`` that computes a shard."""
-        return {"rollout": "sample", "rollout-grade": "grade", "rollout-pass": "token-pass"}.get(self.name, self.name)
-
-
-@dataclass(eq=False)
-class Training:
-    """Training of one reward model; its output is the folder ``trained/<who>``."""
-
-    who: str
-    spec: Spec
-    key: str
-    folder: Path
-    rollouts: list[Shard]
-    grades: list[Shard]
-    passes: dict[str, list[Shard]]
-    after: list[Stage | Training]
-    completions: list[Shard] = field(default_factory=list)
-    labels: list[Shard] = field(default_factory=list)
-    name: str = "train"
-
-    @property
-    def used(self) -> int:
-        """It learns from the first so many rollouts of each problem."""
-        responses: int = getattr(self.spec.params, "responses")  # noqa: B009 -- declared by every trainer
-        return responses
-
-    @property
-    def problems(self) -> set[str]:
-        """Ids of the problems it learns from."""
-        ids = [p.problem_id for shard in self.rollouts for p in shard.problems]
-        return set(self.spec.cls.problems(self.spec.params, ids))
-
-    @property
-    def n_responses(self) -> int:
-        """Rollouts it learns from."""
-        return self.used * len(self.problems)
-
-
-@dataclass
-class Graph:
-    """Everything an experiment needs, in an order in which it can run."""
-
-    experiment: Experiment
-    problems: dict[str, list[Problem]]
-    generators: dict[str, Spec]
-    reward_models: dict[str, Spec]
-    passes: dict[str, dict[str, str]]  # reward model -> role -> label of the token pass
-    trained_by: dict[str, str]  # reward model -> the entry whose training made its model
-    n: int
-    stages: list[Stage | Training]
-    stand_ins: list[str]  # problem sets that are not to be had here, nameless problems standing in for them
-
-    @property
-    def results(self) -> Path:
-        return self.experiment.folder
+from harness.registry import PassOf, UserError, find
+from harness.store import digest
 
 
 def build_graph(
-    experiment: Experiment, extra: Sequence[tuple[str, dict[str, Any]]] = (), stand_ins: bool = False
+    experiment: Experiment,
+    extra: Sequence[tuple[str, dict[str, Any]]] = (),
+    stand_ins: bool = False,
+    evaluation: bool = True,
 ) -> Graph:
     """Check every entry and lay out the stages.
 
     Args:
         extra: reward models (name, entry) beyond the experiment's own.
         stand_ins: for counting only: let nameless problems stand in for a set that is not to be had but says its size.
+        evaluation: whether there must be something to evaluate. An experiment may otherwise do without problems to
+            evaluate on: nothing is sampled or scored then, and trainings are all there is.
 
     Raises:
         UserError: for anything in the experiment that cannot work.
     """
-    return _Builder(experiment, extra, stand_ins).graph
+    return _Builder(experiment, extra, stand_ins, evaluation).graph
 
 
 class _Builder:
-    def __init__(self, experiment: Experiment, extra: Sequence[tuple[str, dict[str, Any]]], stand_ins: bool) -> None:
+    def __init__(
+        self, experiment: Experiment, extra: Sequence[tuple[str, dict[str, Any]]], may_stand_in: bool, evaluation: bool
+    ) -> None:
         self.experiment = experiment
-        self.may_stand_in = stand_ins
-        self.stand_ins: list[str] = []
         self.artifacts = Artifacts()
         self.models: dict[str, str] = {}
         self.stages: list[Stage | Training] = []
         self._passes: dict[tuple[Any, ...], Stage] = {}
         self._labelling: dict[str, list[Stage]] = {}
+        self._rollouts: dict[str, tuple[Stage, Stage]] = {}
         self.trainings: dict[str, Training] = {}
-        self.problems = self._load_problems()
-        self.generators = self._generators()
+        self.problems, stand_ins = load_problem_sets(experiment, evaluation, may_stand_in)
+        evaluated = self.problems.get(experiment.evaluation.problems, [])
+        self.generators: dict[str, Spec] = {}
+        self.evaluated = self._generators()
+        if evaluation and not self.evaluated:
+            raise UserError("generators: none is evaluated: each says `evaluate: false`")
+        if not evaluated:
+            self.evaluated = []
         self.n = self._n()
         self.verifier = build("verifiers", "verifier", experiment.verifier, "verifier", {}, Pool(num_cpus=0))
 
-        evaluated = self.problems[experiment.evaluation.problems]
         entries = self._expanded(extra)
-        if any("train" in entry for entry in entries.values()):
-            self._rollouts()  # first in line: training waits for them
-        self.samples = {
-            name: self._sample("sample", "responses", spec, evaluated, self.n) for name, spec in self.generators.items()
-        }
-        for stage in self.samples.values():
+        trained = _bases_first(entries)
+        for name in trained:  # first in line: training waits for them
+            for set_ in self._sets(name, entries[name]["train"]):
+                self._sampled_and_graded(set_)
+        self.samples = [
+            self._sample("sample", f"responses/{name}", self.generators[name], evaluated, self.n)
+            for name in self.evaluated
+        ]
+        for stage in self.samples:
             self._grade("grade", "grades", stage)
-        for name, entry in entries.items():
-            if "train" in entry:
-                entries[name] = self._train(name, entry)
-        specs = {name: self._reward_model(name, entry) for name, entry in entries.items()}
-        passes = {name: self._score(spec) for name, spec in specs.items()}
+        for name in trained:
+            entries[name] = self._train(name, entries[name])
+        specs, passes, policies = {}, {}, {}
+        if self.evaluated:
+            specs = {name: self._reward_model(name, entry) for name, entry in entries.items()}
+            passes = {name: self._score(spec) for name, spec in specs.items()}
+            for name, entry in experiment.policies.models.items():
+                policies[name] = self._policy(name, entry, evaluated)
         by_model = {str(t.folder): t.who for t in self.trainings.values()}
         self.graph = Graph(
             experiment=experiment,
             problems=self.problems,
             generators=self.generators,
+            evaluated=self.evaluated,
             reward_models=specs,
+            policies=policies,
             passes={name: {role: self._pass_label(wanted) for role, wanted in p.items()} for name, p in passes.items()},
             trained_by={
                 name: by_model[model]
@@ -176,61 +104,42 @@ class _Builder:
             },
             n=self.n,
             stages=self.stages,
-            stand_ins=self.stand_ins,
+            stand_ins=stand_ins,
         )
 
     # -- what is compared -------------------------------------------------------------------------------------
 
-    def _load_problems(self) -> dict[str, list[Problem]]:
-        config = self.experiment
-        needed = {config.evaluation.problems: "evaluation.problems"}
-        if config.rollouts:
-            needed[config.rollouts.problems] = "rollouts.problems"
-        sets = {}
-        for name, where in needed.items():
-            if name not in config.problems:
-                raise UserError(f"{where}: no problem set is named {name!r}{suggest(name, config.problems)}")
-            spec = build("datasets", name, config.problems[name], f"problems.{name}", {})
-            sets[name] = self._load(spec)
-            if not sets[name]:
-                raise UserError(f"problems.{name}: the set is empty")
-        names = list(sets)
-        if len(names) == 2:
-            shared = {p.problem for p in sets[names[0]]} & {p.problem for p in sets[names[1]]}
-            if shared:
-                raise UserError(
-                    f"problems: {names[0]} and {names[1]} share {len(shared)} problems, for instance {min(shared)!r}"
-                )
-        return sets
-
-    def _load(self, spec: Spec) -> list[Problem]:
-        try:
-            return spec.cls(spec.params, spec.name).load()  # type: ignore[no-any-return]
-        except Unavailable:
-            size = spec.cls.declared_size(spec.params) if self.may_stand_in else None
-            if size is None:
-                raise
-            self.stand_ins.append(spec.name)
-            return [Problem(f"{i}", f"{spec.name} {i} ".ljust(STAND_IN_CHARACTERS, "."), "") for i in range(size)]
-
-    def _generators(self) -> dict[str, Spec]:
-        specs = {}
+    def _generators(self) -> list[str]:
+        """Check the generators; the names of those to evaluate."""
+        evaluated = []
         for name, entry in self.experiment.generators.items():
-            specs[name] = spec = build("generators", name, entry, f"generators.{name}", self.models)
+            where = f"generators.{name}"
+            entry = dict(entry)
+            evaluate = entry.pop("evaluate", True)
+            if not isinstance(evaluate, bool):
+                raise UserError(f"{where}.evaluate: true or false is expected (it is {evaluate!r})")
+            self.generators[name] = spec = build("generators", name, entry, where, self.models)
             if model := spec.paths("model").get("model"):
                 self.models[name] = model
-        return specs
+            if evaluate:
+                evaluated.append(name)
+        return evaluated
 
     def _n(self) -> int:
         config = self.experiment
         wanted, sizes = config.sampling.n, []
-        for spec in self.generators.values():
+        for spec in (self.generators[name] for name in self.evaluated):
             available = spec.cls.available_samples(spec.params)
             if available is None and wanted is None:
                 raise UserError("sampling.n: missing: how many responses to sample per problem")
             if available is not None and wanted is not None and wanted > available:
-                raise UserError(f"sampling.n: {wanted} wanted, {spec.where} has {available} responses to some problem")
+                raise UserError(
+                    f"sampling.n: {wanted} wanted, {spec.where} has {available} responses to some problem "
+                    "(one for rollouts alone says `evaluate: false`)"
+                )
             sizes.append(wanted or available or 0)
+        if not sizes:
+            return 0
         n = min(sizes)
         if "n" in config.evaluation.model_fields_set and max(config.evaluation.n) > n:
             raise UserError(f"evaluation.n: {max(config.evaluation.n)} is more than the {n} responses per problem")
@@ -265,12 +174,13 @@ class _Builder:
         return [tuple(problems[i : i + size]) for i in range(0, len(problems), size)]
 
     def _sample(self, name: str, folder: str, spec: Spec, problems: list[Problem], n: int) -> Stage:
+        """``n`` responses to each problem, in ``<kind>/<who>``."""
         config = self.experiment
         sampling = Sampling(**{**config.sampling.model_dump(), "n": n})
         identity = [self.artifacts.identity(spec), dataclasses.asdict(sampling), config.seed]
         shards = [
             Shard(
-                folder=f"{folder}/{spec.name}",
+                folder=folder,
                 index=i,
                 key=digest("sample", spec.name, *identity, [dataclasses.asdict(p) for p in block]),
                 problems=block,
@@ -280,7 +190,9 @@ class _Builder:
             for i, block in enumerate(self._blocks(problems))
         ]
         arguments = {"sampling": sampling, "run_seed": config.seed}
-        return self._add(Stage(name, spec.name, spec, shards, arguments=arguments))
+        if name == "rollout" and spec.cls.recorded:
+            arguments["fewer"] = True
+        return self._add(Stage(name, _who(folder), spec, shards, arguments=arguments))
 
     def _grade(self, name: str, folder: str, sampled: Stage) -> Stage:
         identity = self.artifacts.identity(self.verifier)
@@ -292,39 +204,46 @@ class _Builder:
     def _token_pass(self, name: str, wanted: PassOf, sampled: Sequence[Stage], pool: Pool) -> Stage:
         """A model's pass over what was sampled; one pass serves every reward model that asks for the same."""
         entry = token_scorer_entry(wanted)
-        key = (name, *sorted(entry.items()))
+        key = (name, *(stage.who for stage in sampled), *sorted(entry.items()))
         if key not in self._passes:
             label = self._pass_label(wanted)
+            several = name == "rollout-pass" and len(self._rollouts) > 1
+            who = f"{label}/{sampled[0].who}" if several else label
             spec = build("token_scorers", label, entry, label, self.models, pool)
             identity = self.artifacts.identity(spec)
             folder = {"token-pass": "token-passes", "rollout-pass": "rollout-passes"}[name]
             shards = [
-                self._derive(s, f"{folder}/{label}/{s.generator}", ["token-pass", identity], {"responses": s})
+                self._derive(s, f"{folder}/{label}/{stage.who}", ["token-pass", identity], {"responses": s})
                 for stage in sampled
                 for s in stage.shards
             ]
             trained = (t for t in self.trainings.values() if str(t.folder) == entry["model"])
-            self._passes[key] = self._add(Stage(name, label, spec, shards, [*sampled, *trained]))
+            self._passes[key] = self._add(Stage(name, who, spec, shards, [*sampled, *trained]))
         return self._passes[key]
 
     def _train(self, name: str, entry: dict[str, Any]) -> dict[str, Any]:
         """Add the training an entry asks for; return the entry with its trained model in place."""
-        where, block = f"reward_models.{name}.train", entry["train"]
-        if not isinstance(block, dict):
-            raise UserError(f"{where}: a mapping is expected, for instance {{objective: dpo, base: middle}}")
-        rollouts = self.experiment.rollouts
-        assert rollouts is not None
-        spec = build("trainers", name, {"type": entry["type"], **block}, where, self.models)
-        wanted = getattr(spec.params, "responses", rollouts.n)
-        if wanted > rollouts.n:
-            raise UserError(f"{where}.responses: {wanted} wanted, rollouts.n is {rollouts.n}")
-        sampled, graded = self._rollouts()
-        passes = {
-            role: self._token_pass("rollout-pass", model, [sampled], spec.pool)
-            for role, model in spec.cls.token_passes(spec.params).items()
-        }
-        labelling = self._step_labels(spec, sampled, graded)
-        reads = [sampled, graded, *passes.values(), *labelling]
+        sets = self._sets(name, entry["train"])
+        earlier = self.trainings.get(str(entry["train"].get("base")))
+        spec = self._trainer(name, entry, sets, earlier)
+        rollouts, grades, completions, labels = [], [], [], []
+        passes: dict[str, list[Shard]] = {}
+        reads: list[Stage] = []
+        for set_ in sets:
+            sampled, graded = self._sampled_and_graded(set_)
+            own_passes = {
+                role: self._token_pass("rollout-pass", model, [sampled], spec.pool)
+                for role, model in spec.cls.token_passes(spec.params).items()
+            }
+            labelling = self._step_labels(spec, sampled, graded)
+            rollouts += sampled.shards
+            grades += graded.shards
+            for role, stage in own_passes.items():
+                passes.setdefault(role, []).extend(stage.shards)
+            completions += [s for stage in labelling if stage.task == "complete" for s in stage.shards]
+            labels += labelling[-1].shards if labelling else []
+            reads += [sampled, graded, *own_passes.values(), *labelling]
+        models = set(spec.paths("model").values())
         key = digest("train", self.artifacts.identity(spec), [[s.key for s in stage.shards] for stage in reads])
         folder = (self.experiment.folder / "trained" / name).resolve()
         self.artifacts.planned[str(folder)] = key
@@ -334,12 +253,14 @@ class _Builder:
             spec=spec,
             key=key,
             folder=folder,
-            rollouts=sampled.shards,
-            grades=graded.shards,
-            passes={role: stage.shards for role, stage in passes.items()},
-            completions=labelling[0].shards if labelling else [],
-            labels=labelling[1].shards if labelling else [],
-            after=list(reads),
+            sets=sets,
+            rollouts=rollouts,
+            grades=grades,
+            passes=passes,
+            base=earlier,
+            completions=completions,
+            labels=labels,
+            after=[*reads, *(t for t in self.trainings.values() if str(t.folder) in models)],
         )
         self.stages.append(self.trainings[name])
         base = spec.paths("model").get("base", "")
@@ -347,47 +268,85 @@ class _Builder:
         cls = find("reward_models", entry["type"])
         return {"type": entry["type"], **cls.with_trained(rest, str(folder), base, spec.params)}
 
+    def _trainer(self, name: str, entry: dict[str, Any], sets: Sequence[str], base: Training | None) -> Spec:
+        """How an entry's model is trained, starting from a ``base`` that is itself trained, if any. It learns from as
+        many responses as there are, where it does not say how many."""
+        where = f"reward_models.{name}.train"
+        block = {"type": entry["type"], **{k: v for k, v in entry["train"].items() if k != "rollouts"}}
+        if base is not None:
+            block = find("trainers", block["type"]).with_base(block, base.spec.params)
+        spec = build("trainers", name, block, where, self.models)
+        there = max(self.experiment.rollouts[set_].n for set_ in sets)
+        if getattr(spec.params, "responses", there) <= there:
+            return spec
+        if "responses" not in block:
+            return build("trainers", name, {**block, "responses": there}, where, self.models)
+        places = " and ".join(f"{rollouts_at(self.experiment, set_)}.n" for set_ in sets)
+        are = "is" if len(sets) == 1 else "are at most"
+        raise UserError(f"{where}.responses: {block['responses']} wanted, {places} {are} {there}")
+
     def _step_labels(self, spec: Spec, sampled: Stage, graded: Stage) -> list[Stage]:
-        """The completions and the step labels that a trainer asks for; trainings that ask for as many share them."""
-        n: int = spec.cls.completions(spec.params)
-        if n == 0:
-            return []
-        who = f"{sampled.who}-{n}"
+        """The completions and the step labels that a trainer asks for, round by round, the labels last; trainings that
+        ask for the same rounds share them."""
+        rounds: Sequence[int] = spec.cls.completions(spec.params)
+        who = "-".join([sampled.who, *map(str, rounds)])
         if who not in self._labelling:
-            config = self.experiment
-            sampling = Sampling(**{**config.sampling.model_dump(), "n": n})
-            generator = self.generators[sampled.who]
-            identity = [self.artifacts.identity(generator), dataclasses.asdict(sampling), config.seed]
-            completed = [
-                self._derive(s, f"completions/{who}", ["complete", *identity], {"responses": s}) for s in sampled.shards
-            ]
-            arguments = {"sampling": sampling, "run_seed": config.seed}
-            completing = self._add(Stage("complete", who, generator, completed, [sampled], arguments))
-            labelled = []
-            for rollouts, grades, completions in zip(sampled.shards, graded.shards, completed, strict=True):
-                inputs = {"responses": rollouts, "grades": grades, "completions": completions}
-                identity = ["label", self.artifacts.identity(self.verifier)]
-                labelled.append(self._derive(rollouts, f"step-labels/{who}", identity, inputs))
-            labelling = self._add(Stage("label", who, self.verifier, labelled, arguments={"n": n}))
-            self._labelling[who] = [completing, labelling]
+            stages: list[Stage] = []
+            for k, n in enumerate(rounds):
+                place = who if len(rounds) == 1 else f"{who}/round-{k + 1}"
+                stages += self._round(place, n, sampled, graded, stages[-1] if stages else None)
+            self._labelling[who] = stages
         return self._labelling[who]
 
-    def _rollouts(self) -> tuple[Stage, Stage]:
-        rollouts = self.experiment.rollouts
-        if rollouts is None:
-            raise UserError("rollouts: missing: training needs {generator: NAME, problems: train, n: 8}")
-        if rollouts.generator not in self.generators:
-            hint = suggest(rollouts.generator, self.generators)
-            raise UserError(f"rollouts.generator: no generator is named {rollouts.generator!r}{hint}")
-        for stage in self.stages:
-            if stage.name == "rollout-grade":
-                graded = stage
-                sampled = next(s for s in self.stages if s.name == "rollout")
-                assert isinstance(sampled, Stage) and isinstance(graded, Stage)
-                return sampled, graded
-        spec = self.generators[rollouts.generator]
-        sampled = self._sample("rollout", "rollouts", spec, self.problems[rollouts.problems], rollouts.n)
-        return sampled, self._grade("rollout-grade", "rollout-grades", sampled)
+    def _round(self, who: str, n: int, sampled: Stage, graded: Stage, before: Stage | None) -> list[Stage]:
+        """``n`` completions of the prefixes that need any after the labels of the round ``before``, and the labels."""
+        config = self.experiment
+        of = config.rollouts[sampled.who]
+        generator = self.generators[of.completed_by or of.generator]
+        if generator.cls.recorded:
+            raise UserError(
+                f"{rollouts_at(config, sampled.who)}.completed_by: missing: labels of steps need a generator that can "
+                f"go on after each, and the responses of {generator.name} are recorded"
+            )
+        sampling = Sampling(**{**config.sampling.model_dump(), "n": n})
+        identity = ["complete", self.artifacts.identity(generator), dataclasses.asdict(sampling), config.seed]
+        verifying = ["step-labels", self.artifacts.identity(self.verifier)]
+        completed, labelled = [], []
+        for i, (rollouts, grades) in enumerate(zip(sampled.shards, graded.shards, strict=True)):
+            known = {"labels": before.shards[i]} if before else {}
+            completed.append(self._derive(rollouts, f"completions/{who}", identity, {"responses": rollouts, **known}))
+            inputs = {"responses": rollouts, "grades": grades, "completions": completed[-1], **known}
+            labelled.append(self._derive(rollouts, f"step-labels/{who}", verifying, inputs))
+        arguments = {"sampling": sampling, "run_seed": config.seed}
+        after = [sampled, before] if before else [sampled]
+        completing = self._add(Stage("complete", who, generator, completed, [*after], arguments))
+        return [completing, self._add(Stage("label", who, self.verifier, labelled))]
+
+    def _sets(self, name: str, block: Mapping[str, Any]) -> list[str]:
+        where = f"reward_models.{name}.train.rollouts"
+        return rollout_sets(self.experiment, self.problems, self.generators, block.get("rollouts"), where)
+
+    def _sampled_and_graded(self, name: str) -> tuple[Stage, Stage]:
+        """The stages of a set of rollouts."""
+        if name not in self._rollouts:
+            of = self.experiment.rollouts[name]
+            spec, problems = self.generators[of.generator], self.problems[of.problems]
+            sampled = self._sample("rollout", f"rollouts/{name}", spec, problems, of.n)
+            self._rollouts[name] = sampled, self._grade("rollout-grade", "rollout-grades", sampled)
+        return self._rollouts[name]
+
+    def _policy(self, name: str, entry: dict[str, Any], problems: list[Problem]) -> Spec:
+        """Add the sampling and grading of a policy, once it is trained."""
+        spec = build("generators", name, entry, f"policies.models.{name}", self.models)
+        n = self.experiment.policies.n or self.n
+        available = spec.cls.available_samples(spec.params)
+        if available is not None and available < n:
+            raise UserError(f"policies.n: {n} wanted, {spec.where} has {available} responses to some problem")
+        sampled = self._sample("policy", f"policy-responses/{name}", spec, problems, n)
+        models = set(spec.paths("model").values())
+        sampled.after += [t for t in self.trainings.values() if str(t.folder) in models]
+        self._grade("policy-grade", "policy-grades", sampled)
+        return spec
 
     def _reward_model(self, name: str, entry: dict[str, Any]) -> Spec:
         return build("reward_models", name, entry, f"reward_models.{name}", self.models)
@@ -395,7 +354,7 @@ class _Builder:
     def _score(self, spec: Spec) -> Mapping[str, PassOf]:
         """Add the scoring of a reward model and the token passes it needs; return its passes by role."""
         wanted: Mapping[str, PassOf] = spec.cls.token_passes(spec.params)
-        sampled = list(self.samples.values())
+        sampled = self.samples
         passes = {role: self._token_pass("token-pass", of, sampled, spec.pool) for role, of in wanted.items()}
         identity = self.artifacts.identity(spec)
         shards = []
@@ -431,9 +390,33 @@ class _Builder:
         return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")[-60:]
 
 
-def until(graph: Graph, last: str) -> list[Stage | Training]:
-    """The graph's stages up to and including ``last`` (a name of :data:`STAGES`)."""
-    group = dict.fromkeys(("rollout", "rollout-grade", "rollout-pass", "complete", "label"), "train")
-    group["token-pass"] = "score"
-    place = STAGES.index(last)
-    return [stage for stage in graph.stages if STAGES.index(group.get(stage.name, stage.name)) <= place]
+def _who(folder: str) -> str:
+    return folder.partition("/")[2]
+
+
+def _bases_first(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The entries that train, each behind those whose trained models it starts from or refers to.
+
+    Raises:
+        UserError: where trainings wait for each other, or one is not a mapping.
+    """
+    needs: dict[str, list[str]] = {}
+    for name, entry in entries.items():
+        if "train" not in entry:
+            continue
+        where, block = f"reward_models.{name}.train", entry["train"]
+        if not isinstance(block, dict):
+            raise UserError(f"{where}: a mapping is expected, for instance {{objective: dpo, base: middle}}")
+        try:
+            params = find("trainers", block.get("type", entry["type"])).Params
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        named = [block.get(field_name) for field_name in marked(params, "model")]
+        needs[name] = [other for other in named if isinstance(other, str) and "train" in entries.get(other, {})]
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        cycle = error.args[1]
+        raise UserError(
+            f"reward_models.{cycle[0]}.train: trainings that wait for each other: {' -> '.join(cycle)}"
+        ) from None

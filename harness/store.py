@@ -117,9 +117,9 @@ def shard_meta(path: Path) -> dict[str, Any]:
     return json.loads((pq.read_schema(path).metadata or {}).get(b"meta", b"{}"))  # type: ignore[no-any-return]
 
 
-def read_shard(path: Path) -> pa.Table:
+def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     # One thread: shards are small, and a pool per reader would fight over the cores that models use.
-    return pq.read_table(path, use_threads=False, partitioning=None)
+    return pq.read_table(path, columns=columns, use_threads=False, partitioning=None)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
@@ -14,10 +15,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from harness.completions import count_correct, prefixes
+from harness.completions import Tally, prefixes, step_labels, tallies
 from harness.flops import ModelShape
 from harness.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
-from harness.registry import Generator, RewardModel, TokenScorer, Verifier
+from harness.registry import Generator, RewardModel, TokenScorer, UserError, Verifier
 from harness.store import to_records, to_table
 
 
@@ -41,49 +42,89 @@ def response_seed(run_seed: int, generator: str, problem_id: str, sample: int) -
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
-def sample(component: Generator[Any], problems: pa.Table, sampling: Sampling, run_seed: int) -> Result:
-    """Sample ``sampling.n`` responses to each problem."""
+def sample(
+    component: Generator[Any], problems: pa.Table, sampling: Sampling, run_seed: int, fewer: bool = False
+) -> Result:
+    """Sample ``sampling.n`` responses to each problem, or take as many of those that exist already.
+
+    Args:
+        fewer: whether those that exist may be fewer for some problems.
+
+    Raises:
+        UserError: where fewer exist than there must be.
+    """
     block = to_records(Problem, problems)
     seeds = {
         p.problem_id: [response_seed(run_seed, component.name, p.problem_id, i) for i in range(sampling.n)]
         for p in block
     }
     responses = component.generate(block, sampling, seeds)
-    expected = [(p.problem_id, i) for p in block for i in range(sampling.n)]
-    if [(r.problem_id, r.sample) for r in responses] != expected:
+    counts = {p.problem_id: sampling.n for p in block}
+    if component.recorded:
+        found = Counter(r.problem_id for r in responses)
+        counts = {id_: min(n, found[id_]) for id_, n in counts.items()}
+    if [(r.problem_id, r.sample) for r in responses] != [(id_, i) for id_, n in counts.items() for i in range(n)]:
         raise RuntimeError(f"{component.name} did not return {sampling.n} ordered responses for every problem")
+    short = next((id_ for id_, n in counts.items() if n < sampling.n), None)
+    if short is not None and (not fewer or not responses):
+        hint = "" if fewer else " (a generator for rollouts alone says `evaluate: false`)"
+        raise UserError(
+            f"{component.name}: {counts[short]} responses to problem {short!r} are recorded, {sampling.n} wanted{hint}"
+        )
     result = Result(to_table(Response, responses))
     _count(result, component.describe(), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in responses))
     return result
 
 
 def complete(
-    component: Generator[Any], problems: pa.Table, responses: pa.Table, sampling: Sampling, run_seed: int
+    component: Generator[Any],
+    problems: pa.Table,
+    responses: pa.Table,
+    sampling: Sampling,
+    run_seed: int,
+    labels: pa.Table | None = None,
 ) -> Result:
-    """Sample ``sampling.n`` completions of every response from the end of every step but the last."""
-    found = list(prefixes(to_records(Problem, problems), to_records(Response, responses)).values())
-    begun = [prefix.problem for prefix in found]
+    """Sample ``sampling.n`` completions of every response from the end of every step but the last.
+
+    With the ``labels`` of earlier rounds: ``sampling.n`` more where no completion is right yet.
+    """
+    rollouts = to_records(Response, responses)
+    known = prefixes(to_records(Problem, problems), rollouts)
+    found = tallies(known, rollouts, [] if labels is None else to_records(StepLabels, labels))
+    undecided = [prefix for prefix in known.values() if found[prefix.problem.problem_id].n_correct == 0]
+    begun = [prefix.problem for prefix in undecided]
     seeds = {
-        p.problem_id: [response_seed(run_seed, component.name, p.problem_id, i) for i in range(sampling.n)]
+        p.problem_id: [
+            response_seed(run_seed, component.name, p.problem_id, found[p.problem_id].n + i) for i in range(sampling.n)
+        ]
         for p in begun
     }
-    completions = component.complete(begun, [prefix.text for prefix in found], sampling, seeds)
+    sampled = component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
+    completions = [replace(r, sample=found[r.problem_id].n + r.sample) for r in sampled]
     result = Result(to_table(Response, completions))
     _count(result, component.describe(), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in completions))
     return result
 
 
 def label(
-    component: Verifier[Any], problems: pa.Table, responses: pa.Table, grades: pa.Table, completions: pa.Table, n: int
+    component: Verifier[Any],
+    problems: pa.Table,
+    responses: pa.Table,
+    grades: pa.Table,
+    completions: pa.Table,
+    labels: pa.Table | None = None,
 ) -> Result:
-    """Count how many of the ``n`` completions after each step are right."""
+    """Count how many of the completions after each step are right, those of earlier rounds (``labels``) included."""
     rollouts = to_records(Response, responses)
     known = prefixes(to_records(Problem, problems), rollouts)
     beginning = {prefix.problem.problem_id: prefix.text for prefix in known.values()}
     whole = [replace(r, text=beginning[r.problem_id] + r.text) for r in to_records(Response, completions)]
-    verdicts = component.grade([prefix.problem for prefix in known.values()], whole)
+    found = tallies(known, rollouts, [] if labels is None else to_records(StepLabels, labels))
+    for verdict in component.grade([prefix.problem for prefix in known.values()], whole):
+        before = found[verdict.problem_id]
+        found[verdict.problem_id] = Tally(before.n_correct + verdict.correct, before.n + 1)
     correct = [g.correct for g in to_records(Grade, grades)]
-    return Result(to_table(StepLabels, count_correct(rollouts, correct, known, verdicts, n)))
+    return Result(to_table(StepLabels, step_labels(known, rollouts, correct, found)))
 
 
 def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table) -> Result:

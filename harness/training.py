@@ -7,15 +7,25 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
 from harness.completions import prefixes
 from harness.components import loadable
 from harness.flops import ModelShape
+from harness.graph import Shard, Training
 from harness.records import Grade, GradedSolution, Response, Solution, StepLabels, TokenLogprobs
-from harness.stages import Shard, Training
-from harness.store import LedgerRow, read_shard, replacing, shard_meta, shard_path, to_records
+from harness.store import (
+    LedgerRow,
+    read_shard,
+    replacing,
+    shard_meta,
+    shard_path,
+    to_records,
+    to_table,
+    write_shard,
+)
 
 _KEY_FILE = "bonbench.json"
 
@@ -33,8 +43,8 @@ def trained_facts(folder: Path) -> dict[str, Any]:
     return json.loads((folder / _KEY_FILE).read_text())["facts"]  # type: ignore[no-any-return]
 
 
-def run_training(training: Training, results: Path, progress: Callable[[int, int, str], None]) -> list[LedgerRow]:
-    """Train, put the model at ``training.folder``, and return its development costs as ledger rows."""
+def run_training(training: Training, results: Path, progress: Callable[[int, int, str], None]) -> None:
+    """Train, put the model at ``training.folder``, and its development costs into the ledger."""
     data = _graded_solutions(training, results)
     trainer = training.spec.cls(loadable(training.spec.params), training.who)
     temporary = training.folder.with_name(training.folder.name + ".partial")
@@ -47,8 +57,6 @@ def run_training(training: Training, results: Path, progress: Callable[[int, int
     wall_s = time.perf_counter() - clock
     config = facts.pop("config")
     _write_key(temporary, {"key": training.key, "facts": facts})
-    shutil.rmtree(training.folder, ignore_errors=True)
-    temporary.rename(training.folder)
     cost = LedgerRow(
         stage="development/training",
         what=training.who,
@@ -61,7 +69,16 @@ def run_training(training: Training, results: Path, progress: Callable[[int, int
         wall_s=wall_s,
         started_at=started_at,
     )
-    return [*_attributed(training, results), cost]
+    # The ledger first: a model that is there has its costs.
+    rows = to_table(LedgerRow, [*_attributed(training, results), cost])
+    write_shard(development_ledger(training, results), rows, training.key)
+    shutil.rmtree(training.folder, ignore_errors=True)
+    temporary.rename(training.folder)
+
+
+def development_ledger(training: Training, results: Path) -> Path:
+    """Where the costs of developing it are."""
+    return shard_path(results / "ledger" / "trained" / training.who, 0)
 
 
 def _training_flops(shape: ModelShape, facts: dict[str, Any]) -> float:
@@ -78,7 +95,10 @@ def _write_key(folder: Path, content: dict[str, Any]) -> None:
 def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]:
     data = []
     for i, shard in enumerate(training.rollouts):
-        problems = {p.problem_id: p for p in shard.problems}
+        ids = training.problem_ids
+        problems = {
+            p.problem_id: dataclasses.replace(p, problem_id=ids[p.problem_id, p.problem]) for p in shard.problems
+        }
         responses = to_records(Response, read_shard(shard.path(results)))
         grades = to_records(Grade, read_shard(training.grades[i].path(results)))
         passes = {
@@ -89,45 +109,97 @@ def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]
         for row, (response, grade) in enumerate(zip(responses, grades, strict=True)):
             logprobs = {role: records[row] for role, records in passes.items()}
             solution = Solution(problems[response.problem_id], response, logprobs)
-            steps = tuple(k / labels[row].n for k in labels[row].n_correct) if labels else None
+            steps = tuple(map(truediv, labels[row].n_correct, labels[row].n)) if labels else None
             data.append(GradedSolution(solution, grade.correct, steps))
     return data
 
 
 def _attributed(training: Training, results: Path) -> list[LedgerRow]:
-    """Data collection and labels: the share of this reward model in rollouts and passes that others use too.
+    """Data collection and labels: the share of this reward model in rollouts and passes that others use too, and the
+    trainings that came before it.
 
     It answers for the first ``responses`` rollouts of each problem it is trained on, counted exactly, as if it had been
-    alone; the wall time of a shared shard is divided by responses.
+    alone; the wall time of a shared shard is divided by responses. What an earlier training of its lineage learnt from
+    counts as well, and once where both did.
     """
-    items = [("development/collection", training.rollouts), ("development/labels", training.grades)]
-    items += [("development/reference", shards) for shards in training.passes.values()]
-    rows = [_share(stage, training, shards, results) for stage, shards in items]
-    return [*rows, _completions(training, results)] if training.completions else rows
+    readers: dict[tuple[str, _Part, str], dict[Shard, list[_Data]]] = {}
+    for one in training.lineage:
+        items: list[tuple[str, _Part, list[Shard]]] = [
+            ("development/collection", _read, one.rollouts),
+            ("development/labels", _compared, one.grades),
+            *(("development/reference", _passed, shards) for shards in one.passes.values()),
+            ("development/labels", _completed, one.completions),
+        ]
+        for stage, part, shards in items:
+            for shard in shards:
+                data = _Data(one.used, one.own(shard))
+                readers.setdefault((stage, part, shard.folder), {}).setdefault(shard, []).append(data)
+    rows = []
+    for (stage, part, _), shares in readers.items():
+        row = LedgerRow(stage, training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
+        for shard, of in shares.items():
+            row = _add(row, shard, *part(shard, of, results), results)
+        rows.append(row)
+    earlier = [_trained(one, results) for one in training.lineage[1:]]
+    return [*rows, *(dataclasses.replace(row, what=training.who) for row in earlier)]
 
 
-def _share(stage: str, training: Training, shards: list[Shard], results: Path) -> LedgerRow:
-    row = LedgerRow(stage, training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
-    used, problems = training.used, training.problems
-    for rollouts, shard in zip(training.rollouts, shards, strict=True):
-        responses = to_records(Response, read_shard(rollouts.path(results)))
-        own = [r for r in responses if r.sample < used and r.problem_id in problems]
-        # Where answers are compared no model reads them.
-        read = [] if stage == "development/labels" else own
-        row = _add(row, shard, read, len(own) / len(responses), results)
-    return row
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Data:
+    """What a training learns from in a shard: the first ``responses`` rollouts to some problems."""
+
+    responses: int
+    problems: set[str]
 
 
-def _completions(training: Training, results: Path) -> LedgerRow:
-    """The completions of the prefixes that its own rollouts have."""
-    row = LedgerRow("development/labels", training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
-    used, problems = training.used, training.problems
-    for rollouts, shard in zip(training.rollouts, training.completions, strict=True):
-        known = prefixes(shard.problems, to_records(Response, read_shard(rollouts.path(results))))
-        own = {p.problem.problem_id for (id_, _), p in known.items() if p.sample < used and id_ in problems}
-        completions = to_records(Response, read_shard(shard.path(results)))
-        row = _add(row, shard, [r for r in completions if r.problem_id in own], len(own) / max(len(known), 1), results)
-    return row
+#: (shard, whose data, results) -> what a shard's model sampled or read for any of them, and their share of the shard.
+_Part = Callable[[Shard, Sequence[_Data], Path], tuple[list[Response], float]]
+
+
+def _read(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
+    rollouts = _rollouts(shard, results)
+    own = [r for r in rollouts if _in_any(data, r.problem_id, r.sample)]
+    return own, len(own) / len(rollouts)
+
+
+def _passed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
+    """As the model counted that read them: recorded responses may not say how long they are."""
+    own, share = _read(shard, data, results)
+    counts = {(t.problem_id, t.sample): t for t in to_records(TokenLogprobs, read_shard(shard.path(results)))}
+    passes = [counts[r.problem_id, r.sample] for r in own]
+    return [
+        dataclasses.replace(r, n_prompt_tokens=t.n_prompt_tokens, n_tokens=len(t.logprobs))
+        for r, t in zip(own, passes, strict=True)
+    ], share
+
+
+def _compared(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
+    """Where answers are compared no model reads them."""
+    return [], _read(shard, data, results)[1]
+
+
+def _completed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
+    """The completions of the prefixes that their own rollouts have."""
+    known = prefixes(shard.problems, _rollouts(shard, results))
+    own = {p.problem.problem_id for (id_, _), p in known.items() if _in_any(data, id_, p.sample)}
+    completions = to_records(Response, read_shard(shard.path(results)))
+    sampled = [c for c in completions if c.problem_id in own]
+    return sampled, len(sampled) / max(len(completions), 1)
+
+
+def _rollouts(shard: Shard, results: Path) -> list[Response]:
+    """The rollouts that a shard holds, or reads."""
+    return to_records(Response, read_shard(shard.inputs.get("responses", shard).path(results)))
+
+
+def _in_any(data: Sequence[_Data], problem_id: str, sample: int) -> bool:
+    return any(sample < some.responses and problem_id in some.problems for some in data)
+
+
+def _trained(training: Training, results: Path) -> LedgerRow:
+    """The ledger's row of a training that is over."""
+    rows = to_records(LedgerRow, read_shard(development_ledger(training, results)))
+    return next(row for row in rows if (row.stage, row.model) == ("development/training", training.who))
 
 
 def _add(row: LedgerRow, shard: Shard, responses: Sequence[Response], share: float, results: Path) -> LedgerRow:

@@ -77,6 +77,16 @@ def write(path: Path, text: str) -> Path:
         ("generators: {g: {type: replay, path: none.jsonl}}", ["generators.g.path", "none.jsonl", "no such file"]),
         ("generators: {g: {type: transformers, model: a/b, replicas: none}}", ["generators.g.replicas", "'none'"]),
         ("problems: {test: {path: x}}", ["problems.test", "dataset", "missing"]),
+        ("rollouts: {generator: recorded, nn: 2}", ["rollouts.nn", "unknown key", "did you mean n?"]),
+        ("rollouts: {a: {generator: recorded, n: 0}}", ["rollouts.a.n", "0"]),
+        (
+            "rollouts: {a: {generator: r}, b: {generator: r, prolems: x}}",
+            ["rollouts.b.prolems", "did you mean problems?"],
+        ),
+        ("rollouts: {../a: {generator: r}}", ["../a", "folder"]),
+        ("policies: {models: {p: {type: replay, path: none.jsonl}}}", ["policies.models.p.path", "no such file"]),
+        ("policies: {n: 3, models: {p: {type: replay, path: RESPONSES}}}", ["policies.n", "3", "2 responses"]),
+        ("generators: {g: {type: replay, path: RESPONSES, evaluate: 1}}", ["generators.g.evaluate", "true or false"]),
     ],
 )
 def test_mistakes_in_an_experiment(
@@ -89,7 +99,7 @@ def test_mistakes_in_an_experiment(
 ) -> None:
     key = change.partition(":")[0]
     lines = [line for line in EXPERIMENT.format(responses=responses).splitlines() if not line.startswith(f"{key}:")]
-    config = write(tmp_path / "e.yaml", "\n".join([*lines, change]))
+    config = write(tmp_path / "e.yaml", "\n".join([*lines, change.replace("RESPONSES", str(responses))]))
     line = failing(capsys, monkeypatch, "run", config, "--set", f"output={tmp_path / 'out'}")
     for word in says:
         assert word in line
@@ -161,7 +171,7 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    for verb in ("run", "plan", "report", "compare", "grade", "list"):
+    for verb in ("run", "plan", "train", "report", "compare", "grade", "list"):
         assert verb in done.stdout
 
 

@@ -17,10 +17,11 @@ from harness import hardware
 from harness.architectures import model_config
 from harness.config import Experiment
 from harness.flops import ModelShape
+from harness.graph import Graph, Stage
 from harness.hardware import GPUS, Footprint, Gpu
 from harness.plan import CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS, Plan, PlannedStage, plan
 from harness.records import Response
-from harness.stages import Graph, Stage, build_graph
+from harness.stages import build_graph
 from harness.store import to_table, write_shard
 from reward_models.training.pairs import pair_up
 
@@ -179,6 +180,40 @@ def test_every_stage_counts_what_the_ledger_would(tmp_path: Path, model: str) ->
     assert train.disk == footprint.weights
 
 
+def test_sets_of_rollouts_and_policies_are_counted(tmp_path: Path, model: str) -> None:
+    train = {"objective": "dpo", "base": "g", "responses": 3, "epochs": 2, "rollouts": ["main", "other"]}
+    g = graph(
+        tmp_path,
+        model,
+        generators={n: {"type": "transformers", "model": model} for n in "gh"},
+        rollouts={"main": {"generator": "g", "n": 4}, "other": {"generator": "h", "n": 2}},
+        reward_models={"dpo": {"type": "implicit", "train": train}},
+        policies={"n": 2, "models": {"p": {"type": "transformers", "model": "dpo"}}},
+    )
+    found = rows(plan(g, GPU, 20))
+    prompt = 40 // CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS
+    reading = sum(token_flops(i) for i in range(prompt))
+    answering = sum(token_flops(i) for i in range(prompt, prompt + 20))
+    assert [found["rollout", s].responses for s in ("main", "other")] == [24, 12]
+    assert found["rollout-pass", "g/other"].flops == 6 * reading + 12 * answering
+    # Three of one and two of the other to each of 6 problems, all five in pairs in 15 of 16 cases, 2 epochs.
+    assert found["train", "dpo"].responses == 6 * 5
+    assert found["train", "dpo"].response_tokens == 6 * 5 * 20 * 2 * 15 / 16
+    policy = found["policy", "p"]
+    assert (policy.responses, policy.prompt_tokens, policy.response_tokens) == (12, 6 * prompt, 12 * 20)
+    assert policy.flops == 6 * reading + 12 * answering
+    assert (found["policy-grade", "p"].responses, found["policy-grade", "p"].flops) == (12, 0)
+    # What is known of a generator's responses serves for all its sets.
+    shard = next(s for s in g.stages if isinstance(s, Stage) and s.who == "h").shards[0]
+    n = shard.n_responses // len(shard.problems)
+    stored = [Response(p.problem_id, "h", i, "text", 7, 30) for p in shard.problems for i in range(n)]
+    write_shard(shard.path(g.results), to_table(Response, stored), shard.key)
+    found = rows(plan(g, GPU, 20))
+    assert found["rollout", "other"].response_tokens == 12 * 30
+    assert found["rollout-pass", "g/main"].response_tokens == 24 * 20
+    assert found["train", "dpo"].response_tokens == round(30 * 15 / 8 * (24 * 20 + 12 * 30) / 36)
+
+
 def test_expected_pairs_are_the_mean_over_all_outcomes() -> None:
     from reward_models.training.implicit import ImplicitTrainer, ImplicitTrainerParams
 
@@ -256,6 +291,22 @@ def test_the_paper_is_planned_without_network_or_torch(tmp_path: Path) -> None:
     command = [*BONBENCH, "run", config, "--set", f"output={tmp_path / 'out'}"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment | {"HF_HUB_OFFLINE": "1"}, cwd=ROOT)
     assert done.returncode == 2 and "HuggingFaceH4/MATH-500 is not on this machine" in done.stderr
+
+
+def test_the_analysis_is_the_same_at_both_sizes(tmp_path: Path) -> None:
+    environment = os.environ | {"HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
+    names = {"mistral-7b": "weak", "llama-8b": "middle", "llama-70b": "strong", "main-8": "main-4"}
+    stages = []
+    for name in ("pocket-analysis", "paper-analysis"):
+        config = str(ROOT / "experiments" / f"{name}.yaml")
+        command = [*BONBENCH, "plan", config, "--set", f"output={tmp_path / name}"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        assert "unknown" not in done.stdout
+        rows = [line.split()[:2] for line in done.stdout.splitlines()[2:] if not line.startswith(("-", "total"))]
+        stages.append([(stage, "/".join(names.get(w, w) for w in who.split("/"))) for stage, who in rows])
+    assert stages[0] == stages[1]
+    assert len([row for row in stages[0] if row[0] == "train"]) == 21
 
 
 def test_slower_hardware_takes_longer(tmp_path: Path, model: str) -> None:

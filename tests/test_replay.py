@@ -13,16 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from generators.replay import ReplayGenerator, ReplayParams
+from harness import tasks
 from harness.recorded import RecordedSample, derived_id, read_recorded
 from harness.records import Problem, Sampling, Solution
 from harness.registry import UserError
+from harness.store import to_table
 from reward_models.recorded import RecordedParams, RecordedScores
 
 FULL: dict[str, Any] = {
     "problem_id": "a", "problem": "1 + 1?", "gold": "2", "subject": "sums", "level": 1,
     "samples": [
         {
-            "text": "One.\n\nTwo.", "steps": ["One.", "Two."], "num_tokens": 5,
+            "text": "One.\n\nTwo.", "steps": ["One.", "Two."], "num_tokens": 5, "finish_reason": "stop",
             "step_scores": {"prm": [0.9, 0.2], "orm": [3.0, -1.0]},
         },
         {"text": "2", "steps": ["Two"], "num_tokens": 1, "step_scores": {"prm": [0.5], "orm": [1.5]}},
@@ -48,7 +50,7 @@ def test_nested(tmp_path: Path, name: str) -> None:
     first, second = read_recorded(path)
     assert first.problem == Problem("a", "1 + 1?", "2", "sums", 1)
     scores = {"prm": (0.9, 0.2), "orm": (3.0, -1.0)}
-    assert first.samples[0] == RecordedSample("One.\n\nTwo.", ("One.", "Two."), 5, scores)
+    assert first.samples[0] == RecordedSample("One.\n\nTwo.", ("One.", "Two."), 5, scores, finish_reason="stop")
     assert second.problem == Problem(derived_id("1 + 2?"), "1 + 2?", "3")
     assert [s.step_ends for s in first.samples] == [(6, 10), None]
     assert second.samples[1].step_ends == (10, 22)
@@ -56,7 +58,7 @@ def test_nested(tmp_path: Path, name: str) -> None:
     assert [(r.problem_id, r.generator, r.sample, r.text, r.n_tokens, r.finish_reason, r.seed) for r in responses] == [
         (second.problem.problem_id, "r", 0, "3", 0, "", None),
         (second.problem.problem_id, "r", 1, "Step 1: 3\nStep 2: so 3", 0, "", None),
-        ("a", "r", 0, "One.\n\nTwo.", 5, "", None),
+        ("a", "r", 0, "One.\n\nTwo.", 5, "stop", None),
         ("a", "r", 1, "2", 1, "", None),
     ]
 
@@ -155,10 +157,21 @@ def test_responses_stay_in_the_file(tmp_path: Path, name: str) -> None:
 def test_too_few_samples(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", FULL)
     assert ReplayGenerator.available_samples(ReplayParams(path=path)) == 2
-    with pytest.raises(UserError, match=r"2 responses to problem 'a' are recorded, sampling.n asks for 3"):
-        replay(path, [read_recorded(path)[0].problem], 3)
-    with pytest.raises(UserError, match=r"0 responses to problem 'other'"):
-        replay(path, [Problem("other", "?", "1")], 1)
+    generator = ReplayGenerator(ReplayParams(path=path), "r")
+    known, other = read_recorded(path)[0].problem, Problem("other", "?", "1")
+
+    def sample(*problems: Problem, n: int, fewer: bool) -> list[tuple[str, int]]:
+        table = tasks.sample(generator, to_table(Problem, problems), Sampling(n=n), 0, fewer).table
+        return list(zip(table["problem_id"].to_pylist(), table["sample"].to_pylist(), strict=True))
+
+    with pytest.raises(UserError, match=r"r: 2 responses to problem 'a' are recorded, 3 wanted .*`evaluate: false`"):
+        sample(known, n=3, fewer=False)
+    with pytest.raises(UserError, match="r: 0 responses to problem 'other'"):
+        sample(known, other, n=1, fewer=False)
+    # Rollouts may be fewer than asked for, but a block without any is of other problems than the file's.
+    assert sample(known, other, n=3, fewer=True) == [("a", 0), ("a", 1)]
+    with pytest.raises(UserError, match=r"0 responses to problem 'other' are recorded, 3 wanted$"):
+        sample(other, n=3, fewer=True)
 
 
 def solutions(path: str) -> list[Solution]:

@@ -10,8 +10,9 @@ import pytest
 
 from harness.components import Artifacts, build, parse_spec, sweep
 from harness.config import Experiment
+from harness.graph import Graph, Stage, Training, until
 from harness.registry import UserError
-from harness.stages import Graph, Stage, Training, build_graph, until
+from harness.stages import build_graph
 from harness.tasks import response_seed
 
 MODELS = Path(__file__).resolve().parent.parent / "experiments" / "pocket" / "models"

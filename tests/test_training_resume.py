@@ -17,8 +17,8 @@ from train_sums import parameters
 from training_data import curve, graded_sums, trained
 
 from harness.components import Pool, Spec
+from harness.graph import Training
 from harness.registry import find
-from harness.stages import Training
 from harness.training import run_training, trained_facts
 from reward_models.training.checkpoints import last_checkpoint
 from reward_models.training.fit import CHECKPOINTS, Job

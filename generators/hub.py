@@ -1,0 +1,66 @@
+"""Responses that a data set of the Hugging Face hub has, for instance the rollouts that a paper released."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.hub import HubSplit, load_split
+from harness.records import Problem, Response, Sampling
+from harness.registry import Generator, UserError
+
+
+class HubGeneratorParams(HubSplit):
+    """A data set with a row for each problem: its text in the column ``problem``, a list of texts in ``responses``."""
+
+    split: str = "train"
+    problem: str = "problem"
+    responses: str = "responses"
+
+
+class HubGenerator(Generator[HubGeneratorParams]):
+    """Returns the first ``n`` responses to each problem, found by the problem's text.
+
+    They are taken to be whole: each ends with its end-of-turn token. How long they are in tokens is not known. A
+    problem that stands in several rows has the responses of all of them.
+
+    Raises:
+        UserError: for columns that are not there or hold something else.
+    """
+
+    Params = HubGeneratorParams
+    recorded = True
+
+    def __init__(self, params: HubGeneratorParams, name: str = "") -> None:
+        super().__init__(params, name)
+        self._rows = load_split(params)
+        for column in (params.problem, params.responses):
+            if column not in self._rows.column_names:
+                raise UserError(
+                    f"{params.path}: there is no column {column!r}; it has {', '.join(self._rows.column_names)}"
+                )
+        self._places: dict[str, list[int]] = {}
+        for row, problem in enumerate(self._rows[params.problem]):
+            self._places.setdefault(problem, []).append(row)
+
+    @classmethod
+    def available_samples(cls, params: HubGeneratorParams) -> int | None:
+        generator = cls(params)
+        return min(len(generator._texts(problem)) for problem in generator._places)
+
+    def generate(
+        self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
+    ) -> list[Response]:
+        return [
+            Response(problem.problem_id, self.name, sample, text, finish_reason="stop")
+            for problem in problems
+            for sample, text in enumerate(self._texts(problem.problem)[: sampling.n])
+        ]
+
+    def _texts(self, problem: str) -> list[str]:
+        texts = []
+        for row in self._places.get(problem, ()):
+            found = self._rows[row][self.params.responses]
+            if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+                raise UserError(f"{self.params.path} row {row}: no list of texts in column {self.params.responses!r}")
+            texts += found
+        return texts
