@@ -15,12 +15,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from harness.accuracy import AVERAGE, MAJORITY, PASS_AT_1, Accuracies, Method
 from harness.costs import development_flops, development_table, reward_model_costs
 from harness.equal_accuracy import EqualAccuracy, Line, equal_accuracy
-from harness.figure_style import INK, LABEL_SIZE, MUTED, label_ends, looks, new_figure
+from harness.figure_style import INK, LABEL_SIZE, MUTED, label_ends, new_figure
 from harness.figures import BASELINES, Palette
 from harness.results import Results
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_READABLE = 1.5  # an arrow over a smaller ratio is too short for its name
+_READABLE = 1.5  # an arrow over a smaller ratio is too short for its name; the title has them all
 _NARROW = 4  # below this ratio of the largest to the smallest cost the axis has more ticks
 
 
@@ -95,19 +95,19 @@ def cost_accuracy(results: Results, accuracies: Accuracies) -> Figure | None:
             axes.plot([cost] * 2, [100 * interval.low, 100 * interval.high], color=look.color, linewidth=0.7, alpha=0.5)
         axes.plot(line.costs, [100 * i.mean for i in found], **look.line(), zorder=3)
         ends.append((line.method, 100 * found[-1].mean, look.color))
-    equal = equal_accuracies(results, accuracies)
-    for e in equal:
-        _annotate(axes, e)
     _cost_axis(axes, [cost for line, _ in lines for cost in line.costs])
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.margins(y=0.08)
+    equal = equal_accuracies(results, accuracies)
+    for e in _apart(equal, 0.06 * (axes.get_ylim()[1] - axes.get_ylim()[0]) / 100):
+        _annotate(axes, e)
     notes = []
     scales = sorted({palette.instances[m.reward_model].scale or 0 for _, dots in lines for m in dots})
     if len(scales) > 1:
         notes.append(f"dots, from left to right: {', '.join(map(str, scales))} responses per training problem")
     if equal:
         ratios = ", ".join(f"{e.method} {e.ratio:.2g}" for e in equal)
-        notes.append(f"arrows: cost at equal accuracy, in multiples of {equal[0].yardstick}'s: {ratios}")
+        notes.append(f"at equal accuracy, in multiples of {equal[0].yardstick}'s cost: {ratios}")
     axes.set_title("\n".join(notes), fontsize=LABEL_SIZE, fontweight="normal", color=MUTED, pad=4)
     axes.set_xlabel("development cost (FLOPs)")
     axes.set_ylabel(f"best-of-{accuracies.n_max} accuracy (%)")
@@ -115,13 +115,20 @@ def cost_accuracy(results: Results, accuracies: Accuracies) -> Figure | None:
     return figure
 
 
+def _apart(equal: Sequence[EqualAccuracy], gap: float) -> list[EqualAccuracy]:
+    """The ratios worth an arrow, the largest first: far enough from 1 to be readable, and ``gap`` from each other."""
+    shown: list[EqualAccuracy] = []
+    for e in sorted(equal, key=lambda e: -abs(math.log(e.ratio))):
+        if abs(math.log(e.ratio)) >= math.log(_READABLE) and all(abs(e.accuracy - s.accuracy) >= gap for s in shown):
+            shown.append(e)
+    return shown
+
+
 def _annotate(axes: Axes, e: EqualAccuracy) -> None:
     """An arrow from the yardstick's cost to the method's, at the accuracy at which they are compared."""
     height = 100 * e.accuracy
     style = {"arrowstyle": "<->", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
     axes.annotate("", (e.cost, height), (e.yardstick_cost, height), arrowprops=style, zorder=4)
-    if max(e.ratio, 1 / e.ratio) < _READABLE:
-        return  # the title has it
     middle = math.sqrt(e.cost * e.yardstick_cost)
     text = axes.annotate(
         f"{e.method} ×{e.ratio:.2g}", (middle, height), (0, 2.5), textcoords="offset points", ha="center",
@@ -155,24 +162,25 @@ def development_cost(results: Results, accuracies: Accuracies) -> Figure | None:
     ratios: dict[str, dict[int, float]] = {}
     for row in table.to_dict("records"):
         ratios.setdefault(row["method"], {})[int(row["responses"])] = float(row["flops_of_ce"])
-    return draw_relative_costs(ratios)
+    palette = Palette(results, accuracies)
+    colors = {palette.instances[m.reward_model].method: palette.look(m).color for m in palette.labels}
+    return draw_relative_costs(ratios, colors)
 
 
-def draw_relative_costs(ratios: Mapping[str, Mapping[int, float]]) -> Figure:
-    """Figure 2 from its numbers: method → responses per problem → cost in multiples of CE's.
+def draw_relative_costs(ratios: Mapping[str, Mapping[int, float]], colors: Mapping[str, str]) -> Figure:
+    """Figure 2 from its numbers: method → responses per problem → cost in multiples of CE's; and a colour per method.
 
     Bars start at CE's cost on a logarithmic axis: up for the dearer, down for the cheaper.
     """
     scales = sorted({responses for of_method in ratios.values() for responses in of_method})
-    style = looks([*ratios, "CE"])
     width = 0.8 / len(ratios)
     figure, (axes,) = new_figure(max(2.8, 0.42 * len(scales) * len(ratios)), 2.5, [*ratios, "CE"])
     axes.set_yscale("log")
     values = [ratio for of_method in ratios.values() for ratio in of_method.values()]
     axes.set_ylim(min(*values, 1.0) / 1.7, max(*values, 1.0) * 1.7)
-    ends = [("CE", 1.0, style["CE"][0])]
+    ends = [("CE", 1.0, colors["CE"])]
     for i, (method, of_method) in enumerate(ratios.items()):
-        color = style[method][0]
+        color = colors[method]
         for responses, ratio in of_method.items():
             x = scales.index(responses) + (i - (len(ratios) - 1) / 2) * width
             axes.bar(x, ratio - 1, bottom=1, width=0.9 * width, color=color, edgecolor="white", linewidth=0.4)
@@ -182,7 +190,7 @@ def draw_relative_costs(ratios: Mapping[str, Mapping[int, float]]) -> Figure:
                 textcoords="offset points", ha="center", va="bottom" if up else "top", fontsize=LABEL_SIZE, color=INK,
             )  # fmt: skip
         ends.append((method, of_method[max(of_method)], color))
-    axes.axhline(1, color=style["CE"][0], linewidth=1.2)
+    axes.axhline(1, color=colors["CE"], linewidth=1.2)
     axes.set_xlim(-0.6, len(scales) - 0.4)
     axes.set_xticks(range(len(scales)), [str(responses) for responses in scales])
     axes.tick_params(axis="x", length=0)

@@ -176,9 +176,13 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]], size: float =
     heights = axes.transAxes.inverted().transform(axes.transData.transform(data))[:, 1].tolist()
     gap = size * 1.32 / (axes.get_window_extent().height / axes.figure.dpi * 72)
     places = spread(heights, gap, gap / 2, 1 - gap / 2)
+    inch = axes.figure.dpi / axes.get_window_extent().width
     for (text, _, color), height, place in zip(ends, heights, places, strict=True):
-        axes.plot([1.015, 1.04], [height, place], transform=axes.transAxes, color=color, linewidth=0.6, clip_on=False)
-        axes.text(1.05, place, text, transform=axes.transAxes, va="center", ha="left", fontsize=size, color=color)
+        line = [1 + 0.04 * inch, 1 + 0.1 * inch]
+        axes.plot(line, [height, place], transform=axes.transAxes, color=color, linewidth=0.6, clip_on=False)
+        axes.text(
+            1 + 0.125 * inch, place, text, transform=axes.transAxes, va="center", ha="left", fontsize=size, color=color
+        )
 
 
 def encode(figure: Figure, suffix: str) -> bytes:

@@ -37,7 +37,7 @@ def write_published_report(folder: Path) -> list[Path]:
     drawn = []
     with styled():
         for stem, file, figure in (
-            ("fig2_development_cost", "figure2.csv", draw_relative_costs(published.relative_costs())),
+            ("fig2_development_cost", "figure2.csv", _costs(published)),
             ("fig3_majority", "figure3.csv", _votes(published)),
         ):
             outputs |= {f"figures/{stem}.{suffix}": encode(figure, suffix) for suffix in _FORMATS}
@@ -52,6 +52,11 @@ def write_published_report(folder: Path) -> list[Path]:
         with replacing(folder / name) as path:
             path.write_bytes(data)
     return [folder / name for name in outputs]
+
+
+def _costs(published: Published) -> Figure:
+    ratios = published.relative_costs()
+    return draw_relative_costs(ratios, {name: color for name, (color, _) in looks([*ratios, "CE"]).items()})
 
 
 def _votes(published: Published) -> Figure:

@@ -140,7 +140,8 @@ def test_cost_files_and_figures_of_a_run(results: Results) -> None:
 
 def test_bars_start_at_ce_and_reach_their_ratio() -> None:
     with styled():
-        (axes,) = draw_relative_costs({"DPO": {2: 0.3, 8: 1.8}, "AutoPSV": {2: 4.3}}).axes
+        colors = {"DPO": "blue", "AutoPSV": "indigo", "CE": "red"}
+        (axes,) = draw_relative_costs({"DPO": {2: 0.3, 8: 1.8}, "AutoPSV": {2: 4.3}}, colors).axes
     ends = {(round(bar.get_y(), 9), round(bar.get_y() + bar.get_height(), 9)) for bar in axes.patches}
     assert ends == {(1.0, 0.3), (1.0, 1.8), (1.0, 4.3)}
     assert {"0.3", "1.8", "4.3"} <= {text.get_text() for text in axes.texts}
