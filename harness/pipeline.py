@@ -7,6 +7,8 @@ starts only when all it reads is complete, so that actors never wait for work wh
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,29 @@ def _write_problems(graph: Graph, board: Board) -> None:
             write_shard(path, table, key)
 
 
+class _TrainingSlots:
+    """Two trainings at a time: while one starts its worker, or saves, the other computes.
+
+    One of several workers has both slots: of two that are half placed, each could wait forever for the other's CPUs.
+    """
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(2)
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def take(self, alone: bool) -> AsyncIterator[None]:
+        wanted = 2 if alone else 1
+        async with self._turn:
+            for _ in range(wanted):
+                await self._free.acquire()
+        try:
+            yield
+        finally:
+            for _ in range(wanted):
+                self._free.release()
+
+
 class _Run:
     def __init__(self, graph: Graph, stages: list[Stage | Training], address: str | None, board: Board) -> None:
         self._graph, self._stages, self._address, self._board = graph, stages, address, board
@@ -83,8 +108,7 @@ class _Run:
         self._tasks: dict[Stage | Training, asyncio.Task[None]] = {}
         self._available: dict[Shard, asyncio.Future[bool]] = {}
         self._trained: dict[Training, bool] = {}
-        # One training at a time: each asks Ray Train for its own workers, and two half-placed ones could wait forever.
-        self._training_slot = asyncio.Semaphore(1)
+        self._training_slots = _TrainingSlots()
 
     async def execute(self) -> Outcome:
         missing: dict[Stage, list[Shard]] = {}
@@ -198,7 +222,7 @@ class _Run:
         if missing := [t.who for t in training.lineage[1:] if not self._trained[t]]:
             self._quarantine(training, None, f"{missing[0]}, from which it starts, is missing")
             return
-        async with self._training_slot:
+        async with self._training_slots.take(alone=getattr(training.spec.params, "workers", 1) > 1):
             line = self._board.line(f"train {training.who}", 1, "steps")
             try:
                 await asyncio.to_thread(run_training, training, self._results, line.update)
