@@ -156,6 +156,9 @@ def report(
         Path | None,
         typer.Option(metavar="PUBLISHED", help="Published numbers to lay this run's beside, e.g. results/paper."),
     ] = None,
+    column_width: Annotated[
+        float | None, typer.Option(min=2, help="Make figures for a column of so many inches, e.g. 3.25 or 6.75.")
+    ] = None,
 ) -> None:
     """Redraw tables, figures and report.html from stored results, or from published numbers. Loads no model."""
     from harness.published import is_published
@@ -163,9 +166,9 @@ def report(
     from harness.report import write_report
 
     if is_published(results):
-        write_published_report(results)
+        write_published_report(results, column_width)
     else:
-        write_report(results, beside)
+        write_report(results, beside, column_width)
         _mark_report(results)
     _show(results)
 

@@ -108,7 +108,7 @@ def cost_accuracy(results: Results, accuracies: Accuracies) -> Figure | None:
     if equal:
         ratios = ", ".join(f"{e.method} {e.ratio:.2g}" for e in equal)
         notes.append(f"at equal accuracy, in multiples of {equal[0].yardstick}'s cost: {ratios}")
-    axes.set_title("\n".join(notes), fontsize=LABEL_SIZE, fontweight="normal", color=MUTED, pad=4)
+    axes.set_title("\n".join(notes), fontsize=LABEL_SIZE, fontweight="normal", color=MUTED, pad=4, wrap=True)
     axes.set_xlabel("development cost (FLOPs)")
     axes.set_ylabel(f"best-of-{accuracies.n_max} accuracy (%)")
     label_ends(axes, ends)

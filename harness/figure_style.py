@@ -6,7 +6,10 @@ colour says, so that the figures read in grey.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -37,6 +40,9 @@ _SLOTS = (
 )
 # The paper's methods keep their colours whatever else a run compares.
 _RESERVED = {"DPO": 0, "CE": 1, "NCA": 2, "KTO": 3, "Math-Shepherd": 4, "AutoPSV": 5}
+
+_NARROWEST = 1.0  # plot area, in inches
+_column_width: ContextVar[float | None] = ContextVar("column_width", default=None)
 
 _RC: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -74,9 +80,20 @@ _RC: dict[str, Any] = {
 }
 
 
-def styled() -> Any:
-    """Context in which figures are made and saved; the caller's settings are untouched."""
-    return mpl.rc_context(_RC)  # type: ignore[arg-type]
+@contextmanager
+def styled(column_width: float | None = None) -> Iterator[None]:
+    """Context in which figures are made and saved; the caller's settings are untouched.
+
+    Args:
+        column_width: of a page's column, in inches. Figures are as wide, with letters of the usual size; panels that
+            do not fit side by side stand below each other. By default each figure is as wide as suits it.
+    """
+    token = _column_width.set(column_width)
+    try:
+        with mpl.rc_context(_RC):  # type: ignore[arg-type]
+            yield
+    finally:
+        _column_width.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +138,18 @@ def new_figure(
         left: space for the y axis, in inches.
     """
     right, top, bottom = 0.3 + text_width(labels), 0.3, 0.5
+    n_panels = rows * columns
+    if column := _column_width.get():
+        columns = max(1, min(columns, int(column / (left + _NARROWEST + right))))
+        rows, width = math.ceil(n_panels / columns), max(_NARROWEST, column / columns - left - right)
     cell = (left + width + right, top + height + bottom)
-    figure = Figure(figsize=(cell[0] * columns, cell[1] * rows))
+    size = (cell[0] * columns, cell[1] * rows)
+    figure = Figure(figsize=size)
     FigureCanvasAgg(figure)
     panels = []
-    for row in range(rows):
-        for column in range(columns):
-            x, y = column * cell[0] + left, (rows - 1 - row) * cell[1] + bottom
-            size = (cell[0] * columns, cell[1] * rows)
-            panels.append(figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1])))
+    for i in range(n_panels):
+        x, y = i % columns * cell[0] + left, (rows - 1 - i // columns) * cell[1] + bottom
+        panels.append(figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1])))
     return figure, panels
 
 

@@ -20,7 +20,7 @@ from harness.tables import Table1
 _FORMATS = ("pdf", "png")
 
 
-def write_published_report(folder: Path) -> list[Path]:
+def write_published_report(folder: Path, column_width: float | None = None) -> list[Path]:
     """Write ``tables/``, ``figures/`` and ``report.html`` beside the published files; returns the paths written.
 
     Raises:
@@ -35,7 +35,7 @@ def write_published_report(folder: Path) -> list[Path]:
         "tables/table1.tex": table1_latex(table1).encode(),
     }
     drawn = []
-    with styled():
+    with styled(column_width):
         for stem, file, figure in (
             ("fig2_development_cost", "figure2.csv", _costs(published)),
             ("fig3_majority", "figure3.csv", _votes(published)),

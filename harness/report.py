@@ -102,11 +102,12 @@ _FIGURES = (
 )
 
 
-def write_report(folder: Path, published: Path | None = None) -> list[Path]:
+def write_report(folder: Path, published: Path | None = None, column_width: float | None = None) -> list[Path]:
     """Write ``tables/``, ``figures/`` and ``report.html`` of a results folder; returns the paths written.
 
     Args:
         published: a folder of published numbers (``harness.published``) to lay these beside.
+        column_width: of the figures, in inches (see :func:`harness.figure_style.styled`).
 
     Raises:
         UserError: for a folder without results, or incomplete ones.
@@ -120,7 +121,7 @@ def write_report(folder: Path, published: Path | None = None) -> list[Path]:
         texts |= {"beside_paper.csv": rendering.csv(frame), "beside_paper.md": beside_markdown(frame, theirs.index)}
     outputs = {f"tables/{name}": text.encode() for name, text in texts.items()}
     drawn = []
-    with styled():
+    with styled(column_width):
         for output in _FIGURES:
             figure = output.draw(results, accuracies)
             if figure is None:
