@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -80,24 +81,30 @@ def _write_problems(graph: Graph, board: Board) -> None:
 class _TrainingSlots:
     """Two trainings at a time: while one starts its worker, or saves, the other computes.
 
-    One of several workers has both slots: of two that are half placed, each could wait forever for the other's CPUs.
+    Of those that are ready the first in the graph's order is next. One of several workers has both slots: of two that
+    are half placed, each could wait forever for the other's CPUs.
     """
 
     def __init__(self) -> None:
-        self._free = asyncio.Semaphore(2)
-        self._turn = asyncio.Lock()
+        self._free = 2
+        self._waiting: list[int] = []
+        self._changed = asyncio.Condition()
 
     @asynccontextmanager
-    async def take(self, alone: bool) -> AsyncIterator[None]:
+    async def take(self, place: int, alone: bool) -> AsyncIterator[None]:
         wanted = 2 if alone else 1
-        async with self._turn:
-            for _ in range(wanted):
-                await self._free.acquire()
+        async with self._changed:
+            heappush(self._waiting, place)
+            await self._changed.wait_for(lambda: self._waiting[0] == place and self._free >= wanted)
+            heappop(self._waiting)
+            self._free -= wanted
+            self._changed.notify_all()
         try:
             yield
         finally:
-            for _ in range(wanted):
-                self._free.release()
+            async with self._changed:
+                self._free += wanted
+                self._changed.notify_all()
 
 
 class _Run:
@@ -222,7 +229,8 @@ class _Run:
         if missing := [t.who for t in training.lineage[1:] if not self._trained[t]]:
             self._quarantine(training, None, f"{missing[0]}, from which it starts, is missing")
             return
-        async with self._training_slots.take(alone=getattr(training.spec.params, "workers", 1) > 1):
+        alone = getattr(training.spec.params, "workers", 1) > 1
+        async with self._training_slots.take(self._stages.index(training), alone):
             line = self._board.line(f"train {training.who}", 1, "steps")
             try:
                 await asyncio.to_thread(run_training, training, self._results, line.update)
