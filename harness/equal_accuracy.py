@@ -1,9 +1,9 @@
 """What methods cost at equal accuracy: the ratios that Figure 1 shows.
 
 A method's line runs through its data scales, straight in accuracy over the logarithm of cost. The most accurate method
-is the yardstick; every other one is met at its own best accuracy, which the yardstick reaches too, somewhere between
-its cheapest and its best scale. Where even the yardstick's cheapest scale is better there is no equal accuracy, and
-nothing is said: costs are not extrapolated.
+with several scales is the yardstick; every other one is met at the highest accuracy that both reach, somewhere between
+the yardstick's cheapest and its best scale. Where even the yardstick's cheapest scale is better there is no equal
+accuracy, and nothing is said: costs are not extrapolated.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ def cost_at(accuracy: float, costs: Sequence[float], accuracies: Sequence[float]
 
 
 def equal_accuracy(lines: Sequence[Line], bootstrap: Bootstrap) -> list[EqualAccuracy]:
-    """Every other method against the most accurate one, in the order of ``lines``."""
+    """Every other method against the yardstick, in the order of ``lines``."""
     means = {line.method: np.nanmean(line.accuracies, axis=1).tolist() for line in lines}
     if len(lines) < 2:
         return []
-    yardstick = max(lines, key=lambda line: max(means[line.method]))
+    yardstick = max(lines, key=lambda line: (len(line.costs) > 1, max(means[line.method])))
     drawn = {line.method: bootstrap.means(line.accuracies).tolist() for line in lines}
     found = []
     for line in lines:
