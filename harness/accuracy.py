@@ -44,6 +44,8 @@ class Method(NamedTuple):
 PASS_AT_1 = Method("average")
 MAJORITY = Method("majority")
 ORACLE = Method("oracle")
+#: What needs no reward model, and its name in tables and figures.
+BASELINES = {PASS_AT_1: "pass@1", MAJORITY: "majority", ORACLE: "pass@n (oracle)"}
 
 
 class Key(NamedTuple):

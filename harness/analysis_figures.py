@@ -17,6 +17,7 @@ from harness.families import Scale, TrainingData
 from harness.figure_style import MUTED, label_ends, new_figure
 from harness.figures import Palette, sample_axis
 from harness.results import Results
+from harness.tables import first_aggregations
 from harness.variations import scales
 
 _LIGHTEST = 0.45  # of a method's colour, for its smallest scale
@@ -39,9 +40,7 @@ def _by_scale(
 ) -> Figure | None:
     """A row of panels per method, a column per generator; a line per scale, paler where there was less of it."""
     palette = Palette(results, accuracies)
-    first: dict[str, Method] = {}
-    for method in palette.labels:
-        first.setdefault(method.reward_model, method)
+    first = first_aggregations(palette.labels)
     rows = {}
     for name, members in scales(results, by).items():
         lines = [(label(data), first[m]) for m in members if m in first and (data := palette.instances[m].data)]

@@ -17,7 +17,7 @@ from harness.families import headline, instances
 from harness.inference import holm
 from harness.results import Results
 from harness.selection import Floats
-from harness.tables import labelled_methods
+from harness.tables import first_aggregations, labelled_methods
 from harness.variations import data_variations, reference_uses
 
 
@@ -107,11 +107,8 @@ def reference_model(results: Results, accuracies: Accuracies) -> AnalysisTable |
 
 def _methods(results: Results, accuracies: Accuracies) -> dict[str, Method]:
     """Best-of-n of each reward model, in its first aggregation."""
-    found: dict[str, Method] = {}
-    for _, method in labelled_methods(results, accuracies):
-        if accuracies.overall(method) is not None:
-            found.setdefault(method.reward_model, method)
-    return found
+    methods = [method for _, method in labelled_methods(results, accuracies)]
+    return first_aggregations(method for method in methods if accuracies.overall(method) is not None)
 
 
 def _accuracy_table(

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from harness.accuracy import AVERAGE, MAJORITY, PASS_AT_1, Accuracies, Method
+from harness.accuracy import AVERAGE, BASELINES, MAJORITY, PASS_AT_1, Accuracies, Method
 from harness.costs import development_flops, development_table, reward_model_costs
 from harness.equal_accuracy import EqualAccuracy, Line, equal_accuracy
 from harness.figure_style import INK, LABEL_SIZE, MUTED, label_ends, new_figure
-from harness.figures import BASELINES, Palette
+from harness.figures import Palette
 from harness.results import Results
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")

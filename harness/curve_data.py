@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.accuracy import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method
+from harness.accuracy import AVERAGE, BASELINES, Accuracies, Method
 from harness.figures import Palette
 from harness.results import Results
-
-_BASELINES = ((PASS_AT_1, "pass@1"), (MAJORITY, "majority"), (ORACLE, "pass@n (oracle)"))
 
 
 def curve_data(results: Results, accuracies: Accuracies) -> dict[str, Any]:
@@ -25,7 +23,7 @@ def curve_data(results: Results, accuracies: Accuracies) -> dict[str, Any]:
     headline = set(palette.headline())
     lines: list[dict[str, Any]] = []
     methods: list[Method] = []
-    for method, label in _BASELINES:
+    for method, label in BASELINES.items():
         methods.append(method)
         lines.append({"label": label, "strategy": "", "baseline": method.strategy, "shown": True})
     for method, label in palette.labels.items():

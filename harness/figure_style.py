@@ -211,3 +211,8 @@ def encode(figure: Figure, suffix: str) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format=suffix, metadata=metadata)
     return buffer.getvalue()
+
+
+def figure_files(stem: str, figure: Figure) -> dict[str, bytes]:
+    """What is written of a figure, by path in its folder: for papers and for everything else."""
+    return {f"figures/{stem}.{suffix}": encode(figure, suffix) for suffix in ("pdf", "png")}

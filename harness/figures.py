@@ -11,14 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from harness.accuracy import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method
+from harness.accuracy import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method
 from harness.families import headline, instances
 from harness.figure_style import INK, LABEL_SIZE, MUTED, Look, label_ends, looks, new_figure, text_width
 from harness.rendering import signed
 from harness.results import Results
-from harness.tables import labelled_methods
+from harness.tables import first_aggregations, labelled_methods
 
-BASELINES = {MAJORITY: "majority", PASS_AT_1: "pass@1", ORACLE: "pass@n (oracle)"}
 _MOST_BANDS = 5
 
 
@@ -47,9 +46,7 @@ class Palette:
         """The methods worth a line each: the largest data scale of each, in its first aggregation."""
         if self._by_aggregation:
             return list(self.labels)
-        first: dict[str, Method] = {}
-        for method in self.labels:
-            first.setdefault(method.reward_model, method)
+        first = first_aggregations(self.labels)
         return [first[i.reward_model] for i in headline(self.instances) if i.reward_model in first]
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness import rendering
@@ -26,6 +25,7 @@ from harness.accuracy import ORACLE, Accuracies
 from harness.blocks import encode_block
 from harness.costs import generation_flops
 from harness.explorer import Explorer
+from harness.html import cell, data_uri, environment
 from harness.results import Results
 from harness.tables import Table1
 
@@ -87,19 +87,13 @@ def render_page(
         curves: what the interactive chart draws (``harness.curve_data``).
         missing: what is left out, with what it needs.
     """
-    environment = Environment(
-        loader=PackageLoader("harness", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"signed": rendering.signed, "p_value": rendering.p_value, "quantity": _quantity}
-    environment.filters |= {"cell": _cell, "numeric": _numeric}
-    environment.tests["absent"] = pd.isna
+    templates = environment()
+    templates.filters |= {"signed": rendering.signed, "p_value": rendering.p_value, "quantity": _quantity}
+    templates.filters["numeric"] = _numeric
+    templates.tests["absent"] = pd.isna
     manifest = results.manifest
     script, style = _script(), _resource("report.css")
-    return environment.get_template("report.html.j2").render(
+    return templates.get_template("report.html.j2").render(
         manifest=manifest,
         policy=_policy(script, style),
         script=Markup(script),
@@ -111,7 +105,7 @@ def render_page(
         table1=frames.table1,
         table1_note=rendering.table1_note(frames.table1),
         oracle=ORACLE,
-        figures=[(figure, _data_uri(figure.svg)) for figure in figures],
+        figures=[(figure, data_uri(figure.svg)) for figure in figures],
         weighted=frames.weighted.to_dict("records"),
         comparisons=frames.comparisons.to_dict("records"),
         rivals=_rivals(frames.comparisons),
@@ -187,16 +181,5 @@ def _quantity(value: float) -> str:
 def _numeric(frame: pd.DataFrame) -> list[bool]:
     """Per column, whether all its cells start as numbers do or are dashes: such columns are aligned on the right."""
     return [
-        all(re.match(r"[+−-]?\d|–$", _cell(value)) for value in frame.iloc[:, i].tolist())
-        for i in range(frame.shape[1])
+        all(re.match(r"[+−-]?\d|–$", cell(value)) for value in frame.iloc[:, i].tolist()) for i in range(frame.shape[1])
     ]
-
-
-def _cell(value: Any) -> str:
-    if pd.isna(value):
-        return "–"
-    return f"{value:.1f}".replace("-", "−") if isinstance(value, float) else str(value)
-
-
-def _data_uri(svg: bytes) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()

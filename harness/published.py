@@ -24,7 +24,7 @@ from harness.registry import UserError
 from harness.rendering import markdown, signed
 from harness.results import Results
 from harness.selection import Floats
-from harness.tables import Row, Table1, labelled_methods
+from harness.tables import Row, Table1, first_aggregations, labelled_methods
 
 INDEX = "published.yaml"
 _RULES = {"pass@1": PASS_AT_1}
@@ -204,9 +204,7 @@ def _method(results: Results, accuracies: Accuracies, published: Published, row:
 
 def _scored_by(results: Results, accuracies: Accuracies, name: str | None) -> Method | None:
     """The run's best-of-n method of a training method, or of a model that an entry scores with."""
-    first: dict[str, Method] = {}
-    for _, method in labelled_methods(results, accuracies):
-        first.setdefault(method.reward_model, method)
+    first = first_aggregations(method for _, method in labelled_methods(results, accuracies))
     entries = results.manifest.config.get("reward_models") or {}
     for instance in headline(instances(results)):
         model = (entries.get(instance.reward_model) or {}).get("model")

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
-import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from harness.cost_figures import draw_relative_costs
-from harness.figure_style import Look, encode, looks, styled
+from harness.figure_style import Look, encode, figure_files, looks, styled
 from harness.figures import Votes, draw_votes
+from harness.html import cell, data_uri, environment
 from harness.published import Published, load_published, published_table1
 from harness.rendering import AVERAGE_NOTE, csv, signed, table1_latex, table1_markdown
-from harness.store import replacing
+from harness.store import write_files
 from harness.tables import Table1
-
-_FORMATS = ("pdf", "png")
 
 
 def write_published_report(folder: Path, column_width: float | None = None) -> list[Path]:
@@ -40,18 +36,10 @@ def write_published_report(folder: Path, column_width: float | None = None) -> l
             ("fig2_development_cost", "figure2.csv", _costs(published)),
             ("fig3_majority", "figure3.csv", _votes(published)),
         ):
-            outputs |= {f"figures/{stem}.{suffix}": encode(figure, suffix) for suffix in _FORMATS}
-            drawn.append(
-                (
-                    published.index.files[file],
-                    "data:image/svg+xml;base64," + base64.b64encode(encode(figure, "svg")).decode(),
-                )
-            )
+            outputs |= figure_files(stem, figure)
+            drawn.append((published.index.files[file], data_uri(encode(figure, "svg"))))
     outputs["report.html"] = _page(published, table1, note, drawn).encode()
-    for name, data in outputs.items():
-        with replacing(folder / name) as path:
-            path.write_bytes(data)
-    return [folder / name for name in outputs]
+    return write_files(folder, outputs)
 
 
 def _costs(published: Published) -> Figure:
@@ -70,29 +58,20 @@ def _votes(published: Published) -> Figure:
 
 
 def _page(published: Published, table1: Table1, note: str, figures: list[tuple[str, str]]) -> str:
-    environment = Environment(
-        loader=PackageLoader("harness", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     best = [None if (value := table1.best(i)) is None else f"{value:.1f}" for i in range(len(table1.columns))]
     others = published.others.items()
-    return environment.get_template("published.html.j2").render(
-        index=published.index,
-        tables=[
-            (published.index.files[name], list(frame.columns), frame.map(_cell).to_numpy().tolist(), bold, below)
-            for name, frame, bold, below in (
-                ("table1.csv", published.table1, best, note),
-                *((name, frame, [], "") for name, frame in others),
-            )
-        ],
-        figures=figures,
+    return (
+        environment()
+        .get_template("published.html.j2")
+        .render(
+            index=published.index,
+            tables=[
+                (published.index.files[name], list(frame.columns), frame.map(cell).to_numpy().tolist(), bold, below)
+                for name, frame, bold, below in (
+                    ("table1.csv", published.table1, best, note),
+                    *((name, frame, [], "") for name, frame in others),
+                )
+            ],
+            figures=figures,
+        )
     )
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "–" if pd.isna(value) else f"{value:.1f}"
-    return str(value)

@@ -20,14 +20,12 @@ from harness.cost_tables import cost_texts
 from harness.costs import reward_model_costs
 from harness.curve_data import curve_data
 from harness.explorer import collect
-from harness.figure_style import encode, styled
+from harness.figure_style import encode, figure_files, styled
 from harness.page import Frames, PageFigure, PageTable, render_page
 from harness.published import beside, beside_markdown, load_published
 from harness.results import Results, load_results
-from harness.store import replacing
+from harness.store import write_files
 from harness.summary import best_reward_model, summary
-
-_FORMATS = ("pdf", "png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ def write_report(folder: Path, published: Path | None = None, column_width: floa
             if figure is None:
                 missing.append((output.title, output.needs))
                 continue
-            outputs |= {f"figures/{output.stem}.{suffix}": encode(figure, suffix) for suffix in _FORMATS}
+            outputs |= figure_files(output.stem, figure)
             if output.on_page:
                 drawn.append(PageFigure(output.stem, output.title, output.caption, encode(figure, "svg")))
     best = best_reward_model(results, accuracies)
@@ -145,10 +143,7 @@ def write_report(folder: Path, published: Path | None = None, column_width: floa
     for stale in [*folder.glob("tables/*"), *folder.glob("figures/*")]:
         if stale.is_file() and str(stale.relative_to(folder)) not in outputs:
             stale.unlink()
-    for name, data in outputs.items():
-        with replacing(folder / name) as path:
-            path.write_bytes(data)
-    return [folder / name for name in outputs]
+    return write_files(folder, outputs)
 
 
 def _tables(results: Results, accuracies: Accuracies) -> tuple[dict[str, str], Frames, list[tuple[str, str]]]:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import UnionType
@@ -134,6 +134,14 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write files, each whole or not at all, by their paths in the folder; returns where they are."""
+    for name, data in contents.items():
+        with replacing(folder / name) as path:
+            path.write_bytes(data)
+    return [folder / name for name in contents]
 
 
 @contextmanager

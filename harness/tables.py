@@ -5,13 +5,13 @@ Accuracies and differences are in percent (points); intervals are 95 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from harness.accuracy import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method
+from harness.accuracy import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method
 from harness.families import headline, instances
 from harness.inference import Difference, Interval, holm
 from harness.results import Results
@@ -71,16 +71,20 @@ def labelled_methods(results: Results, accuracies: Accuracies) -> list[tuple[str
     return found
 
 
+def first_aggregations(methods: Iterable[Method]) -> dict[str, Method]:
+    """Of each reward model the method that comes first: in its default aggregation, for those of an experiment."""
+    found: dict[str, Method] = {}
+    for method in methods:
+        found.setdefault(method.reward_model, method)
+    return found
+
+
 def table1(results: Results, accuracies: Accuracies) -> Table1:
     """Reward models with pass@1 and majority before and pass@n after them."""
     columns: list[tuple[str, int | None]] = [(g, n) for g in accuracies.generators for n in accuracies.headline_n]
     columns.append((AVERAGE, None))
-    methods = [
-        ("pass@1", PASS_AT_1),
-        ("majority", MAJORITY),
-        *labelled_methods(results, accuracies),
-        ("pass@n (oracle)", ORACLE),
-    ]
+    without = [(label, method) for method, label in BASELINES.items()]
+    methods = [*without[:-1], *labelled_methods(results, accuracies), without[-1]]
     values = [[_at(accuracies, generator, method, n) for generator, n in columns] for _, method in methods]
     rows = []
     for (label, method), row in zip(methods, values, strict=True):
@@ -148,7 +152,7 @@ def comparisons(results: Results, accuracies: Accuracies) -> pd.DataFrame:
     plain = [(label, m) for label, m in methods if not found[m.reward_model].trained]
     keys, a, b = [], [], []
     for label, method in methods:
-        against = [("pass@1", PASS_AT_1), ("majority", MAJORITY)]
+        against = [(BASELINES[m], m) for m in (PASS_AT_1, MAJORITY)]
         if found[method.reward_model].trained:
             against += [(name, m) for name, m in plain if m.aggregation == method.aggregation or len(plain) == 1]
         for generator, n in _places(accuracies):
@@ -191,12 +195,9 @@ def breakdown(results: Results, accuracies: Accuracies) -> pd.DataFrame:
     reward model, averaged over generators where there are several."""
     where, n = AVERAGE if accuracies.averaged else accuracies.generators[0], accuracies.n_max
     chosen = {instance.reward_model for instance in headline(instances(results))}
-    methods = [("pass@1", PASS_AT_1), ("majority", MAJORITY)]
-    seen: set[str] = set()
-    for label, method in labelled_methods(results, accuracies):
-        if method.reward_model in chosen and method.reward_model not in seen:
-            seen.add(method.reward_model)
-            methods.append((label, method))
+    methods = [(BASELINES[m], m) for m in (PASS_AT_1, MAJORITY)]
+    labels = {method: label for label, method in labelled_methods(results, accuracies)}
+    methods += [(labels[m], m) for name, m in first_aggregations(labels).items() if name in chosen]
     rows = []
     for by in ("subject", "level"):
         column = results.problems[by]
