@@ -13,6 +13,7 @@ training pair is two responses even where a response that is in many pairs went 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -35,6 +36,7 @@ _SUMMED = {
 _GENERATED = ("development/collection", "development/labels")
 
 
+@lru_cache(maxsize=1)  # every table and figure of costs starts here
 def reward_model_costs(results: Results) -> pd.DataFrame:
     """Columns reward_model, item, prompt_tokens, completion_tokens, train_tokens, flops, plain_flops, seconds.
 

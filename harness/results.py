@@ -95,9 +95,12 @@ class Manifest(_Facts):
     commit: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
-    """One results folder. Tables have the columns of the records; responses and scores are read when asked for."""
+    """One results folder. Tables have the columns of the records; responses and scores are read when asked for.
+
+    Two are equal only if they are the same object, so that what is derived from one can be kept for it.
+    """
 
     folder: Path
     manifest: Manifest
