@@ -75,7 +75,7 @@ def _panel(
     ns = accuracies.ns(generator)
     votes = [(n, v) for n in ns if (v := accuracies.values(generator, MAJORITY, n)) is not None]
     heights = [100 * float(np.nanmean(v)) for _, v in votes]
-    axes.plot([n for n, _ in votes], heights, color=MUTED, linewidth=0.9, linestyle=(0, (2, 1.5)))
+    axes.plot([n for n, _ in votes], heights, color=MUTED, linewidth=0.9, linestyle=(0, (2, 1.5)), label="majority")
     ends = [("majority", heights[-1], MUTED)]
     for k, (label, method) in enumerate(lines):
         points = [(n, v) for n in ns if (v := accuracies.values(generator, method, n)) is not None]
@@ -89,7 +89,8 @@ def _panel(
         color = _paler(look.color, strength)
         style = {**look.line(), "color": color, "markerfacecolor": color, "markeredgecolor": color}
         style |= {"marker": _MARKERS[max(0, len(_MARKERS) - len(lines) + k)], "markersize": 3.6}
-        axes.plot(x, [100 * i.mean for i in found], **style, linewidth=1.5 if largest else 1.2, clip_on=False, zorder=3)
+        style |= {"linewidth": 1.5 if largest else 1.2, "clip_on": False, "zorder": 3}
+        axes.plot(x, [100 * i.mean for i in found], **style, label=label)
         if largest:
             low, high = [100 * i.low for i in found], [100 * i.high for i in found]
             axes.fill_between(x, low, high, color=color, alpha=0.13, linewidth=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from harness.accuracy import AVERAGE, BASELINES, MAJORITY, PASS_AT_1, Accuracies, Method
 from harness.costs import development_flops, development_table, reward_model_costs
 from harness.equal_accuracy import EqualAccuracy, Line, equal_accuracy
-from harness.figure_style import INK, LABEL_SIZE, MUTED, label_ends, new_figure
+from harness.figure_style import INK, LABEL_SIZE, MUTED, label_ends, new_figure, text_width
 from harness.figures import Palette
 from harness.results import Results
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _READABLE = 1.5  # an arrow over a smaller ratio is too short for its name; the title has them all
-_NARROW = 4  # below this ratio of the largest to the smallest cost the axis has more ticks
+_TICK = 0.42  # what a tick's label needs, in inches
 
 
 def cost_lines(results: Results, accuracies: Accuracies) -> list[tuple[Line, list[Method]]]:
@@ -80,27 +81,7 @@ def cost_accuracy(results: Results, accuracies: Accuracies) -> Figure | None:
     untrained = [m for m in palette.labels if not palette.instances[m.reward_model].trained]
     level = {m: v for m in (PASS_AT_1, MAJORITY, *untrained) if (v := _accuracy(accuracies, m)) is not None}
     names = {method: BASELINES.get(method) or palette.labels[method] for method in level}
-    figure, (axes,) = new_figure(4.2, 3.1, [*(line.method for line, _ in lines), *names.values()])
-    ends = []
-    for method, values in level.items():
-        height = 100 * float(np.nanmean(values))
-        color = {PASS_AT_1: MUTED, MAJORITY: INK}.get(method) or palette.look(method).color
-        dashes = (5, 2, 1, 2) if method == PASS_AT_1 else (2, 1.5)
-        axes.axhline(height, color=color, linewidth=1.0, linestyle=(0, dashes))
-        ends.append((names[method], height, color))
-    for line, dots in lines:
-        found = accuracies.bootstrap.intervals(line.accuracies)
-        look = palette.look(dots[0])
-        for cost, interval in zip(line.costs, found, strict=True):
-            axes.plot([cost] * 2, [100 * interval.low, 100 * interval.high], color=look.color, linewidth=0.7, alpha=0.5)
-        axes.plot(line.costs, [100 * i.mean for i in found], **look.line(), zorder=3)
-        ends.append((line.method, 100 * found[-1].mean, look.color))
-    _cost_axis(axes, [cost for line, _ in lines for cost in line.costs])
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.margins(y=0.08)
     equal = equal_accuracies(results, accuracies)
-    for e in _apart(equal, 0.06 * (axes.get_ylim()[1] - axes.get_ylim()[0]) / 100):
-        _annotate(axes, e)
     notes = []
     scales = sorted({palette.instances[m.reward_model].scale or 0 for _, dots in lines for m in dots})
     if len(scales) > 1:
@@ -108,7 +89,29 @@ def cost_accuracy(results: Results, accuracies: Accuracies) -> Figure | None:
     if equal:
         ratios = ", ".join(f"{e.method} {e.ratio:.2g}" for e in equal)
         notes.append(f"at equal accuracy, in multiples of {equal[0].yardstick}'s cost: {ratios}")
-    axes.set_title("\n".join(notes), fontsize=LABEL_SIZE, fontweight="normal", color=MUTED, pad=4, wrap=True)
+    figure, (axes,) = new_figure(4.2, 3.1, [*(line.method for line, _ in lines), *names.values()], notes=notes)
+    ends = []
+    for method, values in level.items():
+        height = 100 * float(np.nanmean(values))
+        color = {PASS_AT_1: MUTED, MAJORITY: INK}.get(method) or palette.look(method).color
+        dashes = (5, 2, 1, 2) if method == PASS_AT_1 else (2, 1.5)
+        axes.axhline(height, color=color, linewidth=1.0, linestyle=(0, dashes), label=names[method])
+        ends.append((names[method], height, color))
+    places: list[tuple[float, float]] = []
+    for line, dots in lines:
+        found = accuracies.bootstrap.intervals(line.accuracies)
+        look = palette.look(dots[0])
+        for cost, interval in zip(line.costs, found, strict=True):
+            axes.plot([cost] * 2, [100 * interval.low, 100 * interval.high], color=look.color, linewidth=0.7, alpha=0.5)
+        heights = [100 * i.mean for i in found]
+        axes.plot(line.costs, heights, **look.line(), zorder=3, label=line.method)
+        places += zip(line.costs, heights, strict=True)
+        ends.append((line.method, 100 * found[-1].mean, look.color))
+    _cost_axis(axes, [cost for line, _ in lines for cost in line.costs])
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.margins(y=0.08)
+    for e in _apart(equal, 0.06 * (axes.get_ylim()[1] - axes.get_ylim()[0]) / 100):
+        _annotate(axes, e, places)
     axes.set_xlabel("development cost (FLOPs)")
     axes.set_ylabel(f"best-of-{accuracies.n_max} accuracy (%)")
     label_ends(axes, ends)
@@ -124,26 +127,42 @@ def _apart(equal: Sequence[EqualAccuracy], gap: float) -> list[EqualAccuracy]:
     return shown
 
 
-def _annotate(axes: Axes, e: EqualAccuracy) -> None:
-    """An arrow from the yardstick's cost to the method's, at the accuracy at which they are compared."""
+def _annotate(axes: Axes, e: EqualAccuracy, dots: Sequence[tuple[float, float]]) -> None:
+    """An arrow from the yardstick's cost to the method's, at the accuracy at which they are compared.
+
+    Its name stands where it hides none of the dots (cost, accuracy in percent), if there is such a place.
+    """
     height = 100 * e.accuracy
     style = {"arrowstyle": "<->", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
     axes.annotate("", (e.cost, height), (e.yardstick_cost, height), arrowprops=style, zorder=4)
     middle = math.sqrt(e.cost * e.yardstick_cost)
     text = axes.annotate(
-        f"{e.method} ×{e.ratio:.2g}", (middle, height), (0, 2.5), textcoords="offset points", ha="center",
-        va="bottom", fontsize=LABEL_SIZE, color=INK, zorder=5,
+        f"{e.method} ×{e.ratio:.2g}", (middle, height), (0, 0), textcoords="offset points", ha="center",
+        fontsize=LABEL_SIZE, color=INK, zorder=5,
     )  # fmt: skip
     text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+    shown = axes.transData.transform(dots)
+
+    def stand(side: str) -> int:
+        """Put the name above the arrow or below it; how many dots it hides there."""
+        text.set(va="bottom" if side == "above" else "top")
+        text.xyann = (0, 2.5 if side == "above" else -3)
+        box = text.get_window_extent().padded(3 * axes.figure.dpi / 72)  # a marker's size
+        return sum(box.contains(*dot) for dot in shown)
+
+    stand(min(("above", "below"), key=stand))
 
 
 def _cost_axis(axes: Axes, costs: Sequence[float]) -> None:
-    narrow = max(costs) < _NARROW * min(costs)
-    margin = 1.6 if narrow else 1.15
+    margin = 1.6 if max(costs) < 4 * min(costs) else 1.15
+    low, high = min(costs) / margin, max(costs) * margin
     axes.set_xscale("log")
-    axes.set_xlim(min(costs) / margin, max(costs) * margin)
-    wide = max(costs) > 30 * min(costs)
-    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 3, 5, 7) if narrow else (1, 3) if wide else (1, 2, 5)))
+    axes.set_xlim(low, high)
+    inches = axes.get_window_extent().width / axes.figure.dpi / math.log(high / low)
+    for subs in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        axes.xaxis.set_major_locator(LogLocator(10, subs=subs))
+        if inches * min(np.diff(np.log([*subs, 10]))) >= _TICK:
+            break
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(_scientific))
 
@@ -178,19 +197,23 @@ def draw_relative_costs(ratios: Mapping[str, Mapping[int, float]], colors: Mappi
     axes.set_yscale("log")
     values = [ratio for of_method in ratios.values() for ratio in of_method.values()]
     axes.set_ylim(min(*values, 1.0) / 1.7, max(*values, 1.0) * 1.7)
+    slot = width * axes.get_position().width * figure.get_figwidth() / (len(scales) + 0.2)
+    crowded = slot < text_width(["0.55"])
     ends = [("CE", 1.0, colors["CE"])]
     for i, (method, of_method) in enumerate(ratios.items()):
         color = colors[method]
         for responses, ratio in of_method.items():
             x = scales.index(responses) + (i - (len(ratios) - 1) / 2) * width
-            axes.bar(x, ratio - 1, bottom=1, width=0.9 * width, color=color, edgecolor="white", linewidth=0.4)
+            bar: dict[str, Any] = {"width": 0.9 * width, "color": color, "edgecolor": "white", "linewidth": 0.4}
+            axes.bar(x, ratio - 1, bottom=1, **bar, label=method)
             up = ratio >= 1
             axes.annotate(
                 f"{ratio:.2g}" if ratio < 10 else f"{ratio:.1f}", (x, ratio), (0, 2 if up else -2),
                 textcoords="offset points", ha="center", va="bottom" if up else "top", fontsize=LABEL_SIZE, color=INK,
+                rotation=90 if crowded else 0,
             )  # fmt: skip
         ends.append((method, of_method[max(of_method)], color))
-    axes.axhline(1, color=colors["CE"], linewidth=1.2)
+    axes.axhline(1, color=colors["CE"], linewidth=1.2, label="CE")
     axes.set_xlim(-0.6, len(scales) - 0.4)
     axes.set_xticks(range(len(scales)), [str(responses) for responses in scales])
     axes.tick_params(axis="x", length=0)

@@ -83,11 +83,11 @@ def _curve_panel(axes: Axes, generator: str, palette: Palette, accuracies: Accur
         if method in BASELINES:
             style = {ORACLE: (0, (1, 1.2)), PASS_AT_1: (0, (5, 2, 1, 2)), MAJORITY: "-"}[method]
             color, label = (MUTED if method == PASS_AT_1 else INK), BASELINES[method]
-            axes.plot(x, y, color=color, linestyle=style, linewidth=1.1)
+            axes.plot(x, y, color=color, linestyle=style, linewidth=1.1, label=label)
         else:
             look = palette.look(method)
             color, label = look.color, palette.labels[method]
-            axes.plot(x, y, **look.line(), clip_on=False, zorder=3)
+            axes.plot(x, y, **look.line(), clip_on=False, zorder=3, label=label)
         if method in banded:
             low, high = [100 * i.low for i in found], [100 * i.high for i in found]
             axes.fill_between(x, low, high, color=color, alpha=0.1, linewidth=0)
@@ -158,6 +158,7 @@ def draw_votes(found: Sequence[Votes], majority: float, gains: str) -> Figure:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     axes.margins(x=0.08)
-    axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    inches = axes.get_position().width * figure.get_figwidth()
+    axes.xaxis.set_major_locator(MaxNLocator(min(7, int(inches / 0.3)), steps=[1, 2, 5, 10]))
     axes.set_xlabel("accuracy (%), from best-of-n (bar) to weighted best-of-n (marker)")
     return figure

@@ -58,8 +58,8 @@ _FIGURES = (
         "Development cost against accuracy",
         "Best-of-n accuracy, averaged over generators, against what it took to develop the reward model: rollouts, "
         "labels, reference passes and training, in FLOPs from counted tokens. Bars are 95 % intervals; horizontal "
-        "lines cost nothing to develop. Arrows lead from what the most accurate method would cost to what another one "
-        "costs at the other's best accuracy, between scales by interpolation on the logarithm of cost.",
+        "lines cost nothing to develop. Arrows lead from what the most accurate method with several scales would cost "
+        "to what another one costs at the other's best accuracy, by interpolation on the logarithm of cost.",
         "reward models trained in this experiment: give entries a train: block, with several sizes of responses:",
         cost_figures.cost_accuracy,
     ),

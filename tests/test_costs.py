@@ -133,7 +133,7 @@ def test_cost_files_and_figures_of_a_run(results: Results) -> None:
     # What the figure says in multiples is what the table has.
     equal = equal_accuracies(results, accuracies)
     assert {e.method: e.yardstick for e in equal} == {"Math-Shepherd": "CE", "DPO": "CE"}
-    assert all(f"{e.method} {e.ratio:.2g}" in dots.axes[0].get_title(loc="left") for e in equal)
+    assert all(f"{e.method} {e.ratio:.2g}" in dots.texts[0].get_text() for e in equal)
     named = {f"{e.method} ×{e.ratio:.2g}" for e in equal if e.ratio > 1.5}
     assert named and {t.get_text() for t in dots.axes[0].texts if "×" in t.get_text()} == named
 
