@@ -130,7 +130,7 @@ WAYS = {"ours": ours, "plain": plain, "mixed": mixed}
 def run(way: str, options: argparse.Namespace, policies: list[str]) -> dict[str, Any]:
     """One way in a process of its own: seconds, tokens, peak memory in MiB, scores [policy][response][step]."""
     arguments = ["--model", options.model, "--problems", str(options.problems), "--samples", str(options.samples)]
-    command = [sys.executable, __file__, *arguments, "--way", way, *policies]
+    command = [sys.executable, __file__, *arguments, "--way", way, "--folders", *policies]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
     return json.loads(output.stdout)  # type: ignore[no-any-return]
 
@@ -162,8 +162,9 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=32)
     parser.add_argument("--samples", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3, help="the fastest of so many runs (default: %(default)s)")
+    parser.add_argument("--policies", type=int, nargs="+", default=[1, 4], help="so many with one reference (1 4)")
     parser.add_argument("--way", choices=list(WAYS), help=argparse.SUPPRESS)
-    parser.add_argument("policies", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--folders", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not DATA.is_file():
         print(f"no recorded responses at {DATA}: set BONBENCH_DATA", file=sys.stderr)
@@ -172,18 +173,18 @@ def main() -> None:
     if options.way:
         torch.set_num_threads(1)
         solutions = recorded(options.problems, options.samples, options.model)
-        seconds, fed, scores = WAYS[options.way](solutions, options.policies, options.model)
+        seconds, fed, scores = WAYS[options.way](solutions, options.folders, options.model)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         json.dump({"seconds": seconds, "tokens": fed, "memory": memory, "scores": scores}, sys.stdout)
         return
     with tempfile.TemporaryDirectory() as folder:
-        policies = [noisy(options.model, Path(folder) / str(seed), seed) for seed in range(4)]
+        policies = [noisy(options.model, Path(folder) / str(seed), seed) for seed in range(max(options.policies))]
         print(
             "| policies | loop | ours, s | loop, s | ratio | ours, tokens | loop, tokens | ratio | ours, MiB "
             "| loop, MiB | responses | difference |"
         )
         print(f"|{' --- |' * 12}", flush=True)
-        for n in (1, 4):
+        for n in options.policies:
             rounds = [{way: run(way, options, policies[:n]) for way in WAYS} for _ in range(options.rounds)]
             # What else the machine does takes caches and memory from all ways, now this one, now that.
             fastest = {way: min((done[way] for done in rounds), key=lambda run: run["seconds"]) for way in WAYS}

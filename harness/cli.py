@@ -203,7 +203,9 @@ def grade(
 
     spec = build("verifiers", "verifier", {"type": "math"}, "verifier", {})
     with Board() as board:
-        summary = grade_file(source, output, spec.cls(spec.params, "math"), board.line("grade", None, "lines").advance)
+        summary = grade_file(
+            source, output, spec.cls(spec.params, "math"), board.line("grade", None, "lines").start().advance
+        )
         board.say(str(summary))
     if summary.file.bad_lines:
         raise typer.Exit(2)
@@ -225,7 +227,7 @@ def score(
 
     scoring = Scoring(reward_model)
     with Board() as board:
-        done = score_file(source, output, scoring, board.line("score", None, "responses").advance)
+        done = score_file(source, output, scoring, board.line("score", None, "responses").start().advance)
         board.say(f"{done.good} scored{done.complaint()}")
     if done.bad_lines:
         raise typer.Exit(2)
@@ -258,7 +260,7 @@ def processbench(
     scoring = Scoring(reward_model) if reward_model else None
     with Board() as board:
         rewards = {
-            source: step_rewards(data, scoring, board.line(source, len(data), "solutions").advance)
+            source: step_rewards(data, scoring, board.line(source, len(data), "solutions").start().advance)
             if scoring
             else recorded_rewards(data, source)
             for source, data in subsets.items()

@@ -24,7 +24,7 @@ from harness.scoring import Scoring
 from harness.steps import join_steps
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+:\w+")
-_BATCH = 256
+_BATCH = 32  # solutions between two signs of progress
 
 Floats = npt.NDArray[np.float64]
 

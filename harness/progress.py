@@ -25,12 +25,13 @@ class Line:
         self._closed = False
         self._task: Any = None
 
-    def start(self) -> None:
-        """The stage's first work has begun."""
+    def start(self) -> Line:
+        """The stage's first work has begun. Returns the line."""
         if self._started is None:
             self._started = self._printed = time.monotonic()
             if self._board.live:
                 self._task = self._board.live.add_task(self._label, total=self._total, note="")
+        return self
 
     def advance(self, done: int, tokens: int = 0) -> None:
         self.start()

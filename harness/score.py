@@ -8,8 +8,8 @@ from pathlib import Path
 from harness.jsonlines import Row, Transformed, transform
 from harness.scoring import Scoring
 
-#: Lines scored together: enough to share prompts and fill batches of similar lengths.
-_BATCH = 512
+#: Lines scored together: enough to share prompts, few enough that progress shows and a kill loses little.
+_BATCH = 128
 
 
 def score_file(
