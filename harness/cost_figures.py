@@ -51,15 +51,18 @@ def equal_accuracies(results: Results, accuracies: Accuracies) -> list[EqualAccu
 
 
 def equal_accuracy_table(found: Sequence[EqualAccuracy]) -> pd.DataFrame:
-    """A row per ratio of Figure 1; accuracy and ``met`` in percent."""
+    """A row per ratio of Figure 1; accuracy and ``met`` in percent; ``bound``: the cost is =, < or > that ratio."""
     return pd.DataFrame(
         [
-            (e.method, e.yardstick, 100 * e.accuracy, e.cost, e.yardstick_cost, e.ratio, e.low, e.high, 100 * e.met)
+            (
+                *(e.method, e.yardstick, 100 * e.accuracy, e.cost, e.yardstick_cost),
+                *(e.bound or "=", e.ratio, e.low, e.high, 100 * e.met),
+            )
             for e in found
         ],
         columns=[
             *("method", "yardstick", "accuracy", "flops", "yardstick_flops"),
-            *("ratio", "ratio_low", "ratio_high", "met"),
+            *("bound", "ratio", "ratio_low", "ratio_high", "met"),
         ],
     )
 
@@ -87,7 +90,7 @@ def cost_accuracy(results: Results, accuracies: Accuracies) -> Figure | None:
     if len(scales) > 1:
         notes.append(f"dots, from left to right: {', '.join(map(str, scales))} responses per training problem")
     if equal:
-        ratios = ", ".join(f"{e.method} {e.ratio:.2g}" for e in equal)
+        ratios = "; ".join(f"{e.method} {e.text}" for e in sorted(equal, key=lambda e: (e.bound == "<", -e.ratio)))
         notes.append(f"at equal accuracy, in multiples of {equal[0].yardstick}'s cost: {ratios}")
     figure, (axes,) = new_figure(4.2, 3.1, [*(line.method for line, _ in lines), *names.values()], notes=notes)
     ends = []
@@ -119,9 +122,10 @@ def cost_accuracy(results: Results, accuracies: Accuracies) -> Figure | None:
 
 
 def _apart(equal: Sequence[EqualAccuracy], gap: float) -> list[EqualAccuracy]:
-    """The ratios worth an arrow, the largest first: far enough from 1 to be readable, and ``gap`` from each other."""
+    """The ratios worth an arrow, the largest first: not mere bounds, far enough from 1 to be readable, and ``gap`` from
+    each other."""
     shown: list[EqualAccuracy] = []
-    for e in sorted(equal, key=lambda e: -abs(math.log(e.ratio))):
+    for e in sorted((e for e in equal if not e.bound), key=lambda e: -abs(math.log(e.ratio))):
         if abs(math.log(e.ratio)) >= math.log(_READABLE) and all(abs(e.accuracy - s.accuracy) >= gap for s in shown):
             shown.append(e)
     return shown
@@ -137,7 +141,7 @@ def _annotate(axes: Axes, e: EqualAccuracy, dots: Sequence[tuple[float, float]])
     axes.annotate("", (e.cost, height), (e.yardstick_cost, height), arrowprops=style, zorder=4)
     middle = math.sqrt(e.cost * e.yardstick_cost)
     text = axes.annotate(
-        f"{e.method} ×{e.ratio:.2g}", (middle, height), (0, 0), textcoords="offset points", ha="center",
+        f"{e.method} ×{e.text}", (middle, height), (0, 0), textcoords="offset points", ha="center",
         fontsize=LABEL_SIZE, color=INK, zorder=5,
     )  # fmt: skip
     text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])

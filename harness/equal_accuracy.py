@@ -2,8 +2,8 @@
 
 A method's line runs through its data scales, straight in accuracy over the logarithm of cost. The most accurate method
 with several scales is the yardstick; every other one is met at the highest accuracy that both reach, somewhere between
-the yardstick's cheapest and its best scale. Where even the yardstick's cheapest scale is better there is no equal
-accuracy, and nothing is said: costs are not extrapolated.
+the yardstick's cheapest and its best scale. Where even the cheapest scale of one is better than the best of the other
+there is no equal accuracy. Costs are not extrapolated: the cheapest scale bounds what the better one would cost.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from harness.inference import Bootstrap
 from harness.selection import Floats
+
+Bound = Literal["", "<", ">"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ class Line:
 class EqualAccuracy:
     """``method`` costs ``ratio`` times what ``yardstick`` does at the same ``accuracy`` (a fraction).
 
-    The interval is that of the bootstrap draws in which both reach an equal accuracy, whose share is ``met``.
+    With ``bound`` ">" it costs more than that, with "<" less. The interval is that of the bootstrap draws in which both
+    reach an equal accuracy, whose share is ``met``.
     """
 
     method: str
@@ -39,6 +43,7 @@ class EqualAccuracy:
     accuracy: float
     cost: float
     yardstick_cost: float
+    bound: Bound
     low: float
     high: float
     met: float
@@ -46,6 +51,11 @@ class EqualAccuracy:
     @property
     def ratio(self) -> float:
         return self.cost / self.yardstick_cost
+
+    @property
+    def text(self) -> str:
+        """The ratio, for people."""
+        return f"{self.bound}{self.ratio:.2g}"
 
 
 def cost_at(accuracy: float, costs: Sequence[float], accuracies: Sequence[float]) -> float | None:
@@ -73,10 +83,9 @@ def equal_accuracy(lines: Sequence[Line], bootstrap: Bootstrap) -> list[EqualAcc
         if line is yardstick:
             continue
         met = _meet(line, means[line.method], yardstick, means[yardstick.method])
-        if met is None:
-            continue
         draws = zip(drawn[line.method], drawn[yardstick.method], strict=True)
-        ratios = [m[1] / m[2] for own, others in draws if (m := _meet(line, own, yardstick, others))]
+        meetings = [_meet(line, own, yardstick, others) for own, others in draws]
+        ratios = [cost / yardstick_cost for _, cost, yardstick_cost, bound in meetings if not bound]
         low, high = np.quantile(ratios, (0.025, 0.975)) if ratios else (math.nan, math.nan)
         share = len(ratios) / len(drawn[line.method])
         found.append(EqualAccuracy(line.method, yardstick.method, *met, float(low), float(high), share))
@@ -85,8 +94,14 @@ def equal_accuracy(lines: Sequence[Line], bootstrap: Bootstrap) -> list[EqualAcc
 
 def _meet(
     line: Line, own: Sequence[float], yardstick: Line, others: Sequence[float]
-) -> tuple[float, float, float] | None:
-    """The highest accuracy that both lines reach and what it costs on each."""
+) -> tuple[float, float, float, Bound]:
+    """The highest accuracy that both lines reach and what it costs on each, or what bounds it from above."""
     accuracy = min(max(own), max(others))
     cost, yardstick_cost = cost_at(accuracy, line.costs, own), cost_at(accuracy, yardstick.costs, others)
-    return None if cost is None or yardstick_cost is None else (accuracy, cost, yardstick_cost)
+    if cost is not None and yardstick_cost is not None:
+        return accuracy, cost, yardstick_cost, ""
+    # The one that starts above the other's best; the other reaches its own best.
+    if cost is not None:
+        return accuracy, cost, yardstick.costs[0], ">"
+    assert yardstick_cost is not None
+    return accuracy, line.costs[0], yardstick_cost, "<"

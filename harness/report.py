@@ -59,7 +59,8 @@ _FIGURES = (
         "Best-of-n accuracy, averaged over generators, against what it took to develop the reward model: rollouts, "
         "labels, reference passes and training, in FLOPs from counted tokens. Bars are 95 % intervals; horizontal "
         "lines cost nothing to develop. Arrows lead from what the most accurate method with several scales would cost "
-        "to what another one costs at the other's best accuracy, by interpolation on the logarithm of cost.",
+        "to what another one costs at the other's best accuracy, by interpolation on the logarithm of cost; > and < "
+        "where the cheapest scale of the one is already better than the best of the other.",
         "reward models trained in this experiment: give entries a train: block, with several sizes of responses:",
         cost_figures.cost_accuracy,
     ),

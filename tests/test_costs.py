@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,8 @@ def test_cost_files_and_figures_of_a_run(results: Results) -> None:
     # What the figure says in multiples is what the table has.
     equal = equal_accuracies(results, accuracies)
     assert {e.method: e.yardstick for e in equal} == {"Math-Shepherd": "CE", "DPO": "CE"}
-    assert all(f"{e.method} {e.ratio:.2g}" in dots.texts[0].get_text() for e in equal)
-    named = {f"{e.method} ×{e.ratio:.2g}" for e in equal if e.ratio > 1.5}
+    assert all(f"{e.method} {e.text}" in dots.texts[0].get_text() for e in equal)
+    named = {f"{e.method} ×{e.ratio:.2g}" for e in equal if e.ratio > 1.5 and not e.bound}
     assert named and {t.get_text() for t in dots.axes[0].texts if "×" in t.get_text()} == named
 
 
@@ -182,12 +183,17 @@ def test_the_most_accurate_method_is_the_yardstick_where_lines_meet() -> None:
         line("best", (1.0, 10.0, 100.0), 0.5, 0.6, 0.7),
         line("hopeless", (5.0,), 0.45),
         line("point", (3.0,), 0.55),
+        line("brilliant", (8.0,), 0.8),
     ]
     found = {e.method: e for e in equal_accuracy(lines, Bootstrap(200, 300, seed=0))}
-    assert set(found) == {"dear", "point"}  # the yardstick is never as bad as the hopeless one
+    assert {name: e.bound for name, e in found.items()} == {"dear": "", "hopeless": ">", "point": "", "brilliant": "<"}
     assert found["dear"].ratio == pytest.approx(400 / 10)
     assert found["dear"].accuracy == pytest.approx(0.6)
     # The same noise on every line: no draw changes where they meet.
     assert (found["dear"].low, found["dear"].high, found["dear"].met) == pytest.approx((40, 40, 1))
     assert found["point"].ratio == pytest.approx(3 / 10**0.5)
+    # The yardstick is never as bad as the hopeless one, nor as good as the brilliant one.
+    assert (found["hopeless"].text, found["hopeless"].met) == (">5", 0)
+    assert (found["brilliant"].text, found["brilliant"].accuracy) == ("<0.08", pytest.approx(0.7))
+    assert math.isnan(found["brilliant"].low)
     assert equal_accuracy(lines[:1], Bootstrap(200, 10, seed=0)) == []
