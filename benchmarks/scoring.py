@@ -85,8 +85,8 @@ def ours(solutions: list[Solution], policies: list[str], reference: str) -> Outc
     scorers = [CausalLMScorer(CausalLMParams(model=model, dtype="float32")) for model in (reference, *policies)]
     fed = count_tokens([scorer.model for scorer in scorers])
     started = time.process_time()
-    shared, *own = [scorer.logprobs(solutions) for scorer in scorers]
-    scores = [rewards(solutions, one, shared) for one in own]
+    shared = scorers[0].logprobs(solutions)
+    scores = [rewards(solutions, scorer.logprobs(solutions), shared) for scorer in scorers[1:]]
     return time.process_time() - started, sum(fed), scores
 
 
