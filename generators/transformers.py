@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
+from harness.placement import placement
 from harness.records import Problem, Response, Sampling
 from harness.registry import ModelPath, Runtime, UserError
 
@@ -20,8 +21,8 @@ class TransformersParams(PromptParams):
     """Parameters of :class:`TransformersGenerator`, with those of the prompt.
 
     ``batch_size`` counts sequences sampled at once; by default as many as a cache of 1 GiB (CPU) or 16 GiB
-    (GPU) holds. It does not change the responses, rounding of logits aside. ``keep_token_ids`` stores the sampled
-    tokens with every response.
+    (GPU) holds. It does not change the responses, rounding of logits aside. ``dtype: auto`` is the one the model is
+    stored in on a GPU, float32 on a CPU. ``keep_token_ids`` stores the sampled tokens with every response.
     """
 
     model: ModelPath
@@ -46,15 +47,14 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
 
     def __init__(self, params: TransformersParams, name: str = "") -> None:
         super().__init__(params, name)
-        import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        device = params.device if params.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        device, dtype = placement(params.device, params.dtype)
         try:
             tokenizer = AutoTokenizer.from_pretrained(params.model)
-            model = AutoModelForCausalLM.from_pretrained(params.model, dtype=params.dtype)
+            model = AutoModelForCausalLM.from_pretrained(params.model, dtype=dtype)
         except (OSError, ValueError) as error:
             raise UserError(f"{params.model} cannot be loaded: {error}") from error
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)

@@ -25,9 +25,9 @@ class ReadingParams(ComponentParams):
     """Parameters of a reward model that is one language model.
 
     ``convention`` is how solutions are laid out and where rewards are read; it is known of published models
-    (``reward_models.published``), and otherwise the family's first one unless said. ``max_batch_tokens`` counts the
-    tokens, padding included, that go through the model at once (by default what suits the device); it changes nothing
-    but speed and memory.
+    (``reward_models.published``), and otherwise the family's first one unless said. ``dtype: auto`` is the one that the
+    model is stored in on a GPU, float32 on a CPU. ``max_batch_tokens`` counts the tokens, padding included, that go
+    through the model at once (by default what suits the device); it changes nothing but speed and memory.
     """
 
     model: ModelPath

@@ -16,6 +16,7 @@ class CausalLMParams(ComponentParams):
     """Parameters of :class:`CausalLMScorer`.
 
     ``steps``: the model reads the response as it is, or rewritten as numbered paragraphs (``layouts.numbered``).
+    ``dtype: auto`` is the one the model is stored in on a GPU, float32 on a CPU.
     ``max_batch_tokens`` counts the tokens, padding included, that go through the model at once (by default what suits
     the device); it changes nothing but speed and memory.
     """
