@@ -268,7 +268,7 @@ def processbench(
     threshold, results = evaluate([(s, rewards[s], [item.label for item in data]) for s, data in subsets.items()])
     table = Table(box=None, pad_edge=False)
     for column in ("", "solutions", "accuracy, wrong", "accuracy, right", "F1", "F1, own threshold (upper bound)"):
-        table.add_column(column, justify="right" if column else "left")
+        table.add_column(column, justify="right" if column else "left", overflow="fold")
     for r in results:
         values = (r.accuracies.wrong, r.accuracies.right, r.accuracies.f1, r.best.f1)
         table.add_row(Path(r.name).name, str(r.n), *(f"{100 * value:.1f}" for value in values))
