@@ -8,7 +8,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
-from harness.placement import placement
 from harness.records import Problem, Response, Sampling
 from harness.registry import ModelPath, Runtime, UserError
 
@@ -47,11 +46,14 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
 
     def __init__(self, params: TransformersParams, name: str = "") -> None:
         super().__init__(params, name)
+        import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        device, dtype = placement(params.device, params.dtype)
+        device = params.device if params.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        # Most CPUs are several times slower at 16 bits.
+        dtype = "float32" if params.dtype == "auto" and device == "cpu" else params.dtype
         try:
             tokenizer = AutoTokenizer.from_pretrained(params.model)
             model = AutoModelForCausalLM.from_pretrained(params.model, dtype=dtype)

@@ -12,7 +12,6 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from harness.placement import placement
 from harness.registry import UserError
 from reward_models.encoding import Encoded
 from reward_models.pieces import Marked
@@ -49,7 +48,10 @@ def load_as(kind: Any, model: str, dtype: str, device: str) -> PreTrainedModel:
         UserError: when there is no such model, or its files do not have all weights of the class. (`transformers` would
             make them up: a causal LM loaded as a classifier gets a random head.)
     """
-    device, dtype = placement(device, dtype)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto" and device == "cpu":
+        dtype = "float32"  # most CPUs are several times slower at 16 bits
     transformers_logging.disable_progress_bar()
     try:
         loaded, info = kind.from_pretrained(model, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True)
