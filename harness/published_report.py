@@ -60,18 +60,15 @@ def _votes(published: Published) -> Figure:
 def _page(published: Published, table1: Table1, note: str, figures: list[tuple[str, str]]) -> str:
     best = [None if (value := table1.best(i)) is None else f"{value:.1f}" for i in range(len(table1.columns))]
     others = published.others.items()
-    return (
-        environment()
-        .get_template("published.html.j2")
-        .render(
-            index=published.index,
-            tables=[
-                (published.index.files[name], list(frame.columns), frame.map(cell).to_numpy().tolist(), bold, below)
-                for name, frame, bold, below in (
-                    ("table1.csv", published.table1, best, note),
-                    *((name, frame, [], "") for name, frame in others),
-                )
-            ],
-            figures=figures,
-        )
+    template = environment().get_template("published.html.j2")
+    return template.render(
+        index=published.index,
+        tables=[
+            (published.index.files[name], list(frame.columns), frame.map(cell).to_numpy().tolist(), bold, below)
+            for name, frame, bold, below in (
+                ("table1.csv", published.table1, best, note),
+                *((name, frame, [], "") for name, frame in others),
+            )
+        ],
+        figures=figures,
     )
