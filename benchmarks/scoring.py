@@ -3,10 +3,10 @@
 ``python benchmarks/scoring.py [--model FOLDER_OR_GGUF]`` scores recorded MATH-500 responses (read from BONBENCH_DATA,
 without those too long for the model) with one policy and its reference, and with four policies that share a reference.
 The plain loop takes responses as they come, four at a time, padded on the right, and makes a float32 log-softmax of all
-logits, for policy and reference each time. They come problem by problem, or mixed: every problem's first response,
-then every problem's second. Either way runs in a process of its own, in turn, on one thread, and loading is not
-counted. The policies are the reference with a little noise on its weights. Tokens are those that went through a model,
-padding included: their ratio is what the ratio of the times would be if every token took equally long.
+logits, for policy and reference each time, both in memory. They come problem by problem, or mixed: every problem's
+first response, then every problem's second. Either way runs in a process of its own, in turn, on one thread, and
+loading is not counted. The policies are the reference with a little noise on its weights. Tokens are those that went
+through a model, padding included: their ratio is what the ratio of the times would be if every token took equally long.
 """
 
 from __future__ import annotations
@@ -73,27 +73,40 @@ def rewards(
     return [list(record.step_rewards) for record in prm.score(batch)]
 
 
-def count_tokens(models: list[Any]) -> list[int]:
-    """A list to which every forward pass of the models adds how many tokens it reads."""
-    fed: list[int] = []
-    for model in models:
-        model.get_input_embeddings().register_forward_hook(lambda _, inputs, output: fed.append(inputs[0].numel()))
-    return fed
+def count_tokens(model: Any, fed: list[int]) -> Any:
+    """The model, every forward pass of which adds to ``fed`` how many tokens it reads."""
+    model.get_input_embeddings().register_forward_hook(lambda _, inputs, output: fed.append(inputs[0].numel()))
+    return model
 
 
 def ours(solutions: list[Solution], policies: list[str], reference: str) -> Outcome:
-    scorers = [CausalLMScorer(CausalLMParams(model=model, dtype="float32")) for model in (reference, *policies)]
-    fed = count_tokens([scorer.model for scorer in scorers])
-    started = time.process_time()
-    shared = scorers[0].logprobs(solutions)
-    scores = [rewards(solutions, scorer.logprobs(solutions), shared) for scorer in scorers[1:]]
-    return time.process_time() - started, sum(fed), scores
+    seconds, fed = 0.0, list[int]()
+
+    def logprobs(model: str) -> list[TokenLogprobs]:
+        # As in a run: a pass per model, each for itself.
+        nonlocal seconds
+        scorer = CausalLMScorer(CausalLMParams(model=model, dtype="float32"))
+        count_tokens(scorer.model, fed)
+        started = time.process_time()
+        values = scorer.logprobs(solutions)
+        seconds += time.process_time() - started
+        return values
+
+    shared, scores = logprobs(reference), []
+    for policy in policies:
+        own = logprobs(policy)
+        started = time.process_time()
+        scores.append(rewards(solutions, own, shared))
+        seconds += time.process_time() - started
+    return seconds, sum(fed), scores
 
 
 @torch.inference_mode()
 def plain(solutions: list[Solution], policies: list[str], reference: str) -> Outcome:
-    models = [AutoModelForCausalLM.from_pretrained(m, dtype=torch.float32) for m in (reference, *policies)]
-    fed = count_tokens(models)
+    def load(model: str) -> Any:
+        return count_tokens(AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), fed)
+
+    seconds, fed, scores = 0.0, list[int](), []
     encoder = SolutionEncoder(AutoTokenizer.from_pretrained(reference), reference)
 
     def logprobs(model: Any) -> list[TokenLogprobs]:
@@ -113,9 +126,13 @@ def plain(solutions: list[Solution], policies: list[str], reference: str) -> Out
                 found.append(TokenLogprobs(*names, tuple(values), tuple(tokens.token_ends), tokens.n_prompt))
         return found
 
-    started = time.process_time()
-    scores = [rewards(solutions, logprobs(model), logprobs(models[0])) for model in models[1:]]
-    return time.process_time() - started, sum(fed), scores
+    its_reference = load(reference)
+    for policy in policies:
+        model = load(policy)
+        started = time.process_time()
+        scores.append(rewards(solutions, logprobs(model), logprobs(its_reference)))
+        seconds += time.process_time() - started
+    return seconds, sum(fed), scores
 
 
 def mixed(solutions: list[Solution], policies: list[str], reference: str) -> Outcome:

@@ -8,7 +8,7 @@ whatever precedes the first marker belongs to the first step, and no step is bla
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Sequence
 
 _MARKER = re.compile(r"^[ \t]*(?:\*\*|#+[ \t]*)?Step[ \t]+\d+[ \t]*[:.]", re.MULTILINE | re.IGNORECASE)
@@ -53,7 +53,10 @@ def step_of_token(ends: tuple[int, ...], token_ends: tuple[int, ...]) -> list[in
         ends: step end offsets, as from :func:`step_ends`.
         token_ends: token end offsets, non-decreasing, at most ``ends[-1]``.
     """
-    return [bisect_left(ends, end) for end in token_ends]
+    steps: list[int] = []
+    for k, end in enumerate(ends):
+        steps += [k] * (bisect_right(token_ends, end) - len(steps))
+    return steps
 
 
 def join_steps(steps: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from reward_models.tree_attention import rotates_by_length, supports_trees, tree
 #: take tens of GiB with a vocabulary of 128 K.
 LOGITS_BLOCK = 2**26
 #: Tokens of the vocabulary in a block. On a CPU, what fits its caches is fastest.
-_LOGITS_COLUMNS = 4096
+_LOGITS_COLUMNS = 2048
 #: Tokens, padding included, that go through a model at once. On a CPU, what fits its caches is fastest.
 _BATCH_TOKENS = {"cpu": 512, "cuda": 16384}
 

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from harness.registry import UserError
@@ -59,7 +60,7 @@ class SolutionEncoder:
             for (problem, text, _), tokens in zip(some, self._encoder.encode(texts), strict=True):
                 border = tokens.borders[len(prompts[problem])]
                 n_prompt = bisect_right(tokens.ends, border)
-                token_ends = [min(end - border, len(text)) for end in tokens.ends[n_prompt:]]
+                token_ends = (np.minimum(tokens.ends[n_prompt:], border + len(text)) - border).tolist()
                 encoded.append(Encoded(tokens.ids, n_prompt, token_ends))
         return encoded
 

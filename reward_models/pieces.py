@@ -7,7 +7,6 @@ string: never from a search for token ids, which a response could contain too.
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import secrets
@@ -16,7 +15,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Any
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
@@ -77,9 +75,10 @@ class PieceEncoder:
         self._model = model
         # An own copy: without padding and truncation, and without the post-processor, which would trim
         # whitespace off the offsets.
-        self._state: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
-        self._state |= {"padding": None, "truncation": None, "post_processor": None}
-        self._backend = Tokenizer.from_str(json.dumps(self._state))
+        state = json.loads(tokenizer.backend_tokenizer.to_str())
+        self._backend = Tokenizer.from_str(
+            json.dumps(state | {"padding": None, "truncation": None, "post_processor": None})
+        )
         self._specials = {t.content for t in tokenizer.added_tokens_decoder.values() if t.special} | set(markers)
         self.special = re.compile("|".join(map(re.escape, sorted(self._specials, key=len, reverse=True))) or r"(?!)")
         self._disguised: tuple[Tokenizer, dict[str, str]] | None = None
@@ -152,7 +151,7 @@ class PieceEncoder:
 
     def _literal(self) -> Tokenizer:
         if self._disguised is None:
-            self._disguised = _renamed(self._state, self._specials)
+            self._disguised = _renamed(self._backend, self._specials)
         return self._disguised[0]
 
     def _disguise(self, piece: Piece) -> str:
@@ -174,11 +173,11 @@ def _runs(pieces: Sequence[Piece], words: Sequence[str]) -> list[str]:
     return ["".join(run) for run in runs]
 
 
-def _renamed(state: dict[str, Any], specials: set[str]) -> tuple[Tokenizer, dict[str, str]]:
-    """A tokenizer like the one with ``state``, its special tokens renamed to unguessable texts; and old -> new."""
+def _renamed(tokenizer: Tokenizer, specials: set[str]) -> tuple[Tokenizer, dict[str, str]]:
+    """A tokenizer like this one, its special tokens renamed to unguessable texts; and old -> new."""
     salt = secrets.token_hex(16)
     names = {content: f"\uf8ff{salt}:{i}\uf8ff" for i, content in enumerate(sorted(specials))}
-    state = copy.deepcopy(state)
+    state = json.loads(tokenizer.to_str())
     for token in state["added_tokens"]:
         token["content"] = names.get(token["content"], token["content"])
     model = state["model"]

@@ -22,7 +22,7 @@ from reward_models.prefix_tree import Batch, PrefixTree
 
 _NAME = "prefix-tree"
 #: Tokens of a segment. The keys masked out in it are computed for nothing; shorter ones gather more.
-_MAX_SEGMENT = {"cpu": 256, "cuda": 1024}
+_MAX_SEGMENT = {"cpu": 128, "cuda": 1024}
 #: Attention that needs more than positions and a causal mask, by the argument that brings it.
 _MORE = ("softcap", "s_aux", "position_bias")
 _supported: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
