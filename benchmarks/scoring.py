@@ -4,9 +4,10 @@
 without those too long for the model) with one policy and its reference, and with four policies that share a reference.
 The plain loop takes responses as they come, four at a time, padded on the right, and makes a float32 log-softmax of all
 logits, for policy and reference each time, both in memory. They come problem by problem, or mixed: every problem's
-first response, then every problem's second. Either way runs in a process of its own, in turn, on one thread, and
-loading is not counted. The policies are the reference with a little noise on its weights. Tokens are those that went
-through a model, padding included: their ratio is what the ratio of the times would be if every token took equally long.
+first response, then every problem's second. Each way runs in a process of its own, on one thread, and they take turns
+every few seconds. Loading is not counted. The policies are the reference with a little noise on its weights. Tokens are
+those that went through a model, padding included: their ratio is what the ratio of the times would be if every token
+took equally long.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +40,6 @@ from reward_models.token_logprobs import CausalLMParams, CausalLMScorer  # noqa:
 
 DATA = Path(os.environ.get("BONBENCH_DATA", ROOT.parent / "shared" / "data")) / "math500_recorded.jsonl.gz"
 PLAIN_BATCH = 4
-Outcome = tuple[float, int, list[Any]]  # seconds, tokens fed, scores [policy][response][step]
 
 
 def recorded(n_problems: int, n_samples: int, model: str) -> list[Solution]:
@@ -73,41 +75,62 @@ def rewards(
     return [list(record.step_rewards) for record in prm.score(batch)]
 
 
-def count_tokens(model: Any, fed: list[int]) -> Any:
-    """The model, every forward pass of which adds to ``fed`` how many tokens it reads."""
-    model.get_input_embeddings().register_forward_hook(lambda _, inputs, output: fed.append(inputs[0].numel()))
-    return model
+class Work:
+    """What a way does, in turn with the others: its processor seconds without those of loading, and the tokens read."""
+
+    def __init__(self, n_pieces: int) -> None:
+        self.tokens, self._loading, self._left, self._n_pieces = 0, 0.0, n_pieces, n_pieces
+        self._started = time.process_time()
+
+    def seconds(self) -> float:
+        return time.process_time() - self._started - self._loading
+
+    def load(self, kind: Callable[[], Any]) -> Any:
+        started = time.process_time()
+        loaded = kind()
+        self._loading += time.process_time() - started
+        return loaded
+
+    def count(self, model: Any) -> None:
+        """From here on, tokens that the model reads are counted."""
+        model.get_input_embeddings().register_forward_hook(self._read)
+
+    def _read(self, _: Any, inputs: Any, output: Any) -> None:
+        self.tokens += inputs[0].numel()
+
+    def piece(self) -> None:
+        """A piece is done: says how far the work is, and waits to be told to go on."""
+        self._left -= 1
+        print(1 - self._left / self._n_pieces, flush=True)
+        sys.stdin.readline()
 
 
-def ours(solutions: list[Solution], policies: list[str], reference: str) -> Outcome:
-    seconds, fed = 0.0, list[int]()
+def ours(solutions: list[Solution], policies: list[str], reference: str) -> tuple[Work, list[Any]]:
+    problems = [list(group) for _, group in groupby(solutions, key=lambda s: s.problem.problem_id)]
+    work = Work(len(problems) * (1 + len(policies)))
 
     def logprobs(model: str) -> list[TokenLogprobs]:
         # As in a run: a pass per model, each for itself.
-        nonlocal seconds
-        scorer = CausalLMScorer(CausalLMParams(model=model, dtype="float32"))
-        count_tokens(scorer.model, fed)
-        started = time.process_time()
-        values = scorer.logprobs(solutions)
-        seconds += time.process_time() - started
+        scorer = work.load(lambda: CausalLMScorer(CausalLMParams(model=model, dtype="float32")))
+        work.count(scorer.model)
+        values = []
+        for responses in problems:
+            values += scorer.logprobs(responses)
+            work.piece()
         return values
 
-    shared, scores = logprobs(reference), []
-    for policy in policies:
-        own = logprobs(policy)
-        started = time.process_time()
-        scores.append(rewards(solutions, own, shared))
-        seconds += time.process_time() - started
-    return seconds, sum(fed), scores
+    shared = logprobs(reference)
+    return work, [rewards(solutions, logprobs(policy), shared) for policy in policies]
 
 
 @torch.inference_mode()
-def plain(solutions: list[Solution], policies: list[str], reference: str) -> Outcome:
-    def load(model: str) -> Any:
-        return count_tokens(AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), fed)
+def plain(solutions: list[Solution], policies: list[str], reference: str) -> tuple[Work, list[Any]]:
+    work = Work(2 * len(policies) * -(-len(solutions) // PLAIN_BATCH))
 
-    seconds, fed, scores = 0.0, list[int](), []
-    encoder = SolutionEncoder(AutoTokenizer.from_pretrained(reference), reference)
+    def load(model: str) -> Any:
+        loaded = work.load(lambda: AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32))
+        work.count(loaded)
+        return loaded
 
     def logprobs(model: Any) -> list[TokenLogprobs]:
         found = []
@@ -124,32 +147,55 @@ def plain(solutions: list[Solution], policies: list[str], reference: str) -> Out
                 values = chosen[row, tokens.n_prompt - 1 : len(tokens.ids) - 1].tolist()
                 names = (response.problem_id, response.generator, response.sample)
                 found.append(TokenLogprobs(*names, tuple(values), tuple(tokens.token_ends), tokens.n_prompt))
+            work.piece()
         return found
 
+    encoder = work.load(lambda: SolutionEncoder(AutoTokenizer.from_pretrained(reference), reference))
     its_reference = load(reference)
-    for policy in policies:
-        model = load(policy)
-        started = time.process_time()
-        scores.append(rewards(solutions, logprobs(model), logprobs(its_reference)))
-        seconds += time.process_time() - started
-    return seconds, sum(fed), scores
+    return work, [rewards(solutions, logprobs(load(policy)), logprobs(its_reference)) for policy in policies]
 
 
-def mixed(solutions: list[Solution], policies: list[str], reference: str) -> Outcome:
+def mixed(solutions: list[Solution], policies: list[str], reference: str) -> tuple[Work, list[Any]]:
     order = sorted(range(len(solutions)), key=lambda i: (solutions[i].response.sample, i))
-    seconds, fed, scores = plain([solutions[i] for i in order], policies, reference)
-    return seconds, fed, [[one for _, one in sorted(zip(order, own, strict=True))] for own in scores]
+    work, scores = plain([solutions[i] for i in order], policies, reference)
+    return work, [[one for _, one in sorted(zip(order, own, strict=True))] for own in scores]
 
 
 WAYS = {"ours": ours, "plain": plain, "mixed": mixed}
 
 
-def run(way: str, options: argparse.Namespace, policies: list[str]) -> dict[str, Any]:
-    """One way in a process of its own: seconds, tokens, peak memory in MiB, scores [policy][response][step]."""
+def one_way(options: argparse.Namespace) -> None:
+    """Runs in a process of its own; prints how far it is after every piece, then what came out."""
+    torch.set_num_threads(1)
+    solutions = recorded(options.problems, options.samples, options.model)
+    work, scores = WAYS[options.way](solutions, options.folders, options.model)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": work.seconds(), "tokens": work.tokens, "memory": memory, "scores": scores}))
+
+
+def in_turn(options: argparse.Namespace, policies: list[str]) -> dict[str, dict[str, Any]]:
+    """Each way's seconds, tokens, peak memory in MiB, scores [policy][response][step].
+
+    One works at a time, always that which is least far: how fast the machine is may change within minutes.
+    """
     arguments = ["--model", options.model, "--problems", str(options.problems), "--samples", str(options.samples)]
-    command = [sys.executable, __file__, *arguments, "--way", way, "--folders", *policies]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    return json.loads(output.stdout)  # type: ignore[no-any-return]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    children, outcomes, progress = {}, {}, dict.fromkeys(WAYS, 0.0)
+    for way in WAYS:
+        command = [sys.executable, __file__, *arguments, "--way", way, "--folders", *policies]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        children[way] = subprocess.Popen(command, env=environment, **pipes)
+        progress[way] = float(next(children[way].stdout))
+    while progress:
+        way = min(progress, key=progress.__getitem__)
+        print(file=children[way].stdin, flush=True)
+        said = json.loads(next(children[way].stdout))
+        if isinstance(said, float):
+            progress[way] = said
+        else:
+            outcomes[way] = said
+            del progress[way]
+    return outcomes
 
 
 def noisy(model: str, folder: Path, seed: int) -> str:
@@ -178,7 +224,6 @@ def main() -> None:
     parser.add_argument("--model", default=str(ROOT / "experiments/pocket/models/strong"))
     parser.add_argument("--problems", type=int, default=32)
     parser.add_argument("--samples", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=3, help="the fastest of so many runs (default: %(default)s)")
     parser.add_argument("--policies", type=int, nargs="+", default=[1, 4], help="so many with one reference (1 4)")
     parser.add_argument("--way", choices=list(WAYS), help=argparse.SUPPRESS)
     parser.add_argument("--folders", nargs="+", help=argparse.SUPPRESS)
@@ -188,11 +233,7 @@ def main() -> None:
         return
     options.model = loadable(CausalLMParams(model=options.model)).model
     if options.way:
-        torch.set_num_threads(1)
-        solutions = recorded(options.problems, options.samples, options.model)
-        seconds, fed, scores = WAYS[options.way](solutions, options.folders, options.model)
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        json.dump({"seconds": seconds, "tokens": fed, "memory": memory, "scores": scores}, sys.stdout)
+        one_way(options)
         return
     with tempfile.TemporaryDirectory() as folder:
         policies = [noisy(options.model, Path(folder) / str(seed), seed) for seed in range(max(options.policies))]
@@ -202,17 +243,15 @@ def main() -> None:
         )
         print(f"|{' --- |' * 12}", flush=True)
         for n in options.policies:
-            rounds = [{way: run(way, options, policies[:n]) for way in WAYS} for _ in range(options.rounds)]
-            # What else the machine does takes caches and memory from all ways, now this one, now that.
-            fastest = {way: min((done[way] for done in rounds), key=lambda run: run["seconds"]) for way in WAYS}
-            best = fastest["ours"]
+            outcomes = in_turn(options, policies[:n])
+            own = outcomes["ours"]
             for way, name in (("plain", "by problem"), ("mixed", "mixed")):
-                loop = fastest[way]
+                loop = outcomes[way]
                 print(
-                    f"| {n} | {name} | {best['seconds']:.1f} | {loop['seconds']:.1f} | "
-                    f"{loop['seconds'] / best['seconds']:.2f} | {best['tokens']:,} | {loop['tokens']:,} | "
-                    f"{loop['tokens'] / best['tokens']:.2f} | {best['memory']:.0f} | {loop['memory']:.0f} | "
-                    f"{len(best['scores'][0])} | {difference(best['scores'], loop['scores']):.1e} |",
+                    f"| {n} | {name} | {own['seconds']:.1f} | {loop['seconds']:.1f} | "
+                    f"{loop['seconds'] / own['seconds']:.2f} | {own['tokens']:,} | {loop['tokens']:,} | "
+                    f"{loop['tokens'] / own['tokens']:.2f} | {own['memory']:.0f} | {loop['memory']:.0f} | "
+                    f"{len(own['scores'][0])} | {difference(own['scores'], loop['scores']):.1e} |",
                     flush=True,
                 )
 
