@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,8 @@ from reward_models.token_logprobs import CausalLMParams, CausalLMScorer  # noqa:
 
 DATA = Path(os.environ.get("BONBENCH_DATA", ROOT.parent / "shared" / "data")) / "math500_recorded.jsonl.gz"
 PLAIN_BATCH = 4
+#: Responses scored together, as by `bonbench score`.
+PORTION = 128
 
 
 def recorded(n_problems: int, n_samples: int, model: str) -> list[Solution]:
@@ -106,16 +107,16 @@ class Work:
 
 
 def ours(solutions: list[Solution], policies: list[str], reference: str) -> tuple[Work, list[Any]]:
-    problems = [list(group) for _, group in groupby(solutions, key=lambda s: s.problem.problem_id)]
-    work = Work(len(problems) * (1 + len(policies)))
+    portions = [solutions[i : i + PORTION] for i in range(0, len(solutions), PORTION)]
+    work = Work(len(portions) * (1 + len(policies)))
 
     def logprobs(model: str) -> list[TokenLogprobs]:
         # As in a run: a pass per model, each for itself.
         scorer = work.load(lambda: CausalLMScorer(CausalLMParams(model=model, dtype="float32")))
         work.count(scorer.model)
         values = []
-        for responses in problems:
-            values += scorer.logprobs(responses)
+        for portion in portions:
+            values += scorer.logprobs(portion)
             work.piece()
         return values
 

@@ -112,7 +112,8 @@ def read(
     """
     if not readings:
         return []
-    max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(model.device.type, 8192)
+    device = model.device
+    max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(device.type, 8192)
     # What follows the last position that is read need not be.
     fed = [reading.ids[: reading.reads[-1] + 1] for reading in readings]
     paths, batches = (_as_tree if supports_trees(model) else _padded)(model, fed, max_batch_tokens)
@@ -121,10 +122,10 @@ def read(
     for hidden in batches:
         start, stop = np.searchsorted(nodes, [first, first + len(hidden)])
         if start < stop:
-            at = torch.from_numpy(nodes[start:stop] - first).to(model.device)
-            values.append(value(hidden[at], torch.from_numpy(following[start:stop]).to(model.device)))
+            at = torch.from_numpy(nodes[start:stop] - first).to(device)
+            values.append(value(hidden[at], torch.from_numpy(following[start:stop]).to(device)))
         first += len(hidden)
-    everything = torch.cat(values)[torch.from_numpy(where).to(model.device)]
+    everything = torch.cat(values)[torch.from_numpy(where).to(device)]
     return list(torch.split(everything, [len(reading.reads) for reading in readings]))
 
 

@@ -36,19 +36,20 @@ class _Unsupported(Exception):
 def tree_states(model: PreTrainedModel, tree: PrefixTree, max_tokens: int) -> Iterator[torch.Tensor]:
     """The body's last hidden states at the tree's nodes [nodes, width], in their order, ``max_tokens`` at a time."""
     cache = Cache(layers=[_PathLayer() for _ in range(model.config.get_text_config().num_hidden_layers)])
-    max_segment = _MAX_SEGMENT.get(model.device.type, 1024)
+    device = model.device
+    max_segment = _MAX_SEGMENT.get(device.type, 1024)
     bands = _Bands(model, max_segment, max(map(len, tree.paths)))
     with _attending_to_trees(model):
         for batch in tree.batches(max_tokens, max_segment):
-            keep = torch.from_numpy(batch.keep).to(model.device)
+            keep = torch.from_numpy(batch.keep).to(device)
             for layer in cache.layers:
                 layer.keep = keep
             yield model.base_model(
-                input_ids=torch.from_numpy(batch.ids).to(model.device)[None],
-                position_ids=torch.from_numpy(batch.depths).to(model.device)[None],
+                input_ids=torch.from_numpy(batch.ids).to(device)[None],
+                position_ids=torch.from_numpy(batch.depths).to(device)[None],
                 past_key_values=cache,
                 use_cache=True,
-                tree=_Ancestors(batch, bands, model.device),
+                tree=_Ancestors(batch, bands, device),
             ).last_hidden_state[0]
 
 
@@ -108,7 +109,7 @@ class _PathLayer(DynamicLayer):  # type: ignore[misc]
             value_states = torch.cat([self.values, value_states], dim=-2)
         else:
             self.lazy_initialization(key_states, value_states)
-        self.keys, self.values = key_states[:, :, self.keep], value_states[:, :, self.keep]
+        self.keys, self.values = key_states.index_select(2, self.keep), value_states.index_select(2, self.keep)
         return key_states, value_states
 
 
