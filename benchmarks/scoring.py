@@ -80,15 +80,15 @@ class Work:
     """What a way does, in turn with the others: its processor seconds without those of loading, and the tokens read."""
 
     def __init__(self, n_pieces: int) -> None:
-        self.tokens, self._loading, self._left, self._n_pieces = 0, 0.0, n_pieces, n_pieces
+        self.tokens, self._loading, self._done, self._n_pieces = 0, 0.0, 0, n_pieces
         self._started = time.process_time()
 
     def seconds(self) -> float:
         return time.process_time() - self._started - self._loading
 
-    def load(self, kind: Callable[[], Any]) -> Any:
+    def load(self, loader: Callable[[], Any]) -> Any:
         started = time.process_time()
-        loaded = kind()
+        loaded = loader()
         self._loading += time.process_time() - started
         return loaded
 
@@ -101,8 +101,8 @@ class Work:
 
     def piece(self) -> None:
         """A piece is done: says how far the work is, and waits to be told to go on."""
-        self._left -= 1
-        print(1 - self._left / self._n_pieces, flush=True)
+        self._done += 1
+        print(self._done / self._n_pieces, flush=True)
         sys.stdin.readline()
 
 
@@ -181,7 +181,7 @@ def in_turn(options: argparse.Namespace, policies: list[str]) -> dict[str, dict[
     """
     arguments = ["--model", options.model, "--problems", str(options.problems), "--samples", str(options.samples)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    children, outcomes, progress = {}, {}, dict.fromkeys(WAYS, 0.0)
+    children, outcomes, progress = {}, {}, {}
     for way in WAYS:
         command = [sys.executable, __file__, *arguments, "--way", way, "--folders", *policies]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

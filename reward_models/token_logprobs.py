@@ -85,11 +85,10 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
                 generator=solution.response.generator,
                 sample=solution.response.sample,
                 logprobs=tuple(values[key]),
-                token_ends=tuple([origins[end] for end in ends] if origins else ends),
+                token_ends=tuple(origins[end] if origins else end for end in encoded[key].token_ends),
                 n_prompt_tokens=encoded[key].n_prompt,
             )
             for solution, key, (_, origins) in zip(batch, keys, rewritten, strict=True)
-            for ends in [encoded[key].token_ends]
         ]
 
     def _rewritten(self, text: str) -> tuple[str, list[int]]:
