@@ -106,9 +106,10 @@ class PieceEncoder:
             starts, ends, offset = [0] * len(ids), [0] * len(ids), 0
             for run in pieces:
                 encoding = next(batch) if harmless else self._literal().encode(run, add_special_tokens=False)
+                spans = encoding.offsets
                 ids += encoding.ids
-                starts += [offset + start for start, _ in encoding.offsets]
-                ends += [offset + end for _, end in encoding.offsets]
+                starts += [offset + start for start, _ in spans]
+                ends += [offset + end for _, end in spans]
                 offset += len(run)
             encoded.append(Tokens(ids, starts, ends, [0, *accumulate(map(len, words))]))
         return encoded
