@@ -77,7 +77,8 @@ def test_symmetric(a: str, b: str) -> None:
     same(a, b)
 
 
-REWRITES = [sympy.expand, sympy.factor, sympy.together, sympy.apart, sympy.radsimp, sympy.nsimplify, sympy.cancel]
+# Not nsimplify: it answers -49 + 2 sqrt(5) with a number 8e-16 away.
+REWRITES = [sympy.expand, sympy.factor, sympy.together, sympy.apart, sympy.radsimp, sympy.simplify, sympy.cancel]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
