@@ -4,6 +4,9 @@ CONFIG ?= experiments/pocket.yaml
 RESULTS ?= results/pocket
 BIN := .venv/bin
 VLLM := build/vllm
+# pip would compile one file after another; compileall takes all cores. Some packages carry files that are no Python.
+INSTALL := install --quiet --disable-pip-version-check --no-compile
+COMPILE := -m compileall -qq -j 0
 
 .PHONY: setup experiment test test-vllm figures bench pocket-models clean
 
@@ -13,7 +16,8 @@ setup: .venv/installed  ## Make .venv with everything pinned by constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
 	  { echo "BonBench needs Python 3.11 or 3.12: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip $(INSTALL) --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python $(COMPILE) .venv || true
 	touch $@
 
 experiment: setup  ## Run an experiment: make experiment CONFIG=experiments/pocket.yaml
@@ -31,12 +35,13 @@ test-vllm: $(VLLM)/installed  ## The vllm generator against a real vLLM engine a
 # torch with its own dependencies, which differ between its builds; everything else is pinned by name.
 $(VLLM)/packages: constraints-vllm.txt
 	$(PYTHON) -m venv --clear $(VLLM)
-	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --constraint $< torch
-	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	$(VLLM)/bin/pip $(INSTALL) --constraint $< torch
+	$(VLLM)/bin/pip $(INSTALL) --no-deps --requirement $<
+	$(VLLM)/bin/python $(COMPILE) $(VLLM) || true
 	touch $@
 
 $(VLLM)/installed: $(VLLM)/packages pyproject.toml
-	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(VLLM)/bin/pip $(INSTALL) --no-deps --editable .
 	touch $@
 
 figures: setup  ## Redraw tables, figures and report.html from stored results: make figures RESULTS=results/pocket
