@@ -4,7 +4,8 @@ CONFIG ?= experiments/pocket.yaml
 RESULTS ?= results/pocket
 BIN := .venv/bin
 VLLM := build/vllm
-# pip would compile one file after another; compileall takes all cores. Some packages carry files that are no Python.
+# pip would compile one file after another; compileall takes all cores. It fails, harmlessly, on
+# files that some packages carry and that are no Python of this version.
 INSTALL := install --quiet --disable-pip-version-check --no-compile
 COMPILE := -m compileall -qq -j 0
 

@@ -33,14 +33,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 from harness.components import loadable  # noqa: E402
 from harness.records import Problem, Response, Solution, TokenLogprobs  # noqa: E402
+from harness.score import BATCH  # noqa: E402
 from reward_models.encoding import SolutionEncoder  # noqa: E402
 from reward_models.implicit import ImplicitParams, ImplicitPRM  # noqa: E402
 from reward_models.token_logprobs import CausalLMParams, CausalLMScorer  # noqa: E402
 
 DATA = Path(os.environ.get("BONBENCH_DATA", ROOT.parent / "shared" / "data")) / "math500_recorded.jsonl.gz"
 PLAIN_BATCH = 4
-#: Responses scored together, as by `bonbench score`.
-PORTION = 128
 
 
 def recorded(n_problems: int, n_samples: int, model: str) -> list[Solution]:
@@ -107,7 +106,7 @@ class Work:
 
 
 def ours(solutions: list[Solution], policies: list[str], reference: str) -> tuple[Work, list[Any]]:
-    portions = [solutions[i : i + PORTION] for i in range(0, len(solutions), PORTION)]
+    portions = [solutions[i : i + BATCH] for i in range(0, len(solutions), BATCH)]
     work = Work(len(portions) * (1 + len(policies)))
 
     def logprobs(model: str) -> list[TokenLogprobs]:

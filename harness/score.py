@@ -9,7 +9,7 @@ from harness.jsonlines import Row, Transformed, transform
 from harness.scoring import Scoring
 
 #: Lines scored together: enough to share prompts, few enough that progress shows and a kill loses little.
-_BATCH = 128
+BATCH = 128
 
 
 def score_file(
@@ -31,7 +31,7 @@ def score_file(
             for row, s in zip(rows, scores, strict=True)
         ]
 
-    return transform(source, output, key=scoring.key, check=_complaint, work=work, batch=_BATCH, progress=progress)
+    return transform(source, output, key=scoring.key, check=_complaint, work=work, batch=BATCH, progress=progress)
 
 
 def _complaint(row: Row) -> str:
