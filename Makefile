@@ -52,7 +52,7 @@ bench: setup  ## Benchmarks, each against a plain alternative in the same run
 	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
 
 pocket-models: setup  ## Rebuild the three pocket language models from nothing
-	$(BIN)/python -m experiments.pocket.build_models
+	$(BIN)/python -m bonbench.experiments.pocket.build_models
 
 clean:  ## Remove the environment and caches; results stay
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

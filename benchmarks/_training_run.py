@@ -31,11 +31,11 @@ def measured(train: Callable[[], Any]) -> tuple[Any, Result]:
 
 
 def ours(task: dict[str, Any]) -> Result:
-    from harness.records import GradedSolution, Problem, Response, Solution, TokenLogprobs
-    from reward_models.training.fit import Job
-    from reward_models.training.implicit import ImplicitTrainerParams
-    from reward_models.training.loop import train_worker
-    from reward_models.training.responses import build_rollouts
+    from bonbench.reward_models.training.fit import Job
+    from bonbench.reward_models.training.implicit import ImplicitTrainerParams
+    from bonbench.reward_models.training.loop import train_worker
+    from bonbench.reward_models.training.responses import build_rollouts
+    from harness.core.records import GradedSolution, Problem, Response, Solution, TokenLogprobs
 
     data = []
     for p, item in enumerate(task["data"]):

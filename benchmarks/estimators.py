@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from harness.estimators import expected_best_of_n, expected_votes, pass_at_n
-from harness.inference import Bootstrap
+from harness.analysis.estimators import expected_best_of_n, expected_votes, pass_at_n
+from harness.analysis.inference import Bootstrap
 
 T = TypeVar("T")
 SECONDS, MEMORY = 10.0, 2 << 30

@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 VLLM_PYTHON = ROOT / "build" / "vllm" / "bin" / "python"
 
-from experiments.pocket.world import PocketDataset, PocketParams  # noqa: E402
-from harness.records import Problem, Sampling  # noqa: E402
-from harness.tasks import response_seed  # noqa: E402
+from bonbench.experiments.pocket.world import PocketDataset, PocketParams  # noqa: E402
+from harness.core.records import Problem, Sampling  # noqa: E402
+from harness.engine.tasks import response_seed  # noqa: E402
 
 Seeds = dict[str, list[int]]
 
@@ -43,7 +43,7 @@ def compare(title: str, ours: Callable[[], int], plain: Callable[[], int], round
 def transformers_half(problems: Sequence[Problem], sampling: Sampling, seeds: Seeds, model: str, rounds: int) -> None:
     import torch
 
-    from generators.transformers import TransformersGenerator, TransformersParams
+    from bonbench.generators.transformers import TransformersGenerator, TransformersParams
 
     torch.set_num_threads(1)
     generator = TransformersGenerator(TransformersParams(model=model))
@@ -78,7 +78,7 @@ def transformers_half(problems: Sequence[Problem], sampling: Sampling, seeds: Se
 def vllm_half(problems: Sequence[Problem], sampling: Sampling, seeds: Seeds, model: str, rounds: int) -> None:
     from vllm import SamplingParams, TokensPrompt
 
-    from generators.vllm import VLLMGenerator, VLLMParams
+    from bonbench.generators.vllm import VLLMGenerator, VLLMParams
 
     generator = VLLMGenerator(VLLMParams(model=model))
     prompts = [TokensPrompt(prompt_token_ids=generator.codec.encode(p.problem)) for p in problems]

@@ -31,8 +31,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from browser import Browser, find_chromium  # noqa: E402
 
-from harness.records import Grade, Problem, Response, StepScores  # noqa: E402
-from harness.store import shard_path, to_table, write_shard  # noqa: E402
+from harness.core.records import Grade, Problem, Response, StepScores  # noqa: E402
+from harness.storage.shards import shard_path, to_table, write_shard  # noqa: E402
 
 PROBLEMS_PER_SHARD = 16
 STEPS = (4, 9)  # of a response, of about 85 characters each
@@ -124,7 +124,7 @@ def write_results(folder: Path, n_problems: int, n_samples: int, n_generators: i
 
 def make_report(folder: Path) -> tuple[float, int]:
     """Seconds and peak resident bytes of a process that makes the report."""
-    code = "import sys; from pathlib import Path; from harness.report import write_report; "
+    code = "import sys; from pathlib import Path; from harness.report.write import write_report; "
     code += "write_report(Path(sys.argv[1]))"
     started = time.monotonic()
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True)

@@ -69,7 +69,7 @@ class Run:
 
 
 def problems(n_problems: int, n_samples: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Problems in the format of ``harness.recorded``: better responses have, on average, higher scores."""
+    """Problems in the format of ``harness.data.response_files``: better responses have, on average, higher scores."""
     rng = random.Random(seed)
     for number in range(n_problems):
         gold, equal, wrong = _answers(rng)

@@ -31,12 +31,12 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
-from harness.components import loadable  # noqa: E402
-from harness.records import Problem, Response, Solution, TokenLogprobs  # noqa: E402
-from harness.score import BATCH  # noqa: E402
-from reward_models.encoding import SolutionEncoder  # noqa: E402
-from reward_models.implicit import ImplicitParams, ImplicitPRM  # noqa: E402
-from reward_models.token_logprobs import CausalLMParams, CausalLMScorer  # noqa: E402
+from bonbench.reward_models.implicit import ImplicitParams, ImplicitPRM  # noqa: E402
+from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer  # noqa: E402
+from bonbench.reward_models.text.encoding import SolutionEncoder  # noqa: E402
+from harness.core.records import Problem, Response, Solution, TokenLogprobs  # noqa: E402
+from harness.experiment.entries import loadable  # noqa: E402
+from harness.streams.score import BATCH  # noqa: E402
 
 DATA = Path(os.environ.get("BONBENCH_DATA", ROOT.parent / "shared" / "data")) / "math500_recorded.jsonl.gz"
 PLAIN_BATCH = 4

@@ -28,17 +28,17 @@ import torch  # noqa: E402
 from scipy.special import comb  # noqa: E402
 from scipy.stats import binomtest  # noqa: E402
 
-from experiments.pocket.world import PocketDataset, PocketParams  # noqa: E402
-from generators.transformers import TransformersGenerator, TransformersParams  # noqa: E402
-from harness.completions import Prefix, prefixes  # noqa: E402
-from harness.figure_style import encode, looks, new_figure, styled  # noqa: E402
-from harness.flops import ModelShape  # noqa: E402
-from harness.inference import Bootstrap, Interval  # noqa: E402
-from harness.records import Problem, Response, Sampling  # noqa: E402
-from harness.selection import Floats  # noqa: E402
-from harness.store import to_records, to_table  # noqa: E402
-from harness.tasks import response_seed, sample  # noqa: E402
-from verifiers.math import MathParams, MathVerifier  # noqa: E402
+from bonbench.experiments.pocket.world import PocketDataset, PocketParams  # noqa: E402
+from bonbench.generators.transformers import TransformersGenerator, TransformersParams  # noqa: E402
+from bonbench.verifiers.math import MathParams, MathVerifier  # noqa: E402
+from harness.analysis.inference import Bootstrap, Interval  # noqa: E402
+from harness.analysis.selection import Floats  # noqa: E402
+from harness.core.records import Problem, Response, Sampling  # noqa: E402
+from harness.cost_model.shape import ModelShape  # noqa: E402
+from harness.engine.prefixes import Prefix, prefixes  # noqa: E402
+from harness.engine.tasks import response_seed, sample  # noqa: E402
+from harness.report.figures.style import encode, looks, new_figure, styled  # noqa: E402
+from harness.storage.shards import to_records, to_table  # noqa: E402
 
 N = 8
 MAX_TOKENS = 96

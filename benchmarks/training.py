@@ -24,13 +24,13 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM  # noqa: E402
 
-from experiments.pocket.world import PocketDataset  # noqa: E402
-from generators.transformers import TransformersGenerator  # noqa: E402
-from harness.records import Sampling, Solution  # noqa: E402
-from harness.tasks import response_seed  # noqa: E402
-from reward_models.token_logprobs import CausalLMParams, CausalLMScorer  # noqa: E402
-from reward_models.training.pairs import pair_up  # noqa: E402
-from verifiers.math import MathParams, MathVerifier  # noqa: E402
+from bonbench.experiments.pocket.world import PocketDataset  # noqa: E402
+from bonbench.generators.transformers import TransformersGenerator  # noqa: E402
+from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer  # noqa: E402
+from bonbench.reward_models.training.pairs import pair_up  # noqa: E402
+from bonbench.verifiers.math import MathParams, MathVerifier  # noqa: E402
+from harness.core.records import Sampling, Solution  # noqa: E402
+from harness.engine.tasks import response_seed  # noqa: E402
 
 ENVIRONMENT = ROOT / "build" / "bench-trl"
 PACKAGES = ("trl==1.16.0",)
@@ -139,7 +139,7 @@ def main() -> None:
 
 def _with_reference(items: Items, model: str) -> Items:
     """The same rollouts with another reference's log-probabilities."""
-    from harness.records import Problem, Response
+    from harness.core.records import Problem, Response
 
     solutions = [
         Solution(Problem(str(p), item["problem"], ""), Response(str(p), "", i, text, finish_reason="stop"))

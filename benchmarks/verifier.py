@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import psutil  # noqa: E402
 from hostile_answers import GOLDS, HOSTILE  # noqa: E402
 
-from verifiers.math import MathParams, MathVerifier  # noqa: E402
+from bonbench.verifiers.math import MathParams, MathVerifier  # noqa: E402
 
 DATA = Path(os.environ.get("BONBENCH_DATA", ROOT.parent / "shared" / "data"))
 ENVIRONMENT = ROOT / "build" / "bench-peers"

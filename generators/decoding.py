@@ -15,7 +15,7 @@ import torch
 from transformers import Cache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from generators.uniforms import uniforms
+from bonbench.generators.uniforms import uniforms
 
 #: Positions by which a cache grows when it is full.
 _GROWTH = 64

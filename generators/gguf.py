@@ -1,6 +1,6 @@
 """GGUF files as models: converted once to a folder in `transformers` format, weights in bfloat16.
 
-Whoever loads a model then meets folders alone: sampler, reward model or trainer. ``harness.components`` finds
+Whoever loads a model then meets folders alone: sampler, reward model or trainer. ``harness.experiment.entries`` finds
 this converter by the file's suffix, through the entry points ``bonbench.model_formats``.
 """
 
@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from harness.registry import UserError
+from harness.core.registry import UserError
 
 
 def to_folder(file: Path, digest: str) -> Path:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.hub import HubSplit, load_split
-from harness.records import Problem, Response, Sampling
-from harness.registry import Generator, UserError
+from harness.core.records import Problem, Response, Sampling
+from harness.core.registry import Generator, UserError
+from harness.data.hub import HubSplit, load_split
 
 
 class HubGeneratorParams(HubSplit):

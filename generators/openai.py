@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
-from generators.prompts import PromptParams, conversation, raw_prompt
-from harness.records import Problem, Response, Sampling
-from harness.registry import Generator, Runtime, UserError
+from bonbench.generators.prompts import PromptParams, conversation, raw_prompt
+from harness.core.records import Problem, Response, Sampling
+from harness.core.registry import Generator, Runtime, UserError
 
 if TYPE_CHECKING:
     import httpx2

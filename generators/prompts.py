@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from harness.records import Problem, Response, Sampling
-from harness.registry import ComponentParams, Generator, UserError
+from harness.core.records import Problem, Response, Sampling
+from harness.core.registry import ComponentParams, Generator, UserError
 
 _PLACE = "{problem}"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.recorded import read_recorded
-from harness.records import Problem, Response, Sampling
-from harness.registry import ComponentParams, DataPath, Generator, UserError, suggest
+from harness.core.records import Problem, Response, Sampling
+from harness.core.registry import ComponentParams, DataPath, Generator, UserError, suggest
+from harness.data.response_files import read_recorded
 
 
 class ReplayParams(ComponentParams):
-    """Parameters of :class:`ReplayGenerator`: a file as :mod:`harness.recorded` describes, and the generator
+    """Parameters of :class:`ReplayGenerator`: a file as :mod:`harness.data.response_files` describes, and the generator
     whose responses to take where the file holds several's."""
 
     path: DataPath

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
-from harness.records import Problem, Response, Sampling
-from harness.registry import ModelPath, Runtime, UserError
+from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
+from harness.core.records import Problem, Response, Sampling
+from harness.core.registry import ModelPath, Runtime, UserError
 
 #: Bytes of key-value cache that a batch may take, by kind of device.
 _CACHE_BYTES = {"cpu": 2**30, "cuda": 2**34}
@@ -74,8 +74,8 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
     ) -> list[Response]:
         import numpy as np
 
-        from generators.decoding import sample
-        from generators.uniforms import seed_array
+        from bonbench.generators.decoding import sample
+        from bonbench.generators.uniforms import seed_array
 
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         encoded = encode_all(self.codec, self.params.model, limit, problems, prefixes, sampling.max_tokens)

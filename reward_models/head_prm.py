@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.registry import ScoreType, UserError
-from reward_models.layouts import qwen_prm, skywork_prm, step_ends
-from reward_models.reading import ReadingParams, ReadingRewardModel
+from bonbench.reward_models.hidden_state_model import ReadingParams, ReadingRewardModel
+from bonbench.reward_models.text.layouts import qwen_prm, skywork_prm, step_ends
+from harness.core.registry import ScoreType, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -37,8 +37,8 @@ class HeadPRM(ReadingRewardModel[HeadPRMParams]):
     def _load(self) -> PreTrainedModel:
         from transformers import AutoModelForTokenClassification
 
-        from reward_models.causal_lm import load_as
-        from reward_models.heads import QwenProcessRewardModel, SkyworkProcessRewardModel
+        from bonbench.reward_models.lm.causal_lm import load_as
+        from bonbench.reward_models.lm.heads import QwenProcessRewardModel, SkyworkProcessRewardModel
 
         kinds = {"qwen2.5-math-prm": QwenProcessRewardModel, "skywork-o1-prm": SkyworkProcessRewardModel}
         params = self.params

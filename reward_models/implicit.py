@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from harness.records import Solution, StepScores
-from harness.registry import ComponentParams, ModelPath, PassOf, RewardModel, UserError
-from harness.steps import step_ends, step_of_token
-from reward_models.published import IMPLICIT
+from bonbench.reward_models.known_models import IMPLICIT
+from harness.core.records import Solution, StepScores
+from harness.core.registry import ComponentParams, ModelPath, PassOf, RewardModel, UserError
+from harness.core.steps import step_ends, step_of_token
 
 Values = npt.NDArray[np.float64]
 

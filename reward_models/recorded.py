@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.recorded import RecordedFile, RecordedSample, read_recorded
-from harness.records import Solution, StepScores
-from harness.registry import ComponentParams, DataPath, RewardModel, UserError, suggest
+from harness.core.records import Solution, StepScores
+from harness.core.registry import ComponentParams, DataPath, RewardModel, UserError, suggest
+from harness.data.response_files import RecordedFile, RecordedSample, read_recorded
 
 
 class RecordedParams(ComponentParams):
-    """Parameters of :class:`RecordedScores`: a file as :mod:`harness.recorded` describes, and the reward model
+    """Parameters of :class:`RecordedScores`: a file as :mod:`harness.data.response_files` describes, and the model
     whose scores to take; without it, an entry stands for all the file has (none, maybe), each under its own name."""
 
     path: DataPath

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.registry import UserError
-from reward_models.layouts import chat_turns, chat_turns_gated, eurus
-from reward_models.reading import ReadingParams, ReadingRewardModel
+from bonbench.reward_models.hidden_state_model import ReadingParams, ReadingRewardModel
+from bonbench.reward_models.text.layouts import chat_turns, chat_turns_gated, eurus
+from harness.core.registry import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +36,8 @@ class SequenceClassifier(ReadingRewardModel[SequenceClassifierParams]):
     def _load(self) -> PreTrainedModel:
         from transformers import AutoModelForSequenceClassification
 
-        from reward_models.causal_lm import load_as
-        from reward_models.heads import ArmoRewardModel, EurusRewardModel
+        from bonbench.reward_models.lm.causal_lm import load_as
+        from bonbench.reward_models.lm.heads import ArmoRewardModel, EurusRewardModel
 
         kinds = {"eurus": EurusRewardModel, "armorm": ArmoRewardModel}
         params = self.params

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from reward_models.layouts import math_shepherd, rlhflow, step_ends
-from reward_models.reading import ReadingParams, ReadingRewardModel
+from bonbench.reward_models.hidden_state_model import ReadingParams, ReadingRewardModel
+from bonbench.reward_models.text.layouts import math_shepherd, rlhflow, step_ends
 
 if TYPE_CHECKING:
     import torch
@@ -40,11 +40,11 @@ class StepTokenPRM(ReadingRewardModel[StepTokenParams]):
         self._check_ids(dict(zip(ANSWERS, self.answers, strict=True)))
 
     def _load(self) -> PreTrainedModel:
-        from reward_models.causal_lm import load
+        from bonbench.reward_models.lm.causal_lm import load
 
         return load(self.params.model, self.params.dtype, self.params.device)
 
     def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:
-        from reward_models.causal_lm import token_logits
+        from bonbench.reward_models.lm.causal_lm import token_logits
 
         return token_logits(self.lm, hidden, self.answers).softmax(dim=-1)[:, 0]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from browser import Browser, find_chromium
-
-ROOT = Path(__file__).resolve().parent.parent
+from places import ROOT
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

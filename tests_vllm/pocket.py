@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from experiments.pocket.world import PocketDataset, PocketParams
-from harness.records import Problem, Response
-from verifiers.math import MathVerifier
+from bonbench.experiments.pocket.world import PocketDataset, PocketParams
+from bonbench.verifiers.math import MathVerifier
+from harness.core.records import Problem, Response
 
 
 def problems(limit: int) -> list[Problem]:

@@ -11,10 +11,10 @@ import pytest
 from pocket import correct, problems, seeds, z_of_difference
 from transformers import AutoConfig, AutoTokenizer
 
-from generators.transformers import TransformersGenerator, TransformersParams
-from generators.vllm import VLLMGenerator, VLLMParams
-from harness.records import Response, Sampling
-from harness.registry import UserError
+from bonbench.generators.transformers import TransformersGenerator, TransformersParams
+from bonbench.generators.vllm import VLLMGenerator, VLLMParams
+from harness.core.records import Response, Sampling
+from harness.core.registry import UserError
 
 PROBLEMS = problems(60)
 SEEDS = seeds(PROBLEMS, 16)

@@ -18,10 +18,10 @@ import pytest
 import yaml
 from pocket import problems, seeds
 
-from generators.openai import OpenAIGenerator, OpenAIParams
-from generators.transformers import TransformersGenerator, TransformersParams
-from harness.records import Sampling
-from harness.registry import UserError
+from bonbench.generators.openai import OpenAIGenerator, OpenAIParams
+from bonbench.generators.transformers import TransformersGenerator, TransformersParams
+from harness.core.records import Sampling
+from harness.core.registry import UserError
 
 BIN = Path(sys.executable).parent
 

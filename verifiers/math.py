@@ -7,14 +7,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from harness.records import Grade, Problem, Response
-from harness.registry import ComponentParams, Verifier
-from verifiers.equivalence import FAILURES, Comparison
-from verifiers.extraction import extract
-from verifiers.isolated import shared_worker
-from verifiers.policy import Policy
-from verifiers.reading import interpret
-from verifiers.simplified import is_simplified
+from bonbench.verifiers.equivalence.equivalence import FAILURES, Comparison
+from bonbench.verifiers.equivalence.policy import Policy
+from bonbench.verifiers.equivalence.simplified import is_simplified
+from bonbench.verifiers.oracle.isolated import shared_worker
+from bonbench.verifiers.reading.extraction import extract
+from bonbench.verifiers.reading.interpret import interpret
+from harness.core.records import Grade, Problem, Response
+from harness.core.registry import ComponentParams, Verifier
 
 Verdict = tuple[bool, str]
 

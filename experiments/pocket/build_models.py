@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.pocket.students import LIVELY, Student
-from experiments.pocket.tokenizer import ASSISTANT, build_tokenizer
-from experiments.pocket.world import exercises
+from bonbench.experiments.pocket.students import LIVELY, Student
+from bonbench.experiments.pocket.tokenizer import ASSISTANT, build_tokenizer
+from bonbench.experiments.pocket.world import exercises
 
 if TYPE_CHECKING:
     import torch
@@ -113,7 +113,7 @@ def train(model: Any, batches: Batches, rate: float, name: str) -> None:
     """One pass over the batches."""
     import torch
 
-    from experiments.pocket.muon import Muon
+    from bonbench.experiments.pocket.muon import Muon
 
     embeddings = model.get_input_embeddings().weight
     matrices = [p for p in model.parameters() if p.ndim == 2 and p is not embeddings]

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from experiments.pocket.students import Answer, Point, Ratio, Work, operation
+from bonbench.experiments.pocket.students import Answer, Point, Ratio, Work, operation
 
 LEVELS = (1, 2, 3, 4, 5)
 Solve = Callable[[Work], Answer]

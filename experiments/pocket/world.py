@@ -14,10 +14,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from experiments.pocket.students import Student, Work, gold_form
-from experiments.pocket.subjects import LEVELS, SUBJECTS, Task
-from harness.records import Problem
-from harness.registry import ComponentParams, Dataset, suggest
+from bonbench.experiments.pocket.students import Student, Work, gold_form
+from bonbench.experiments.pocket.subjects import LEVELS, SUBJECTS, Task
+from harness.core.records import Problem
+from harness.core.registry import ComponentParams, Dataset, suggest
 
 Split = Literal["train", "validation", "test"]
 _ERROR_FREE = Student()

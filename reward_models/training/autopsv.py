@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.records import GradedSolution, Solution
-from reward_models.training.fit import Job, Progress, absolute, fit
-from reward_models.training.params import RolloutTrainer, TrainingParams
+from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
+from bonbench.reward_models.training.params import RolloutTrainer, TrainingParams
+from harness.core.records import GradedSolution, Solution
 
 _NO_CONFIDENCE = 1e-5
 _FACTS_FILE = "facts.json"
@@ -60,8 +60,8 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
             :func:`reward_models.training.data.describe` do; ``outcome``: loss and accuracy of the first verifier;
             ``n_steps`` labelled and ``n_good_steps`` among them.
         """
-        from reward_models.training.data import describe
-        from reward_models.training.labelled_steps import build_tokens, relabelled
+        from bonbench.reward_models.training.data import describe
+        from bonbench.reward_models.training.labelled_steps import build_tokens, relabelled
 
         params, output = self.params.model_copy(update={"base": absolute(self.params.base)}), output.resolve()
         verifier = output / "outcome"
@@ -113,7 +113,7 @@ def _label(verifier: Path, solutions: list[Solution], params: AutoPSVTrainerPara
 def _values(verifier: str, solutions: list[Solution], params: AutoPSVTrainerParams) -> list[tuple[float, ...]]:
     import torch
 
-    from reward_models.head_prm import HeadPRM, HeadPRMParams
+    from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
 
     torch.set_num_threads(params.cpus_per_worker)
     model = HeadPRM(HeadPRMParams(model=verifier, dtype="float32", max_batch_tokens=params.max_batch_tokens))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from reward_models.training.pairs import Indices
+from bonbench.reward_models.training.pairs import Indices
 
 #: Examples are sorted by length within stretches of this many batches.
 _STRETCH = 16

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from harness.records import GradedSolution, Solution
-from harness.registry import UserError
-from reward_models.pieces import Marked
-from reward_models.training.pairs import Indices, pair_up
-from reward_models.training.params import TrainingParams
-from reward_models.training.sequences import Sequences
-from reward_models.training.subsets import Balance, balanced, near_duplicates, share_of
+from bonbench.reward_models.text.pieces import Marked
+from bonbench.reward_models.training.pairs import Indices, pair_up
+from bonbench.reward_models.training.params import TrainingParams
+from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.subsets import Balance, balanced, near_duplicates, share_of
+from harness.core.records import GradedSolution, Solution
+from harness.core.registry import UserError
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from transformers import AutoTokenizer
 
-from harness import steps
-from harness.records import Solution
-from harness.registry import UserError
-from reward_models.chat import ChatTemplate
-from reward_models.encoding import SolutionEncoder
-from reward_models.layouts import Format, step_ends
-from reward_models.pieces import Marked, PieceEncoder
+from bonbench.reward_models.text.chat import ChatTemplate
+from bonbench.reward_models.text.encoding import SolutionEncoder
+from bonbench.reward_models.text.layouts import Format, step_ends
+from bonbench.reward_models.text.pieces import Marked, PieceEncoder
+from harness.core import steps
+from harness.core.records import Solution
+from harness.core.registry import UserError
 
 Encode = Callable[[Sequence[Solution]], list[Marked]]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reward_models.training.params import TrainingParams
+from bonbench.reward_models.training.params import TrainingParams
 
 if TYPE_CHECKING:
-    from reward_models.training.data import Rollouts
+    from bonbench.reward_models.training.data import Rollouts
 
 #: Where the first worker says how far it is, in the output folder.
 PROGRESS_FILE = "progress.json"
@@ -54,7 +54,7 @@ def fit(job: Job, progress: Progress) -> dict[str, Any]:
 
     Returns:
         ``config``, ``device``; ``train_tokens``, ``train_positions``, ``forward_tokens`` and ``forward_positions`` as
-        :class:`harness.registry.Trainer` asks; ``steps``; ``loss``, ``reward_accuracy`` and ``margin`` over the last
+        :class:`~harness.core.registry.Trainer` asks; ``steps``; ``loss``, ``reward_accuracy``, ``margin`` over the last
         quarter of the steps. ``reward_accuracy`` is the share of pairs ranked rightly, or of responses or steps
         classified rightly, and ``margin`` the mean value of right ones less that of wrong ones.
     """
@@ -120,7 +120,7 @@ def absolute(model: str) -> str:
 
 
 def _train_worker(config: dict[str, Any]) -> dict[str, Any]:
-    from reward_models.training.loop import train_worker
+    from bonbench.reward_models.training.loop import train_worker
 
     return train_worker(config["job"])
 

@@ -11,10 +11,10 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
-from reward_models.training.tasks import Judgement, summed
+from bonbench.reward_models.training.tasks import Judgement, summed
 
 if TYPE_CHECKING:
-    from reward_models.training.loop import JudgingTrainer
+    from bonbench.reward_models.training.loop import JudgingTrainer
 
 _PROGRESS_EVERY_S = 0.5
 

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from harness.records import GradedSolution
-from harness.registry import ModelPath, PassOf, UserError
-from reward_models.training.fit import Job, Progress, absolute, fit
-from reward_models.training.params import RolloutTrainer, StepLabelParams, TrainingParams, share_in_pairs
+from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
+from bonbench.reward_models.training.params import RolloutTrainer, StepLabelParams, TrainingParams, share_in_pairs
+from harness.core.records import GradedSolution
+from harness.core.registry import ModelPath, PassOf, UserError
 
 PAIRED = ("dpo", "nca")
 _ABOUT_LABELS = set(StepLabelParams.model_fields) - set(TrainingParams.model_fields)
@@ -114,7 +114,7 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
         Returns:
             What :func:`reward_models.training.fit.fit` and :func:`reward_models.training.data.describe` do.
         """
-        from reward_models.training.responses import build_rollouts
+        from bonbench.reward_models.training.responses import build_rollouts
 
         paths = {"base": absolute(self.params.base)}
         if self.params.reference is not None:

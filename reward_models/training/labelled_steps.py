@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from harness.records import GradedSolution
-from harness.registry import UserError
-from reward_models.layouts import step_ends
-from reward_models.training.data import Prepared, Rollouts, describe, prepare, single
-from reward_models.training.encode import for_every_token, for_layout
-from reward_models.training.params import StepLabelParams, TrainingParams
-from reward_models.training.step_token import StepTokenTrainerParams
+from bonbench.reward_models.text.layouts import step_ends
+from bonbench.reward_models.training.data import Prepared, Rollouts, describe, prepare, single
+from bonbench.reward_models.training.encode import for_every_token, for_layout
+from bonbench.reward_models.training.params import StepLabelParams, TrainingParams
+from bonbench.reward_models.training.step_token import StepTokenTrainerParams
+from harness.core.records import GradedSolution
+from harness.core.registry import UserError
 
 
 def build_steps(data: Sequence[GradedSolution], params: StepTokenTrainerParams) -> tuple[Rollouts, dict[str, object]]:

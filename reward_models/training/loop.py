@@ -25,16 +25,16 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from reward_models.training.batches import MicroBatch, accumulation_steps, epoch_batches, split
-from reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
-from reward_models.training.data import Rollouts
-from reward_models.training.fit import CHECKPOINTS, PROGRESS_FILE, Job
-from reward_models.training.history import Curves, StepSums, steps_of, summary, tensorboard
-from reward_models.training.pairs import Indices
-from reward_models.training.params import TrainingParams
-from reward_models.training.reference import bfloat16, mismatched_reference
-from reward_models.training.sequences import Sequences
-from reward_models.training.tasks import TASKS, Batch, Task
+from bonbench.reward_models.training.batches import MicroBatch, accumulation_steps, epoch_batches, split
+from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
+from bonbench.reward_models.training.data import Rollouts
+from bonbench.reward_models.training.fit import CHECKPOINTS, PROGRESS_FILE, Job
+from bonbench.reward_models.training.history import Curves, StepSums, steps_of, summary, tensorboard
+from bonbench.reward_models.training.pairs import Indices
+from bonbench.reward_models.training.params import TrainingParams
+from bonbench.reward_models.training.reference import bfloat16, mismatched_reference
+from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.tasks import TASKS, Batch, Task
 
 
 def train_worker(job: Job) -> dict[str, Any]:

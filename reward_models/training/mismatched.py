@@ -19,11 +19,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.registry import UserError
-from reward_models.training.data import Prepared
-from reward_models.training.encode import Encode
-from reward_models.training.pairs import Indices
-from reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.data import Prepared
+from bonbench.reward_models.training.encode import Encode
+from bonbench.reward_models.training.pairs import Indices
+from bonbench.reward_models.training.sequences import Sequences
+from harness.core.registry import UserError
 
 
 def mismatched(prepared: Prepared, encode: Encode, max_length: int, seed: int) -> tuple[Sequences, Indices]:

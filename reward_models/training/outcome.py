@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.records import GradedSolution
-from harness.registry import UserError
-from reward_models.training.fit import Job, Progress, absolute, fit
-from reward_models.training.params import RolloutTrainer, TrainingParams, share_in_pairs
+from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
+from bonbench.reward_models.training.params import RolloutTrainer, TrainingParams, share_in_pairs
+from harness.core.records import GradedSolution
+from harness.core.registry import UserError
 
 
 class OutcomeTrainerParams(TrainingParams):
@@ -56,7 +56,7 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
         Returns:
             What :func:`reward_models.training.fit.fit` and :func:`reward_models.training.data.describe` do.
         """
-        from reward_models.training.responses import build_outcomes
+        from bonbench.reward_models.training.responses import build_outcomes
 
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
         rollouts, facts = build_outcomes(data, params)

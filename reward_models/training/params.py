@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from harness.registry import ComponentParams, ModelPath, Runtime, Trainer, UserError
+from harness.core.registry import ComponentParams, ModelPath, Runtime, Trainer, UserError
 
 
 class TrainingParams(ComponentParams):
@@ -77,7 +77,7 @@ class StepLabelParams(TrainingParams):
         return ", decided early" if self.stop_when_decided else ""
 
     def check_labels(self) -> None:
-        """Raise :class:`harness.registry.UserError` for settings that contradict each other."""
+        """Raise :class:`harness.core.registry.UserError` for settings that contradict each other."""
         if self.stop_when_decided and self.labels == "soft":
             raise UserError("stop_when_decided: soft labels take the share of all completions: it is for hard ones")
 
@@ -99,6 +99,6 @@ class RolloutTrainer(Trainer[P]):
 
     @classmethod
     def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
-        from reward_models.training.subsets import share_of
+        from bonbench.reward_models.training.subsets import share_of
 
         return share_of(problem_ids, params.instructions, params.seed)

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from reward_models.training.fit import CHECKPOINTS, Job
-from reward_models.training.implicit import ImplicitTrainerParams
-from reward_models.training.params import TrainingParams
-from reward_models.training.sequences import Sequences
-from reward_models.training.tasks import ImplicitTask, Task, row_sums, summed
+from bonbench.reward_models.training.fit import CHECKPOINTS, Job
+from bonbench.reward_models.training.implicit import ImplicitTrainerParams
+from bonbench.reward_models.training.params import TrainingParams
+from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.tasks import ImplicitTask, Task, row_sums, summed
 
 _FILE = "mismatched-reference.npy"
 

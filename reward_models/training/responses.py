@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from harness.records import GradedSolution, TokenLogprobs
-from harness.registry import UserError
-from harness.steps import step_ends, step_of_token
-from reward_models.layouts import chat_turns
-from reward_models.pieces import Marked
-from reward_models.training.data import Prepared, Rollouts, Steps, describe, in_pairs, prepare, single
-from reward_models.training.encode import for_layout, for_likelihood
-from reward_models.training.implicit import PAIRED, ImplicitTrainerParams
-from reward_models.training.labelled_steps import count_steps, step_targets
-from reward_models.training.mismatched import mismatched
-from reward_models.training.outcome import OutcomeTrainerParams
+from bonbench.reward_models.text.layouts import chat_turns
+from bonbench.reward_models.text.pieces import Marked
+from bonbench.reward_models.training.data import Prepared, Rollouts, Steps, describe, in_pairs, prepare, single
+from bonbench.reward_models.training.encode import for_layout, for_likelihood
+from bonbench.reward_models.training.implicit import PAIRED, ImplicitTrainerParams
+from bonbench.reward_models.training.labelled_steps import count_steps, step_targets
+from bonbench.reward_models.training.mismatched import mismatched
+from bonbench.reward_models.training.outcome import OutcomeTrainerParams
+from harness.core.records import GradedSolution, TokenLogprobs
+from harness.core.registry import UserError
+from harness.core.steps import step_ends, step_of_token
 
 
 def build_rollouts(data: Sequence[GradedSolution], params: ImplicitTrainerParams) -> tuple[Rollouts, dict[str, object]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from reward_models.training.pairs import Indices
+from bonbench.reward_models.training.pairs import Indices
 
 
 @dataclass(frozen=True, slots=True)

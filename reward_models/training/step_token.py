@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.records import GradedSolution
-from reward_models.training.fit import Job, Progress, absolute, fit
-from reward_models.training.params import RolloutTrainer, StepLabelParams
+from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
+from bonbench.reward_models.training.params import RolloutTrainer, StepLabelParams
+from harness.core.records import GradedSolution
 
 
 class StepTokenTrainerParams(StepLabelParams):
@@ -60,7 +60,7 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
             What :func:`reward_models.training.fit.fit` and :func:`reward_models.training.data.describe` do, and
             ``n_steps`` and ``n_good_steps`` trained on (``n_good_steps`` is a sum of probabilities if they are soft).
         """
-        from reward_models.training.labelled_steps import build_steps
+        from bonbench.reward_models.training.labelled_steps import build_steps
 
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
         rollouts, facts = build_steps(data, params)

@@ -20,13 +20,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from reward_models.causal_lm import LOGITS_BLOCK, target_logprobs, token_logits
-from reward_models.pieces import PieceEncoder
-from reward_models.step_token import ANSWERS
-from reward_models.training import objectives
-from reward_models.training.implicit import ImplicitTrainerParams
-from reward_models.training.outcome import OutcomeTrainerParams
-from reward_models.training.params import P, TrainingParams
+from bonbench.reward_models.lm.causal_lm import LOGITS_BLOCK, target_logprobs, token_logits
+from bonbench.reward_models.step_token import ANSWERS
+from bonbench.reward_models.text.pieces import PieceEncoder
+from bonbench.reward_models.training import objectives
+from bonbench.reward_models.training.implicit import ImplicitTrainerParams
+from bonbench.reward_models.training.outcome import OutcomeTrainerParams
+from bonbench.reward_models.training.params import P, TrainingParams
 
 Batch = dict[str, Any]  # tensors; the batch of mismatched responses
 

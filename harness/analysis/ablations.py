@@ -1,0 +1,180 @@
+"""Trainings that differ in one respect: what the analysis tables set side by side.
+
+Which entries these are follows from the facts about their trainings, not from their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.analysis.trainings import Instance, Scale, TrainingData, instances
+from harness.storage.results import Results
+
+#: Facts about a training that are said by its data, or that follow from the others.
+_NOT_SETTINGS = {"rollouts", "responses", "instructions", "dedup", "method", "facts"}
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """A reward model whose training differs from the ``base``'s in one respect, which ``change`` names."""
+
+    reward_model: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceUse:
+    """One method with and without a reference model. ``cells`` are (trained with it, scored with it) -> reward model;
+    ``untrained`` scores with the model that the trainings started from, alone."""
+
+    method: str
+    cells: dict[tuple[bool, bool], str]
+    untrained: str | None
+
+
+def data_variations(results: Results) -> dict[str, list[Variation]]:
+    """Reward models by what one change of their training data, or a further stage of training, makes of another one.
+
+    A change is: other problems, other generators of the rollouts, near-duplicates left out, a training that goes on
+    from the other's model. Instructions and responses, of which there may be more or less, are scales and no such
+    change. A base is the entry that most others differ from in one change; where that is a tie, the one with the
+    simpler data.
+    """
+    found = _trained(results)
+    changes = {
+        base.name: [Variation(other.name, change) for other in found.values() if (change := _change(base, other))]
+        for base in found.values()
+    }
+    bases: dict[str, list[Variation]] = {}
+    while changes:
+        base = max(changes, key=lambda name: (len(changes[name]), found[name].plainness))
+        if not changes[base]:
+            break
+        bases[base] = changes.pop(base)
+        taken = {base, *(v.reward_model for v in bases[base])}
+        changes = {
+            name: [v for v in variations if v.reward_model not in taken]
+            for name, variations in changes.items()
+            if name not in taken
+        }
+    return bases
+
+
+def scales(results: Results, by: Scale) -> dict[str, list[str]]:
+    """Reward models that differ in one kind of scale alone, from less to more, by method; methods with at least two."""
+    found = _trained(results)
+    groups: dict[str, list[str]] = {}
+    for method in dict.fromkeys(t.instance.method for t in found.values()):
+        members = [t for t in found.values() if t.instance.method == method]
+        # The best-fed of the method's usual ones, and those that differ from it in this respect.
+        base = max(members, key=lambda t: (t.instance.usual, t.data.responses))
+        kept: dict[float, str] = {}
+        for t in members:
+            if t.settings == base.settings and t.data.apart_from(by) == base.data.apart_from(by):
+                kept.setdefault(getattr(t.data, by), t.name)
+        if len(kept) > 1:
+            groups[method] = [kept[scale] for scale in sorted(kept)]
+    return groups
+
+
+def reference_uses(results: Results) -> list[ReferenceUse]:
+    """The methods that were trained with and without a reference model, all else the same, and scored both ways; of
+    several such trainings of a method, the ones on most data."""
+    models = results.manifest.reward_models
+    best: dict[str, tuple[tuple[float, int], ReferenceUse]] = {}
+    for own in (found := _trained(results)).values():
+        alone = next((t for t in found.values() if own.with_reference and _only_lacks_reference(t, own)), None)
+        if alone is None:
+            continue
+        cells = _scored(results, own.name, True) | _scored(results, alone.name, False)
+        if len(cells) < 4:
+            continue
+        policy = {"policy": own.train.get("base")}
+        untrained = (m for m, f in models.items() if f.train is None and not f.trained_by and f.token_passes == policy)
+        size, family = (own.data.instructions, own.data.responses), own.instance.family
+        if family not in best or size > best[family][0]:
+            best[family] = (size, ReferenceUse(family, cells, next(untrained, None)))
+    return [use for _, use in best.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """An entry that trains the model it scores with. ``train`` are the manifest's facts about the training, ``passes``
+    the roles of the token passes it scores from."""
+
+    name: str
+    instance: Instance
+    data: TrainingData
+    train: Mapping[str, Any]
+    passes: frozenset[str]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How the training went, whatever its data."""
+        return {k: v for k, v in self.train.items() if k not in _NOT_SETTINGS}
+
+    @property
+    def with_reference(self) -> bool:
+        return self.train.get("reference") is not None
+
+    @property
+    def plainness(self) -> tuple[int, ...]:
+        return -(self.data.before is not None), -(self.data.dedup is not None), -len(self.data.rollouts)
+
+
+def _trained(results: Results) -> dict[str, _Trained]:
+    models = results.manifest.reward_models
+    return {
+        name: _Trained(name, instance, instance.data, train, frozenset(models[name].token_passes))
+        for name, instance in instances(results).items()
+        if instance.data is not None
+        and (train := models[name].train) is not None
+        and models[name].trained_by in (None, name)
+    }
+
+
+def _only_lacks_reference(one: _Trained, other: _Trained) -> bool:
+    """Whether ``one`` was trained as ``other`` was, but without a reference model."""
+    return (
+        one.data == other.data
+        and "reference" in one.train
+        and not one.with_reference
+        and {**one.settings, "reference": None} == {**other.settings, "reference": None}
+    )
+
+
+def _scored(results: Results, trained: str, with_reference: bool) -> dict[tuple[bool, bool], str]:
+    """The entries that score with a trained model, by whether they read a reference; its own entry before others."""
+    models = results.manifest.reward_models
+    found: dict[tuple[bool, bool], str] = {}
+    for name in [trained, *models]:
+        facts = models[name]
+        if results.training_model(name) == trained and facts.type == models[trained].type:
+            found.setdefault((with_reference, "reference" in facts.token_passes), name)
+    return found
+
+
+def _change(base: _Trained, other: _Trained) -> str | None:
+    """What ``other`` changes of ``base``; None where that is nothing, or more than one thing."""
+    ours, theirs = base.data, other.data
+    if base.passes != other.passes:
+        return None
+    if theirs.before == base.name:
+        return f"+ {other.instance.family.removeprefix(base.instance.family).removeprefix(' + ')}"
+    if base.settings != other.settings:
+        return None
+    if (ours.responses, ours.instructions) != (theirs.responses, theirs.instructions):
+        return None
+    changes = []
+    if ours.problems != theirs.problems:
+        added = theirs.problems - ours.problems
+        more = "+ problems: " if ours.problems < theirs.problems else "problems: "
+        changes.append(more + ", ".join(sorted(added or theirs.problems)))
+    if ours.generators != theirs.generators:
+        shares = (f"{r.responses} of {r.generator}" for r in theirs.rollouts)
+        changes.append(f"rollouts: {', '.join(shares)}")
+    if ours.dedup != theirs.dedup:
+        changes.append("near-duplicates kept" if theirs.dedup is None else f"de-duplicated (at {theirs.dedup:g})")
+    return changes[0] if len(changes) == 1 else None

@@ -1,0 +1,285 @@
+"""The accuracies of a run: every generator, reward model, selection rule and n, problem by problem.
+
+Everything the tables and figures show is a mean over problems of the rows kept here, so any two of them can be compared
+problem by problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis.estimators import (
+    expected_best_of_n,
+    expected_votes,
+    first_n_average,
+    first_n_best,
+    first_n_oracle,
+    first_n_votes,
+    grid,
+    pass_at_n,
+)
+from harness.analysis.inference import Bootstrap, Difference, Interval
+from harness.analysis.selection import Bools, Floats, Ints, aggregate, vote_weights
+from harness.core.registry import UserError
+from harness.storage.results import Results
+
+AVERAGE = "average"  # the name of the mean over generators, in the generator column
+STRATEGIES = ("average", "oracle", "majority", "best_of_n", "weighted_best_of_n")
+
+
+class Method(NamedTuple):
+    """A way to choose: a selection rule, with the reward model it asks (none for the first three rules)."""
+
+    strategy: str
+    reward_model: str = ""
+    aggregation: str = ""
+
+
+PASS_AT_1 = Method("average")
+MAJORITY = Method("majority")
+ORACLE = Method("oracle")
+#: What needs no reward model, and its name in tables and figures.
+BASELINES = {PASS_AT_1: "pass@1", MAJORITY: "majority", ORACLE: "pass@n (oracle)"}
+
+
+class Key(NamedTuple):
+    """A row: accuracy of a generator's responses under a method at n."""
+
+    generator: str
+    method: Method
+    protocol: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A generator's graded samples, row by problem. Problems whose samples are not all there are not ``complete``."""
+
+    correct: Bools  # [P, N]
+    classes: Ints  # [P, N]
+    complete: Bools  # [P]
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Expected accuracy per problem, as fractions; NaN where a problem has no responses or scores."""
+
+    problem_ids: tuple[str, ...]
+    generators: tuple[str, ...]
+    protocols: tuple[str, ...]
+    headline_n: tuple[int, ...]
+    rows: dict[Key, Floats]
+    bootstrap: Bootstrap
+
+    @property
+    def protocol(self) -> str:
+        """The protocol of the headline numbers: the expectation over subsets where it was asked for."""
+        return "subsets" if "subsets" in self.protocols else self.protocols[0]
+
+    @property
+    def averaged(self) -> bool:
+        """Whether rows averaged over generators exist: several generators that share problems."""
+        return any(key.generator == AVERAGE for key in self.rows)
+
+    @property
+    def n_max(self) -> int:
+        """The largest n of the headline numbers."""
+        return self.headline_n[-1]
+
+    @cached_property
+    def _ns(self) -> dict[str, list[int]]:
+        found: dict[str, set[int]] = {}
+        for key in self.rows:
+            found.setdefault(key.generator, set()).add(key.n)
+        return {generator: sorted(ns) for generator, ns in found.items()}
+
+    def ns(self, generator: str) -> list[int]:
+        """Every n that a generator (or the average) has rows for."""
+        return self._ns[generator]
+
+    def values(self, generator: str, method: Method, n: int, protocol: str | None = None) -> Floats | None:
+        """Accuracy per problem, float [P]; None where it was not computed. pass@1 is that of all samples at any n."""
+        if method == PASS_AT_1:
+            n = self.ns(generator)[-1]
+        return self.rows.get(Key(generator, method, protocol or self.protocol, n))
+
+    def overall(self, method: Method, generator: str | None = None) -> Floats | None:
+        """Mean over generators, or for one, and over the headline sizes above 1 (the paper's "avg"), float [P]."""
+        where = generator or (AVERAGE if self.averaged else self.generators[0])
+        found = [self.values(where, method, n) for n in self.headline_n if n > 1 or len(self.headline_n) == 1]
+        there = [v for v in found if v is not None]
+        return np.mean(there, axis=0) if len(there) == len(found) else None
+
+    def interval(self, values: Floats) -> Interval:
+        """Mean over problems with its interval."""
+        return self.bootstrap.intervals(values[None])[0]
+
+    def difference(self, a: Floats, b: Floats) -> Difference:
+        """Paired difference a - b."""
+        return self.bootstrap.compare(a[None], b[None])[0]
+
+    def table(self) -> pd.DataFrame:
+        """The long table, accuracies in percent."""
+        keys = list(self.rows)
+        intervals = self.bootstrap.intervals(np.array([self.rows[key] for key in keys]))
+        return pd.DataFrame(
+            [
+                (
+                    *(key.generator, key.method.reward_model, key.method.strategy, key.method.aggregation),
+                    *(key.protocol, key.n, 100 * i.mean, 100 * i.low, 100 * i.high, i.n_problems),
+                )
+                for key, i in zip(keys, intervals, strict=True)
+            ],
+            columns=[
+                *("generator", "reward_model", "strategy", "aggregation"),
+                *("protocol", "n", "accuracy", "ci_low", "ci_high", "n_problems"),
+            ],
+        )
+
+
+def compute_accuracies(
+    results: Results, n: int | None = None, reward_models: Collection[str] | None = None
+) -> Accuracies:
+    """Every row of the long table, or only those at ``n`` (and all samples) and of some ``reward_models``.
+
+    Raises:
+        UserError: for an ``n`` beyond the samples there are, scores that are not finite, or a generator without one
+            complete problem.
+    """
+    manifest = results.manifest
+    seed = manifest.seed
+    problem_ids = tuple(results.problems["problem_id"])
+    rows: dict[Key, Floats] = {}
+    sizes = []
+    for generator in manifest.generators:
+        samples = _samples(results, generator, problem_ids)
+        if not samples.complete.any():
+            raise UserError(f"{results.folder}: no problem has all its samples of {generator}")
+        sizes.append(samples.correct.shape[1])
+        if n is not None and not 1 <= n <= sizes[-1]:
+            raise UserError(f"n = {n}: {generator} has {sizes[-1]} responses per problem")
+        ns = grid(sizes[-1], manifest.evaluation.n) if n is None else sorted({n, sizes[-1]})
+        scores = _scores(results, generator, problem_ids, samples, reward_models)
+        for protocol in manifest.evaluation.protocol:
+            for method, values in _curves(results, samples, scores, protocol, ns, seed):
+                for size, at_size in zip(ns, values, strict=True):
+                    if np.isfinite(at_size).any():
+                        rows[Key(generator, method, protocol, size)] = at_size
+    rows |= _averages(rows, tuple(manifest.generators))
+    headline = [n] if n is not None else [k for k in manifest.evaluation.n if k <= min(sizes)] or [min(sizes)]
+    return Accuracies(
+        problem_ids=problem_ids,
+        generators=tuple(manifest.generators),
+        protocols=tuple(manifest.evaluation.protocol),
+        headline_n=tuple(sorted(headline)),
+        rows=rows,
+        bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
+    )
+
+
+def _averages(rows: dict[Key, Floats], generators: Sequence[str]) -> dict[Key, Floats]:
+    """Means over generators, on the problems that all of them have; none where they share no problem."""
+    found: dict[Key, Floats] = {}
+    if len(generators) < 2:
+        return found
+    for key in rows:
+        parts = [rows.get(key._replace(generator=g)) for g in generators]
+        there = [part for part in parts if part is not None]
+        if key.generator == generators[0] and len(there) == len(parts):
+            mean = np.mean(there, axis=0)
+            if np.isfinite(mean).any():
+                found[key._replace(generator=AVERAGE)] = mean
+    return found
+
+
+def _curves(
+    results: Results,
+    samples: Samples,
+    scores: dict[tuple[str, str], tuple[Floats, Bools]],
+    protocol: str,
+    ns: Sequence[int],
+    seed: int,
+) -> Iterable[tuple[Method, Floats]]:
+    """Each method with its accuracies, float [len(ns), P]."""
+    correct, classes = samples.correct, samples.classes
+    models = results.manifest.reward_models
+    weights = [
+        vote_weights(values, models[name].score_type, models[name].coefficient)
+        for (name, _), (values, _) in scores.items()
+    ]
+    if protocol == "subsets":
+        mean = np.tile(correct.mean(axis=1), (len(ns), 1))
+        best = [expected_best_of_n(values, correct, ns) for values, _ in scores.values()]
+        oracle = pass_at_n(correct, ns)
+        plain, weighted = expected_votes(classes, correct, weights, ns, seed)
+    else:
+        mean, oracle = first_n_average(correct, ns), first_n_oracle(correct, ns)
+        best = [first_n_best(values, correct, ns) for values, _ in scores.values()]
+        plain, weighted = first_n_votes(classes, correct, weights, ns)
+
+    for method, values in ((PASS_AT_1, mean), (ORACLE, oracle), (MAJORITY, plain)):
+        yield method, np.where(samples.complete, values, np.nan)
+    for i, ((name, aggregation), (_, scored)) in enumerate(scores.items()):
+        there = samples.complete & scored
+        yield Method("best_of_n", name, aggregation), np.where(there, best[i], np.nan)
+        yield Method("weighted_best_of_n", name, aggregation), np.where(there, weighted[i], np.nan)
+
+
+def _samples(results: Results, generator: str, problem_ids: Sequence[str]) -> Samples:
+    grades = results.grades[results.grades["generator"] == generator]
+    n_samples = int(grades["sample"].max()) + 1
+    rows = pd.Index(problem_ids).get_indexer(pd.Index(grades["problem_id"]))
+    grades = grades[rows >= 0]
+    at = (rows[rows >= 0], grades["sample"].to_numpy())
+    correct = np.zeros((len(problem_ids), n_samples), dtype=bool)
+    classes = np.full((len(problem_ids), n_samples), -1, dtype=np.int64)
+    there = np.zeros((len(problem_ids), n_samples), dtype=bool)
+    correct[at] = grades["correct"].to_numpy()
+    classes[at] = grades["answer_class"].to_numpy()
+    there[at] = True
+    return Samples(correct, classes, np.asarray(there.all(axis=1)))
+
+
+def _scores(
+    results: Results,
+    generator: str,
+    problem_ids: Sequence[str],
+    samples: Samples,
+    reward_models: Collection[str] | None,
+) -> dict[tuple[str, str], tuple[Floats, Bools]]:
+    """Scores [P, N] (0 where missing) of each (reward model, aggregation), and which problems have all of them."""
+    found: dict[tuple[str, str], tuple[Floats, Bools]] = {}
+    by_model: dict[str, list[str]] = {}
+    for name, aggregation in results.variants():
+        if reward_models is not None and name not in reward_models:
+            continue
+        by_model.setdefault(name, []).append(aggregation)
+    for name, aggregations in by_model.items():
+        table = results.scores(name, generator)
+        if not table.num_rows:
+            continue
+        rewards = table.column("step_rewards").combine_chunks()
+        flat = rewards.flatten().to_numpy(zero_copy_only=False)
+        lengths = rewards.value_lengths().to_numpy(zero_copy_only=False)
+        rows = pd.Index(problem_ids).get_indexer(pd.Index(table.column("problem_id").to_pandas()))
+        columns = table.column("sample").to_numpy()
+        keep = (rows >= 0) & (columns < samples.correct.shape[1])
+        there = np.zeros(samples.correct.shape, dtype=bool)
+        there[rows[keep], columns[keep]] = True
+        if lengths.max() == 1:
+            aggregations = aggregations[:1]  # a single reward is the score, however it is aggregated
+        for aggregation in aggregations:
+            try:
+                values = aggregate(flat, lengths, aggregation, results.manifest.reward_models[name].score_type)
+            except ValueError as error:
+                raise UserError(f"{results.folder}: scores of {name} for {generator}: {error}") from None
+            matrix = np.zeros(samples.correct.shape)
+            matrix[rows[keep], columns[keep]] = values[keep]
+            found[name, aggregation] = (matrix, np.asarray(there.all(axis=1)))
+    return found

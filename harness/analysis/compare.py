@@ -1,0 +1,166 @@
+"""Is A better than B? A paired comparison of two ways to choose, from stored results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.analysis.accuracy import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method, compute_accuracies
+from harness.analysis.inference import Difference
+from harness.analysis.selection import Floats
+from harness.core.registry import UserError, suggest
+from harness.report.text import p_value, signed
+from harness.storage.results import Results
+
+STRATEGIES = ("best_of_n", "weighted_best_of_n")
+_RULES = {"majority": MAJORITY, "pass@1": PASS_AT_1, "pass@n": ORACLE}
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """A against B at n with the responses of a generator, or on average over generators; accuracies are fractions.
+
+    ``n`` is None in the row of the mean over generators and the sizes above 1.
+    """
+
+    generator: str
+    n: int | None
+    a: float
+    b: float
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemDifference:
+    """A problem on which A and B differ much: their expected accuracies on it, averaged over generators."""
+
+    problem_id: str
+    problem: str
+    a: float
+    b: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Rows by generator and n, then averages; the problems that differ most at the largest n, the largest first."""
+
+    a: str
+    b: str
+    n: int
+    strategy: str
+    protocol: str
+    rows: tuple[ComparisonRow, ...]
+    problems: tuple[ProblemDifference, ...]
+
+
+def compare(results: Results, a: str, b: str, n: int | None = None, strategy: str = "best_of_n") -> Comparison:
+    """Compare two reward models; either may be ``majority``, ``pass@1`` or ``pass@n`` instead.
+
+    Args:
+        a, b: names; ``name:aggregation`` for another aggregation than the reward model's headline one.
+        n: responses to choose from, by default all sizes of the headline table above 1 and the mean over them.
+        strategy: how reward models choose, ``best_of_n`` or ``weighted_best_of_n``.
+
+    Raises:
+        UserError: for an unknown name or strategy, an ``n`` beyond the responses there are, or missing scores.
+    """
+    if strategy not in STRATEGIES:
+        raise UserError(f"--strategy {strategy}: no such strategy{suggest(strategy, STRATEGIES)}")
+    methods = [_method(results, name, strategy) for name in (a, b)]
+    accuracies = compute_accuracies(results, n, {m.reward_model for m in methods})
+    # Of one response there is nothing to choose.
+    sizes = [size for size in accuracies.headline_n if size > 1] or list(accuracies.headline_n)
+
+    rows = []
+    generators = [*accuracies.generators, *([AVERAGE] if accuracies.averaged else [])]
+    for generator in generators:
+        for size in sizes:
+            ours, theirs = (_values(results, accuracies, generator, m, size) for m in methods)
+            if not np.isfinite(ours - theirs).any():
+                raise UserError(f"{results.folder}: no problem of {generator} has scores of both {a} and {b}")
+            rows.append(_row(accuracies, generator, size, ours, theirs))
+    # The last row's values: the average over generators, where there is one, at the largest n.
+    problems = _most_different(results, ours, theirs)
+    if len(sizes) > 1:
+        overall = [accuracies.overall(m) for m in methods]
+        if overall[0] is not None and overall[1] is not None:
+            rows.append(_row(accuracies, generators[-1], None, overall[0], overall[1]))
+    return Comparison(a, b, sizes[-1], strategy, accuracies.protocol, tuple(rows), problems)
+
+
+def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
+    both = np.isfinite(ours - theirs)
+    difference = accuracies.difference(ours, theirs)
+    return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference)
+
+
+def _method(results: Results, name: str, strategy: str) -> Method:
+    if name in _RULES:
+        return _RULES[name]
+    variants = {f"{model}:{aggregation}": (model, aggregation) for model, aggregation in results.variants()}
+    first = {model: (model, aggregation) for model, aggregation in reversed(results.variants())}
+    found = first.get(name) or variants.get(name)
+    if found is None:
+        raise UserError(f"no reward model is named {name!r} in {results.folder}{suggest(name, [*first, *_RULES])}")
+    return Method(strategy, *found)
+
+
+def _values(results: Results, accuracies: Accuracies, generator: str, method: Method, n: int) -> Floats:
+    values = accuracies.values(generator, method, n)
+    if values is None:
+        missing = f"{results.folder}: no scores of {method.reward_model} for {generator}"
+        raise UserError(f"{missing}; run the experiment again")
+    return values
+
+
+def _most_different(results: Results, ours: Floats, theirs: Floats) -> tuple[ProblemDifference, ...]:
+    difference = np.nan_to_num(ours - theirs)
+    order = np.argsort(-np.abs(difference), kind="stable")[:_SHOWN]
+    ids, texts = results.problems["problem_id"].tolist(), results.problems["problem"].tolist()
+    return tuple(
+        ProblemDifference(ids[i], texts[i], float(ours[i]), float(theirs[i]))
+        for i in order
+        if abs(difference[i]) > 1e-9
+    )
+
+
+def render(comparison: Comparison) -> RenderableType:
+    """One screen for the terminal, at most 100 columns wide (problems are cut to the width there is)."""
+    c = comparison
+    rule = c.strategy.replace("_", "-")
+    head = Text(f"A: {c.a}    B: {c.b}\n", style="bold")
+    head.append(f"{rule} accuracy in percent, protocol {c.protocol}", style="not bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("generator", overflow="ellipsis", no_wrap=True)
+    for name in ("n", "A", "B", "A − B", "95 % interval", "p", "problems won : lost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    shown = ""
+    for row in c.rows:
+        d = row.difference
+        table.add_row(
+            Text("" if row.generator == shown else row.generator),
+            "all" if row.n is None else f"{row.n}",
+            f"{100 * row.a:.1f}",
+            f"{100 * row.b:.1f}",
+            Text(signed(100 * d.mean), style="bold" if d.low > 0 or d.high < 0 else ""),
+            f"{signed(100 * d.low)} to {signed(100 * d.high)}",
+            p_value(d.p_permutation),
+            f"{d.won} : {d.lost} of {d.n_problems}",
+        )
+        shown = row.generator
+    parts: list[RenderableType] = [head, Text(), table]
+    if any(row.n is None for row in c.rows):
+        parts.append(Text("all: mean over these sizes, and over generators where there are several", style="dim"))
+    if c.problems:
+        where = "averaged over generators" if any(row.generator == AVERAGE for row in c.rows) else c.rows[0].generator
+        parts += [Text(), Text(f"Problems that differ most at n = {c.n}, {where} (A : B)", style="bold")]
+        for p in c.problems:
+            # Problems are data: shown as plain text, on one line, never as markup.
+            line = f"{100 * p.a:3.0f} : {100 * p.b:<3.0f}  {p.problem_id}  {' '.join(p.problem.split())}"
+            parts.append(Text(line, overflow="ellipsis", no_wrap=True))
+    return Group(*parts)

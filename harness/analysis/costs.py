@@ -1,0 +1,135 @@
+"""What each reward model cost, from the ledger's counted tokens.
+
+Development (paper, Section 5.3): collecting the rollouts, labelling them, reference passes over them, training. An
+entry that scores with a model that another entry trained carries that entry's development. Scoring: its own
+stage and every token pass it reads, in full even where other reward models read the same pass.
+
+FLOPs come in two conventions. ``flops`` is what the work takes (``cost_model.shape``): attention, and every prompt that
+is read, once for the responses that share it. ``plain_flops`` is the usual shorthand, 2 per weight and token read or
+generated and 6 per token trained on: no attention, a prompt costs nothing to those who generate from it, and each
+training pair is two responses even where a response that is in many pairs went through the model once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+
+from harness.analysis.trainings import Instance, instances
+from harness.cost_model.shape import plain_flops
+from harness.storage.results import Results
+from harness.storage.shards import read_shard, shard_meta
+
+DEVELOPMENT = ("collection", "labels", "reference", "training")
+CONVENTIONS = ("flops", "plain_flops")
+_SUMMED = {
+    "prompt_tokens": "prompt_tokens",
+    "completion_tokens": "completion_tokens",
+    "train_tokens": "train_tokens",
+    "flops": "flops",
+    "plain_flops": "plain_flops",
+    "wall_s": "seconds",
+}
+_GENERATED = ("development/collection", "development/labels")
+
+
+@lru_cache(maxsize=1)  # every table and figure of costs starts here
+def reward_model_costs(results: Results) -> pd.DataFrame:
+    """Columns reward_model, item, prompt_tokens, completion_tokens, train_tokens, flops, plain_flops, seconds.
+
+    Items without any ledger row are left out; ``plain_flops`` is NaN where a model's size is not stored.
+    """
+    ledger, params, models = results.ledger, _params(results), results.manifest.reward_models
+    parts = []
+    for name, facts in models.items():
+        developed = results.training_model(name)
+        chosen = {
+            item: ledger[(ledger["stage"] == f"development/{item}") & (ledger["what"] == developed)]
+            for item in DEVELOPMENT
+        }
+        passes = ledger["stage"].eq("token-pass") & ledger["what"].isin(set(facts.token_passes.values()))
+        chosen["scoring"] = ledger[passes | (ledger["stage"].eq("score") & ledger["what"].eq(name))]
+        train = models[developed].train if developed is not None and developed in models else None
+        trained = (train or {}).get("facts", {})
+        for item, rows in chosen.items():
+            if len(rows):
+                plain = [_plain(row, params, trained) for row in rows.to_dict("records")]
+                sums = rows.assign(plain_flops=plain)[list(_SUMMED)].sum(skipna=False)
+                parts.append({"reward_model": name, "item": item, **{_SUMMED[k]: sums[k] for k in _SUMMED}})
+    frame = pd.DataFrame(parts, columns=["reward_model", "item", *_SUMMED.values()])
+    tokens = ["prompt_tokens", "completion_tokens", "train_tokens"]
+    return frame.astype(dict.fromkeys(tokens, "int64") | dict.fromkeys([*CONVENTIONS, "seconds"], "float64"))
+
+
+def _params(results: Results) -> dict[str, int]:
+    """The weights that multiply a token, by the name of what ran and by its model's, as in the ledger."""
+    ledgers, found = results.folder / "ledger", {}
+    for folder in sorted({path.parent for path in ledgers.rglob("part-*.parquet")}):
+        first = min(folder.glob("part-*.parquet"))
+        made = results.folder / first.relative_to(ledgers)
+        shape = shard_meta(made).get("shape") if made.exists() else None
+        if shape:
+            row = read_shard(first).to_pylist()[0]
+            found[row["what"]] = found[row["model"]] = shape["matmul_params"]
+    return found
+
+
+def _plain(row: Mapping[Any, Any], params: Mapping[str, int], facts: Mapping[str, Any]) -> float:
+    """A ledger row in the plain convention; ``facts`` are those of the training it belongs to."""
+    if not row["flops"]:
+        return 0.0  # no model ran
+    size = params.get(row["model"], params.get(row["what"]))
+    if size is None:
+        return float("nan")
+    if row["stage"] == "development/training":
+        in_pairs = 2 * facts["n_pairs"] / facts["n_responses"] if facts.get("n_pairs") else 1.0
+        return plain_flops(size, facts.get("forward_tokens", 0), row["train_tokens"] * in_pairs)
+    prompts = 0 if row["stage"] in _GENERATED else row["prompt_tokens"]
+    return plain_flops(size, prompts + row["completion_tokens"])
+
+
+def development_flops(costs: pd.DataFrame, convention: str = "flops") -> dict[str, float]:
+    """Development cost in FLOPs of each reward model that has one."""
+    rows = costs[costs["item"].isin(DEVELOPMENT)]
+    sums = rows.groupby("reward_model", sort=False)[convention].sum(min_count=1)
+    return {str(name): float(flops) for name, flops in sums.items() if not flops <= 0}
+
+
+def by_method(results: Results) -> dict[str, dict[int, Instance]]:
+    """method → responses per problem → the reward model that was trained so, on the method's usual data."""
+    found: dict[str, dict[int, Instance]] = {}
+    for name, instance in instances(results).items():
+        if instance.scale is not None and instance.usual and results.training_model(name) == name:
+            found.setdefault(instance.family, {}).setdefault(instance.scale, instance)
+    return found
+
+
+def development_table(results: Results, costs: pd.DataFrame) -> pd.DataFrame:
+    """Development cost by method and responses per problem, and relative to CE on as many (the paper's Figure 2).
+
+    Columns method, responses, reward_model, then per convention its FLOPs and, as ``<convention>_of_ce``, the ratio.
+    """
+    flops = {convention: development_flops(costs, convention) for convention in CONVENTIONS}
+    methods = by_method(results)
+    rows = []
+    for method, scales in methods.items():
+        for responses, instance in sorted(scales.items()):
+            if instance.reward_model not in flops["flops"]:
+                continue
+            row: dict[str, Any] = {"method": method, "responses": responses, "reward_model": instance.reward_model}
+            yardstick = methods.get("CE", {}).get(responses)
+            for convention, known in flops.items():
+                row[convention] = known.get(instance.reward_model, float("nan"))
+                of = known.get(yardstick.reward_model, float("nan")) if yardstick else float("nan")
+                row[f"{convention}_of_ce"] = row[convention] / of
+            rows.append(row)
+    columns = ["method", "responses", "reward_model"]
+    return pd.DataFrame(rows, columns=[*columns, *(c + suffix for c in CONVENTIONS for suffix in ("", "_of_ce"))])
+
+
+def generation_flops(results: Results) -> float:
+    """FLOPs of sampling the responses that were compared; 0 for responses that already existed."""
+    return float(results.ledger.loc[results.ledger["stage"] == "sample", "flops"].sum())

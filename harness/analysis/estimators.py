@@ -1,0 +1,118 @@
+"""Expected accuracy at n from N samples per problem.
+
+The headline estimates are expectations over all size-n subsets of the N samples: in closed form for
+best-of-n and pass@n, over seeded random subsets for the voting rules (over all of them where there are few).
+``first_n`` is the protocol of most papers: the first n samples only, an estimate from one subset.
+
+Shapes and the treatment of ties are those of ``harness.analysis.selection``. Every result is float [len(ns), P].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from math import comb
+
+import numpy as np
+
+from harness.analysis.selection import Ballots, Bools, Floats, Ints, average, best_of_n, oracle
+
+#: Random subsets per n for voting. They come as the disjoint blocks of random permutations, so each sample
+#: is used (almost) equally often, which leaves an error well below the one from the choice of problems.
+SUBSETS = 256
+
+
+def grid(n_samples: int, wanted: Sequence[int] = ()) -> list[int]:
+    """The n at which accuracy is reported: 1, 2, 4, … up to N, N itself and those of ``wanted`` up to N."""
+    powers = [1 << k for k in range(n_samples.bit_length())]
+    return sorted({n for n in (*powers, n_samples, *wanted) if n <= n_samples})
+
+
+def expected_best_of_n(scores: Floats, correct: Bools, ns: Sequence[int]) -> Floats:
+    """Accuracy of the best-scored of n samples, expected over all size-n subsets.
+
+    In descending order of score, the sample at 0-based position i is a subset's best with probability
+    C(N-1-i, n-1) / C(N, n). Tied samples share theirs: each counts with the mean accuracy of its tie.
+    """
+    n_problems, n_samples = scores.shape
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ranked = np.take_along_axis(scores, order, axis=1)
+    right = np.take_along_axis(correct, order, axis=1).astype(np.float64)
+
+    positions = np.arange(n_samples)
+    new_tie = np.ones((n_problems, n_samples), dtype=bool)
+    new_tie[:, 1:] = ranked[:, 1:] != ranked[:, :-1]
+    starts = np.maximum.accumulate(np.where(new_tie, positions, 0), axis=1)
+    ends_here = np.concatenate([new_tie[:, 1:], np.ones((n_problems, 1), dtype=bool)], axis=1)
+    last = np.where(ends_here, positions, n_samples)[:, ::-1]
+    stops = np.minimum.accumulate(last, axis=1)[:, ::-1] + 1
+    sums = np.concatenate([np.zeros((n_problems, 1)), np.cumsum(right, axis=1)], axis=1)
+    tied = np.take_along_axis(sums, stops, axis=1) - np.take_along_axis(sums, starts, axis=1)
+
+    best = np.array([[comb(n_samples - 1 - i, n - 1) / comb(n_samples, n) for i in positions] for n in ns])
+    return np.asarray(best @ (tied / (stops - starts)).T, dtype=np.float64)
+
+
+def pass_at_n(correct: Bools, ns: Sequence[int]) -> Floats:
+    """Probability that a size-n subset has a right sample: 1 - C(N-c, n) / C(N, n) with c right samples."""
+    n_samples = correct.shape[1]
+    miss = np.array([[comb(n_samples - c, n) / comb(n_samples, n) for c in range(n_samples + 1)] for n in ns])
+    return np.asarray(1.0 - miss[:, correct.sum(axis=1)], dtype=np.float64)
+
+
+def subsets(n_samples: int, n: int, seed: int, count: int = SUBSETS) -> Bools:
+    """Size-n subsets of the samples, bool [R, N]: all of them if at most ``count``, else about that many."""
+    if comb(n_samples, n) <= count:
+        members = np.array(list(combinations(range(n_samples), n)), dtype=np.int64)
+    else:
+        blocks = n_samples // n
+        rng = np.random.default_rng([seed, n_samples, n])
+        permutations = rng.permuted(np.tile(np.arange(n_samples), (-(-count // blocks), 1)), axis=1)
+        members = permutations[:, : blocks * n].reshape(-1, n)
+    chosen = np.zeros((len(members), n_samples), dtype=bool)
+    np.put_along_axis(chosen, members, True, axis=1)
+    return chosen
+
+
+def expected_votes(
+    classes: Ints, correct: Bools, weights: Sequence[Floats], ns: Sequence[int], seed: int, count: int = SUBSETS
+) -> tuple[Floats, list[Floats]]:
+    """Accuracy of majority and of weighted voting among n samples, averaged over subsets.
+
+    Args:
+        weights: one [P, N] array per score to vote with (see :func:`harness.analysis.selection.vote_weights`).
+        seed: of the subsets; the same ones serve all problems and weights, so differences are paired.
+
+    Returns:
+        Majority [len(ns), P], and one such array per entry of ``weights``.
+    """
+    ballots = Ballots(classes, correct)
+    return _votes(ballots, [subsets(correct.shape[1], n, seed, count) for n in ns], weights)
+
+
+def _votes(ballots: Ballots, chosen: Sequence[Bools], weights: Sequence[Floats]) -> tuple[Floats, list[Floats]]:
+    found = np.array([ballots.accuracies(members, [None, *weights]) for members in chosen])
+    return found[:, 0], [found[:, 1 + i] for i in range(len(weights))]
+
+
+def first_n_best(scores: Floats, correct: Bools, ns: Sequence[int]) -> Floats:
+    """Accuracy of the best-scored of the first n samples."""
+    return np.array([best_of_n(scores[:, :n], correct[:, :n]) for n in ns])
+
+
+def first_n_oracle(correct: Bools, ns: Sequence[int]) -> Floats:
+    """1 where any of the first n samples is right."""
+    return np.array([oracle(correct[:, :n]) for n in ns])
+
+
+def first_n_average(correct: Bools, ns: Sequence[int]) -> Floats:
+    """Mean accuracy of the first n samples."""
+    return np.array([average(correct[:, :n]) for n in ns])
+
+
+def first_n_votes(
+    classes: Ints, correct: Bools, weights: Sequence[Floats], ns: Sequence[int]
+) -> tuple[Floats, list[Floats]]:
+    """Accuracy of majority and weighted voting among the first n samples, as :func:`expected_votes`."""
+    first = [np.arange(correct.shape[1])[None, :] < n for n in ns]
+    return _votes(Ballots(classes, correct), first, weights)

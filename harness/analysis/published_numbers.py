@@ -1,0 +1,245 @@
+"""Numbers that a paper published, as CSV files beside a ``published.yaml`` that says where they are from.
+
+They are drawn by the same functions as a run's, without intervals as none were published, and laid beside those of a
+run that has the same generators. Which rows are compared is written in ``published.yaml``, nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.analysis.accuracy import AVERAGE, MAJORITY, PASS_AT_1, Accuracies, Method
+from harness.analysis.headline_tables import Row, Table1, first_aggregations, labelled_methods
+from harness.analysis.inference import Interval
+from harness.analysis.selection import Floats
+from harness.analysis.trainings import headline, instances
+from harness.core.registry import UserError
+from harness.experiment.config import first_error
+from harness.report.text import markdown, signed
+from harness.storage.results import Results
+
+INDEX = "published.yaml"
+_RULES = {"pass@1": PASS_AT_1}
+_VOTE = "majority vote"
+
+
+class Index(BaseModel):
+    """``published.yaml``: the source of each file, and what the columns and rows of Table 1 are in a run.
+
+    ``generators``: column → model. ``methods``: row → the method of a training, or the model an entry scores with.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    source: str
+    problems: int
+    files: dict[str, str]
+    generators: dict[str, str]
+    methods: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Published:
+    """The numbers in percent. ``table1``: method, ``<generator>@<n>``…, avg. ``figure2``: method, responses, of_ce.
+    ``figure3``: method, best_of_n, weighted_best_of_n, its last row the majority vote. ``others``: files shown as they
+    are."""
+
+    index: Index
+    table1: pd.DataFrame
+    figure2: pd.DataFrame
+    figure3: pd.DataFrame
+    others: Mapping[str, pd.DataFrame]
+
+    @property
+    def cells(self) -> list[tuple[str, int]]:
+        """(generator, n) of the columns of Table 1."""
+        found = []
+        for column in self.table1.columns[1:-1]:
+            generator, _, n = str(column).rpartition("@")
+            found.append((generator, int(n)))
+        return found
+
+    def relative_costs(self) -> dict[str, dict[int, float]]:
+        """Figure 2: method → responses → cost in multiples of CE's."""
+        found: dict[str, dict[int, float]] = {}
+        for row in self.figure2.to_dict("records"):
+            found.setdefault(row["method"], {})[int(row["responses"])] = float(row["of_ce"])
+        return found
+
+    def votes(self) -> dict[str, tuple[float, float]]:
+        """Figure 3: method → accuracy of the best-scored response, of voting with the scores."""
+        rows = self.figure3[self.figure3["method"] != _VOTE]
+        return {r["method"]: (float(r["best_of_n"]), float(r["weighted_best_of_n"])) for r in rows.to_dict("records")}
+
+    @property
+    def majority(self) -> float:
+        """Figure 3: accuracy of majority vote alone."""
+        return float(self.figure3.set_index("method")["weighted_best_of_n"][_VOTE])
+
+
+def is_published(folder: Path) -> bool:
+    return (folder / INDEX).is_file()
+
+
+def load_published(folder: Path) -> Published:
+    """Read a folder of published numbers.
+
+    Raises:
+        UserError: where a file is missing, or is not what it should be.
+    """
+    path = folder / INDEX
+    try:
+        index = Index.model_validate(yaml.safe_load(path.read_text()))
+    except OSError:
+        raise UserError(f"{folder}: no published numbers there (no {INDEX}); results/paper has the paper's") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {getattr(error, 'problem', error)}") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: {first_error(error, Index)}") from None
+    frames = {}
+    for name in index.files:
+        try:
+            frames[name] = pd.read_csv(folder / name)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{folder / name}: not a readable table: {error}") from None
+    drawn = ("table1.csv", "figure2.csv", "figure3.csv")
+    missing = [name for name in drawn if name not in frames]
+    if missing:
+        raise UserError(f"{path}: files: {', '.join(missing)} missing")
+    table1, figure2, figure3 = (frames.pop(name) for name in drawn)
+    return Published(index, table1, figure2, figure3, frames)
+
+
+def published_table1(published: Published) -> Table1:
+    """Table 1 in the form of a run's, its intervals NaN."""
+    rows = []
+    for record in published.table1.to_dict("records"):
+        label, *values = record.values()
+        cells = [
+            None if pd.isna(v) else Interval(v / 100, math.nan, math.nan, published.index.problems) for v in values
+        ]
+        rows.append(Row(label, _RULES.get(label, Method("best_of_n", label)), tuple(cells)))
+    return Table1((*published.cells, (AVERAGE, None)), tuple(rows))
+
+
+def beside(results: Results, accuracies: Accuracies, published: Published) -> pd.DataFrame:
+    """A run's accuracies beside the published ones, in percent, and their difference in points.
+
+    Columns published (its row), reward_model (the run's), strategy, generator, n, ours, ours_low, ours_high, theirs,
+    difference. n is empty in the averages, which are over all columns of the published table and left out where the
+    run lacks one.
+
+    Raises:
+        UserError: for a run that has none of the generators.
+    """
+    names = _generators(results, published)
+    if not names:
+        wanted = ", ".join(published.index.generators)
+        raise UserError(f"{results.folder}: none of its generators is one of {wanted}: nothing to lay beside")
+    rows = []
+    for record in published.table1.to_dict("records"):
+        chosen = _method(results, accuracies, published, str(record["method"]))
+        if chosen is None:
+            continue
+        found = []
+        for generator, n in published.cells:
+            values = accuracies.values(names[generator], chosen, n) if generator in names else None
+            if values is None:
+                continue
+            found.append(values)
+            size = 1 if chosen == PASS_AT_1 else n  # which is the same at any n
+            theirs = record[f"{generator}@{n}"]
+            rows.append(_line(accuracies, record["method"], chosen, generator, size, values, theirs))
+        if len(found) == len(published.cells) and not pd.isna(record["avg"]):
+            rows.append(_line(accuracies, record["method"], chosen, AVERAGE, None, _mean(found), record["avg"]))
+    for label, chosen, theirs in _voting(results, accuracies, published):
+        found = [
+            values
+            for generator, n in published.cells
+            if generator in names and (values := accuracies.values(names[generator], chosen, n)) is not None
+        ]
+        if len(found) == len(published.cells):
+            rows.append(_line(accuracies, label, chosen, AVERAGE, None, _mean(found), theirs))
+    columns = ["published", "reward_model", "strategy", "generator", "n"]
+    columns += ["ours", "ours_low", "ours_high", "theirs", "difference"]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates(ignore_index=True).astype({"n": "Int64"})
+
+
+def _mean(found: list[Floats]) -> Floats:
+    return np.asarray(np.mean(found, axis=0), dtype=np.float64)
+
+
+def _line(
+    accuracies: Accuracies, label: object, method: Method, generator: str, n: int | None, values: Floats, theirs: float
+) -> tuple[object, ...]:
+    i = accuracies.interval(values)
+    ours = (100 * i.mean, 100 * i.low, 100 * i.high)
+    return (label, method.reward_model, method.strategy, generator, n, *ours, theirs, ours[0] - theirs)
+
+
+def _generators(results: Results, published: Published) -> dict[str, str]:
+    """Published generator → the run's name for it."""
+    found: dict[str, str] = {}
+    for column, model in published.index.generators.items():
+        for name, facts in results.manifest.generators.items():
+            if model == facts.model or name == column:
+                found.setdefault(column, name)
+    return found
+
+
+def _method(results: Results, accuracies: Accuracies, published: Published, row: str) -> Method | None:
+    if row in _RULES:
+        return _RULES[row]
+    return _scored_by(results, accuracies, published.index.methods.get(row))
+
+
+def _scored_by(results: Results, accuracies: Accuracies, name: str | None) -> Method | None:
+    """The run's best-of-n method of a training method, or of a model that an entry scores with."""
+    first = first_aggregations(method for _, method in labelled_methods(results, accuracies))
+    entries = results.manifest.config.get("reward_models") or {}
+    for instance in headline(instances(results)):
+        model = (entries.get(instance.reward_model) or {}).get("model")
+        if name is not None and name in (instance.method, model) and instance.reward_model in first:
+            return first[instance.reward_model]
+    return None
+
+
+def _voting(
+    results: Results, accuracies: Accuracies, published: Published
+) -> list[tuple[str, Method, float]]:  # label, method, published average
+    """The rows of Figure 3, whose methods go by the name of the training method."""
+    found = [(_VOTE, MAJORITY, published.majority)]
+    for name, (_, weighted) in published.votes().items():
+        method = _scored_by(results, accuracies, name)
+        if method is not None:
+            found.append((f"{name}, voting", method._replace(strategy="weighted_best_of_n"), weighted))
+    return found
+
+
+def beside_markdown(frame: pd.DataFrame, index: Index) -> str:
+    """A row per published number."""
+    header = ["published", "here", "generator", "n", "ours", "95 % interval", "theirs", "difference"]
+    rows = [
+        [
+            *(r["published"], r["reward_model"] or "–", r["generator"]),
+            "all" if pd.isna(r["n"]) else str(r["n"]),
+            f"{r['ours']:.1f}",
+            f"{r['ours_low']:.1f} to {r['ours_high']:.1f}",
+            f"{r['theirs']:.1f}",
+            signed(r["difference"]),
+        ]
+        for r in frame.to_dict("records")
+    ]
+    return markdown(header, rows, 3) + (
+        f"\nOurs beside those of {index.source}: accuracy in percent, the difference in points. The interval is that "
+        "of ours, over problems; none was published.\n"
+    )

@@ -1,0 +1,5 @@
+"""The ``bonbench`` command."""
+
+from harness.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,83 @@
+"""What came of one training, for the terminal: where it is, what it learnt from, how far it got, what it took."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from harness.core.registry import UserError, suggest
+from harness.engine.graph import Graph, Training
+from harness.engine.training import development_ledger, trained_facts
+from harness.storage.shards import read_shard
+
+_COUNTS = {
+    "n_problems": "problems",
+    "n_responses": "responses",
+    "n_correct": "right",
+    "n_pairs": "pairs",
+    "n_steps": "steps",
+    "n_good_steps": "good steps",
+}
+_METRICS = {"loss": "loss", "reward_accuracy": "reward accuracy", "margin": "margin"}
+_COSTS = {
+    "prompt_tokens": "prompt tokens",
+    "completion_tokens": "response tokens",
+    "train_tokens": "trained tokens",
+    "flops": "FLOPs",
+    "wall_s": "seconds",
+}
+
+
+def one_training(graph: Graph, name: str | None) -> Training:
+    """The training of an entry; of the only one that has any, if ``name`` is None.
+
+    Raises:
+        UserError: where there is none, or several to choose from.
+    """
+    trainings = {s.who: s for s in graph.stages if isinstance(s, Training)}
+    if not trainings:
+        raise UserError("reward_models: nothing to train: no entry has a train: block")
+    if name is None and len(trainings) > 1:
+        raise UserError(f"several are trained: name one of {', '.join(trainings)}")
+    if name is not None and name not in trainings:
+        raise UserError(f"reward_models: none that is trained is named {name!r}{suggest(name, trainings)}")
+    return trainings[name or next(iter(trainings))]
+
+
+def summary(training: Training, graph: Graph) -> list[str]:
+    """Where the model is, what it learnt from and what was left out, and how the training ended, a line each."""
+    facts = trained_facts(training.folder)
+    lines = [f"{training.who}, {training.method}: {graph.results / 'trained' / training.who}"]
+    if counts := [f"{round(facts[key]):,} {label}" for key, label in _COUNTS.items() if facts.get(key)]:
+        lines.append(f"learnt from: {', '.join(counts)}")
+    if dropped := facts.get("dropped"):
+        lines.append("left out: " + ", ".join(f"{count:,} {reason}" for reason, count in dropped.items()))
+    if metrics := [f"{label} {facts[key]:.3f}" for key, label in _METRICS.items() if key in facts]:
+        lines.append(f"at the end: {', '.join(metrics)}")
+    return lines
+
+
+def costs(training: Training, graph: Graph) -> Table:
+    """What it took to develop, as if it had been alone: from the ledger, by item, and in all."""
+    frame = read_shard(development_ledger(training, graph.results)).to_pandas()
+    frame["stage"] = frame["stage"].str.removeprefix("development/")
+    sums = frame.groupby("stage", sort=False)[list(_COSTS)].sum()
+    table = Table(title="Development", title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    for column in _COSTS.values():
+        table.add_column(column, justify="right")
+    for item, row in sums.iterrows():
+        table.add_row(str(item), *_cells(row))
+    table.add_section()
+    table.add_row("total", *_cells(sums.sum()), style="bold")
+    return table
+
+
+def _cells(row: Any) -> list[str]:
+    *counts, flops, seconds = (row[key] for key in _COSTS)
+    return [
+        *(f"{int(count):,}" if count else "" for count in counts),
+        f"{flops:.2e}" if flops else "",
+        f"{seconds:.1f}",
+    ]

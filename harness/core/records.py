@@ -1,0 +1,145 @@
+"""The records that cross package borders.
+
+They are frozen dataclasses in memory and Parquet rows on disk (``harness.storage.shards`` derives the Arrow
+schemas from them). Identifiers: a response is (problem_id, generator, sample); everything else points to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem with its gold answer. ``subject``, ``level`` are "" / None where the source has none."""
+
+    problem_id: str
+    problem: str
+    answer: str
+    subject: str = ""
+    level: int | None = None
+    split: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a generator samples. ``n`` responses per problem; ``max_tokens`` counts the end-of-turn token."""
+
+    n: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One sampled solution.
+
+    ``text`` carries no end-of-turn marker. ``n_tokens`` counts sampled tokens, the end-of-turn token
+    included. ``finish_reason`` is "stop" (the model ended its turn), "length" (cut off) or "" (unknown,
+    as in recorded data). ``seed`` is None where the response was not sampled by us. ``token_ids`` are the
+    ``n_tokens`` sampled tokens where the generator was asked to keep them.
+    """
+
+    problem_id: str
+    generator: str
+    sample: int
+    text: str
+    n_prompt_tokens: int = 0
+    n_tokens: int = 0
+    finish_reason: str = ""
+    seed: int | None = None
+    token_ids: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """A verdict on one response.
+
+    ``extracted`` is None where no answer was found. ``reason`` says in a word or two how the verdict came
+    about (for instance "exact", "symbolic", "no answer", "timeout"). ``answer_class`` is an integer per
+    (problem, generator), shared by responses with equivalent answers; -1 marks a response without answer,
+    which never votes.
+    """
+
+    problem_id: str
+    generator: str
+    sample: int
+    extracted: str | None
+    correct: bool
+    reason: str
+    answer_class: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepScores:
+    """A reward model's scores for one response.
+
+    ``step_rewards`` has one value per step, an outcome reward model gives a single one. ``step_ends`` are
+    the character offsets at which the steps end (the last one is ``len(text)``), or None where the steps
+    are recorded ones that do not rebuild the text. ``n_tokens`` counts the response tokens scored.
+    """
+
+    problem_id: str
+    generator: str
+    sample: int
+    reward_model: str
+    step_rewards: tuple[float, ...]
+    step_ends: tuple[int, ...] | None
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepLabels:
+    """How often a response came out right when it was completed anew after each of its steps (Math-Shepherd, Wang et
+    al. 2024).
+
+    ``n_correct[k]`` of ``n[k]`` completions after step k are right. After the last step there is nothing to complete:
+    it is the one response, right or wrong.
+    """
+
+    problem_id: str
+    generator: str
+    sample: int
+    n_correct: tuple[int, ...]
+    n: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """log p(token | prompt, earlier tokens) for every response token under one causal LM, in nats.
+
+    ``token_ends`` are character offsets into the response text; the end-of-turn token, present exactly
+    when the response finished with "stop", ends at ``len(text)`` and is the last entry.
+    ``n_prompt_tokens`` is the length of the prompt the model read.
+    """
+
+    problem_id: str
+    generator: str
+    sample: int
+    logprobs: tuple[float, ...]
+    token_ends: tuple[int, ...]
+    n_prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What a reward model sees: a problem, one response to it, and the token passes it asked for by name."""
+
+    problem: Problem
+    response: Response
+    logprobs: Mapping[str, TokenLogprobs] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GradedSolution:
+    """What training sees: a solution and whether its answer is right.
+
+    ``steps``, where steps are labelled, has the label of each step of ``core.steps.step_ends(text)``: in [0, 1], say
+    the share of completions from there on that came out right.
+    """
+
+    solution: Solution
+    correct: bool
+    steps: tuple[float, ...] | None = None

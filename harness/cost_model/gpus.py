@@ -1,0 +1,107 @@
+"""How long a GPU takes: data sheets, and a roofline for each kind of work.
+
+Reading a text (scoring, a prompt, training) multiplies large matrices: it runs at a share of the peak. Sampling reads
+every weight once per token step, shared by the sequences in flight, and each sequence's cached keys and values: a step
+takes the larger of that traffic over the bandwidth and its arithmetic over the peak (Williams et al. 2009, "Roofline";
+Pope et al. 2022, "Efficiently Scaling Transformer Inference", section 2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.cost_model.shape import ModelShape
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A data sheet: dense bfloat16 FLOP/s, bytes/s of memory traffic, bytes of memory."""
+
+    name: str
+    flops: float
+    bandwidth: float
+    memory: float
+
+
+GPUS = {
+    "a100": Gpu("A100 SXM 80 GB", 312e12, 2.039e12, 80e9),
+    "a100-40gb": Gpu("A100 SXM 40 GB", 312e12, 1.555e12, 40e9),
+    "h100": Gpu("H100 SXM 80 GB", 989e12, 3.35e12, 80e9),
+    "h200": Gpu("H200 SXM 141 GB", 989e12, 4.8e12, 141e9),
+    "l40s": Gpu("L40S 48 GB", 362e12, 0.864e12, 48e9),
+}
+
+#: Shares of the data sheet that well-made software reaches: what is assumed, not measured.
+FORWARD_MFU = 0.4
+TRAINING_MFU = 0.35
+DECODE_EFFICIENCY = 0.6  # of whichever roof is the lower
+CONCURRENT = 256  # sequences in flight per replica where memory allows
+USABLE_MEMORY = 0.9
+_BYTES = 2  # of a bfloat16 number
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes a model takes in bfloat16: its weights, and the keys and values of one token."""
+
+    weights: float
+    cache_per_token: float
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Footprint:
+        """From a `transformers` config as a dict.
+
+        Raises:
+            KeyError: if the config lacks the sizes of a decoder-only transformer.
+        """
+        shape = ModelShape.from_config(config)
+        config = {**config, **(config.get("text_config") or {})}
+        hidden = config.get("hidden_size") or config["n_embd"]
+        layers = config.get("num_hidden_layers") or config["n_layer"]
+        heads = config.get("num_attention_heads") or config["n_head"]
+        kv_heads = config.get("num_key_value_heads") or heads
+        head_dim = config.get("head_dim") or hidden // heads
+        weights = shape.matmul_params
+        if not config.get("tie_word_embeddings", False):
+            weights += hidden * config["vocab_size"]
+        experts = config.get("num_local_experts") or config.get("num_experts")
+        if experts:
+            inner = config.get("moe_intermediate_size") or config["intermediate_size"]
+            weights += layers * (experts - config["num_experts_per_tok"]) * 3 * hidden * inner
+        return cls(_BYTES * weights, _BYTES * 2 * layers * kv_heads * head_dim)
+
+
+def forward_s(gpu: Gpu, flops: float) -> float:
+    """GPU-seconds to read text with a model."""
+    return flops / (gpu.flops * FORWARD_MFU)
+
+
+def training_s(gpu: Gpu, flops: float) -> float:
+    """GPU-seconds to train."""
+    return flops / (gpu.flops * TRAINING_MFU)
+
+
+def concurrent(gpu: Gpu, footprint: Footprint, gpus: int, tokens: float) -> int:
+    """Sequences of ``tokens`` tokens that a replica on ``gpus`` GPUs holds at once; 0 if its weights do not fit."""
+    room = gpus * gpu.memory * USABLE_MEMORY - footprint.weights
+    return max(0, min(CONCURRENT, math.floor(room / (footprint.cache_per_token * tokens))))
+
+
+def gpus_needed(gpu: Gpu, footprint: Footprint, tokens: float) -> int:
+    """The smallest power of two of GPUs that hold the weights and ``CONCURRENT`` sequences of ``tokens`` tokens."""
+    wanted = footprint.weights + CONCURRENT * tokens * footprint.cache_per_token
+    return 1 << max(0, math.ceil(math.log2(wanted / (gpu.memory * USABLE_MEMORY))))
+
+
+def decode_s(gpu: Gpu, footprint: Footprint, flops: float, tokens: float, context: float, sequences: int) -> float:
+    """GPU-seconds to sample ``tokens`` tokens (``flops`` in all) behind ``context`` cached ones on average.
+
+    ``sequences`` run at once, so each of the ``tokens / sequences`` steps reads the weights once and every sequence's
+    cache. Tensor parallelism divides both traffic and time, so GPU-seconds do not depend on it (its communication
+    aside, which is not counted).
+    """
+    traffic = tokens / sequences * footprint.weights + tokens * context * footprint.cache_per_token
+    return max(traffic / gpu.bandwidth, flops / gpu.flops) / DECODE_EFFICIENCY

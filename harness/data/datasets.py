@@ -1,0 +1,131 @@
+"""Problem sets: local JSONL or Parquet, the Hugging Face hub, the problems of recorded responses.
+
+A procedural set registers itself like any other component (see ``experiments.pocket.world``).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from harness.core.records import Problem
+from harness.core.registry import ComponentParams, DataPath, Dataset, UserError
+from harness.data.hub import HubSplit, load_split
+
+
+class RowParams(ComponentParams):
+    """Which columns hold what. ``limit`` takes the first problems of the set."""
+
+    limit: int | None = Field(default=None, ge=1)
+    split: str = "test"
+    problem: str = "problem"
+    answer: str = "answer"
+    id: str = "unique_id"
+
+
+class FileParams(RowParams):
+    path: DataPath
+
+
+class HubParams(RowParams, HubSplit):
+    """``size`` is how many rows the split has: `bonbench plan` counts on it where the set is not on the machine."""
+
+    size: int | None = Field(default=None, ge=1)
+
+
+def _problems(rows: Iterator[tuple[str, dict[str, Any]]], params: RowParams) -> list[Problem]:
+    problems: dict[str, Problem] = {}
+    for where, row in rows:
+        if params.limit is not None and len(problems) == params.limit:
+            break
+        problem, answer = row.get(params.problem), _text(row.get(params.answer))
+        if not isinstance(problem, str) or not isinstance(answer, str):
+            column = params.answer if isinstance(problem, str) else params.problem
+            raise UserError(f"{where}: no text in column {column!r}; it has {', '.join(map(str, row))}")
+        # Without an id of its own a row is named by its place, as evaluation sets are never reordered.
+        identifier = str(row.get(params.id) or row.get("problem_id") or f"{params.split}-{len(problems):05d}")
+        if identifier in problems:
+            raise UserError(f"{where}: the id {identifier!r} stands there a second time")
+        level = str(row.get("level") or "").removeprefix("Level ")
+        problems[identifier] = Problem(
+            problem_id=identifier,
+            problem=problem,
+            # GSM8K keeps its answer behind the worked solution.
+            answer=answer.rsplit("####", 1)[-1].strip(),
+            subject=str(row.get("subject") or row.get("type") or ""),
+            level=int(level) if level.isdigit() else None,
+            split=params.split,
+        )
+    return list(problems.values())
+
+
+def _text(answer: Any) -> Any:
+    """An answer that a set has as a number, in its shortest form; anything else as it is."""
+    if isinstance(answer, float) and answer.is_integer():
+        answer = int(answer)
+    return str(answer) if isinstance(answer, (int, float)) and not isinstance(answer, bool) else answer
+
+
+class FileDataset(Dataset[FileParams]):
+    """Problems from a local .jsonl, .jsonl.gz or .parquet file, one row each."""
+
+    Params: ClassVar[type[ComponentParams]] = FileParams
+
+    def load(self) -> list[Problem]:
+        return _problems(self._rows(Path(self.params.path)), self.params)
+
+    @staticmethod
+    def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            for number, row in enumerate(pq.read_table(path).to_pylist(), 1):
+                yield f"{path} row {number}", row
+            return
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise UserError(f"{path} line {number}: not JSON: {error.msg}") from None
+                if not isinstance(row, dict):
+                    raise UserError(f"{path} line {number}: not a JSON object")
+                yield f"{path} line {number}", row
+
+
+class HubDataset(Dataset[HubParams]):
+    """Problems from a Hugging Face data set, for instance ``HuggingFaceH4/MATH-500``."""
+
+    Params: ClassVar[type[ComponentParams]] = HubParams
+
+    @classmethod
+    def declared_size(cls, params: HubParams) -> int | None:
+        return min((n for n in (params.size, params.limit) if n is not None), default=None) if params.size else None
+
+    def load(self) -> list[Problem]:
+        p = self.params
+        return _problems(((f"{p.path} row {i}", dict(row)) for i, row in enumerate(load_split(p))), p)
+
+
+class ResponsesParams(ComponentParams):
+    path: DataPath
+    limit: int | None = Field(default=None, ge=1)
+
+
+class ResponsesDataset(Dataset[ResponsesParams]):
+    """The problems of a file of recorded responses (see ``harness.data.response_files``)."""
+
+    Params: ClassVar[type[ComponentParams]] = ResponsesParams
+
+    def load(self) -> list[Problem]:
+        from harness.data.response_files import read_recorded
+
+        problems = read_recorded(self.params.path).problems
+        if not all(p.problem for p in problems):
+            raise UserError(f"{self.params.path}: holds responses but no problems: name their set under problems:")
+        return problems[: self.params.limit]

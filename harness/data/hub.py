@@ -1,0 +1,42 @@
+"""Data sets of the Hugging Face hub, and folders that its `datasets` library reads as one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from harness.core.registry import ComponentParams, Unavailable, UserError
+
+
+class HubSplit(ComponentParams):
+    """The rows of a ``split``, as they were at a ``revision`` (a commit or tag; default: the newest).
+
+    ``path`` is a hub id, as ``owner/name``; results are keyed by it and the revision, not by what is there.
+    """
+
+    path: str
+    split: str = "test"
+    config: str | None = None
+    revision: str | None = None
+
+
+def load_split(of: HubSplit) -> Any:
+    """The rows as a `datasets.Dataset`.
+
+    Raises:
+        Unavailable: where it is neither on this machine nor to be fetched.
+        UserError: where it cannot be read.
+    """
+    return _load(of.path, of.config, of.split, of.revision)
+
+
+@lru_cache(maxsize=4)
+def _load(path: str, config: str | None, split: str, revision: str | None) -> Any:
+    import datasets
+
+    try:
+        return datasets.load_dataset(path, config, split=split, revision=revision)
+    except ConnectionError as error:
+        raise Unavailable(f"data set {path} is not on this machine and cannot be fetched: {error}") from None
+    except Exception as error:
+        raise UserError(f"data set {path} cannot be loaded: {type(error).__name__}: {error}") from None

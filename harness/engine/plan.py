@@ -1,0 +1,327 @@
+"""What a run would do and cost: per stage what is stored, and tokens, FLOPs, GPU-hours and disk of the rest.
+
+Nothing runs and nothing is fetched. Counts of stored shards are exact; lengths are measured in stored shards where
+there are any, else assumed; FLOPs follow ``harness.cost_model.shape``, as the ledger of a run does; time follows
+``harness.cost_model.gpus``. Whatever was assumed is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow.parquet as pq
+
+from harness.cost_model import gpus as hardware
+from harness.cost_model.gpus import Footprint, Gpu
+from harness.cost_model.known_models import model_config
+from harness.cost_model.shape import ModelShape
+from harness.engine.graph import Graph, Shard, Stage, Training
+from harness.engine.training import trained_key
+from harness.experiment.problem_sets import STAND_IN_CHARACTERS
+
+CHARACTERS_PER_TOKEN = 4
+TEMPLATE_TOKENS = 40  # what a chat template adds to a problem
+#: Bytes per response token or per response of a stage's shards: mathematical solutions in compressed Parquet.
+TEXT_BYTES, PASS_BYTES = 0.6, 8.0
+GRADE_BYTES, SCORE_BYTES = 5.0, 80.0
+STEPS = 8  # of a response, where completions after each are planned
+_LEDGER_BYTES = 3500  # the ledger's file beside each shard
+_MEASURED_SHARDS = 32  # at most so many stored shards are read to measure lengths
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One stage: shards stored and missing, and what the missing ones need.
+
+    ``prompt_tokens`` counts a problem's prompt once for all of its responses. None means unknown, because the model's
+    architecture is. ``gpu_hours`` is 0 where no model runs.
+    """
+
+    name: str
+    who: str
+    stored: int
+    missing: int
+    responses: int
+    prompt_tokens: int = 0
+    response_tokens: int = 0
+    flops: float | None = 0.0
+    gpu_hours: float | None = 0.0
+    disk: float | None = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stages in the order in which they can run, and what their numbers rest on."""
+
+    stages: list[PlannedStage]
+    assumptions: list[str]
+
+
+@dataclass(frozen=True)
+class _Lengths:
+    prompt: float  # tokens per problem
+    response: float  # tokens per response
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Prompts that are read once and the responses after them, with their tokens."""
+
+    prompts: int
+    responses: int
+    prompt_tokens: float
+    response_tokens: float
+
+
+@dataclass(frozen=True)
+class _Model:
+    shape: ModelShape
+    footprint: Footprint
+
+
+def plan(graph: Graph, gpu: Gpu, tokens_per_response: int) -> Plan:
+    """Plan every stage of the graph.
+
+    Args:
+        gpu: what the GPU-hours are of.
+        tokens_per_response: mean length assumed where none is stored; sampling.max_tokens caps it.
+    """
+    return _Planner(graph, gpu, tokens_per_response).plan()
+
+
+class _Planner:
+    def __init__(self, graph: Graph, gpu: Gpu, tokens_per_response: int) -> None:
+        self._graph, self._gpu = graph, gpu
+        self._limit = graph.experiment.sampling.max_tokens
+        self._assumed = min(tokens_per_response, self._limit)
+        self._bases = {
+            str(s.folder): s.spec.paths("model").get("base", "") for s in graph.stages if isinstance(s, Training)
+        }
+        self._models: dict[str, _Model | None] = {}
+        self._measured: dict[str, _Lengths] = {}  # folder of responses, or their generator -> lengths
+        self._in_flight: dict[str, str] = {}  # generator -> responses at once
+        self._reads: dict[str, float] = {}  # trained reward model -> reads per rollout
+        self._notes: dict[str, None] = {}  # in order, each once
+
+    def plan(self) -> Plan:
+        for stage in self._graph.stages:
+            if isinstance(stage, Stage) and stage.task == "sample":
+                for folder, shards in _by_source(stage.shards).items():
+                    if lengths := _measure(self._graph, shards):
+                        self._measured[folder] = lengths
+                        self._measured.setdefault(shards[0].generator, lengths)
+        stages = [self._training(s) if isinstance(s, Training) else self._stage(s) for s in self._graph.stages]
+        return Plan(stages, [*self._general(), *self._notes])
+
+    # -- stages -----------------------------------------------------------------------------------------------
+
+    def _stage(self, stage: Stage) -> PlannedStage:
+        missing = [s for s in stage.shards if not s.stored(self._graph.results)]
+        groups = [self._reading(stage, folder, shards) for folder, shards in _by_source(missing).items()]
+        prompt, response = sum(g.prompt_tokens for g in groups), sum(g.response_tokens for g in groups)
+        row = PlannedStage(
+            name=stage.name,
+            who=stage.who,
+            stored=len(stage.shards) - len(missing),
+            missing=len(missing),
+            responses=sum(s.n_responses for s in missing),
+            disk=self._disk(stage, missing, response),
+        )
+        path = _model_run(stage)
+        if not missing or path is None:
+            return row
+        row = replace(row, prompt_tokens=round(prompt), response_tokens=round(response))
+        model = self._model(path)
+        if model is None:
+            return replace(row, flops=None, gpu_hours=None)
+        flops, seconds = 0.0, 0.0
+        for group in groups:
+            lengths = _Lengths(group.prompt_tokens / group.prompts, group.response_tokens / group.responses)
+            reading = group.prompts * model.shape.forward(round(lengths.prompt))
+            answering = group.responses * model.shape.forward(round(lengths.response), past=round(lengths.prompt))
+            flops += reading + answering
+            if stage.task in ("sample", "complete"):
+                seconds += hardware.forward_s(self._gpu, reading)
+                seconds += self._decode_s(stage, model, lengths, group.responses, answering)
+            else:
+                seconds += hardware.forward_s(self._gpu, reading + answering)
+        return replace(row, flops=flops, gpu_hours=seconds / 3600 if math.isfinite(seconds) else None)
+
+    def _training(self, training: Training) -> PlannedStage:
+        if trained_key(training.folder) == training.key:
+            return PlannedStage("train", training.who, stored=1, missing=0, responses=0)
+        tokens = [self._tokens(folder, shards) for folder, shards in _by_source(training.rollouts).items()]
+        prompt = sum(prompts for prompts, _ in tokens) / sum(len(s.problems) for s in training.rollouts)
+        response = sum(responses for _, responses in tokens) / sum(s.n_responses for s in training.rollouts)
+        each = round(training.n_responses / len(training.problems))  # over all sets
+        reads = training.spec.cls.reads_per_rollout(training.spec.params.model_copy(update={"responses": each}))
+        self._reads[training.who] = reads
+        sequences = training.n_responses * reads
+        row = PlannedStage(
+            name="train",
+            who=training.who,
+            stored=0,
+            missing=1,
+            responses=training.n_responses,
+            prompt_tokens=round(sequences * prompt),
+            response_tokens=round(sequences * response),
+        )
+        model = self._model(training.spec.paths("model").get("base", ""))
+        if model is None:
+            return replace(row, flops=None, gpu_hours=None, disk=None)
+        length = prompt + response
+        flops = float(model.shape.training(round(sequences * length), round(sequences * length * (length + 1) / 2)))
+        hours = hardware.training_s(self._gpu, flops) / 3600
+        return replace(row, flops=flops, gpu_hours=hours, disk=model.footprint.weights)
+
+    # -- what they are made of --------------------------------------------------------------------------------
+
+    def _reading(self, stage: Stage, folder: str, shards: Sequence[Shard]) -> _Reading:
+        """What a stage's shards read and write of the responses in ``folder``."""
+        prompt, response = self._tokens(folder, shards)
+        problems, responses = sum(len(s.problems) for s in shards), sum(s.n_responses for s in shards)
+        if stage.task != "complete":
+            return _Reading(problems, responses, prompt, response)
+        n = stage.arguments["sampling"].n
+        self._note(f"Completions: {STEPS} steps per response, {n} completions after each but the last, half as long.")
+        if "labels" in shards[0].inputs:
+            self._note(f"complete {stage.who}: as if no step had a right completion yet, the most there can be.")
+        prefixes = responses * (STEPS - 1)
+        begun = prompt / problems + response / responses / 2
+        return _Reading(prefixes, prefixes * n, prefixes * begun, prefixes * n * response / responses / 2)
+
+    def _tokens(self, folder: str, shards: Sequence[Shard]) -> tuple[float, float]:
+        """Prompt tokens (once per problem) and response tokens of shards whose responses are in ``folder``."""
+        lengths = self._measured.get(folder) or self._measured.get(shards[0].generator)
+        responses = sum(s.n_responses for s in shards)
+        if lengths:
+            self._note(f"{folder}: {lengths.response:.0f} tokens per response, as measured in stored shards.")
+            return sum(len(s.problems) for s in shards) * lengths.prompt, responses * lengths.response
+        characters = sum(len(p.problem) for shard in shards for p in shard.problems)
+        prompt = characters / CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS * sum(len(s.problems) for s in shards)
+        return prompt, responses * float(self._assumed)
+
+    def _model(self, path: str) -> _Model | None:
+        """What is known of a model; one still to be trained is like its base."""
+        while path in self._bases:
+            path = self._bases[path]
+        if path not in self._models:
+            config = model_config(path)
+            try:
+                self._models[path] = (
+                    _Model(ModelShape.from_config(config), Footprint.from_config(config)) if config else None
+                )
+            except KeyError:
+                self._models[path] = None
+            if self._models[path] is None:
+                self._note(f"{path}: architecture unknown here, so its FLOPs and GPU-hours are not in the total.")
+        return self._models[path]
+
+    def _decode_s(self, stage: Stage, model: _Model, lengths: _Lengths, n_responses: int, flops: float) -> float:
+        """GPU-seconds to sample; infinite, with a note, where the weights do not fit on what the entry asks for."""
+        tokens = lengths.prompt + lengths.response
+        # An entry for CPUs has no GPUs to count: what it would take here.
+        gpus = math.ceil(stage.spec.pool.num_gpus) or hardware.gpus_needed(self._gpu, model.footprint, tokens)
+        sequences = hardware.concurrent(self._gpu, model.footprint, gpus, tokens)
+        if not sequences:
+            size = model.footprint.weights / 1e9
+            self._note(f"{stage.who}: {size:.0f} GB of weights do not fit on {gpus} x {self._gpu.name}.")
+            return math.inf
+        self._in_flight[stage.who] = f"{sequences} on {gpus}"
+        context = lengths.prompt + lengths.response / 2
+        return hardware.decode_s(self._gpu, model.footprint, flops, n_responses * lengths.response, context, sequences)
+
+    def _disk(self, stage: Stage, missing: Sequence[Shard], response_tokens: float) -> float:
+        """Bytes that the missing shards will take: as the stored ones do, else as assumed."""
+        responses = sum(s.n_responses for s in missing)
+        absent = set(missing)
+        if stored := _spread([s for s in stage.shards if s not in absent]):
+            size = sum(s.path(self._graph.results).stat().st_size for s in stored)
+            data = size / sum(s.n_responses for s in stored) * responses
+        else:
+            data = {
+                "sample": TEXT_BYTES * response_tokens,
+                "complete": TEXT_BYTES * response_tokens,
+                "token-pass": PASS_BYTES * response_tokens,
+                "grade": GRADE_BYTES * responses,
+            }.get(stage.task, SCORE_BYTES * responses)
+        return data + _LEDGER_BYTES * len(missing)
+
+    # -- what was assumed -------------------------------------------------------------------------------------
+
+    def _note(self, text: str) -> None:
+        self._notes[text] = None
+
+    def _general(self) -> Iterable[str]:
+        gpu = self._gpu
+        bound = f"; sampling.max_tokens bounds it at {self._limit}" if self._limit > self._assumed else ""
+        yield f"{self._assumed} tokens per response where none is stored (--tokens-per-response){bound}."
+        yield (
+            f"Prompts: {CHARACTERS_PER_TOKEN} characters per token and {TEMPLATE_TOKENS} tokens of chat template; "
+            "counted once per problem."
+        )
+        for name in self._graph.stand_ins:
+            yield (
+                f"problems.{name} is not on this machine: {len(self._graph.problems[name])} problems of "
+                f"{STAND_IN_CHARACTERS} characters stand in for it, and nothing made from it counts as stored."
+            )
+        yield (
+            f"GPU-hours on {gpu.name}: {gpu.flops / 1e12:.0f} TFLOP/s dense bf16, {gpu.bandwidth / 1e12:.3g} TB/s. "
+            f"Reading text reaches {100 * hardware.FORWARD_MFU:.0f} % of the peak, training "
+            f"{100 * hardware.TRAINING_MFU:.0f} %, sampling {100 * hardware.DECODE_EFFICIENCY:.0f} % of what memory "
+            "traffic or arithmetic, whichever is more, would allow. Start-up and idle replicas are not in it."
+        )
+        if self._in_flight:
+            each = ", ".join(f"{who} {text}" for who, text in self._in_flight.items())
+            yield f"Responses sampled at once per replica, on so many GPUs: {each}."
+        if self._reads:
+            each = ", ".join(f"{who} {reads:.3g}" for who, reads in self._reads.items())
+            yield f"Training reads each rollout, if half of them are right, so often (epochs and pairs): {each}."
+        yield (
+            f"Disk: {TEXT_BYTES:g} bytes per token of text and {PASS_BYTES:g} per token of a pass, where no "
+            "shard is stored to measure; models in bf16."
+        )
+
+
+def _measure(graph: Graph, shards: Sequence[Shard]) -> _Lengths | None:
+    """Mean lengths in stored shards of responses; None where none is stored, or recorded ones do not say."""
+    stored = _spread([s for s in shards if s.stored(graph.results)])
+    if not stored:
+        return None
+    prompt = response = responses = 0
+    for shard in stored:
+        table = pq.read_table(
+            shard.path(graph.results), columns=["n_prompt_tokens", "n_tokens"], use_threads=False, partitioning=None
+        )
+        prompt += sum(table.column("n_prompt_tokens").to_pylist())
+        response += sum(table.column("n_tokens").to_pylist())
+        responses += len(table)
+    return _Lengths(prompt / responses, response / responses) if response else None
+
+
+def _model_run(stage: Stage) -> str | None:
+    """The model that a stage runs, or None where it only compares, replays or calculates."""
+    spec = stage.spec
+    replayed = stage.task == "sample" and spec.cls.recorded
+    calculated = stage.task == "score" and spec.cls.token_passes(spec.params)
+    return None if replayed or calculated else spec.paths("model").get("model")
+
+
+def _spread(shards: Sequence[Shard]) -> Sequence[Shard]:
+    """At most ``_MEASURED_SHARDS`` of the shards, evenly spread."""
+    return shards[:: -(-len(shards) // _MEASURED_SHARDS) or 1]
+
+
+def _source(shard: Shard) -> str:
+    """The folder of the responses that a shard is or reads."""
+    responses = shard.inputs.get("responses")
+    return responses.folder if responses else shard.folder
+
+
+def _by_source(shards: Iterable[Shard]) -> dict[str, list[Shard]]:
+    found: dict[str, list[Shard]] = {}
+    for shard in shards:
+        found.setdefault(_source(shard), []).append(shard)
+    return found

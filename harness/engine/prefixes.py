@@ -1,0 +1,90 @@
+"""Completions of responses from the end of every step: what Math-Shepherd's step labels are counted from.
+
+A response cut after a step is a *prefix*. Responses to a problem often begin alike: equal prefixes are completed once.
+In tables a prefix goes by the problem id ``<problem>#<k>``, k counting the problem's prefixes in order of appearance:
+those of the first responses are the first ones, however many responses follow.
+
+Completions come in one or several rounds. A later round goes on with the prefixes that have no right completion yet:
+whether a prefix has any is decided for the others, and that is all that a hard label says. Completion j of a prefix is
+the same one in whichever round it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.core.records import Problem, Response, StepLabels
+from harness.core.steps import step_ends
+
+Prefixes = Mapping[tuple[str, str], "Prefix"]  # by problem id and text
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A problem under a prefix's own id, the prefix, and the lowest sample number of the responses it begins."""
+
+    problem: Problem
+    text: str
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """``n_correct`` of ``n`` completions of a prefix are right."""
+
+    n_correct: int = 0
+    n: int = 0
+
+
+def prefixes(problems: Sequence[Problem], responses: Sequence[Response]) -> dict[tuple[str, str], Prefix]:
+    """(problem id, text) -> prefix, for every step but the last of every response, each problem's in a row."""
+    by_problem: dict[str, list[Response]] = {p.problem_id: [] for p in problems}
+    for response in responses:
+        by_problem[response.problem_id].append(response)
+    found: dict[tuple[str, str], Prefix] = {}
+    for problem in problems:
+        texts: dict[str, int] = {}
+        for response in by_problem[problem.problem_id]:
+            for end in step_ends(response.text)[:-1]:
+                texts.setdefault(response.text[:end], response.sample)
+        for k, (text, sample) in enumerate(texts.items()):
+            named = replace(problem, problem_id=f"{problem.problem_id}#{k}")
+            found[problem.problem_id, text] = Prefix(named, text, sample)
+    return found
+
+
+def tallies(known: Prefixes, responses: Sequence[Response], labels: Sequence[StepLabels]) -> dict[str, Tally]:
+    """The completions so far of each prefix, by its id.
+
+    Args:
+        labels: of the responses, after the latest round; none before the first.
+    """
+    found = {prefix.problem.problem_id: Tally() for prefix in known.values()}
+    for response, label in zip(responses, labels, strict=True) if labels else ():
+        for id_, n_correct, n in zip(_ids(known, response), label.n_correct[:-1], label.n[:-1], strict=True):
+            found[id_] = Tally(n_correct, n)
+    return found
+
+
+def step_labels(
+    known: Prefixes, responses: Sequence[Response], correct: Sequence[bool], found: Mapping[str, Tally]
+) -> list[StepLabels]:
+    """Step labels of each response.
+
+    Args:
+        correct: whether each response is right.
+        found: the completions of each prefix, by its id.
+    """
+    labels = []
+    for response, is_correct in zip(responses, correct, strict=True):
+        steps = [*(found[id_] for id_ in _ids(known, response)), Tally(int(is_correct), 1)]
+        n_correct, n = tuple(step.n_correct for step in steps), tuple(step.n for step in steps)
+        labels.append(StepLabels(response.problem_id, response.generator, response.sample, n_correct, n))
+    return labels
+
+
+def _ids(known: Prefixes, response: Response) -> list[str]:
+    """The ids of a response's prefixes, in order of its steps."""
+    ends = step_ends(response.text)[:-1]
+    return [known[response.problem_id, response.text[:end]].problem.problem_id for end in ends]

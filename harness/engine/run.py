@@ -1,0 +1,243 @@
+"""Runs the graph of stages over the store: whatever is not stored yet, as soon as what it reads is there.
+
+Every stage is a coroutine. Grading follows sampling shard by shard; a stage whose actors hold CPUs or GPUs
+starts only when all it reads is complete, so that actors never wait for work while others wait for their resources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from pathlib import Path
+from typing import Any
+
+from harness.core.records import Problem
+from harness.core.registry import UserError
+from harness.engine.graph import Graph, Shard, Stage, Training
+from harness.engine.progress import Board, Line
+from harness.engine.provenance import portable, write_manifest
+from harness.engine.tasks import Result
+from harness.engine.training import run_training, trained_key
+from harness.engine.workers import ActorPool, ShardFailed, check_resources, start_ray
+from harness.storage.shards import (
+    LedgerRow,
+    digest,
+    locked,
+    read_shard,
+    remove_other_shards,
+    shard_key,
+    shard_path,
+    to_table,
+    write_shard,
+)
+
+
+@dataclass
+class Outcome:
+    """What a run did: shards and trainings computed and found stored, and what was quarantined."""
+
+    computed: int = 0
+    stored: int = 0
+    quarantined: list[dict[str, Any]] = field(default_factory=list)
+
+    def lines(self, results: Path) -> list[str]:
+        """It in words, for results in a folder."""
+        said = f"Computed {self.computed} shards and trainings; {self.stored} were stored already."
+        if self.computed == 0:
+            said = f"Nothing to compute: all {self.stored} shards and trainings are stored in {results}."
+        return [said, *(f"quarantined: {entry['shard']}: {entry['error']}" for entry in self.quarantined)]
+
+
+def run_stages(graph: Graph, stages: list[Stage | Training], address: str | None, board: Board) -> Outcome:
+    """Run what is missing of ``stages`` and write the manifest.
+
+    Raises:
+        UserError: for a mistake that shows only now (resources, an unreadable model, another run in the folder).
+    """
+    with locked(graph.results):
+        _write_problems(graph, board)
+        outcome = asyncio.run(_Run(graph, stages, address, board).execute())
+        for stage in stages:
+            if isinstance(stage, Stage):
+                for folder in {s.folder for s in stage.shards}:
+                    keep = 1 + max(s.index for s in stage.shards if s.folder == folder)
+                    remove_other_shards(graph.results / folder, keep, board.say)
+        write_manifest(graph, outcome.quarantined)
+    return outcome
+
+
+def _write_problems(graph: Graph, board: Board) -> None:
+    for name, problems in graph.problems.items():
+        table = to_table(Problem, problems)
+        key = digest("problems", table.to_pylist())
+        path = shard_path(graph.results / "problems" / name, 0)
+        if shard_key(path) != key:
+            write_shard(path, table, key)
+
+
+class _TrainingSlots:
+    """Two trainings at a time: while one starts its worker, or saves, the other computes.
+
+    Of those that are ready the first in the graph's order is next. One of several workers has both slots: of two that
+    are half placed, each could wait forever for the other's CPUs.
+    """
+
+    def __init__(self) -> None:
+        self._free = 2
+        self._waiting: list[int] = []
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def take(self, place: int, alone: bool) -> AsyncIterator[None]:
+        wanted = 2 if alone else 1
+        async with self._changed:
+            heappush(self._waiting, place)
+            await self._changed.wait_for(lambda: self._waiting[0] == place and self._free >= wanted)
+            heappop(self._waiting)
+            self._free -= wanted
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._free += wanted
+                self._changed.notify_all()
+
+
+class _Run:
+    def __init__(self, graph: Graph, stages: list[Stage | Training], address: str | None, board: Board) -> None:
+        self._graph, self._stages, self._address, self._board = graph, stages, address, board
+        self._results = graph.results
+        self._outcome = Outcome()
+        self._tasks: dict[Stage | Training, asyncio.Task[None]] = {}
+        self._available: dict[Shard, asyncio.Future[bool]] = {}
+        self._trained: dict[Training, bool] = {}
+        self._training_slots = _TrainingSlots()
+
+    async def execute(self) -> Outcome:
+        missing: dict[Stage, list[Shard]] = {}
+        needs_ray = False
+        for stage in self._stages:
+            if isinstance(stage, Training):
+                self._trained[stage] = trained_key(stage.folder) == stage.key
+                needs_ray |= not self._trained[stage]
+                self._outcome.stored += self._trained[stage]
+                continue
+            missing[stage] = []
+            for shard in stage.shards:
+                self._available[shard] = asyncio.get_running_loop().create_future()
+                if shard.stored(self._results):
+                    self._available[shard].set_result(True)
+                    self._outcome.stored += 1
+                else:
+                    missing[stage].append(shard)
+                    needs_ray = True
+        if not needs_ray:
+            return self._outcome
+        start_ray(self._address)
+        for stage in self._stages:
+            if isinstance(stage, Training) or missing[stage]:
+                check_resources(stage.spec)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for stage in self._stages:
+                    work = self._train(stage) if isinstance(stage, Training) else self._run(stage, missing[stage])
+                    self._tasks[stage] = group.create_task(work)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            import ray
+
+            ray.shutdown()
+        return self._outcome
+
+    async def _run(self, stage: Stage, missing: list[Shard]) -> None:
+        if not missing:
+            return
+        await asyncio.gather(*(self._tasks[s] for s in stage.after))
+        line = self._board.line(f"{stage.name} {stage.who}", sum(s.n_responses for s in missing), "responses")
+        async with ActorPool(stage.spec, len(missing)) as pool:
+            await asyncio.gather(*(self._shard(stage, shard, pool, line) for shard in missing))
+
+    async def _shard(self, stage: Stage, shard: Shard, pool: ActorPool, line: Line) -> None:
+        inputs = await asyncio.gather(*(self._available[s] for s in shard.inputs.values()))
+        trained = all(self._trained[t] for t in stage.after if isinstance(t, Training))
+        if not all(inputs) or not trained:
+            self._available[shard].set_result(False)
+            line.advance(shard.n_responses)
+            return
+
+        def payload() -> dict[str, Any]:
+            line.start()
+            tables = {role: read_shard(s.path(self._results)) for role, s in shard.inputs.items()}
+            return {"problems": to_table(Problem, list(shard.problems)), **tables, **stage.arguments}
+
+        try:
+            result = await pool.run(stage.task, payload)
+        except ShardFailed as error:
+            self._quarantine(stage, shard, str(error))
+        else:
+            self._write(stage, shard, result)
+            line.advance(shard.n_responses, result.completion_tokens)
+
+    def _write(self, stage: Stage, shard: Shard, result: Result) -> None:
+        # The ledger first: a shard that is there has its costs.
+        models = stage.spec.paths("model").values()
+        row = LedgerRow(
+            stage=stage.name,
+            what=stage.who,
+            model=", ".join(portable(m) for m in models),
+            device=result.device,
+            prompt_tokens=result.prompt_tokens,
+            completion_tokens=result.completion_tokens,
+            train_tokens=0,
+            flops=result.flops,
+            wall_s=result.wall_s,
+            started_at=result.started_at,
+        )
+        ledger = shard_path(self._results / "ledger" / shard.folder, shard.index)
+        write_shard(ledger, to_table(LedgerRow, [row]), shard.key)
+        write_shard(shard.path(self._results), result.table, shard.key, result.meta)
+        self._available[shard].set_result(True)
+        self._outcome.computed += 1
+
+    def _quarantine(self, stage: Stage | Training, shard: Shard | None, error: str) -> None:
+        entry = {
+            "stage": stage.name,
+            "who": stage.who,
+            "shard": f"{shard.folder}/part-{shard.index:05d}" if shard else f"trained/{stage.who}",
+            "problem_ids": [p.problem_id for p in shard.problems] if shard else [],
+            "error": error,
+        }
+        self._outcome.quarantined.append(entry)
+        self._board.say(f"{stage.name} {stage.who} failed on {entry['shard']}, the run goes on: {error}")
+        if shard:
+            self._available[shard].set_result(False)
+
+    async def _train(self, training: Training) -> None:
+        if self._trained[training]:
+            return
+        await asyncio.gather(*(self._tasks[s] for s in training.after))
+        reads = [*training.rollouts, *training.grades, *training.completions, *training.labels]
+        reads += [shard for shards in training.passes.values() for shard in shards]
+        if not all(self._available[s].result() for s in reads):
+            self._quarantine(training, None, "some of its rollouts are missing")
+            return
+        if missing := [t.who for t in training.lineage[1:] if not self._trained[t]]:
+            self._quarantine(training, None, f"{missing[0]}, from which it starts, is missing")
+            return
+        alone = getattr(training.spec.params, "workers", 1) > 1
+        async with self._training_slots.take(self._stages.index(training), alone):
+            line = self._board.line(f"train {training.who}", 1, "steps")
+            try:
+                await asyncio.to_thread(run_training, training, self._results, line.update)
+            except UserError as error:
+                raise UserError(f"{training.spec.where}: {error}") from None
+            except Exception as error:
+                self._quarantine(training, None, f"{type(error).__name__}: {' '.join(str(error).split())[-400:]}")
+                return
+            self._trained[training] = True
+            self._outcome.computed += 1

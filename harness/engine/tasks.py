@@ -1,0 +1,199 @@
+"""What an actor does with one shard: the pieces of work that run over blocks of problems.
+
+Each takes a component and Arrow tables, and returns the shard's table with what it cost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
+from typing import Any
+
+import pyarrow as pa
+
+from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
+from harness.core.registry import Generator, RewardModel, TokenScorer, UserError, Verifier
+from harness.cost_model.shape import ModelShape
+from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
+from harness.storage.shards import to_records, to_table
+
+
+@dataclass
+class Result:
+    """A finished shard: its table, facts stored beside it, and its cost (see ``harness.storage.shards.LedgerRow``)."""
+
+    table: pa.Table
+    meta: dict[str, Any] = field(default_factory=dict)
+    device: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    flops: float = 0.0
+    wall_s: float = 0.0
+    started_at: float = 0.0
+
+
+def response_seed(run_seed: int, generator: str, problem_id: str, sample: int) -> int:
+    """The seed of one response: a 63-bit hash of what it is, so that neither replicas nor order matter."""
+    text = f"{run_seed}\0{generator}\0{problem_id}\0{sample}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+def sample(
+    component: Generator[Any], problems: pa.Table, sampling: Sampling, run_seed: int, fewer: bool = False
+) -> Result:
+    """Sample ``sampling.n`` responses to each problem, or take as many of those that exist already.
+
+    Args:
+        fewer: whether those that exist may be fewer for some problems.
+
+    Raises:
+        UserError: where fewer exist than there must be.
+    """
+    block = to_records(Problem, problems)
+    seeds = {
+        p.problem_id: [response_seed(run_seed, component.name, p.problem_id, i) for i in range(sampling.n)]
+        for p in block
+    }
+    responses = component.generate(block, sampling, seeds)
+    counts = {p.problem_id: sampling.n for p in block}
+    if component.recorded:
+        found = Counter(r.problem_id for r in responses)
+        counts = {id_: min(n, found[id_]) for id_, n in counts.items()}
+    if [(r.problem_id, r.sample) for r in responses] != [(id_, i) for id_, n in counts.items() for i in range(n)]:
+        raise RuntimeError(f"{component.name} did not return {sampling.n} ordered responses for every problem")
+    short = next((id_ for id_, n in counts.items() if n < sampling.n), None)
+    if short is not None and (not fewer or not responses):
+        hint = "" if fewer else " (a generator for rollouts alone says `evaluate: false`)"
+        raise UserError(
+            f"{component.name}: {counts[short]} responses to problem {short!r} are recorded, {sampling.n} wanted{hint}"
+        )
+    result = Result(to_table(Response, responses))
+    _count(result, component.describe(), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in responses))
+    return result
+
+
+def complete(
+    component: Generator[Any],
+    problems: pa.Table,
+    responses: pa.Table,
+    sampling: Sampling,
+    run_seed: int,
+    labels: pa.Table | None = None,
+) -> Result:
+    """Sample ``sampling.n`` completions of every response from the end of every step but the last.
+
+    With the ``labels`` of earlier rounds: ``sampling.n`` more where no completion is right yet.
+    """
+    rollouts = to_records(Response, responses)
+    known = prefixes(to_records(Problem, problems), rollouts)
+    found = tallies(known, rollouts, [] if labels is None else to_records(StepLabels, labels))
+    undecided = [prefix for prefix in known.values() if found[prefix.problem.problem_id].n_correct == 0]
+    begun = [prefix.problem for prefix in undecided]
+    seeds = {
+        p.problem_id: [
+            response_seed(run_seed, component.name, p.problem_id, found[p.problem_id].n + i) for i in range(sampling.n)
+        ]
+        for p in begun
+    }
+    sampled = component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
+    completions = [replace(r, sample=found[r.problem_id].n + r.sample) for r in sampled]
+    result = Result(to_table(Response, completions))
+    _count(result, component.describe(), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in completions))
+    return result
+
+
+def label(
+    component: Verifier[Any],
+    problems: pa.Table,
+    responses: pa.Table,
+    grades: pa.Table,
+    completions: pa.Table,
+    labels: pa.Table | None = None,
+) -> Result:
+    """Count how many of the completions after each step are right, those of earlier rounds (``labels``) included."""
+    rollouts = to_records(Response, responses)
+    known = prefixes(to_records(Problem, problems), rollouts)
+    beginning = {prefix.problem.problem_id: prefix.text for prefix in known.values()}
+    whole = [replace(r, text=beginning[r.problem_id] + r.text) for r in to_records(Response, completions)]
+    found = tallies(known, rollouts, [] if labels is None else to_records(StepLabels, labels))
+    for verdict in component.grade([prefix.problem for prefix in known.values()], whole):
+        before = found[verdict.problem_id]
+        found[verdict.problem_id] = Tally(before.n_correct + verdict.correct, before.n + 1)
+    correct = [g.correct for g in to_records(Grade, grades)]
+    return Result(to_table(StepLabels, step_labels(known, rollouts, correct, found)))
+
+
+def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table) -> Result:
+    """Grade every response."""
+    grades = component.grade(to_records(Problem, problems), to_records(Response, responses))
+    return Result(to_table(Grade, grades))
+
+
+def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Table) -> Result:
+    """Log-probabilities of every response token under one model."""
+    passes = component.logprobs(_solutions(problems, responses, {}))
+    result = Result(to_table(TokenLogprobs, passes))
+    _count(result, component.describe(), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in passes))
+    return result
+
+
+def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, **passes: pa.Table) -> Result:
+    """Score every step of every response; ``passes`` maps roles to the token passes asked for."""
+    scores = component.score(_solutions(problems, responses, passes))
+    meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
+    result = Result(to_table(StepScores, scores), meta)
+    description = component.describe()
+    if "config" in description:
+        prompts = {(r["problem_id"], r["sample"]): r["n_prompt_tokens"] for r in responses.to_pylist()}
+        _count(result, description, ((s.problem_id, prompts[s.problem_id, s.sample], s.n_tokens) for s in scores))
+    return result
+
+
+TASKS: dict[str, Callable[..., Result]] = {
+    "sample": sample,
+    "complete": complete,
+    "label": label,
+    "grade": grade,
+    "token-pass": token_pass,
+    "score": score,
+}
+
+
+def run(task: str, component: Any, payload: Mapping[str, Any]) -> Result:
+    """Run a task by name and time it."""
+    started_at, clock = time.time(), time.perf_counter()
+    result = TASKS[task](component, **payload)
+    result.started_at, result.wall_s = started_at, time.perf_counter() - clock
+    return result
+
+
+def _solutions(problems: pa.Table, responses: pa.Table, passes: Mapping[str, pa.Table]) -> list[Solution]:
+    by_id = {p.problem_id: p for p in to_records(Problem, problems)}
+    by_role = {role: to_records(TokenLogprobs, table) for role, table in passes.items()}
+    solutions = []
+    for row, response in enumerate(to_records(Response, responses)):
+        roles = {role: records[row] for role, records in by_role.items()}
+        if any((t.problem_id, t.sample) != (response.problem_id, response.sample) for t in roles.values()):
+            raise RuntimeError("a token pass is not aligned with its responses")
+        solutions.append(Solution(by_id[response.problem_id], response, roles))
+    return solutions
+
+
+def _count(result: Result, description: Mapping[str, Any], sequences: Iterable[tuple[str, int, int]]) -> None:
+    """Add tokens and FLOPs of (problem_id, prompt tokens, response tokens): one prefill per problem."""
+    shape = ModelShape.from_config(description["config"]) if description.get("config") else None
+    result.device = str(description.get("device", ""))
+    if shape:
+        result.meta["shape"] = asdict(shape)
+    rows: Sequence[tuple[str, int, int]] = list(sequences)
+    for _, group in groupby(rows, key=lambda row: row[0]):
+        lengths = list(group)
+        prompt = lengths[0][1]
+        result.prompt_tokens += prompt
+        result.completion_tokens += sum(tokens for _, _, tokens in lengths)
+        if shape:
+            result.flops += shape.forward(prompt) + sum(shape.forward(t, past=prompt) for _, _, t in lengths)

@@ -1,0 +1,224 @@
+"""One training: its rollouts from the store, the trainer, the trained folder, and what it cost to develop."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from operator import truediv
+from pathlib import Path
+from typing import Any
+
+from harness.core.records import Grade, GradedSolution, Response, Solution, StepLabels, TokenLogprobs
+from harness.cost_model.shape import ModelShape
+from harness.engine.graph import Shard, Training
+from harness.engine.prefixes import prefixes
+from harness.experiment.entries import loadable
+from harness.storage.shards import (
+    LedgerRow,
+    read_shard,
+    replacing,
+    shard_meta,
+    shard_path,
+    to_records,
+    to_table,
+    write_shard,
+)
+
+_KEY_FILE = "bonbench.json"
+
+
+def trained_key(folder: Path) -> str | None:
+    """The key a trained folder was made with, or None."""
+    try:
+        return json.loads((folder / _KEY_FILE).read_text())["key"]  # type: ignore[no-any-return]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def trained_facts(folder: Path) -> dict[str, Any]:
+    """What the trainer reported (loss, counts), without the model's config."""
+    return json.loads((folder / _KEY_FILE).read_text())["facts"]  # type: ignore[no-any-return]
+
+
+def run_training(training: Training, results: Path, progress: Callable[[int, int, str], None]) -> None:
+    """Train, put the model at ``training.folder``, and its development costs into the ledger."""
+    data = _graded_solutions(training, results)
+    trainer = training.spec.cls(loadable(training.spec.params), training.who)
+    temporary = training.folder.with_name(training.folder.name + ".partial")
+    if trained_key(temporary) != training.key:  # else a run was killed here, and the trainer goes on from what it left
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        _write_key(temporary, {"key": training.key})
+    started_at, clock = time.time(), time.perf_counter()
+    facts = trainer.train(data, temporary, progress)
+    wall_s = time.perf_counter() - clock
+    config = facts.pop("config")
+    _write_key(temporary, {"key": training.key, "facts": facts})
+    cost = LedgerRow(
+        stage="development/training",
+        what=training.who,
+        model=training.who,
+        device=str(facts.get("device", "")),
+        prompt_tokens=0,
+        completion_tokens=0,
+        train_tokens=facts["train_tokens"],
+        flops=_training_flops(ModelShape.from_config(config), facts),
+        wall_s=wall_s,
+        started_at=started_at,
+    )
+    # The ledger first: a model that is there has its costs.
+    rows = to_table(LedgerRow, [*_attributed(training, results), cost])
+    write_shard(development_ledger(training, results), rows, training.key)
+    shutil.rmtree(training.folder, ignore_errors=True)
+    temporary.rename(training.folder)
+
+
+def development_ledger(training: Training, results: Path) -> Path:
+    """Where the costs of developing it are."""
+    return shard_path(results / "ledger" / "trained" / training.who, 0)
+
+
+def _training_flops(shape: ModelShape, facts: dict[str, Any]) -> float:
+    # Training is three forwards; what was only read is one.
+    read = shape.training(facts.get("forward_tokens", 0), facts.get("forward_positions", 0)) / 3
+    return shape.training(facts["train_tokens"], facts["train_positions"]) + read
+
+
+def _write_key(folder: Path, content: dict[str, Any]) -> None:
+    with replacing(folder / _KEY_FILE) as path:
+        path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]:
+    data = []
+    for i, shard in enumerate(training.rollouts):
+        ids = training.problem_ids
+        problems = {
+            p.problem_id: dataclasses.replace(p, problem_id=ids[p.problem_id, p.problem]) for p in shard.problems
+        }
+        responses = to_records(Response, read_shard(shard.path(results)))
+        grades = to_records(Grade, read_shard(training.grades[i].path(results)))
+        passes = {
+            role: to_records(TokenLogprobs, read_shard(shards[i].path(results)))
+            for role, shards in training.passes.items()
+        }
+        labels = to_records(StepLabels, read_shard(training.labels[i].path(results))) if training.labels else []
+        for row, (response, grade) in enumerate(zip(responses, grades, strict=True)):
+            logprobs = {role: records[row] for role, records in passes.items()}
+            solution = Solution(problems[response.problem_id], response, logprobs)
+            steps = tuple(map(truediv, labels[row].n_correct, labels[row].n)) if labels else None
+            data.append(GradedSolution(solution, grade.correct, steps))
+    return data
+
+
+def _attributed(training: Training, results: Path) -> list[LedgerRow]:
+    """Data collection and labels: the share of this reward model in rollouts and passes that others use too, and the
+    trainings that came before it.
+
+    It answers for the first ``responses`` rollouts of each problem it is trained on, counted exactly, as if it had been
+    alone; the wall time of a shared shard is divided by responses. What an earlier training of its lineage learnt from
+    counts as well, and once where both did.
+    """
+    readers: dict[tuple[str, _Part, str], dict[Shard, list[_Data]]] = {}
+    for one in training.lineage:
+        items: list[tuple[str, _Part, list[Shard]]] = [
+            ("development/collection", _read, one.rollouts),
+            ("development/labels", _compared, one.grades),
+            *(("development/reference", _passed, shards) for shards in one.passes.values()),
+            ("development/labels", _completed, one.completions),
+        ]
+        for stage, part, shards in items:
+            for shard in shards:
+                data = _Data(one.used, one.own(shard))
+                readers.setdefault((stage, part, shard.folder), {}).setdefault(shard, []).append(data)
+    rows = []
+    for (stage, part, _), shares in readers.items():
+        row = LedgerRow(stage, training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
+        for shard, of in shares.items():
+            row = _add(row, shard, *part(shard, of, results), results)
+        rows.append(row)
+    earlier = [_trained(one, results) for one in training.lineage[1:]]
+    return [*rows, *(dataclasses.replace(row, what=training.who) for row in earlier)]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Data:
+    """What a training learns from in a shard: the first ``responses`` rollouts to some problems."""
+
+    responses: int
+    problems: set[str]
+
+
+#: (shard, whose data, results) -> what a shard's model sampled or read for any of them, and their share of the shard.
+_Part = Callable[[Shard, Sequence[_Data], Path], tuple[list[Response], float]]
+
+
+def _read(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
+    rollouts = _rollouts(shard, results)
+    own = [r for r in rollouts if _in_any(data, r.problem_id, r.sample)]
+    return own, len(own) / len(rollouts)
+
+
+def _passed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
+    """As the model counted that read them: recorded responses may not say how long they are."""
+    own, share = _read(shard, data, results)
+    counts = {(t.problem_id, t.sample): t for t in to_records(TokenLogprobs, read_shard(shard.path(results)))}
+    passes = [counts[r.problem_id, r.sample] for r in own]
+    return [
+        dataclasses.replace(r, n_prompt_tokens=t.n_prompt_tokens, n_tokens=len(t.logprobs))
+        for r, t in zip(own, passes, strict=True)
+    ], share
+
+
+def _compared(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
+    """Where answers are compared no model reads them."""
+    return [], _read(shard, data, results)[1]
+
+
+def _completed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
+    """The completions of the prefixes that their own rollouts have."""
+    known = prefixes(shard.problems, _rollouts(shard, results))
+    own = {p.problem.problem_id for (id_, _), p in known.items() if _in_any(data, id_, p.sample)}
+    completions = to_records(Response, read_shard(shard.path(results)))
+    sampled = [c for c in completions if c.problem_id in own]
+    return sampled, len(sampled) / max(len(completions), 1)
+
+
+def _rollouts(shard: Shard, results: Path) -> list[Response]:
+    """The rollouts that a shard holds, or reads."""
+    return to_records(Response, read_shard(shard.inputs.get("responses", shard).path(results)))
+
+
+def _in_any(data: Sequence[_Data], problem_id: str, sample: int) -> bool:
+    return any(sample < some.responses and problem_id in some.problems for some in data)
+
+
+def _trained(training: Training, results: Path) -> LedgerRow:
+    """The ledger's row of a training that is over."""
+    rows = to_records(LedgerRow, read_shard(development_ledger(training, results)))
+    return next(row for row in rows if (row.stage, row.model) == ("development/training", training.who))
+
+
+def _add(row: LedgerRow, shard: Shard, responses: Sequence[Response], share: float, results: Path) -> LedgerRow:
+    """``row`` with what it cost a shard's model to sample or read ``responses``: every prompt once, and a share of the
+    shard's wall time."""
+    ledger = read_shard(shard_path(results / "ledger" / shard.folder, shard.index)).to_pylist()[0]
+    sizes = shard_meta(shard.path(results)).get("shape")
+    shape = ModelShape(**sizes) if sizes else None
+    prompts = {r.problem_id: r.n_prompt_tokens for r in responses}
+    flops = 0.0
+    if shape:
+        flops += sum(shape.forward(n) for n in prompts.values())
+        flops += sum(shape.forward(r.n_tokens, past=prompts[r.problem_id]) for r in responses)
+    return dataclasses.replace(
+        row,
+        model=ledger["model"],
+        device=ledger["device"],
+        prompt_tokens=row.prompt_tokens + sum(prompts.values()),
+        completion_tokens=row.completion_tokens + sum(r.n_tokens for r in responses),
+        flops=row.flops + flops,
+        wall_s=row.wall_s + ledger["wall_s"] * share,
+    )

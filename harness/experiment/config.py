@@ -1,0 +1,219 @@
+"""Experiment files: YAML to frozen pydantic models. Unknown keys are errors that name the key and its near matches.
+
+This module checks the *shape* of an experiment; ``harness.experiment.entries`` turns its entries into components.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+from harness.core.registry import UserError, suggest
+
+Strategy = Literal["average", "oracle", "majority", "best_of_n", "weighted_best_of_n"]
+Aggregation = Literal["min", "last", "mean", "prod", "sum"]
+Protocol = Literal["subsets", "first_n"]
+IntervalMethod = Literal["percentile", "bca"]
+
+
+_TAKEN = {"average", "majority", "oracle"}
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _folder_names(entries: dict[str, Any]) -> dict[str, Any]:
+    for name in entries:
+        if not name or name[0] == "." or not all(c.isalnum() or c in "._-" for c in name):
+            raise ValueError(f"{name!r} cannot name a folder: letters, digits, '.', '_' and '-' only")
+        if name in _TAKEN:
+            raise ValueError(f"{name!r} has a meaning of its own in the tables")
+    return entries
+
+
+class SamplingConfig(_Frozen):
+    """How responses are sampled. ``n`` may be left out for responses that already exist: all of them."""
+
+    n: int | None = Field(default=None, ge=1)
+    temperature: float = Field(default=1.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=2048, ge=1)
+
+
+class RolloutsConfig(_Frozen):
+    """A set of what reward models are trained on: ``n`` responses of a generator to each problem of a set.
+
+    Where steps are labelled, ``completed_by`` is the generator that goes on after each (default: the same one).
+    """
+
+    generator: str
+    problems: str = "train"
+    n: int = Field(default=8, ge=1)
+    completed_by: str | None = None
+
+
+class PoliciesConfig(_Frozen):
+    """Models to sample on the evaluation problems, ``n`` responses each (default: as many as of a generator).
+
+    ``models`` are entries as generators' are. They are graded, and scored by nobody: it is they that are judged.
+    """
+
+    n: int | None = Field(default=None, ge=1)
+    models: dict[str, dict[str, Any]] = {}
+
+    @field_validator("models")
+    @classmethod
+    def _names_are_folders(cls, entries: dict[str, Any]) -> dict[str, Any]:
+        return _folder_names(entries)
+
+
+class EvaluationConfig(_Frozen):
+    """What the report shows: sizes ``n`` of the headline table, aggregation (null: each reward model's own).
+
+    ``bootstrap`` draws of problems make the intervals, BCa ones or plain percentiles (docs/statistics.md).
+    """
+
+    problems: str = "test"
+    n: list[int] = [1, 4, 16, 64]
+    aggregation: Aggregation | list[Aggregation] | None = None
+    protocol: Protocol | list[Protocol] = "subsets"
+    bootstrap: int = Field(default=1000, ge=1)
+    interval: IntervalMethod = "bca"
+
+    @field_validator("n")
+    @classmethod
+    def _positive(cls, n: list[int]) -> list[int]:
+        if not n or min(n) < 1:
+            raise ValueError("sizes start at 1")
+        return sorted(set(n))
+
+
+class Experiment(_Frozen):
+    """One experiment file. Entries of ``problems``, ``generators``, ``reward_models`` are checked by their type."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = 0
+    output: Path | None = None
+    responses: Path | None = None
+    problems: dict[str, dict[str, Any]] = {}
+    sampling: SamplingConfig = SamplingConfig()
+    generators: dict[str, dict[str, Any]] = {}
+    rollouts: dict[str, RolloutsConfig] = {}
+    reward_models: dict[str, dict[str, Any]] = {}
+    policies: PoliciesConfig = PoliciesConfig()
+    verifier: dict[str, Any] = {"type": "math"}
+    evaluation: EvaluationConfig = EvaluationConfig()
+    problems_per_shard: int = Field(default=16, ge=1)
+
+    @field_validator("rollouts", mode="before")
+    @classmethod
+    def _single_set(cls, raw: Any) -> Any:
+        """One block by itself is a set named for its generator; none at all is no set."""
+        if not isinstance(raw, Mapping) or any(isinstance(value, Mapping) for value in raw.values()):
+            return {} if raw is None else raw
+        only = RolloutsConfig.model_validate(raw)
+        return {only.generator: only}
+
+    @field_validator("problems", "generators", "rollouts", "reward_models")
+    @classmethod
+    def _names_are_folders(cls, entries: dict[str, Any]) -> dict[str, Any]:
+        return _folder_names(entries)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recorded_responses(cls, raw: Any) -> Any:
+        """``responses: FILE`` stands for its problems, a replay generator and the scores recorded in it."""
+        if not isinstance(raw, Mapping) or not raw.get("responses"):
+            return raw
+        path = str(raw["responses"])
+        return {
+            "problems": {"test": {"dataset": "responses", "path": path}},
+            "generators": {"recorded": {"type": "replay", "path": path}},
+            "reward_models": {"recorded": {"type": "recorded", "path": path}},
+            **raw,
+        }
+
+    @property
+    def folder(self) -> Path:
+        """Where results go: ``output``, or ``results/<name>`` below the working directory."""
+        return self.output if self.output is not None else Path("results") / self.name
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment file and apply ``--set a.b=value`` overrides (values are YAML).
+
+    Raises:
+        UserError: for a missing file, wrong YAML, an unknown key or a value of the wrong kind.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file; an experiment is a YAML file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: an experiment is a mapping with at least `name:`; see experiments/pocket.yaml")
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        experiment = Experiment.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{path}: {first_error(error, Experiment)}") from None
+    if not experiment.generators:
+        hint = "--set responses=FILE" if "responses" in raw else "add generators: or responses:"
+        raise UserError(f"{path}: no responses to compare: {hint}")
+    return experiment
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"--set {override}: expected KEY=VALUE, for instance --set sampling.n=16")
+    *parents, last = key.split(".")
+    node = raw
+    for depth, parent in enumerate(parents):
+        child = node.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise UserError(f"--set {override}: {'.'.join(parents[: depth + 1])} is a value, not a mapping")
+        node = child
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"--set {override}: {value!r} is not YAML") from None
+
+
+def first_error(error: ValidationError, model: type[BaseModel], where: str = "") -> str:
+    """The first complaint of pydantic as one line: the key's path, what is wrong, near matches."""
+    first = error.errors(include_url=False)[0]
+    path = ".".join(str(part) for part in first["loc"])
+    key = f"{where}.{path}".strip(".")
+    if first["type"] == "extra_forbidden":
+        known = _fields(model)
+        for part in first["loc"][:-1]:
+            if part in known:  # else it is one of the names that a mapping has
+                known = _fields(known[str(part)].annotation)
+        return f"{key}: unknown key{suggest(str(first['loc'][-1]), list(known))}"
+    if first["type"] == "missing":
+        return f"{key}: missing"
+    message = first["msg"].removeprefix("Value error, ")
+    given = repr(first["input"])
+    return f"{key}: {message}" + (f" (it is {given})" if len(given) < 60 else "")
+
+
+def _fields(annotation: Any) -> dict[str, FieldInfo]:
+    """The fields of a model, or of the models that a mapping has."""
+    if hasattr(annotation, "model_fields"):
+        return annotation.model_fields  # type: ignore[no-any-return]
+    arguments = typing.get_args(annotation)
+    return _fields(arguments[-1]) if arguments else {}

@@ -1,0 +1,101 @@
+"""The problem sets of an experiment: those evaluated on and those trained on, which must not meet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from harness.core.records import Problem
+from harness.core.registry import Unavailable, UserError, suggest
+from harness.experiment.config import Experiment
+from harness.experiment.entries import build
+
+STAND_IN_CHARACTERS = 200  # of a problem that stands in for an unknown one, about the mean of MATH and GSM8K
+
+
+def load_problem_sets(
+    config: Experiment, evaluated: bool, may_stand_in: bool
+) -> tuple[dict[str, list[Problem]], list[str]]:
+    """The sets that the experiment names (set -> problems), and which of them are stand-ins.
+
+    Args:
+        evaluated: whether there must be problems to evaluate on; if not, they are still loaded where there are.
+        may_stand_in: let nameless problems stand in for a set that is not to be had but says its size.
+
+    Raises:
+        UserError: for a set that is missing, empty or cannot be read, and for one that is trained on and holds problems
+            that are evaluated on.
+    """
+    needed = {}
+    if evaluated or config.evaluation.problems in config.problems:
+        needed[config.evaluation.problems] = "evaluation.problems"
+    for name, rollouts in config.rollouts.items():
+        needed.setdefault(rollouts.problems, f"{rollouts_at(config, name)}.problems")
+    sets, stand_ins = {}, []
+    for name, where in needed.items():
+        if name not in config.problems:
+            raise UserError(f"{where}: no problem set is named {name!r}{suggest(name, config.problems)}")
+        spec = build("datasets", name, config.problems[name], f"problems.{name}", {})
+        try:
+            sets[name] = spec.cls(spec.params, spec.name).load()
+        except Unavailable:
+            size = spec.cls.declared_size(spec.params) if may_stand_in else None
+            if size is None:
+                raise
+            sets[name] = [Problem(f"{i}", f"{name} {i} ".ljust(STAND_IN_CHARACTERS, "."), "") for i in range(size)]
+            stand_ins.append(name)
+        if not sets[name]:
+            raise UserError(f"problems.{name}: the set is empty")
+    _keep_apart(config, sets)
+    return sets, stand_ins
+
+
+def rollout_sets(
+    config: Experiment, problems: Mapping[str, Sequence[Problem]], generators: Collection[str], asked: Any, where: str
+) -> list[str]:
+    """The sets of rollouts that a training asks for; the first one if ``asked`` is None.
+
+    Raises:
+        UserError: naming ``where``, for sets that are not there or hold the same rollouts.
+    """
+    if not config.rollouts:
+        raise UserError("rollouts: missing: training needs {generator: NAME, problems: train, n: 8}")
+    names = [next(iter(config.rollouts))] if asked is None else asked
+    if not isinstance(names, list) or not names or len(set(map(str, names))) < len(names):
+        raise UserError(f"{where}: a list of different sets is expected, for instance [{', '.join(config.rollouts)}]")
+    seen: dict[tuple[str, str, str], str] = {}
+    for name in names:
+        if not isinstance(name, str) or name not in config.rollouts:
+            raise UserError(f"{where}: no set of rollouts is named {name!r}{suggest(str(name), config.rollouts)}")
+        rollouts = config.rollouts[name]
+        generator = rollouts.generator
+        for key, value in (("generator", generator), ("completed_by", rollouts.completed_by or generator)):
+            if value not in generators:
+                at = f"{rollouts_at(config, name)}.{key}"
+                raise UserError(f"{at}: no generator is named {value!r}{suggest(value, generators)}")
+        for problem in problems[rollouts.problems] if len(names) > 1 else ():
+            other = seen.setdefault((generator, problem.problem_id, problem.problem), name)
+            if other != name:
+                raise UserError(
+                    f"{where}: {other} and {name} hold the same responses of {generator} to problem "
+                    f"{problem.problem_id!r}: name one of them, with a larger n"
+                )
+    return names
+
+
+def rollouts_at(config: Experiment, name: str) -> str:
+    """Where a set of rollouts stands in the experiment file: its block may be the only one, without a name."""
+    alone = list(config.rollouts) == [config.rollouts[name].generator]
+    return "rollouts" if alone else f"rollouts.{name}"
+
+
+def _keep_apart(config: Experiment, sets: dict[str, list[Problem]]) -> None:
+    test = config.evaluation.problems
+    asked = {p.problem for p in sets.get(test, [])}
+    for name, problems in sets.items():
+        shared = asked & {p.problem for p in problems}
+        if name != test and shared:
+            raise UserError(f"problems: {test} and {name} share {len(shared)} problems, for instance {min(shared)!r}")
+    for name, rollouts in config.rollouts.items():
+        if rollouts.problems == test:
+            raise UserError(f"{rollouts_at(config, name)}.problems: {test} is what is evaluated on")

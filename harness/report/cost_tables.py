@@ -1,0 +1,26 @@
+"""The tables of development cost as files; each is left out where a run has nothing for it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from harness.analysis.accuracy import Accuracies
+from harness.analysis.cost_ratio import cost_ratio, cost_ratio_markdown
+from harness.analysis.costs import development_table
+from harness.report.figures.costs import equal_accuracies, equal_accuracy_table
+from harness.report.text import csv
+from harness.storage.results import Results
+
+
+def cost_texts(results: Results, accuracies: Accuracies, costs: pd.DataFrame) -> dict[str, str]:
+    """Files by name: development cost by method and scale, cost at equal accuracy, Math-Shepherd against CE."""
+    ratio = cost_ratio(results, costs)
+    frames = {
+        "development_cost.csv": development_table(results, costs),
+        "equal_accuracy.csv": equal_accuracy_table(equal_accuracies(results, accuracies)),
+        "cost_ratio.csv": ratio,
+    }
+    texts = {name: csv(frame) for name, frame in frames.items() if len(frame)}
+    if len(ratio):
+        texts["cost_ratio.md"] = cost_ratio_markdown(ratio)
+    return texts

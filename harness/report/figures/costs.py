@@ -1,0 +1,231 @@
+"""Figures of what reward models cost to develop: the paper's Figures 1 and 2."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from harness.analysis.accuracy import AVERAGE, BASELINES, MAJORITY, PASS_AT_1, Accuracies, Method
+from harness.analysis.costs import development_flops, development_table, reward_model_costs
+from harness.analysis.equal_accuracy import EqualAccuracy, Line, equal_accuracy
+from harness.report.figures.accuracy import Palette
+from harness.report.figures.style import INK, LABEL_SIZE, MUTED, label_ends, new_figure, text_width
+from harness.storage.results import Results
+
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_READABLE = 1.5  # an arrow over a smaller ratio is too short for its name; the title has them all
+_TICK = 0.42  # what a tick's label needs, in inches
+
+
+def cost_lines(results: Results, accuracies: Accuracies) -> list[tuple[Line, list[Method]]]:
+    """The trained methods as lines of development FLOPs against accuracy at the largest headline n, and their dots."""
+    palette = Palette(results, accuracies)
+    flops = development_flops(reward_model_costs(results))
+    dots: dict[str, list[tuple[float, Method]]] = {}
+    for method in palette.labels:
+        instance = palette.instances[method.reward_model]
+        known = _accuracy(accuracies, method) is not None
+        if known and instance.trained and instance.usual and instance.reward_model in flops:
+            dots.setdefault(instance.method, []).append((flops[instance.reward_model], method))
+    found = []
+    for name, points in dots.items():
+        points.sort()
+        values = np.array([_accuracy(accuracies, m) for _, m in points])
+        found.append((Line(name, tuple(cost for cost, _ in points), values), [m for _, m in points]))
+    return found
+
+
+def equal_accuracies(results: Results, accuracies: Accuracies) -> list[EqualAccuracy]:
+    """The cost ratios that Figure 1 shows: of methods scored as they were trained, with their reference."""
+    palette = Palette(results, accuracies)
+    lines = [line for line, dots in cost_lines(results, accuracies) if not palette.look(dots[0]).hollow]
+    return equal_accuracy(lines, accuracies.bootstrap)
+
+
+def equal_accuracy_table(found: Sequence[EqualAccuracy]) -> pd.DataFrame:
+    """A row per ratio of Figure 1; accuracy and ``met`` in percent; ``bound``: the cost is =, < or > that ratio."""
+    return pd.DataFrame(
+        [
+            (
+                *(e.method, e.yardstick, 100 * e.accuracy, e.cost, e.yardstick_cost),
+                *(e.bound or "=", e.ratio, e.low, e.high, 100 * e.met),
+            )
+            for e in found
+        ],
+        columns=[
+            *("method", "yardstick", "accuracy", "flops", "yardstick_flops"),
+            *("bound", "ratio", "ratio_low", "ratio_high", "met"),
+        ],
+    )
+
+
+def _where(accuracies: Accuracies) -> str:
+    return AVERAGE if accuracies.averaged else accuracies.generators[0]
+
+
+def _accuracy(accuracies: Accuracies, method: Method) -> np.ndarray | None:
+    return accuracies.values(_where(accuracies), method, accuracies.n_max)
+
+
+def cost_accuracy(results: Results, accuracies: Accuracies) -> Figure | None:
+    """Figure 1: development FLOPs against best-of-N accuracy averaged over generators, one dot per data scale."""
+    palette = Palette(results, accuracies)
+    lines = cost_lines(results, accuracies)
+    if not lines:
+        return None
+    untrained = [m for m in palette.labels if not palette.instances[m.reward_model].trained]
+    level = {m: v for m in (PASS_AT_1, MAJORITY, *untrained) if (v := _accuracy(accuracies, m)) is not None}
+    names = {method: BASELINES.get(method) or palette.labels[method] for method in level}
+    equal = equal_accuracies(results, accuracies)
+    notes = []
+    scales = sorted({palette.instances[m.reward_model].scale or 0 for _, dots in lines for m in dots})
+    if len(scales) > 1:
+        notes.append(f"dots, from left to right: {', '.join(map(str, scales))} responses per training problem")
+    if equal:
+        ratios = "; ".join(f"{e.method} {e.text}" for e in sorted(equal, key=lambda e: (e.bound == "<", -e.ratio)))
+        notes.append(f"at equal accuracy, in multiples of {equal[0].yardstick}'s cost: {ratios}")
+    figure, (axes,) = new_figure(4.2, 3.1, [*(line.method for line, _ in lines), *names.values()], notes=notes)
+    ends = []
+    for method, values in level.items():
+        height = 100 * float(np.nanmean(values))
+        color = {PASS_AT_1: MUTED, MAJORITY: INK}.get(method) or palette.look(method).color
+        dashes = (5, 2, 1, 2) if method == PASS_AT_1 else (2, 1.5)
+        axes.axhline(height, color=color, linewidth=1.0, linestyle=(0, dashes), label=names[method])
+        ends.append((names[method], height, color))
+    places: list[tuple[float, float]] = []
+    for line, dots in lines:
+        found = accuracies.bootstrap.intervals(line.accuracies)
+        look = palette.look(dots[0])
+        for cost, interval in zip(line.costs, found, strict=True):
+            axes.plot([cost] * 2, [100 * interval.low, 100 * interval.high], color=look.color, linewidth=0.7, alpha=0.5)
+        heights = [100 * i.mean for i in found]
+        axes.plot(line.costs, heights, **look.line(), zorder=3, label=line.method)
+        places += zip(line.costs, heights, strict=True)
+        ends.append((line.method, 100 * found[-1].mean, look.color))
+    _cost_axis(axes, [cost for line, _ in lines for cost in line.costs])
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.margins(y=0.08)
+    for e in _apart(equal, 0.06 * (axes.get_ylim()[1] - axes.get_ylim()[0]) / 100):
+        _annotate(axes, e, places)
+    axes.set_xlabel("development cost (FLOPs)")
+    axes.set_ylabel(f"best-of-{accuracies.n_max} accuracy (%)")
+    label_ends(axes, ends)
+    return figure
+
+
+def _apart(equal: Sequence[EqualAccuracy], gap: float) -> list[EqualAccuracy]:
+    """The ratios worth an arrow, the largest first: not mere bounds, far enough from 1 to be readable, and ``gap`` from
+    each other."""
+    shown: list[EqualAccuracy] = []
+    for e in sorted((e for e in equal if not e.bound), key=lambda e: -abs(math.log(e.ratio))):
+        if abs(math.log(e.ratio)) >= math.log(_READABLE) and all(abs(e.accuracy - s.accuracy) >= gap for s in shown):
+            shown.append(e)
+    return shown
+
+
+def _annotate(axes: Axes, e: EqualAccuracy, dots: Sequence[tuple[float, float]]) -> None:
+    """An arrow from the yardstick's cost to the method's, at the accuracy at which they are compared.
+
+    Its name stands where it hides none of the dots (cost, accuracy in percent), if there is such a place.
+    """
+    height = 100 * e.accuracy
+    style = {"arrowstyle": "<->", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
+    axes.annotate("", (e.cost, height), (e.yardstick_cost, height), arrowprops=style, zorder=4)
+    middle = math.sqrt(e.cost * e.yardstick_cost)
+    text = axes.annotate(
+        f"{e.method} ×{e.text}", (middle, height), (0, 0), textcoords="offset points", ha="center",
+        fontsize=LABEL_SIZE, color=INK, zorder=5,
+    )  # fmt: skip
+    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+    shown = axes.transData.transform(dots)
+
+    def stand(side: str) -> int:
+        """Put the name above the arrow or below it; how many dots it hides there."""
+        text.set(va="bottom" if side == "above" else "top")
+        text.xyann = (0, 2.5 if side == "above" else -3)
+        box = text.get_window_extent().padded(3 * axes.figure.dpi / 72)  # a marker's size
+        return sum(box.contains(*dot) for dot in shown)
+
+    stand(min(("above", "below"), key=stand))
+
+
+def _cost_axis(axes: Axes, costs: Sequence[float]) -> None:
+    margin = 1.6 if max(costs) < 4 * min(costs) else 1.15
+    low, high = min(costs) / margin, max(costs) * margin
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    inches = axes.get_window_extent().width / axes.figure.dpi / math.log(high / low)
+    for subs in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        axes.xaxis.set_major_locator(LogLocator(10, subs=subs))
+        if inches * min(np.diff(np.log([*subs, 10]))) >= _TICK:
+            break
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(_scientific))
+
+
+def _scientific(value: float, _: object) -> str:
+    exponent = math.floor(math.log10(value) + 1e-9)
+    return f"{value / 10**exponent:g}×10{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
+def development_cost(results: Results, accuracies: Accuracies) -> Figure | None:
+    """Figure 2: development FLOPs of each method by responses per problem, in multiples of CE's on as many."""
+    table = development_table(results, reward_model_costs(results)).dropna(subset="flops_of_ce")
+    table = table[table["method"] != "CE"]
+    if table.empty:
+        return None
+    ratios: dict[str, dict[int, float]] = {}
+    for row in table.to_dict("records"):
+        ratios.setdefault(row["method"], {})[int(row["responses"])] = float(row["flops_of_ce"])
+    palette = Palette(results, accuracies)
+    colors = {palette.instances[m.reward_model].method: palette.look(m).color for m in palette.labels}
+    return draw_relative_costs(ratios, colors)
+
+
+def draw_relative_costs(ratios: Mapping[str, Mapping[int, float]], colors: Mapping[str, str]) -> Figure:
+    """Figure 2 from its numbers: method → responses per problem → cost in multiples of CE's; and a colour per method.
+
+    Bars start at CE's cost on a logarithmic axis: up for the dearer, down for the cheaper.
+    """
+    scales = sorted({responses for of_method in ratios.values() for responses in of_method})
+    width = 0.8 / len(ratios)
+    figure, (axes,) = new_figure(max(2.8, 0.42 * len(scales) * len(ratios)), 2.5, [*ratios, "CE"])
+    axes.set_yscale("log")
+    values = [ratio for of_method in ratios.values() for ratio in of_method.values()]
+    axes.set_ylim(min(*values, 1.0) / 1.7, max(*values, 1.0) * 1.7)
+    slot = width * axes.get_position().width * figure.get_figwidth() / (len(scales) + 0.2)
+    crowded = slot < text_width(["0.55"])
+    ends = [("CE", 1.0, colors["CE"])]
+    for i, (method, of_method) in enumerate(ratios.items()):
+        color = colors[method]
+        for responses, ratio in of_method.items():
+            x = scales.index(responses) + (i - (len(ratios) - 1) / 2) * width
+            bar: dict[str, Any] = {"width": 0.9 * width, "color": color, "edgecolor": "white", "linewidth": 0.4}
+            axes.bar(x, ratio - 1, bottom=1, **bar, label=method)
+            up = ratio >= 1
+            axes.annotate(
+                f"{ratio:.2g}" if ratio < 10 else f"{ratio:.1f}", (x, ratio), (0, 2 if up else -2),
+                textcoords="offset points", ha="center", va="bottom" if up else "top", fontsize=LABEL_SIZE, color=INK,
+                rotation=90 if crowded else 0,
+            )  # fmt: skip
+        ends.append((method, of_method[max(of_method)], color))
+    axes.axhline(1, color=colors["CE"], linewidth=1.2, label="CE")
+    axes.set_xlim(-0.6, len(scales) - 0.4)
+    axes.set_xticks(range(len(scales)), [str(responses) for responses in scales])
+    axes.tick_params(axis="x", length=0)
+    axes.grid(axis="x", visible=False)
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("responses per training problem")
+    axes.set_ylabel("development FLOPs, CE = 1")
+    label_ends(axes, ends)
+    return figure

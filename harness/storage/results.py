@@ -1,0 +1,231 @@
+"""Stored results: what every table, figure and report is made from. Nothing here runs or changes anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from harness.analysis.inference import IntervalMethod
+from harness.analysis.selection import AGGREGATIONS
+from harness.core.records import Grade, Problem, StepScores
+from harness.core.registry import ScoreType, UserError
+from harness.storage.shards import SCHEMAS, LedgerRow, read_shard
+
+Protocol = Literal["subsets", "first_n"]
+
+
+class _Facts(BaseModel):
+    # Manifests may say more than the outputs need.
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+
+class EvaluationFacts(_Facts):
+    """What was asked to be shown; one aggregation or protocol may stand without its list."""
+
+    n: list[int]
+    aggregation: list[str] | None = None
+    bootstrap: int = 1000
+    interval: IntervalMethod = "bca"
+    protocol: list[Protocol] = ["subsets"]
+
+    @field_validator("aggregation", "protocol", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class GeneratorFacts(_Facts):
+    type: str
+    model: str | None = None
+
+
+class PolicyFacts(GeneratorFacts):
+    """``trained_by`` names the entry whose training made the model, where one did."""
+
+    trained_by: str | None = None
+
+
+class RewardModelFacts(_Facts):
+    """A reward model: what its numbers mean, the token passes it reads, how it was trained (if it was).
+
+    ``trained_by`` names the entry whose training made the model that this entry scores with.
+    """
+
+    type: str
+    reward: Literal["PRM", "ORM"] = "PRM"
+    score_type: ScoreType = "unbounded"
+    aggregation: str = "min"
+    coefficient: float = 1.0
+    token_passes: dict[str, str] = {}
+    train: dict[str, Any] | None = None
+    trained_by: str | None = None
+
+
+class Quarantined(_Facts):
+    """A shard that kept failing: its problems are missing from what ``stage`` made for ``who``."""
+
+    stage: str
+    who: str
+    shard: int | str
+    problem_ids: list[str] = []
+    error: str = ""
+
+
+class Manifest(_Facts):
+    """``manifest.json``."""
+
+    name: str
+    seed: int
+    evaluation: EvaluationFacts
+    generators: dict[str, GeneratorFacts]
+    reward_models: dict[str, RewardModelFacts] = {}
+    policies: dict[str, PolicyFacts] = {}
+    problem_set: str = "test"
+    quarantined: list[Quarantined] = []
+    config: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    machine: Any = None
+    commit: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """One results folder. Tables have the columns of the records; responses and scores are read when asked for.
+
+    Two are equal only if they are the same object, so that what is derived from one can be kept for it.
+    """
+
+    folder: Path
+    manifest: Manifest
+    problems: pd.DataFrame
+    grades: pd.DataFrame
+    ledger: pd.DataFrame
+
+    def scores(self, reward_model: str, generator: str) -> pa.Table:
+        """A reward model's scores of a generator's responses; without rows where there are none.
+
+        An Arrow table: step rewards of a large run do not fit comfortably in Python objects.
+        """
+        return _table(self.folder / "scores" / reward_model / generator, StepScores)
+
+    def policy_grades(self) -> pd.DataFrame:
+        """The grades of all policies, in the columns of ``grades``: ``generator`` is the policy."""
+        frames = [_frame(self.folder / "policy-grades" / name, Grade) for name in self.manifest.policies]
+        found: pd.DataFrame = pd.concat(frames or [SCHEMAS[Grade].empty_table().to_pandas()], ignore_index=True)
+        return found
+
+    def ledger_of(self, *place: str) -> pd.DataFrame:
+        """What a folder of the results cost: ``"responses", generator``, say; without rows where that is not known."""
+        rows: pd.DataFrame = _table(self.folder.joinpath("ledger", *place), LedgerRow).to_pandas()
+        return rows
+
+    def by_problem(self, record: type, *place: str) -> RowsByProblem:
+        """The rows of a folder of the results: ``Response, "responses", generator``, say."""
+        return RowsByProblem(self.folder.joinpath(*place), record)
+
+    def training_model(self, reward_model: str) -> str | None:
+        """The entry whose training made a reward model's model; None for one that was not trained here."""
+        facts = self.manifest.reward_models[reward_model]
+        return facts.trained_by or (reward_model if facts.train is not None else None)
+
+    def variants(self) -> list[tuple[str, str]]:
+        """(reward model, aggregation) of every row of the tables: the headline one of each model first."""
+        wanted = self.manifest.evaluation.aggregation
+        rows = []
+        for name, facts in self.manifest.reward_models.items():
+            for aggregation in wanted or [facts.aggregation]:
+                if aggregation != "prod" or facts.score_type == "probability":
+                    rows.append((name, aggregation))
+        return rows
+
+
+class RowsByProblem:
+    """The rows of a folder's shards, problem by problem, with the columns of ``record``; holds one shard at a time.
+
+    Quick where problems are asked for in the order they are stored in.
+    """
+
+    def __init__(self, folder: Path, record: type) -> None:
+        self._record = record
+        self._shards: dict[str, list[Path]] = {}
+        for path in sorted(folder.glob("part-*.parquet")):
+            for problem_id in _read(path, record, ["problem_id"]).column("problem_id").unique().to_pylist():
+                self._shards.setdefault(problem_id, []).append(path)
+        self._path: Path | None = None
+        self._table = SCHEMAS[record].empty_table()
+        self._rows: Mapping[Any, Any] = {}
+
+    def __getitem__(self, problem_id: str) -> pa.Table:
+        """The problem's rows as they are stored; none where there are none."""
+        found = [SCHEMAS[self._record].empty_table()]
+        for path in self._shards.get(problem_id, ()):
+            if path != self._path:
+                self._path, self._table = path, _read(path, self._record)
+                names = self._table.column("problem_id").to_pandas()
+                self._rows = names.groupby(names).indices
+            found.append(self._table.take(self._rows[problem_id]))
+        return pa.concat_tables(found)
+
+
+def load_results(folder: Path) -> Results:
+    """Read a results folder.
+
+    Raises:
+        UserError: for a folder without a manifest, a manifest that is not one, or results without problems or grades.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = Manifest.model_validate(json.loads(path.read_text()))
+    except OSError:
+        raise UserError(f"{folder}: no results there (no manifest.json); `bonbench run CONFIG` makes them") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} line {error.lineno}: not JSON: {error.msg}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path}: {where}: {first['msg']}") from None
+    for aggregation in manifest.evaluation.aggregation or []:
+        if aggregation not in AGGREGATIONS:
+            raise UserError(f"{path}: evaluation.aggregation: no aggregation is named {aggregation!r}")
+
+    problems = _frame(folder / "problems" / manifest.problem_set, Problem)
+    if problems.empty:
+        raise UserError(f"{folder}: no problems under problems/{manifest.problem_set}; run the experiment again")
+    grades = {name: _frame(folder / "grades" / name, Grade) for name in manifest.generators}
+    missing = [name for name, frame in grades.items() if frame.empty]
+    if missing:
+        raise UserError(f"{folder}: no grades of {', '.join(missing)}: the run is not complete, start it again")
+    ledger = _concatenate(sorted((folder / "ledger").rglob("part-*.parquet")), LedgerRow).to_pandas()
+    return Results(folder, manifest, problems, pd.concat(grades.values(), ignore_index=True), ledger)
+
+
+def _frame(folder: Path, record: type) -> pd.DataFrame:
+    frame: pd.DataFrame = _table(folder, record).to_pandas()
+    return frame
+
+
+def _table(folder: Path, record: type) -> pa.Table:
+    return _concatenate(sorted(folder.glob("part-*.parquet")), record)
+
+
+def _concatenate(paths: list[Path], record: type) -> pa.Table:
+    tables = [_read(path, record) for path in paths]
+    return pa.concat_tables(tables) if tables else SCHEMAS[record].empty_table()
+
+
+def _read(path: Path, record: type, columns: list[str] | None = None) -> pa.Table:
+    """A shard in the record's columns, or some of them."""
+    schema = SCHEMAS[record]
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
+    try:
+        return read_shard(path, columns).select(schema.names).cast(schema)
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise UserError(f"{path}: not a readable shard of results: {error}") from None

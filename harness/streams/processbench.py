@@ -1,0 +1,200 @@
+"""``bonbench processbench``: does a reward model find the first wrong step?
+
+The protocol of ProcessBench (Zheng et al., 2024): a solution's label is the index of its first wrong step, -1 where
+all are right. A model of step rewards calls the first step whose reward is below a threshold wrong. Accuracy is
+taken over the solutions with an error and over those without one; F1 is the harmonic mean of the two. The threshold
+is the one with the best F1 on the first subset (by convention GSM8K) and is used unchanged on the others.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.core.registry import UserError
+from harness.core.steps import join_steps
+from harness.streams.scorer import Scoring
+
+_HUB = re.compile(r"[\w.-]+/[\w.-]+:\w+")
+_BATCH = 32  # solutions between two signs of progress
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A solution in steps, the index of its first wrong one (-1: none), and its step rewards where recorded."""
+
+    problem: str
+    steps: tuple[str, ...]
+    label: int
+    step_rewards: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracies:
+    """Shares (0 to 1) of the solutions with a wrong step, and of those without, that are judged exactly right."""
+
+    wrong: float
+    right: float
+
+    @property
+    def f1(self) -> float:
+        total = self.wrong + self.right
+        return 2 * self.wrong * self.right / total if total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SubsetResult:
+    """One subset at the shared threshold; ``best`` is what its own best threshold would give: an upper bound."""
+
+    name: str
+    n: int
+    accuracies: Accuracies
+    best: Accuracies
+
+
+def load(source: str) -> list[Labelled]:
+    """Solutions of a file (``problem``, ``steps``, ``label`` per JSON line, maybe ``step_rewards``) or a hub split.
+
+    Args:
+        source: a path (``.jsonl``, ``.jsonl.gz``), or ``owner/name:split`` of the hub.
+
+    Raises:
+        UserError: naming the file and line.
+    """
+    path = Path(source)
+    if not path.is_file() and _HUB.fullmatch(source):
+        from datasets import load_dataset
+
+        name, _, split = source.partition(":")
+        try:
+            return [_labelled(dict(row), f"{source}, row {i}") for i, row in enumerate(load_dataset(name, split=split))]
+        except (OSError, ValueError) as error:
+            raise UserError(f"{source} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            lines = [(number, line) for number, line in enumerate(file, 1) if line.strip()]
+    except OSError as error:
+        raise UserError(f"{source}: cannot be read: {error.strerror or error}") from error
+    if not lines:
+        raise UserError(f"{source}: is empty")
+    rows = []
+    for number, line in lines:
+        try:
+            rows.append(_labelled(json.loads(line), f"{source}, line {number}"))
+        except ValueError as error:
+            raise UserError(f"{source}, line {number}: not JSON ({error})") from None
+    return rows
+
+
+def _labelled(row: Any, where: str) -> Labelled:
+    steps, label = (row.get("steps"), row.get("label")) if isinstance(row, dict) else (None, None)
+    if not isinstance(row, dict) or not isinstance(row.get("problem"), str):
+        raise UserError(f'{where}: no "problem"')
+    if not isinstance(steps, list) or not steps or not all(isinstance(s, str) and s.strip() for s in steps):
+        raise UserError(f'{where}: "steps" is not a list of texts')
+    if not isinstance(label, int) or not -1 <= label < len(steps):
+        raise UserError(f'{where}: "label" is not the index of one of {len(steps)} steps, or -1')
+    rewards = row.get("step_rewards")
+    if rewards is not None and len(rewards) != len(steps):
+        raise UserError(f"{where}: {len(rewards)} step_rewards for {len(steps)} steps")
+    return Labelled(row["problem"], tuple(steps), label, None if rewards is None else tuple(map(float, rewards)))
+
+
+def step_rewards(data: Sequence[Labelled], scoring: Scoring, progress: Callable[[int], None]) -> list[Floats]:
+    """Step rewards of each solution under a model.
+
+    Raises:
+        UserError: for a model that does not reward the steps one by one.
+    """
+    rewards = []
+    for start in range(0, len(data), _BATCH):
+        part = data[start : start + _BATCH]
+        scores = scoring.score([(item.problem, join_steps(item.steps)) for item in part])
+        for item, score in zip(part, scores, strict=True):
+            if len(score.step_rewards) != len(item.steps):
+                raise UserError(
+                    f"{scoring.model.name} gives {len(score.step_rewards)} rewards for {len(item.steps)} steps: "
+                    "ProcessBench needs a process reward model"
+                )
+            rewards.append(np.asarray(score.step_rewards, dtype=np.float64))
+        progress(len(part))
+    return rewards
+
+
+def recorded_rewards(data: Sequence[Labelled], source: str) -> list[Floats]:
+    """The step rewards that the solutions came with.
+
+    Raises:
+        UserError: where some have none.
+    """
+    if any(item.step_rewards is None for item in data):
+        raise UserError(f'{source}: has lines without "step_rewards": name a model to score them, --reward-model SPEC')
+    return [np.asarray(item.step_rewards, dtype=np.float64) for item in data]
+
+
+def accuracies(rewards: Sequence[Floats], labels: Sequence[int], threshold: float) -> Accuracies:
+    """The two accuracies at a threshold."""
+    hits: dict[bool, list[bool]] = {True: [], False: []}
+    for values, label in zip(rewards, labels, strict=True):
+        below = np.flatnonzero(values < threshold)
+        hits[label == -1].append((int(below[0]) if len(below) else -1) == label)
+    return Accuracies(*(float(np.mean(hits[right])) if hits[right] else 0.0 for right in (False, True)))
+
+
+def best_threshold(rewards: Sequence[Floats], labels: Sequence[int]) -> float:
+    """A threshold with the highest F1, in the middle of the range that has it (the lowest such range).
+
+    A solution is judged right for the thresholds of one half-open interval (low, high]: above the wrong step's reward
+    and not above any earlier one's. So F1 changes at the ends of these intervals only.
+    """
+    lows, highs, kinds = [], [], []
+    for values, label in zip(rewards, labels, strict=True):
+        head = values if label == -1 else values[:label]
+        lows.append(-np.inf if label == -1 else float(values[label]))
+        highs.append(float(head.min()) if len(head) else np.inf)
+        kinds.append(label == -1)
+    low, high, right = np.array(lows), np.array(highs), np.array(kinds)
+    ends = np.unique(np.concatenate([low, high]))
+    ends = ends[np.isfinite(ends)]
+    if not len(ends):
+        return 0.0
+    points = np.concatenate([ends, [np.inf]])  # each stands for (the one before, itself]
+    shares = [_covered(points, low[which], high[which]) for which in (~right, right)]
+    with np.errstate(invalid="ignore"):
+        f1 = np.nan_to_num(2 * shares[0] * shares[1] / (shares[0] + shares[1]))
+    best = int(np.argmax(f1))
+    if best == 0:
+        return float(ends[0])
+    return float(np.nextafter(ends[-1], np.inf)) if best == len(ends) else float((ends[best - 1] + ends[best]) / 2)
+
+
+def _covered(points: Floats, low: Floats, high: Floats) -> Floats:
+    """The share of the intervals (low, high] that hold each point."""
+    keep = low < high
+    begun = np.searchsorted(np.sort(low[keep]), points, side="left")
+    over = np.searchsorted(np.sort(high[keep]), points, side="left")
+    return (begun - over) / max(len(low), 1)
+
+
+def evaluate(subsets: Sequence[tuple[str, Sequence[Floats], Sequence[int]]]) -> tuple[float, list[SubsetResult]]:
+    """The threshold tuned on the first of the (name, rewards, labels) subsets, and every subset's results."""
+    threshold = best_threshold(subsets[0][1], subsets[0][2])
+    return threshold, [
+        SubsetResult(
+            name,
+            len(labels),
+            accuracies(rewards, labels, threshold),
+            accuracies(rewards, labels, best_threshold(rewards, labels)),
+        )
+        for name, rewards, labels in subsets
+    ]

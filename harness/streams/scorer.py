@@ -1,0 +1,75 @@
+"""A reward model ready to score in this process, without an experiment: the model and the token passes it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.analysis.selection import aggregate
+from harness.core.records import Problem, Response, Solution, StepScores
+from harness.core.registry import RewardModel, TokenScorer, UserError, find
+from harness.experiment.entries import Artifacts, Spec, build, loadable, parse_spec, token_scorer_entry
+from harness.storage.shards import digest
+
+
+class Scoring:
+    """The reward model that ``text`` (NAME, NAME:key=value,… or path.py:Class) names.
+
+    Raises:
+        UserError: for a mistake in ``text``, or a model that cannot be loaded.
+    """
+
+    def __init__(self, text: str) -> None:
+        name, entry = parse_spec(text)
+        self._where = f"--reward-model {text}"
+        spec = build("reward_models", name, entry, self._where, {})
+        artifacts = Artifacts()
+        identities = [artifacts.identity(spec)]
+        self._passes: dict[str, TokenScorer[Any]] = {}
+        loaded: dict[str, TokenScorer[Any]] = {}
+        for role, wanted in find("reward_models", spec.type_).token_passes(spec.params).items():
+            scorer = build("token_scorers", role, token_scorer_entry(wanted), self._where, {})
+            identity = digest(artifacts.identity(scorer))
+            if identity not in loaded:
+                identities.append(artifacts.identity(scorer))
+                loaded[identity] = self._built(scorer)
+            self._passes[role] = loaded[identity]
+        self.model: RewardModel[Any] = self._built(spec)
+        self.key = digest("scoring", *identities)
+
+    def score(self, rows: Sequence[tuple[str, str]]) -> list[StepScores]:
+        """Scores of (problem, finished response) pairs, in order. The scores' ``problem_id`` numbers the problems."""
+        # Solutions to one problem stand together, so that they can share what they have in common.
+        numbers: dict[str, int] = {}
+        order = sorted(range(len(rows)), key=lambda i: numbers.setdefault(rows[i][0], len(numbers)))
+        solutions = []
+        for i in order:
+            problem, text = rows[i]
+            id_ = str(numbers[problem])
+            response = Response(id_, "", i, text, finish_reason="stop")
+            solutions.append(Solution(Problem(id_, problem, ""), response))
+        try:
+            roles: Mapping[str, Any] = {role: scorer.logprobs(solutions) for role, scorer in self._passes.items()}
+            full = [
+                Solution(s.problem, s.response, {role: records[i] for role, records in roles.items()})
+                for i, s in enumerate(solutions)
+            ]
+            scored = self.model.score(full)
+        except UserError as error:
+            raise UserError(f"{self._where}: {error}") from None
+        by_row = dict(zip(order, scored, strict=True))
+        return [by_row[i] for i in range(len(rows))]
+
+    def total(self, scores: StepScores) -> float:
+        """The response's score: its step rewards, aggregated as the model wants by default."""
+        rewards = np.asarray(scores.step_rewards, dtype=np.float64)
+        lengths = np.array([len(rewards)], dtype=np.int64)
+        return float(aggregate(rewards, lengths, self.model.aggregation, self.model.score_type)[0])
+
+    def _built(self, spec: Spec) -> Any:
+        try:
+            return spec.cls(loadable(spec.params), spec.name)
+        except UserError as error:
+            raise UserError(f"{self._where}: {error}") from None

@@ -1,0 +1,199 @@
+"""Causal language models over a tree of token sequences: each token attends to its ancestors and itself.
+
+The tokens of a batch are one row without padding. Only attention knows of the tree: it goes through it segment by
+segment, gathering the keys and values of the path to each.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, Cache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
+
+from bonbench.reward_models.lm.prefix_tree import Batch, PrefixTree
+
+_NAME = "prefix-tree"
+#: Tokens of a segment. The keys masked out in it are computed for nothing; shorter ones gather more.
+_MAX_SEGMENT = {"cpu": 128, "cuda": 1024}
+#: Attention that needs more than positions and a causal mask, by the argument that brings it.
+_MORE = ("softcap", "s_aux", "position_bias")
+_supported: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
+
+
+class _Unsupported(Exception):
+    """A model that does not attend as a tree needs it."""
+
+
+@torch.inference_mode()
+def tree_states(model: PreTrainedModel, tree: PrefixTree, max_tokens: int) -> Iterator[torch.Tensor]:
+    """The body's last hidden states at the tree's nodes [nodes, width], in their order, ``max_tokens`` at a time."""
+    cache = Cache(layers=[_PathLayer() for _ in range(model.config.get_text_config().num_hidden_layers)])
+    device = model.device
+    max_segment = _MAX_SEGMENT.get(device.type, 1024)
+    bands = _Bands(model, max_segment, max(map(len, tree.paths)))
+    with _attending_to_trees(model):
+        for batch in tree.batches(max_tokens, max_segment):
+            keep = torch.from_numpy(batch.keep).to(device)
+            for layer in cache.layers:
+                layer.keep = keep
+            yield model.base_model(
+                input_ids=torch.from_numpy(batch.ids).to(device)[None],
+                position_ids=torch.from_numpy(batch.depths).to(device)[None],
+                past_key_values=cache,
+                use_cache=True,
+                tree=_Ancestors(batch, bands, device),
+            ).last_hidden_state[0]
+
+
+def supports_trees(model: PreTrainedModel) -> bool:
+    """Whether the model reads a tree as it reads each of its sequences alone.
+
+    It must leave attention to an exchangeable function that is told all there is to know, and nothing else in it may
+    look at neighbours in the row (recurrent layers do) or at the length of what it reads (some rotary embeddings do).
+    A small tree is read both ways to see.
+    """
+    if model not in _supported:
+        _supported[model] = _declares_support(model.base_model) and _agrees(model)
+    return _supported[model]
+
+
+def _declares_support(body: PreTrainedModel) -> bool:
+    # Flash attention is not given a mask either: models that have it say in arguments what is special in their masks.
+    flags = (body._supports_attention_backend, body._supports_sdpa, body._supports_flash_attn)
+    return all(flags) and not rotates_by_length(body)
+
+
+def rotates_by_length(model: PreTrainedModel) -> bool:
+    """Whether rotary embeddings depend on the longest sequence of a batch."""
+    kinds = " ".join(str(getattr(module, "rope_type", "")) for module in model.modules())
+    return "dynamic" in kinds or "longrope" in kinds
+
+
+def _agrees(model: PreTrainedModel) -> bool:
+    ids = (np.arange(1, 13) * 7 % model.config.get_text_config().vocab_size).tolist()
+    sequences = [ids, ids[:7] + ids[2:7], ids[:7] + ids[2:5] + ids[:2]]
+    tree = PrefixTree(sequences)
+    try:
+        states = torch.cat(list(tree_states(model, tree, tree.n_nodes // 2 + 1)))
+    except _Unsupported:
+        return False
+    with torch.inference_mode():
+        alone = torch.tensor(sequences, device=model.device)
+        plain = model.base_model(input_ids=alone, use_cache=False).last_hidden_state
+    # Rounding is far below, another mask or position far above.
+    tolerance = 1e-3 if model.dtype == torch.float32 else 0.1
+    away = (states[np.stack(tree.paths)] - plain).norm(dim=-1)
+    return bool((away <= tolerance * plain.norm(dim=-1)).all())
+
+
+class _PathLayer(DynamicLayer):  # type: ignore[misc]
+    """Lends a batch the keys and values on the path that leads to it, and keeps those that lead to the next one."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+    keep: torch.Tensor
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.is_initialized:
+            key_states = torch.cat([self.keys, key_states], dim=-2)
+            value_states = torch.cat([self.values, value_states], dim=-2)
+        else:
+            self.lazy_initialization(key_states, value_states)
+        self.keys, self.values = key_states.index_select(2, self.keep), value_states.index_select(2, self.keep)
+        return key_states, value_states
+
+
+class _Bands:
+    """What is added to the scores of queries that are the last tokens of a path."""
+
+    def __init__(self, model: PreTrainedModel, max_queries: int, max_keys: int) -> None:
+        self._like = torch.empty(0, dtype=model.dtype, device=model.device)
+        self._shape = max_queries, max_keys
+        self._bands: dict[int, torch.Tensor] = {}
+
+    def mask(self, n_queries: int, n_keys: int, window: int) -> torch.Tensor:
+        """0 or -inf [queries, keys]: each query attends to the ``window`` last keys up to its own."""
+        max_queries, max_keys = self._shape
+        if window not in self._bands:
+            # How far each key lies after the query, were the first query's own key number max_keys.
+            after = torch.arange(-max_keys, max_queries) - torch.arange(max_queries)[:, None]
+            band = torch.zeros(after.shape).masked_fill((after > 0) | (after <= -window), -torch.inf)
+            self._bands[window] = band.to(self._like)
+        return self._bands[window][:n_queries, max_keys - (n_keys - n_queries) : max_keys + n_queries].contiguous()
+
+
+class _Ancestors:
+    """What the tokens of a batch attend to."""
+
+    def __init__(self, batch: Batch, bands: _Bands, device: torch.device) -> None:
+        self.segments = batch.segments
+        self._lengths = [len(segment.path) for segment in batch.segments]
+        self._slots = torch.from_numpy(np.concatenate([segment.path for segment in batch.segments])).to(device)
+        self._bands = bands
+        self._masks: dict[int, list[torch.Tensor]] = {}
+
+    def paths(self, states: torch.Tensor, n_heads: int) -> tuple[torch.Tensor, ...]:
+        """From keys or values [1, groups, slots, width] to those on the path of each segment, lent to each head.
+
+        Each is [groups, heads of a group, keys, width].
+        """
+        gathered = states[0].index_select(1, self._slots)[:, None].expand(-1, n_heads, -1, -1)
+        return torch.split(gathered, self._lengths, dim=2)
+
+    def masks(self, window: int | None) -> list[torch.Tensor]:
+        """The mask of each segment, for all layers with this sliding window (None: without one)."""
+        window = window or sys.maxsize
+        if window not in self._masks:
+            self._masks[window] = [self._bands.mask(s.stop - s.start, len(s.path), window) for s in self.segments]
+        return self._masks[window]
+
+
+def _tree_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    tree: _Ancestors | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """From query [1, heads, tokens, width] and key and value [1, groups, slots, width] to [1, tokens, heads, width]."""
+    if tree is None or any(kwargs.get(name) is not None for name in _MORE):
+        raise _Unsupported
+    groups = key.shape[1]
+    query = query[0].view(
+        groups, -1, *query.shape[2:]
+    )  # heads of a group share its keys, as if they were rows of a batch
+    attended = value.new_empty(query.shape[2], groups, query.shape[1], value.shape[-1])
+    keys, values = tree.paths(key, query.shape[1]), tree.paths(value, query.shape[1])
+    for segment, k, v, mask in zip(tree.segments, keys, values, tree.masks(sliding_window), strict=True):
+        q = query[:, :, segment.start : segment.stop]
+        each = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling)
+        attended[segment.start : segment.stop] = each.permute(2, 0, 1, 3)
+    return attended.flatten(1, 2)[None], None
+
+
+AttentionInterface.register(_NAME, _tree_attention)
+
+
+@contextmanager
+def _attending_to_trees(model: PreTrainedModel) -> Iterator[None]:
+    usual = model.config._attn_implementation
+    model.set_attn_implementation(_NAME)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(usual)

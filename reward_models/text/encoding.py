@@ -1,0 +1,82 @@
+"""From (problem, response) to the token ids that a causal language model reads, with character offsets.
+
+What is tokenised is always one string, the rendered chat template up to the assistant's turn, the response
+and, where the model ended its turn, the end-of-turn token. Tokenising pieces and joining their ids would give
+other tokens than the model ever sees wherever a token spans the border.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from bonbench.reward_models.text.chat import ChatTemplate
+from bonbench.reward_models.text.layouts import Piece
+from bonbench.reward_models.text.pieces import PieceEncoder
+from harness.core.registry import UserError
+
+#: Strings tokenised at once. Their tokens' offsets take much more memory than what is kept.
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of prompt and response; ``ids[:n_prompt]`` are the prompt's.
+
+    A token that holds characters of both belongs to the response. ``token_ends`` are the response tokens' ends
+    as character offsets into the response text.
+    """
+
+    ids: list[int]
+    n_prompt: int
+    token_ends: list[int]
+
+
+class SolutionEncoder:
+    """Encodes solutions for one chat model.
+
+    Raises:
+        UserError: when the tokenizer has no chat template or gives no character offsets.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: str) -> None:
+        self._tokenizer = tokenizer
+        self._chat = ChatTemplate(tokenizer, model)
+        self._encoder = PieceEncoder(tokenizer, model)
+        self.end_of_turn = self._end_of_turn(model)
+
+    def encode(self, solutions: Sequence[tuple[str, str, bool]]) -> list[Encoded]:
+        """Encode (problem, response text, whether the model ended its turn) triples."""
+        prompts = {problem: self._prompt(problem) for problem in dict.fromkeys(s[0] for s in solutions)}
+        end = Piece(self.end_of_turn, trusted=True)
+        encoded = []
+        for start in range(0, len(solutions), _AT_ONCE):
+            some = solutions[start : start + _AT_ONCE]
+            texts = [[*prompts[problem], Piece(text), *([end] if ended else [])] for problem, text, ended in some]
+            for (problem, text, _), tokens in zip(some, self._encoder.encode(texts), strict=True):
+                border = tokens.borders[len(prompts[problem])]
+                n_prompt = bisect_right(tokens.ends, border)
+                token_ends = (np.minimum(tokens.ends[n_prompt:], border + len(text)) - border).tolist()
+                encoded.append(Encoded(tokens.ids, n_prompt, token_ends))
+        return encoded
+
+    def _prompt(self, problem: str) -> list[Piece]:
+        rendered = self._chat.render([("user", problem)], ready=True)
+        pieces, _ = self._chat.pieces([("user", [Piece(problem)])], ready=True)
+        # A template may do more to a problem than frame it; then what it writes is taken as it is.
+        as_framed = "".join(piece.text for piece in pieces) == rendered
+        return pieces if as_framed else [Piece(rendered, trusted=True)]
+
+    def _end_of_turn(self, model: str) -> str:
+        """What the chat template writes after the assistant's words, or the EOS token where it writes nothing."""
+        words = "words of the assistant"
+        after = self._chat.render([("user", "problem"), ("assistant", words)]).rpartition(words)[2]
+        special = self._encoder.special.match(after.lstrip())
+        token = special[0] if special else self._tokenizer.eos_token
+        if not token:
+            raise UserError(f"{model}: neither its chat template nor its tokenizer names an end-of-turn token")
+        return str(token)

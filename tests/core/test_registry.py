@@ -1,0 +1,53 @@
+"""Components from files: by class, by registered name, and what is said of mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.core.registry import RewardModel, UserError, find
+from harness.experiment.entries import parse_spec
+
+FILE = '''
+from harness.core.registry import ComponentParams, RewardModel, register
+
+
+@register("short-name")
+class ALongClassName(RewardModel[ComponentParams]):
+    def score(self, batch):
+        return []
+
+
+class Heir(ALongClassName):
+    """Inherits the class, not its name."""
+
+
+class Helper:
+    pass
+'''
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "my_rm.py").write_text(FILE)
+    return tmp_path / "my_rm.py"
+
+
+def test_a_class_goes_by_its_name_and_its_registered_name(file: Path) -> None:
+    cls = find("reward_models", f"{file}:short-name")
+    assert cls.__name__ == "ALongClassName" and issubclass(cls, RewardModel)
+    assert find("reward_models", f"{file}:Heir").__name__ == "Heir"
+    assert find("reward_models", f"{file}:ALongClassName").__name__ == "ALongClassName"
+    assert parse_spec(f"{file}:short-name:a=1") == ("short-name", {"type": f"{file}:short-name", "a": 1})
+
+
+@pytest.mark.parametrize("name", ["Helper", "ShortName", "RewardModels"])
+def test_what_is_not_there_is_named_with_what_is(file: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"no component {name}"):
+        find("reward_models", f"{file}:{name}")
+
+
+def test_another_kind_is_refused(file: Path) -> None:
+    with pytest.raises(UserError, match="is not a Generator"):
+        find("generators", f"{file}:short-name")

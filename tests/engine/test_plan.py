@@ -1,0 +1,324 @@
+"""Plans against counting by hand: token by token, byte by byte, from published sizes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from places import ROOT
+
+from bonbench.reward_models.training.pairs import pair_up
+from harness.core.records import Response
+from harness.cost_model import gpus as hardware
+from harness.cost_model.gpus import GPUS, Footprint, Gpu
+from harness.cost_model.known_models import model_config
+from harness.cost_model.shape import ModelShape
+from harness.engine.build import build_graph
+from harness.engine.graph import Graph, Stage
+from harness.engine.plan import CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS, Plan, PlannedStage, plan
+from harness.experiment.config import Experiment
+from harness.storage.shards import to_table, write_shard
+
+BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
+#: A GPU whose numbers are easy to reckon with.
+GPU = Gpu("reckoning", flops=1e12, bandwidth=1e9, memory=1e9)
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "norms_and_biases", "cache"),
+    [  # parameters as published with the weights; the multiplied ones are what is left without norms and biases
+        ("meta-llama/Llama-3.1-8B-Instruct", 8_030_261_248, 65 * 4096, 128 << 10),
+        ("meta-llama/Llama-3.1-70B-Instruct", 70_553_706_496, 161 * 8192, 320 << 10),
+        ("mistralai/Mistral-7B-Instruct-v0.2", 7_241_732_096, 65 * 4096, 128 << 10),
+        ("Qwen/Qwen2.5-Math-7B-Instruct", 7_615_616_512, 57 * 3584 + 28 * (3584 + 2 * 512), 56 << 10),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", 134_515_008, 61 * 576, 22.5 * (1 << 10)),
+    ],
+)
+def test_known_architectures_have_the_published_sizes(
+    model: str, parameters: int, norms_and_biases: int, cache: float
+) -> None:
+    config = model_config(model)
+    assert config is not None
+    footprint = Footprint.from_config(config)
+    assert footprint.weights == 2 * (parameters - norms_and_biases)
+    assert footprint.cache_per_token == cache
+
+
+def test_experts_are_all_in_memory() -> None:
+    sizes = {"hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 11}
+    dense = Footprint.from_config({**sizes, "intermediate_size": 16})
+    sparse = Footprint.from_config({**sizes, "intermediate_size": 16, "num_local_experts": 4, "num_experts_per_tok": 2})
+    assert sparse.weights - dense.weights == 2 * 3 * (3 * (3 * 8 * 16) + 8 * 4)  # three experts more, and the router
+
+
+def test_an_unknown_model_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert model_config("nobody/nothing") is None
+    assert model_config(str(tmp_path)) is None
+    (tmp_path / "config.json").write_text('{"hidden_size": 3}')
+    assert model_config(str(tmp_path)) == {"hidden_size": 3}
+
+
+def test_the_local_hub_cache_is_read(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--nobody--small" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text('{"hidden_size": 5}')
+    (tmp_path / "models--nobody--small" / "refs").mkdir()
+    (tmp_path / "models--nobody--small" / "refs" / "main").write_text("abc")
+    code = "from harness.cost_model.known_models import model_config; print(model_config('nobody/small'))"
+    environment = os.environ | {"HF_HUB_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert done.stdout.strip() == "{'hidden_size': 5}", done.stderr
+
+
+def test_sampling_takes_the_slower_of_traffic_and_arithmetic() -> None:
+    footprint = Footprint(weights=4e6, cache_per_token=1e3)
+    # 100 sequences of 50 tokens, 10 at once: 500 steps, each reads the weights, and 10 caches of 30 tokens on average.
+    traffic = 500 * (4e6 + 10 * 30 * 1e3)
+    slow = hardware.decode_s(GPU, footprint, flops=1e9, tokens=5000, context=30, sequences=10)
+    assert slow == pytest.approx(traffic / 1e9 / hardware.DECODE_EFFICIENCY)
+    busy = hardware.decode_s(GPU, footprint, flops=1e15, tokens=5000, context=30, sequences=10)
+    assert busy == pytest.approx(1000 / hardware.DECODE_EFFICIENCY)
+
+
+def test_memory_decides_how_many_sequences_run_at_once() -> None:
+    footprint = Footprint(weights=8e8, cache_per_token=1e4)
+    assert hardware.concurrent(GPU, footprint, 1, tokens=100) == 100  # 0.9 GB - 0.8 GB holds 100 x 100 x 10 kB
+    assert hardware.concurrent(GPU, footprint, 2, tokens=100) == hardware.CONCURRENT
+    assert hardware.concurrent(GPU, Footprint(1e9, 1e4), 1, tokens=100) == 0
+    assert hardware.gpus_needed(GPU, footprint, tokens=100) == 2  # 0.8 GB + 256 x 1 MB
+    assert hardware.gpus_needed(GPU, Footprint(8e5, 1e2), tokens=100) == 1
+    config = model_config("meta-llama/Llama-3.1-70B-Instruct")
+    assert config is not None
+    assert hardware.gpus_needed(GPUS["h100"], Footprint.from_config(config), tokens=600) == 4
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    """A folder that says what a model is, with weights nobody reads."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 11}
+    (folder / "config.json").write_text(json.dumps({**sizes, "intermediate_size": 16}))
+    (folder / "model.safetensors").touch()
+    return str(folder)
+
+
+def graph(tmp_path: Path, model: str, **change: Any) -> Graph:
+    for name in ("test", "train"):
+        rows = [{"problem": f"{name} {i}".ljust(40, "."), "answer": "1"} for i in range(6)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    raw = {
+        "name": "x",
+        "output": tmp_path / "out",
+        "problems": {n: {"dataset": "jsonl", "path": str(tmp_path / f"{n}.jsonl")} for n in ("test", "train")},
+        "sampling": {"n": 4, "max_tokens": 100},
+        "generators": {"g": {"type": "transformers", "model": model}},
+        "rollouts": {"generator": "g", "problems": "train", "n": 8},
+        "reward_models": {
+            "dpo": {"type": "implicit", "train": {"objective": "dpo", "base": "g", "responses": 4, "epochs": 2}}
+        },
+        "evaluation": {"n": [1, 4]},
+        "problems_per_shard": 4,
+    }
+    return build_graph(Experiment.model_validate(raw | change))
+
+
+def rows(found: Plan) -> dict[tuple[str, str], PlannedStage]:
+    return {(s.name, s.who): s for s in found.stages}
+
+
+def token_flops(position: int) -> int:
+    """FLOPs of one token at a 0-based position of the fixture's model, from its matrices."""
+    layer = 4 * 8 * 8 + 3 * 8 * 16  # q, k, v, o of two heads of four; gate, up, down
+    attended = 2 * 8 * (position + 1) * 2  # scores and values, 8 wide over both heads
+    return 2 * (2 * layer + 8 * 11) + 2 * attended
+
+
+def test_every_stage_counts_what_the_ledger_would(tmp_path: Path, model: str) -> None:
+    found = rows(plan(graph(tmp_path, model), GPU, 20))
+    prompt = 40 // CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS
+    reading = sum(token_flops(i) for i in range(prompt))
+    answering = sum(token_flops(i) for i in range(prompt, prompt + 20))
+
+    sample = found["sample", "g"]
+    assert (sample.stored, sample.missing, sample.responses) == (0, 2, 24)
+    assert (sample.prompt_tokens, sample.response_tokens) == (6 * prompt, 24 * 20)
+    assert sample.flops == 6 * reading + 24 * answering
+    rollout = found["rollout", "g"]
+    assert (rollout.responses, rollout.flops) == (48, 6 * reading + 48 * answering)
+    for stage, who, twin in (
+        ("token-pass", "g", sample),
+        ("token-pass", "dpo", sample),
+        ("rollout-pass", "g", rollout),
+    ):
+        read = found[stage, who]
+        assert (read.responses, read.flops) == (twin.responses, twin.flops)
+        assert read.gpu_hours == pytest.approx(twin.flops / (GPU.flops * hardware.FORWARD_MFU) / 3600)
+    footprint = Footprint(2 * (2 * (4 * 64 + 3 * 128) + 2 * 88), 2 * 2 * 2 * 8)
+    seconds = 6 * reading / (GPU.flops * hardware.FORWARD_MFU) + hardware.decode_s(
+        GPU, footprint, 24 * answering, 24 * 20, prompt + 10, hardware.CONCURRENT
+    )
+    assert sample.gpu_hours == pytest.approx(seconds / 3600)
+    for stage in ("grade", "score", "rollout-grade"):
+        for row in (r for (name, _), r in found.items() if name == stage):
+            assert (row.response_tokens, row.flops, row.gpu_hours) == (0, 0, 0)
+
+    train = found["train", "dpo"]
+    # In 14 of 16 ways to be right or wrong all 4 rollouts of a problem are in pairs; 2 epochs of 6 problems.
+    sequences = 6 * 2 * 4 * 14 // 16
+    assert (train.responses, train.missing) == (24, 1)
+    assert (train.prompt_tokens, train.response_tokens) == (sequences * prompt, sequences * 20)
+    assert train.flops == 3 * sequences * (reading + answering)
+    assert train.gpu_hours == pytest.approx(train.flops / (GPU.flops * hardware.TRAINING_MFU) / 3600)
+    assert train.disk == footprint.weights
+
+
+def test_sets_of_rollouts_and_policies_are_counted(tmp_path: Path, model: str) -> None:
+    train = {"objective": "dpo", "base": "g", "responses": 3, "epochs": 2, "rollouts": ["main", "other"]}
+    g = graph(
+        tmp_path,
+        model,
+        generators={n: {"type": "transformers", "model": model} for n in "gh"},
+        rollouts={"main": {"generator": "g", "n": 4}, "other": {"generator": "h", "n": 2}},
+        reward_models={"dpo": {"type": "implicit", "train": train}},
+        policies={"n": 2, "models": {"p": {"type": "transformers", "model": "dpo"}}},
+    )
+    found = rows(plan(g, GPU, 20))
+    prompt = 40 // CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS
+    reading = sum(token_flops(i) for i in range(prompt))
+    answering = sum(token_flops(i) for i in range(prompt, prompt + 20))
+    assert [found["rollout", s].responses for s in ("main", "other")] == [24, 12]
+    assert found["rollout-pass", "g/other"].flops == 6 * reading + 12 * answering
+    # Three of one and two of the other to each of 6 problems, all five in pairs in 15 of 16 cases, 2 epochs.
+    assert found["train", "dpo"].responses == 6 * 5
+    assert found["train", "dpo"].response_tokens == 6 * 5 * 20 * 2 * 15 / 16
+    policy = found["policy", "p"]
+    assert (policy.responses, policy.prompt_tokens, policy.response_tokens) == (12, 6 * prompt, 12 * 20)
+    assert policy.flops == 6 * reading + 12 * answering
+    assert (found["policy-grade", "p"].responses, found["policy-grade", "p"].flops) == (12, 0)
+    # What is known of a generator's responses serves for all its sets.
+    shard = next(s for s in g.stages if isinstance(s, Stage) and s.who == "h").shards[0]
+    n = shard.n_responses // len(shard.problems)
+    stored = [Response(p.problem_id, "h", i, "text", 7, 30) for p in shard.problems for i in range(n)]
+    write_shard(shard.path(g.results), to_table(Response, stored), shard.key)
+    found = rows(plan(g, GPU, 20))
+    assert found["rollout", "other"].response_tokens == 12 * 30
+    assert found["rollout-pass", "g/main"].response_tokens == 24 * 20
+    assert found["train", "dpo"].response_tokens == round(30 * 15 / 8 * (24 * 20 + 12 * 30) / 36)
+
+
+def test_expected_pairs_are_the_mean_over_all_outcomes() -> None:
+    from bonbench.reward_models.training.implicit import ImplicitTrainer, ImplicitTrainerParams
+
+    for responses in (2, 3, 4, 6):
+        outcomes = [[bool(k >> i & 1) for i in range(responses)] for k in range(1 << responses)]
+        paired = (np.unique(pair_up([0] * responses, outcome, "all", 0)) for outcome in outcomes)
+        sequences = sum(map(len, paired)) / len(outcomes)
+        params = ImplicitTrainerParams(base="b", responses=responses, epochs=3)
+        assert ImplicitTrainer.reads_per_rollout(params) == pytest.approx(3 * sequences / responses)
+    assert ImplicitTrainer.reads_per_rollout(ImplicitTrainerParams(base="b", objective="ce", epochs=2)) == 2
+
+
+def test_the_longest_possible_response_bounds_the_assumption(tmp_path: Path, model: str) -> None:
+    found = plan(graph(tmp_path, model), GPU, 1000)
+    assert rows(found)["sample", "g"].response_tokens == 24 * 100
+    assert found.assumptions[0].startswith("100 tokens per response")
+
+
+def test_stored_shards_are_done_and_measured(tmp_path: Path, model: str) -> None:
+    g = graph(tmp_path, model)
+    sampling = next(s for s in g.stages if isinstance(s, Stage) and s.name == "sample")
+    shard = sampling.shards[0]
+    responses = [
+        Response(p.problem_id, "g", i, "text", n_prompt_tokens=7, n_tokens=30 + 2 * i)
+        for p in shard.problems
+        for i in range(4)
+    ]
+    write_shard(shard.path(g.results), to_table(Response, responses), shard.key)
+    found = plan(g, GPU, 20)
+    sample, rollout, read = (rows(found)[key] for key in (("sample", "g"), ("rollout", "g"), ("token-pass", "g")))
+    assert (sample.stored, sample.missing, sample.responses) == (1, 1, 8)
+    assert (sample.prompt_tokens, sample.response_tokens) == (2 * 7, 8 * 33)
+    assert (rollout.prompt_tokens, rollout.response_tokens) == (6 * 7, 48 * 33)
+    assert (read.missing, read.response_tokens) == (2, 24 * 33)
+    size = shard.path(g.results).stat().st_size
+    assert sample.disk is not None and sample.disk == pytest.approx(size / 16 * 8, abs=4000)
+    assert any("33 tokens per response, as measured" in a for a in found.assumptions)
+    write_shard(shard.path(g.results), to_table(Response, responses), "another key")
+    assert rows(plan(g, GPU, 20))["sample", "g"].response_tokens == 24 * 20
+
+
+def test_what_is_unknown_is_said(tmp_path: Path, model: str) -> None:
+    found = plan(graph(tmp_path, model, generators={"g": {"type": "transformers", "model": "nobody/x"}}), GPU, 20)
+    row = rows(found)["sample", "g"]
+    assert (row.response_tokens, row.flops, row.gpu_hours) == (24 * 20, None, None)
+    assert rows(found)["train", "dpo"].flops is None
+    assert any("nobody/x: architecture unknown" in a for a in found.assumptions)
+    large = {"type": "transformers", "model": "meta-llama/Llama-3.1-70B-Instruct", "num_gpus": 1}
+    found = plan(graph(tmp_path, model, generators={"g": large}), GPUS["h100"], 20)
+    assert rows(found)["sample", "g"].gpu_hours is None
+    assert any("141 GB of weights do not fit on 1 x H100" in a for a in found.assumptions)
+
+
+def test_the_paper_is_planned_without_network_or_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys, harness.cli.app\ntry: harness.cli.app.main()\nfinally: "
+        "assert not {'torch', 'transformers', 'ray', 'vllm'} & set(sys.modules), sorted(sys.modules)"
+    )
+    environment = os.environ | {"HF_HOME": str(tmp_path / "hub")}
+    config = str(ROOT / "experiments" / "paper.yaml")
+    command = [sys.executable, "-c", code, "plan", config, "--set", f"output={tmp_path / 'out'}"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["sample", "llama-70b", "0", "16", "32,000"] in [line[:5] for line in lines]
+    assert ["train", "ce-8", "0", "1", "264,000"] in [line[:5] for line in lines]
+    assert "unknown" not in done.stdout
+    # 33,000 problems x 8 responses of 90 + 512 tokens, 6 FLOPs per token for each of 7.5e9 weights.
+    dpo = next(line for line in lines if line[:2] == ["train", "dpo-8"])
+    assert math.isclose(float(dpo[7]), 33_000 * 8 * 602 * 6 * 7.5e9, rel_tol=0.03)
+    assert math.isclose(float(dpo[8]), float(dpo[7]) / (989e12 * hardware.TRAINING_MFU) / 3600, rel_tol=0.03)
+    assert "problems.test is not on this machine: 500 problems" in done.stdout
+    assert not (tmp_path / "out").exists()
+    # A run needs the problems themselves.
+    command = [*BONBENCH, "run", config, "--set", f"output={tmp_path / 'out'}"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment | {"HF_HUB_OFFLINE": "1"}, cwd=ROOT)
+    assert done.returncode == 2 and "HuggingFaceH4/MATH-500 is not on this machine" in done.stderr
+
+
+def test_the_analysis_is_the_same_at_both_sizes(tmp_path: Path) -> None:
+    environment = os.environ | {"HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
+    names = {"mistral-7b": "weak", "llama-8b": "middle", "llama-70b": "strong", "main-8": "main-4"}
+    stages = []
+    for name in ("pocket-analysis", "paper-analysis"):
+        config = str(ROOT / "experiments" / f"{name}.yaml")
+        command = [*BONBENCH, "plan", config, "--set", f"output={tmp_path / name}"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        assert "unknown" not in done.stdout
+        rows = [line.split()[:2] for line in done.stdout.splitlines()[2:] if not line.startswith(("-", "total"))]
+        stages.append([(stage, "/".join(names.get(w, w) for w in who.split("/"))) for stage, who in rows])
+    assert stages[0] == stages[1]
+    assert len([row for row in stages[0] if row[0] == "train"]) == 21
+
+
+def test_slower_hardware_takes_longer(tmp_path: Path, model: str) -> None:
+    g = graph(tmp_path, model)
+    fast, slow = (rows(plan(g, GPUS[name], 20)) for name in ("h200", "l40s"))
+    for key, row in fast.items():
+        assert row.gpu_hours is not None and slow[key].gpu_hours is not None
+        assert row.gpu_hours < slow[key].gpu_hours or row.gpu_hours == 0
+        assert row.flops == slow[key].flops
+
+
+def test_shapes_of_heads_agree_with_the_ledger() -> None:
+    config = model_config("meta-llama/Llama-3.1-8B-Instruct")
+    assert config is not None
+    assert ModelShape.from_config(config).matmul_params == 8_029_995_008 - 4096 * 128256

@@ -1,0 +1,187 @@
+"""A training that starts from another entry's model and learns from step labels: its place, its key, its costs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from places import ROOT
+from safetensors.numpy import load_file
+
+from bonbench.reward_models.implicit import ImplicitPRM
+from harness.core.records import Response
+from harness.core.registry import UserError
+from harness.engine.build import build_graph
+from harness.engine.graph import Graph, Training
+from harness.engine.prefixes import prefixes
+from harness.experiment.config import Experiment
+from harness.storage.shards import read_shard, to_records
+
+MODELS = ROOT / "experiments" / "pocket" / "models"
+BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
+STEPS = {"objective": "kto", "level": "step", "base": "dpo", "completions": 4, "stop_when_decided": True}
+RAW: dict[str, Any] = {
+    "name": "x",
+    "problems": {
+        "test": {"dataset": "pocket", "split": "test", "limit": 4},
+        "train": {"dataset": "pocket", "split": "train", "limit": 12},
+    },
+    "sampling": {"n": 2, "max_tokens": 96},
+    "generators": {"middle": {"type": "transformers", "model": str(MODELS / "middle")}},
+    "rollouts": {"generator": "middle", "problems": "train", "n": 4},
+    "reward_models": {
+        # Named before what it starts from.
+        "steps": {"type": "implicit", "train": {**STEPS, "responses": 2, "instructions": 0.75, "lr": 1e-4}},
+        "dpo": {"type": "implicit", "train": {"base": "middle", "responses": 4, "instructions": 0.5, "lr": 1e-4}},
+    },
+    "problems_per_shard": 5,
+}
+
+
+def graph(change: dict[str, Any] | None = None) -> Graph:
+    raw = copy.deepcopy(RAW)
+    for name, entry in (change or {}).items():
+        raw["reward_models"].setdefault(name, {"type": "implicit"})["train"] = entry
+    return build_graph(Experiment.model_validate(raw))
+
+
+def training(g: Graph, name: str) -> Training:
+    return next(s for s in g.stages if isinstance(s, Training) and s.who == name)
+
+
+def test_it_waits_for_its_base_and_refers_to_its_reference() -> None:
+    g = graph()
+    first, second = training(g, "dpo"), training(g, "steps")
+    assert g.stages.index(first) < g.stages.index(second)
+    assert second.base is first and second.lineage == [second, first]
+    assert second.spec.params.base == str(first.folder)
+    assert second.spec.params.reference == first.spec.params.reference == str(MODELS / "middle")
+    assert second.passes["reference"] == first.passes["reference"], "one reference pass serves both"
+    assert second.method == "DPO + step KTO, decided early"
+    assert g.passes["steps"] == {"policy": "steps", "reference": "middle"}
+    scoring = ImplicitPRM.with_trained({}, "trained", second.spec.params.base, second.spec.params)
+    assert scoring["reference"] == str(MODELS / "middle")
+    alone = training(graph({"dpo": {**RAW["reward_models"]["dpo"]["train"], "reference": None}}), "steps")
+    assert alone.spec.params.reference is None
+    own = training(graph({"steps": {**STEPS, "reference": "dpo"}}), "steps")
+    assert own.spec.params.reference == own.spec.params.base
+    outcomes = training(graph({"steps": {**STEPS, "base": "middle"}}), "steps")
+    assert (outcomes.base, outcomes.method) == (None, "step KTO, decided early")
+
+
+def test_its_key_hangs_on_its_base() -> None:
+    def keys(change: dict[str, Any]) -> dict[str, str]:
+        return {name: training(graph(change), name).key for name in ("dpo", "steps")}
+
+    plain = keys({})
+    first = keys({"dpo": {**RAW["reward_models"]["dpo"]["train"], "lr": 1e-3}})
+    assert first["dpo"] != plain["dpo"] and first["steps"] != plain["steps"]
+    second = keys({"steps": {**STEPS, "lr": 1e-3}})
+    assert second["dpo"] == plain["dpo"] and second["steps"] != plain["steps"]
+    at_once = keys({"steps": {**RAW["reward_models"]["steps"]["train"], "stop_when_decided": False}})
+    assert at_once["steps"] != plain["steps"]
+
+
+def test_completions_are_shared_by_those_who_ask_for_the_same() -> None:
+    prm = {"base": "middle", "completions": 4}
+    raw = copy.deepcopy(RAW)
+    raw["reward_models"] |= {
+        "early": {"type": "step-token", "train": {**prm, "stop_when_decided": True}},
+        "full": {"type": "step-token", "train": prm},
+        "soft": {"type": "step-token", "train": {**prm, "labels": "soft"}},
+    }
+    g = build_graph(Experiment.model_validate(raw))
+    made = {name: training(g, name).completions for name in ("steps", "early", "full", "soft")}
+    assert made["steps"] == made["early"] and made["full"] == made["soft"]
+    assert len(made["early"]) == 2 * len(made["full"]) and not {*made["early"]} & {*made["full"]}
+    rounds = [s for s in g.stages if s.name == "complete" and "round" in s.who]
+    assert [s.arguments["sampling"].n for s in rounds] == [1, 3]
+    assert rounds[1].after[-1].name == "label", "which prefixes are undecided is known then"
+
+
+def test_circles_are_named() -> None:
+    with pytest.raises(UserError, match=r"trainings that wait for each other: (dpo|steps) -> (dpo|steps) -> "):
+        graph({"dpo": {"base": "steps"}})
+    with pytest.raises(UserError, match="trainings that wait for each other: dpo -> dpo"):
+        graph({"dpo": {"base": "dpo"}})
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both stages, trained for real."""
+    folder = tmp_path_factory.mktemp("second")
+    config = folder / "x.yaml"
+    config.write_text(json.dumps({**RAW, "output": str(folder / "results")}))
+    command = [*BONBENCH, "run", str(config), "--until", "train"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    again = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=ROOT)
+    assert "Nothing to compute" in again.stderr
+    return folder / "results"
+
+
+def ledger(results: Path, name: str) -> pd.DataFrame:
+    return pq.read_table(results / "ledger" / "trained" / name).to_pandas()
+
+
+def test_its_costs_are_those_of_both_stages(results: Path) -> None:
+    """Counted by hand from what is stored: shared rollouts once, completions as they were sampled, both trainings."""
+    raw = {**RAW, "output": str(results)}
+    g = build_graph(Experiment.model_validate(raw))
+    first, second = training(g, "dpo"), training(g, "steps")
+    wanted = {first.who: (4, first.problems), second.who: (2, second.problems)}
+    assert len(first.problems) == 6 and len(second.problems) == 9 and first.problems <= second.problems
+    rollouts = [r for s in first.rollouts for r in to_records(Response, read_shard(s.path(results)))]
+
+    def tokens(*names: str) -> int:
+        return sum(
+            r.n_tokens for r in rollouts if any(r.sample < wanted[n][0] and r.problem_id in wanted[n][1] for n in names)
+        )
+
+    costs = ledger(results, "steps").groupby("stage")[["prompt_tokens", "completion_tokens", "train_tokens"]].sum()
+    before = ledger(results, "dpo").groupby("stage")[["prompt_tokens", "completion_tokens", "train_tokens"]].sum()
+    assert before.completion_tokens["development/collection"] == tokens("dpo")
+    both = tokens("dpo", "steps")
+    assert tokens("dpo") < both < tokens("dpo") + tokens("steps")
+    assert costs.completion_tokens["development/collection"] == both
+    assert costs.completion_tokens["development/reference"] == both
+
+    trained = ledger(results, "steps").query("stage == 'development/training'")
+    assert trained.model.tolist() == ["dpo", "steps"]
+    assert trained.train_tokens.iloc[0] == before.train_tokens["development/training"] > 0
+    assert trained.train_tokens.iloc[1] > 0 and (trained.what == "steps").all()
+
+    read = sampled = n = 0
+    begun: set[str] = set()
+    for shard in second.completions:
+        source = to_records(Response, read_shard(shard.inputs["responses"].path(results)))
+        known = prefixes(shard.problems, source)
+        own = {p.problem.problem_id for (id_, _), p in known.items() if id_ in second.problems and p.sample < 2}
+        completions = [c for c in to_records(Response, read_shard(shard.path(results))) if c.problem_id in own]
+        read += sum({c.problem_id: c.n_prompt_tokens for c in completions}.values())
+        sampled += sum(c.n_tokens for c in completions)
+        n += len(completions)
+        begun |= own
+    labels = costs.loc["development/labels"]
+    assert (labels.prompt_tokens, labels.completion_tokens) == (read, sampled)
+    assert len(begun) < n < 4 * len(begun)
+
+
+def test_it_starts_from_its_base(results: Path) -> None:
+    """A few steps of a small learning rate away from it, and with rewards from the first step on."""
+    folders = [MODELS / "middle", *(results / "trained" / name for name in ("dpo", "steps"))]
+    weights = [load_file(folder / "model.safetensors") for folder in folders]
+    moved = [max(abs(b[k] - a[k]).max() for k in a) for a, b in pairwise(weights)]
+    assert all(0 < m < 1e-3 for m in moved)
+    first = json.loads((folders[2] / "history.jsonl").read_text().splitlines()[0])
+    assert abs(first["loss"] - 0.5) > 1e-6, "a policy that is its own reference has 1/2"
+    facts = json.loads((folders[2] / "bonbench.json").read_text())["facts"]
+    assert 0 < facts["n_good_steps"] < facts["n_steps"] == first["terms"]

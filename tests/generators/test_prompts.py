@@ -1,0 +1,117 @@
+"""How a problem becomes a prompt: the same text and tokens whichever sampler asks."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+from tiny_models import make_tokenizer
+from tokenizers.processors import TemplateProcessing
+
+from bonbench.generators.prompts import Codec, PromptParams, conversation, encode_all, raw_prompt
+from harness.core.records import Problem
+from harness.core.registry import UserError
+
+EXAMPLES = [{"problem": "1 + 1?", "solution": "\\boxed{2}"}, {"problem": "2 + 1?", "solution": "\\boxed{3}"}]
+
+
+def codec(**params: object) -> Codec:
+    return Codec(PromptParams.model_validate(params), make_tokenizer(), "m", None)
+
+
+def test_chat_prompt() -> None:
+    full = codec(system_prompt="Be brief.", few_shot=EXAMPLES)
+    assert full.prompt("5?") == (
+        "<|bos|><|system|>Be brief.<|end|><|user|>1 + 1?<|end|><|assistant|>\\boxed{2}<|end|>"
+        "<|user|>2 + 1?<|end|><|assistant|>\\boxed{3}<|end|><|user|>5?<|end|><|assistant|>"
+    )
+    assert codec().prompt("5?") == "<|bos|><|user|>5?<|end|><|assistant|>"
+    # What a server is sent says the same.
+    assert conversation(PromptParams.model_validate({"system_prompt": "", "few_shot": EXAMPLES[:1]}), "5?") == [
+        {"role": "system", "content": ""},
+        {"role": "user", "content": "1 + 1?"},
+        {"role": "assistant", "content": "\\boxed{2}"},
+        {"role": "user", "content": "5?"},
+    ]
+
+
+def test_raw_prompt_takes_braces_and_the_problem_as_they_are() -> None:
+    params = PromptParams.model_validate(
+        {"system_prompt": "Sums.", "template": "Q: {problem} in \\frac{a}{b}\nA: ", "few_shot": EXAMPLES}
+    )
+    assert raw_prompt(params, "Is {problem} {0} a set?") == (
+        "Sums.\n\nQ: 1 + 1? in \\frac{a}{b}\nA: \\boxed{2}\n\nQ: 2 + 1? in \\frac{a}{b}\nA: \\boxed{3}\n\n"
+        "Q: Is {problem} {0} a set? in \\frac{a}{b}\nA: "
+    )
+
+
+def test_one_bos_token_however_the_tokenizer_and_the_prompt_write_it() -> None:
+    plain, eager = make_tokenizer(), make_tokenizer()
+    bos, end = eager.bos_token_id, eager.eos_token_id
+    eager.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|bos|> $A <|end|>", special_tokens=[("<|bos|>", bos), ("<|end|>", end)]
+    )
+    assert eager("x")["input_ids"][0] == bos  # such a tokenizer would double the chat template's, and end the turn
+    cases = [
+        (plain, "{problem}", 0),
+        (plain, "<|bos|>{problem}", 1),
+        (eager, "{problem}", 1),
+        (eager, "<|bos|>{problem}", 1),
+        (plain, None, 1),
+        (eager, None, 1),
+    ]
+    for tokenizer, template, n_bos in cases:
+        ids = Codec(PromptParams(template=template), tokenizer, "m", None).encode("2 + 2?")
+        assert ids.count(bos) == n_bos, (template, n_bos)
+        assert ids[-1] != end
+        assert ids[: ids.count(bos)] == [bos] * n_bos
+        text = plain.decode([i for i in ids if i != bos])
+        assert text == ("2 + 2?" if template else "<|user|>2 + 2?<|end|><|assistant|>")
+
+
+def test_decoded_text_continues_the_prompt() -> None:
+    tokenizer = make_tokenizer()
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    own = Codec(PromptParams(), tokenizer, "m", [7, 9])
+    assert own.stop_ids == sorted({7, 9, end})
+    assert Codec(PromptParams(), tokenizer, "m", 7).stop_ids == sorted({7, end})
+    assert Codec(PromptParams(), tokenizer, "m", None).stop_ids == [end]
+    for text in (" = 4", "\n\nSo \\boxed{4}", "", "é∑"):
+        tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert own.decode(own.encode("2 + 2"), [*tokens, end]) == text
+        assert own.decode(own.encode("2 + 2"), [pad, *tokens]) == text
+    # An end-of-turn token of the generation config is not written though the tokenizer knows it as a usual one.
+    assert own.decode([end], [20, 9]) == tokenizer.decode([20])
+
+
+def test_mistakes() -> None:
+    without = make_tokenizer(template=None)
+    with pytest.raises(UserError, match="m: its tokenizer has no chat template: give the prompt as `template`"):
+        Codec(PromptParams(), without, "m", None)
+    assert Codec(PromptParams(template="{problem}"), without, "m", None).prompt("1") == "1"
+    strict = make_tokenizer("{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}")
+    with pytest.raises(UserError, match="m: its chat template refuses the prompt: no system role"):
+        Codec(PromptParams(system_prompt="x"), strict, "m", None).encode("1")
+    with pytest.raises(ValidationError, match=r"\{problem\} is missing"):
+        PromptParams(template="Q: {question}")
+    with pytest.raises(ValidationError, match="solutions"):
+        PromptParams.model_validate({"few_shot": [{"problem": "1", "solutions": "2"}]})
+
+
+def test_lengths() -> None:
+    codec = Codec(PromptParams(template="{problem}"), make_tokenizer(), "m", None)
+    problems = [Problem("a", "2 + 2", "4"), Problem("b", "2 + 2 + 3 + 4 + 5", "16")]
+    sizes = [len(codec.encode(p.problem)) for p in problems]
+    assert encode_all(codec, "m", None, problems, ["", ""], 900).max_tokens == [900, 900]
+    assert encode_all(codec, "m", sizes[1] + 9, problems, ["", ""], 9).ids == [
+        codec.encode(p.problem) for p in problems
+    ]
+    with pytest.raises(UserError, match=rf"m reads {sizes[1] + 8} tokens, .* problem 'b' has {sizes[1]}: .* to 8 at"):
+        encode_all(codec, "m", sizes[1] + 8, problems, ["", ""], 9)
+
+
+def test_a_beginning_is_part_of_the_response() -> None:
+    codec = Codec(PromptParams(template="{problem}"), make_tokenizer(), "m", None)
+    begun = encode_all(codec, "m", None, [Problem("a", "2 + 2", "4")] * 3, [" = 4", "", " = 4" * 20], 9)
+    whole = codec.encode("2 + 2 = 4")
+    assert begun.ids[0] == whole
+    assert begun.max_tokens == [9 - (len(whole) - len(codec.encode("2 + 2"))), 9, 1]

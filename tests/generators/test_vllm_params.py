@@ -1,0 +1,35 @@
+"""What of the vllm generator works without vLLM: planning with it, and saying what is wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from tiny_models import make_model
+
+from bonbench.generators.vllm import VLLMGenerator, VLLMParams
+from harness.core.registry import UserError
+from harness.experiment.entries import Artifacts, build
+
+
+def test_an_entry_is_checked_without_vllm(tmp_path: Path) -> None:
+    def entry(**options: object) -> object:
+        given = {"type": "vllm", "model": make_model(tmp_path), "num_gpus": 2, **options}
+        return Artifacts().identity(build("generators", "g", given, "generators.g", {}))
+
+    assert entry(tensor_parallel_size=2, engine={"max_num_seqs": 8}) != entry(tensor_parallel_size=2)
+    for options, message in [
+        ({"engine": {"model": "other"}}, r"generators\.g\.engine: the model is a parameter of its own"),
+        ({"stop": ["a", ""]}, r"generators\.g\.stop: an empty string would end every response"),
+        ({"tensor_parallel": 2}, r"tensor_parallel: unknown key; did you mean tensor_parallel_size"),
+        ({"few_shot": [{"problem": "1"}]}, r"generators\.g\.few_shot\.0\.solution: missing"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            entry(**options)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
+def test_without_vllm_it_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"vLLM is not installed .* pip install 'bonbench\[vllm\]'"):
+        VLLMGenerator(VLLMParams(model=make_model(tmp_path)))

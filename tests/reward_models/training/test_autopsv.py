@@ -1,0 +1,83 @@
+"""AutoPSV: labels from a verifier's confidence, and one real training of both verifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_models import make_model
+from training_data import graded_sums
+from transformers import AutoModelForTokenClassification
+
+from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
+from bonbench.reward_models.training.autopsv import AutoPSVTrainer, AutoPSVTrainerParams, labels_from_confidence
+from bonbench.reward_models.training.labelled_steps import build_tokens
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([0.9, 0.8, 0.7], [1, 1, 1]),
+        ([0.9, 0.4, 0.9], [1, 0, 0]),  # falls by 56 %, and a recovery changes nothing
+        ([0.8, 0.4, 0.3], [1, 1, 1]),  # by half, and not more
+        ([0.1, 0.2, 0.09], [1, 1, 0]),  # relative, not absolute
+        ([1e-6, 0.9], [0, 0]),  # no confidence from the start
+        ([0.5, 1e-6, 0.5], [1, 0, 0]),
+        ([0.3, -0.1, 0.9], [1, 0, 0]),  # a value below 0 is no confidence
+        ([-0.2], [0]),
+        ([0.01], [1]),
+    ],
+)
+def test_labels_from_confidence(values: list[float], labels: list[int]) -> None:
+    assert labels_from_confidence(values, 0.5) == labels
+
+
+@given(st.lists(st.floats(0.001, 1), min_size=1, max_size=8), st.floats(0.1, 1))
+def test_labels_by_the_formula(values: list[float], drop: float) -> None:
+    errors = [t for t in range(1, len(values)) if (values[t] - values[t - 1]) / values[t - 1] < -drop]
+    first = min(errors, default=len(values))
+    assert labels_from_confidence(values, drop) == [int(t < first) for t in range(len(values))]
+
+
+@pytest.fixture(scope="module")
+def ray_started() -> Iterator[None]:
+    ray = pytest.importorskip("ray")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+def test_training(ray_started: None, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    base, data = make_model(tmp_path / "base", width=64), graded_sums(None)
+    params = AutoPSVTrainerParams(
+        base=base, lr=2e-3, epochs=4, batch_size=16, max_batch_tokens=700, responses=4, drop=0.5
+    )
+    rollouts, _ = build_tokens(data, params)
+    sequences = rollouts.sequences
+    for i in range(len(data)):
+        first, *_, last = sequences.reads[sequences.read_starts[i] : sequences.read_starts[i + 1]]
+        assert 0 < first < last == sequences.lengths[i] - 1
+    assert rollouts.targets is not None
+    assert rollouts.targets[sequences.read_starts[:-1]].tolist() == [float(d.correct) for d in data]
+
+    output = tmp_path / "psv"
+    output.mkdir()
+    facts = AutoPSVTrainer(params, "psv").train(data, output, lambda *_: None)
+    assert facts["outcome"]["reward_accuracy"] > 0.7  # half of the tokens come before anything shows
+    assert facts["reward_accuracy"] > 0.8
+    assert facts["n_steps"] == 2 * len(data)
+    assert 0 < facts["n_good_steps"] < facts["n_steps"]
+    assert facts["train_tokens"] == 2 * 4 * sequences.lengths.sum()
+    assert facts["forward_tokens"] == sequences.lengths.sum()
+    assert sorted(p.name for p in output.iterdir() if p.is_dir()) == []
+    assert AutoModelForTokenClassification.from_pretrained(output).config.num_labels == 1
+    scored = HeadPRM(HeadPRMParams(model=str(output)), "psv").score([d.solution for d in data])
+    lowest = np.array([min(s.step_rewards) for s in scored])
+    correct = np.array([d.correct for d in data])
+    assert np.mean(lowest[correct]) > np.mean(lowest[~correct])

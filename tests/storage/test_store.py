@@ -1,0 +1,106 @@
+"""Shards: whole or absent, found again by what determines them."""
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from harness.core.records import Response, StepScores
+from harness.core.registry import UserError
+from harness.storage.shards import (
+    digest,
+    locked,
+    read_shard,
+    remove_other_shards,
+    shard_key,
+    shard_meta,
+    shard_path,
+    to_records,
+    to_table,
+    write_shard,
+)
+
+SCORES = [
+    StepScores("p1", "g", 0, "rm", (0.1, -2.5), (3, 9), 4),
+    StepScores("p1", "g", 1, "rm", (1.0,), None, 2),
+]
+
+
+def test_records_survive_the_disk(tmp_path: Path) -> None:
+    path = shard_path(tmp_path / "a" / "b", 3)
+    write_shard(path, to_table(StepScores, SCORES), "k" * 64, {"reward": "PRM"})
+    assert to_records(StepScores, read_shard(path)) == SCORES
+    assert (shard_key(path), shard_meta(path)) == ("k" * 64, {"reward": "PRM"})
+    assert [p.name for p in path.parent.iterdir()] == ["part-00003.parquet"]
+
+
+def test_nullable_columns_and_hostile_text(tmp_path: Path) -> None:
+    rows = [Response("p", "g", 0, "\x00 \u202e \U0001f600 \\boxed{", 1, 2, "stop", None)]
+    write_shard(tmp_path / "x.parquet", to_table(Response, rows), "k")
+    assert to_records(Response, read_shard(tmp_path / "x.parquet")) == rows
+
+
+def test_same_content_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_shard(tmp_path / name, to_table(StepScores, SCORES), "key")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"not a parquet file at all"])
+def test_a_damaged_shard_is_no_shard(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "part-00000.parquet"
+    path.write_bytes(damage)
+    assert shard_key(path) is None
+    assert shard_key(tmp_path / "absent") is None
+
+
+def test_a_cut_off_shard_is_no_shard(tmp_path: Path) -> None:
+    path = tmp_path / "part-00000.parquet"
+    write_shard(path, to_table(StepScores, SCORES), "key")
+    path.write_bytes(path.read_bytes()[:-5])
+    assert shard_key(path) is None
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "part-00000.parquet"
+    write_shard(path, to_table(StepScores, SCORES), "old")
+    with pytest.raises(TypeError):
+        write_shard(path, to_table(StepScores, SCORES), "new", {"not json": object()})
+    assert shard_key(path) == "old"
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_digest_sees_every_part_and_no_order_of_keys() -> None:
+    assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
+    variants = [
+        digest(),
+        digest("a"),
+        digest("a", "b"),
+        digest("ab"),
+        digest(["a", "b"]),
+        digest({"a": "b"}),
+        digest(1),
+        digest("1"),
+    ]
+    assert len(set(variants)) == len(variants)
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    leftover = tmp_path / "scores" / "part-00000.parquet.tmp"
+    leftover.parent.mkdir()
+    leftover.write_text("half")
+    with locked(tmp_path):
+        assert not leftover.exists()
+        with pytest.raises(UserError, match="another run"), locked(tmp_path):
+            pass
+    with (tmp_path / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # free again
+
+
+def test_shards_of_a_larger_run_do_not_stay(tmp_path: Path) -> None:
+    for i in range(4):
+        write_shard(shard_path(tmp_path, i), to_table(StepScores, SCORES), "key")
+    said: list[str] = []
+    remove_other_shards(tmp_path, 2, said.append)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["part-00000.parquet", "part-00001.parquet"]
+    assert len(said) == 2

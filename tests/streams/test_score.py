@@ -1,0 +1,68 @@
+"""``bonbench score``: without an experiment, in order, with the numbers of a plain computation."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from places import ROOT
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from harness.core.steps import step_spans
+
+MODELS = ROOT / "experiments" / "pocket" / "models"
+BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
+ROWS = [
+    {"id": 1, "problem": "What is 2 + 3?", "response": "Step 1: 2 + 3 = 5\nStep 2: The answer is 5"},
+    {"id": 2, "problem": "What is 4 + 4?", "response": "4 + 4 = 9"},
+    {"id": 3, "problem": "What is 2 + 3?", "response": ""},
+    {"id": 4, "problem": "What is 2 + 3?", "response": "Step 1: 2 + 3 = 5\nStep 2: The answer is 5"},
+]
+
+
+def score(folder: Path, rows: list[object], spec: str) -> subprocess.CompletedProcess[str]:
+    (folder / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = [*BONBENCH, "score", str(folder / "in.jsonl"), "--reward-model", spec, "-o", str(folder / "out.jsonl")]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+
+
+@torch.inference_mode()
+def log_likelihood(model_folder: Path, problem: str, response: str) -> float:
+    """log p(response, end of turn | problem), one response at a time."""
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    model = AutoModelForCausalLM.from_pretrained(model_folder)
+    messages = [{"role": "user", "content": problem}]
+    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    ids = tokenizer(prompt + response + tokenizer.eos_token, add_special_tokens=False, return_tensors="pt").input_ids
+    n_prompt = len(tokenizer(prompt, add_special_tokens=False).input_ids)
+    logprobs = model(ids).logits[0].log_softmax(-1)
+    return float(logprobs[:-1].gather(1, ids[0, 1:, None])[n_prompt - 1 :].sum())
+
+
+def test_scores_are_those_of_a_plain_computation(tmp_path: Path) -> None:
+    done = score(tmp_path, [*ROWS], f"implicit:policy={MODELS / 'middle'},reference={MODELS / 'weak'},beta=0.5")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [{k: row[k] for k in ("id", "problem", "response")} for row in rows] == ROWS
+    for row in rows:
+        spans = step_spans(row["response"])
+        assert row["step_ends"] == [end for _, end in spans]
+        assert row["score"] == pytest.approx(min(row["step_rewards"]))
+        ratio = log_likelihood(MODELS / "middle", row["problem"], row["response"]) - log_likelihood(
+            MODELS / "weak", row["problem"], row["response"]
+        )
+        assert sum(row["step_rewards"]) == pytest.approx(0.5 * ratio, abs=1e-4)
+    assert rows[0]["step_rewards"] == rows[3]["step_rewards"]
+
+
+def test_bad_lines_and_bad_models_are_one_line(tmp_path: Path) -> None:
+    done = score(tmp_path, [ROWS[0], {"problem": "p"}], f"implicit:policy={MODELS / 'middle'},reference=null")
+    assert done.returncode == 2
+    assert '1 scored\n1 bad lines, passed over: line 2: no "response"' in done.stdout + done.stderr
+    done = score(tmp_path, [ROWS[0]], "implicit:policy=/nowhere,reference=null")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("bonbench: --reward-model implicit:policy=/nowhere,reference=null")

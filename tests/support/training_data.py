@@ -1,0 +1,50 @@
+"""Sums solved rightly and wrongly, where which is which shows in the text; and a training without Ray around it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
+from bonbench.reward_models.training.fit import Job
+from harness.core.records import GradedSolution, Problem, Response, Solution
+from harness.core.steps import step_ends
+
+
+def graded_sums(base: str | None, problems: int = 24, each: int = 4) -> list[GradedSolution]:
+    """Half of the solutions right. With a ``base``, its token pass is their reference. A wrong solution's first step
+    is labelled good, its second one bad."""
+    rng = np.random.default_rng(0)
+    solutions, correct = [], []
+    for p in range(problems):
+        problem = Problem(f"p{p}", f"What is {p} + 4?", str(p + 4))
+        for j in range(each):
+            right = bool(rng.random() < 0.5)
+            text = f"Step 1: {p} + 4 = {p + 4 if right else p + 5}\nStep 2: {'Answer' if right else 'apples'} "
+            text += "1 " * int(rng.integers(1, 9))
+            solutions.append(Solution(problem, Response(f"p{p}", "g", j, text, finish_reason="stop")))
+            correct.append(right)
+    passes = [{}] * len(solutions)
+    if base is not None:
+        passes = [{"reference": t} for t in CausalLMScorer(CausalLMParams(model=base)).logprobs(solutions)]
+    return [
+        GradedSolution(Solution(s.problem, s.response, p), right, (1.0, float(right)))
+        for s, p, right in zip(solutions, passes, correct, strict=True)
+        if len(step_ends(s.response.text)) == 2
+    ]
+
+
+def trained(job: Job) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """The facts and the curve of a training in this process."""
+    from bonbench.reward_models.training.loop import train_worker
+
+    job.output.mkdir(parents=True, exist_ok=True)
+    facts = train_worker(job)
+    return facts, curve(job.output)
+
+
+def curve(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]

@@ -1,0 +1,185 @@
+"""The symbolic worker: limits, deaths, threads, forks, exit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from places import ROOT
+
+from bonbench.verifiers.oracle.isolated import SymbolicWorker
+
+TOWER = r"(10)^{(10)^{10}}"
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[SymbolicWorker]:
+    worker = SymbolicWorker(0.5, 1536 * 2**20)
+    yield worker
+    worker.close()
+
+
+def ask(worker: SymbolicWorker, a: str, b: str) -> tuple[bool, str]:
+    with worker.comparison() as oracle:
+        return oracle(a, b, False)
+
+
+def test_a_stuck_question_costs_itself_only(worker: SymbolicWorker) -> None:
+    assert ask(worker, r"\frac{2}{4}", r"\frac{1}{2}") == (True, "symbolic")
+    assert ask(worker, TOWER, "2") == (False, "timeout")
+    assert ask(worker, r"\frac{2}{4}", r"\frac{1}{2}") == (True, "symbolic")
+
+
+def test_the_time_limit_is_shared_by_one_comparison(worker: SymbolicWorker) -> None:
+    """However many questions a comparison has, it gets no more than its share of the wall clock."""
+    before = worker._asked
+    with worker.comparison() as oracle:
+        assert {oracle(TOWER, str(n), False) for n in range(50)} == {(False, "timeout")}
+    assert worker._asked - before <= 3
+
+
+def test_memory_is_limited(worker: SymbolicWorker) -> None:
+    equal, reason = ask(worker, r"\operatorname{zeros}(30000,30000)", "1")
+    assert not equal and reason in ("memory", "timeout", "unparsable", "crash")
+    assert ask(worker, "1", "1")[0]
+
+
+def test_a_killed_worker_is_replaced(worker: SymbolicWorker) -> None:
+    ask(worker, "1", "2")
+    os.kill(worker._pid, signal.SIGKILL)
+    assert ask(worker, "1", "2") in ((False, "crash"), (False, "different"))
+    assert ask(worker, "2", "2") == (True, "symbolic")
+    assert worker._server is not None
+    worker._server.kill()
+    worker._server.wait()
+    assert ask(worker, "2", "2") == (True, "symbolic")
+
+
+def test_a_stopped_worker_is_noticed(worker: SymbolicWorker) -> None:
+    """A process that neither computes nor answers is ended by the wall clock."""
+    ask(worker, "1", "1")
+    os.kill(worker._pid, signal.SIGSTOP)
+    assert ask(worker, "1", "1") == (False, "timeout")
+    assert ask(worker, "1", "1") == (True, "symbolic")
+
+
+def test_threads_share_it(worker: SymbolicWorker) -> None:
+    results: list[tuple[bool, str]] = []
+    threads = [threading.Thread(target=lambda: results.append(ask(worker, "1+1", "2"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [(True, "symbolic")] * 8
+
+
+def test_answers_do_not_depend_on_history(worker: SymbolicWorker) -> None:
+    assert not ask(worker, "x", "3")[0]
+    ask(worker, "x=3", "3")
+    assert not ask(worker, "x", "3")[0]
+
+
+def run(code: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def test_exit_is_not_blocked_and_nothing_is_left_behind() -> None:
+    done = run(r"""
+        import threading
+        from bonbench.verifiers.math import MathVerifier, MathParams
+        verifier = MathVerifier(MathParams(timeout_s=30))
+        print(verifier.verify([(r"\sin^2 x + \cos^2 x", "1")]))
+        print(verifier._worker._pid, verifier._worker._server.pid, flush=True)
+        threading.Thread(target=verifier.verify, args=([(r"\prod_{n=1}^{10^9} n", "1")],), daemon=True).start()
+        import time; time.sleep(0.5)
+    """)
+    assert done.returncode == 0 and done.stderr == ""
+    verdict, pids = done.stdout.splitlines()
+    assert verdict == "[(True, 'symbolic')]"
+    deadline = time.monotonic() + 20
+    while any(psutil.pid_exists(int(pid)) for pid in pids.split()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_fork_gets_its_own_worker() -> None:
+    done = run(r"""
+        import os
+        from bonbench.verifiers.math import MathVerifier, MathParams
+        verifier = MathVerifier(MathParams())
+        pair = [(r"\sin^2 x + \cos^2 x", "1")]
+        first = verifier.verify(pair)
+        verifier._known.clear()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if verifier.verify(pair) == first else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        verifier._known.clear()
+        assert verifier.verify(pair) == first == [(True, "symbolic")]
+    """)
+    assert done.returncode == 0, done.stderr
+
+
+def test_plain_answers_need_neither_worker_nor_sympy() -> None:
+    done = run(r"""
+        import sys
+        from bonbench.verifiers.math import MathVerifier, MathParams
+        verifier = MathVerifier(MathParams())
+        pairs = [("5", "7"), (r"\frac{2}{4}", "0.5"), ("-3/4", r"-\frac{3}{4}"), ("(1, 2)", "(1,2)"),
+                 ("(2, 1)", "(1,2)"),
+                 (r"(\frac12, -3)", "(0.5,-3)"), ("2.50", "2.5"), ("x = 4", "4"), ("12 cm", "12"),
+                 (r"2\sqrt{3}", r"\sqrt{12}"), ("x^2-1", "(x-1)(x+1)"), ("1, 2", "2, 1"), ("", "5"), (None, "5")]
+        verifier.verify(pairs)
+        assert verifier._worker._server is None
+        assert not {"sympy", "latex2sympy2", "torch", "mpmath"} & set(sys.modules)
+    """)
+    assert done.returncode == 0, done.stderr
+
+
+def test_inside_ray_actors() -> None:
+    """Called from an actor's threads, none of them the main one: limits hold, and the worker ends with its actor."""
+    done = run(r"""
+        import ray
+        from harness.engine.workers import start_ray
+        from bonbench.verifiers.math import MathVerifier, MathParams
+
+        class Grader:
+            def __init__(self):
+                self.verifier = MathVerifier(MathParams(timeout_s=0.5))
+            def verify(self, pair):
+                return self.verifier.verify([pair])[0]
+            def worker(self):
+                return self.verifier._worker._server.pid
+
+        start_ray(None)
+        graders = [ray.remote(Grader).options(max_concurrency=4, num_cpus=0).remote() for _ in range(2)]
+        pairs = [(r"9^{9^{9^9}}", "42"), (r"\sin^2 x + \cos^2 x", "1"), (r"\prod_{n=1}^{10^9} n", "x^2+1"),
+                 ("0.5", "1/2")]
+        for grader in graders:
+            print(ray.get([grader.verify.remote(pair) for pair in pairs]))
+        print(*ray.get([grader.worker.remote() for grader in graders]))
+        for grader in graders:
+            ray.kill(grader)
+        ray.shutdown()
+    """)
+    assert done.returncode == 0, done.stderr
+    *verdicts, pids = done.stdout.splitlines()
+    assert verdicts == ["[(False, 'timeout'), (True, 'symbolic'), (False, 'timeout'), (True, 'arithmetic')]"] * 2
+    deadline = time.monotonic() + 20
+    while any(psutil.pid_exists(int(pid)) for pid in pids.split()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,0 +1,166 @@
+"""Sets of real numbers, from intervals, unions, inequalities and set differences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from bonbench.verifiers.equivalence import exact
+from bonbench.verifiers.reading import syntax
+from bonbench.verifiers.reading.answers import Answer, Braced, Bracketed, Listing, Relation, Scalar, Union
+from bonbench.verifiers.reading.syntax import Call, Const, Expr, Num, Sum, Sym
+
+INFINITY: Expr = Const("infty")
+MINUS_INFINITY: Expr = syntax.negate(INFINITY)
+_FLIP = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """An interval; a point is one whose ends are the same."""
+
+    low: Expr
+    high: Expr
+    low_closed: bool
+    high_closed: bool
+
+
+REALS = Region(MINUS_INFINITY, INFINITY, False, False)
+
+
+def as_set(answer: Answer) -> list[Region] | None:
+    """The disjoint intervals and points that ``answer`` stands for; None where it is no set of real numbers."""
+    match answer:
+        case Bracketed("(" | "[" as opening, (Scalar(low), Scalar(high)), ")" | "]" as closing):
+            return [Region(low, high, opening == "[", closing == "]")]
+        case Braced(items):
+            points = [_point(item) for item in items]
+            return None if None in points else [p for p in points if p is not None]
+        case Scalar(Sym("mathbb(R)")):
+            return [REALS]
+        case Listing(items) | Union(items, ()):
+            parts = [as_set(item) for item in items]
+            return None if None in parts else [region for part in parts for region in part or []]
+        case Union(items, removed):
+            return _difference(as_set(Union(items)), as_set(Union(removed)))
+        case Relation():
+            return _inequality(answer)
+    return None
+
+
+def _point(item: Answer) -> Region | None:
+    return Region(item.expr, item.expr, True, True) if isinstance(item, Scalar) else None
+
+
+def _difference(whole: list[Region] | None, removed: list[Region] | None) -> list[Region] | None:
+    """One interval without rational points inside it."""
+    if whole is None or removed is None or len(whole) != 1 or any(r.low != r.high for r in removed):
+        return None
+    region = whole[0]
+    values = [(exact.rational(r.low), r.low) for r in removed]
+    if any(v is None for v, _ in values):
+        return None
+    ends = sorted(((v, e) for v, e in values if v is not None), key=lambda pair: pair[0])
+    result = []
+    low, low_closed = region.low, region.low_closed
+    for _, point in ends:
+        result.append(Region(low, point, low_closed, False))
+        low, low_closed = point, False
+    result.append(Region(low, region.high, low_closed, region.high_closed))
+    return result
+
+
+def _inequality(relation: Relation) -> list[Region] | None:
+    """Solutions of ``a < x``, ``a \\le x < b``, ``|x| < b``, ``x \\ne a``, ``x = a``, linear in one symbol."""
+    items, ops = relation.items, relation.ops
+    if not all(isinstance(item, Scalar) for item in items):
+        return _membership(items, ops)
+    exprs = [item.expr for item in items if isinstance(item, Scalar)]
+    if len(ops) == 1:
+        return _single(exprs[0], ops[0], exprs[1])
+    if len(ops) == 2 and all(op in _FLIP for op in ops) and (ops[0] in ("<", "\\le")) == (ops[1] in ("<", "\\le")):
+        low, middle, high = exprs if ops[0] in ("<", "\\le") else exprs[::-1]
+        low_closed, high_closed = (op in ("\\le", "\\ge") for op in (ops if ops[0] in ("<", "\\le") else ops[::-1]))
+        if isinstance(middle, Call) and middle.name == "abs" and isinstance(middle.args[0], Sym):
+            return [
+                Region(syntax.negate(high), syntax.negate(low), high_closed, low_closed),
+                Region(low, high, low_closed, high_closed),
+            ]
+        if not syntax.symbols(middle) or syntax.symbols(low) & syntax.symbols(middle):
+            return None
+        solved = _solved(middle)
+        if solved is None:
+            return [Region(low, high, low_closed, high_closed)] if _is_application(middle) else None
+        slope, offset = solved
+        ends = [_scale(e, offset, slope) for e in (low, high)]
+        if slope < 0:
+            return [Region(ends[1], ends[0], high_closed, low_closed)]
+        return [Region(ends[0], ends[1], low_closed, high_closed)]
+    return None
+
+
+def _membership(items: tuple[Answer, ...], ops: tuple[str, ...]) -> list[Region] | None:
+    if len(items) == 2 and ops == ("\\in",) and isinstance(items[0], Scalar):
+        return as_set(items[1])
+    return None
+
+
+def _single(left: Expr, op: str, right: Expr) -> list[Region] | None:
+    if op in ("=", "\\ne"):
+        point = right if isinstance(left, Sym) else left if isinstance(right, Sym) else None
+        if point is None:
+            return None
+        if op == "=":
+            return [Region(point, point, True, True)]
+        return [Region(MINUS_INFINITY, point, False, False), Region(point, INFINITY, False, False)]
+    if op not in _FLIP:
+        return None
+    if not syntax.symbols(left):
+        left, right, op = right, left, _FLIP[op]
+    if isinstance(left, Call) and left.name == "abs" and isinstance(left.args[0], Sym) and not syntax.symbols(right):
+        closed = op in ("\\le", "\\ge")
+        if op in ("<", "\\le"):
+            return [Region(syntax.negate(right), right, closed, closed)]
+        return [
+            Region(MINUS_INFINITY, syntax.negate(right), False, closed),
+            Region(right, INFINITY, closed, False),
+        ]
+    solved = _solved(Sum((left, syntax.negate(right))) if syntax.symbols(right) and not isinstance(left, Sym) else left)
+    if solved is None:
+        return None
+    slope, offset = solved
+    bound = _scale(right if isinstance(left, Sym) or not syntax.symbols(right) else Num(Fraction(0)), offset, slope)
+    op = _FLIP[op] if slope < 0 else op
+    closed = op in ("\\le", "\\ge")
+    if op in ("<", "\\le"):
+        return [Region(MINUS_INFINITY, bound, False, closed)]
+    return [Region(bound, INFINITY, closed, False)]
+
+
+def _is_application(expr: Expr) -> bool:
+    """``f(x)`` as it is read: a product of two symbols."""
+    return isinstance(expr, syntax.Product) and all(isinstance(f, Sym) for f in expr.factors)
+
+
+def _solved(expr: Expr) -> tuple[Fraction, Expr] | None:
+    """(slope, offset) of an expression linear in its only symbol."""
+    if isinstance(expr, Sym):
+        return Fraction(1), Num(Fraction(0))
+    try:
+        found = exact.linear(exact.canonical(expr))
+    except ArithmeticError:
+        return None
+    if found is None:
+        return None
+    _, slope, rest = found
+    offset = rest.rational()
+    return None if offset is None else (slope, Num(offset))
+
+
+def _scale(end: Expr, offset: Expr, slope: Fraction) -> Expr:
+    """(end - offset) / slope, with infinities kept as they are."""
+    if end in (INFINITY, MINUS_INFINITY):
+        return end
+    if offset == Num(Fraction(0)) and slope == 1:
+        return end
+    return syntax.Product((Sum((end, syntax.negate(offset))), Num(1 / slope)))

@@ -1,0 +1,193 @@
+"""Symbolic comparisons in a worker process that can be killed.
+
+The worker is a fresh interpreter (``python -m verifiers.worker``), never a fork of this one, so that it can be started
+from any thread and from inside Ray. It starts when the first comparison needs it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import bonbench
+
+#: A leaf: LaTeX, or the lists of :func:`verifiers.syntax.to_lists`.
+Leaf = str | list[Any]
+#: (a, b, whether symbols are whole numbers) -> (equal, reason).
+Oracle = Callable[[Leaf, Leaf, bool], tuple[bool, str]]
+#: Loading sympy may take this long (seconds) on a busy machine; it does not count as anybody's time.
+_STARTUP_S = 600.0
+#: Wall time allowed, as a multiple of the processor time allowed: on a busy machine waiting is not computing.
+_WALL_FACTOR = 3.0
+_ROOT = str(Path(bonbench.__file__).parent.parent)
+
+
+@cache
+def shared_worker(timeout_s: float, memory: int) -> SymbolicWorker:
+    """This process's worker with these limits: however many verifiers there are, it starts once."""
+    worker = SymbolicWorker(timeout_s, memory)
+    atexit.register(worker.kill)
+    return worker
+
+
+class WorkerDied(Exception):
+    """The worker ended or fell silent in the middle of a question; the message is the verdict's reason."""
+
+
+class SymbolicWorker:
+    """One worker process, shared by the threads of this process.
+
+    ``timeout_s``: processor time (seconds) allowed for one comparison of two answers; three times that on the wall
+    clock. ``memory``: bytes of address space.
+    """
+
+    def __init__(self, timeout_s: float, memory: int) -> None:
+        self.timeout_s = timeout_s
+        self.memory = memory
+        self._lock = threading.Lock()
+        self._server: subprocess.Popen[bytes] | None = None
+        self._pid = 0  # of the process that answers
+        self._asked = 0  # number of the last question: answers to earlier ones may still arrive
+        self._owner = os.getpid()
+        self._unread = b""
+
+    @contextmanager
+    def comparison(self) -> Iterator[Oracle]:
+        """An oracle whose questions share one time limit."""
+        spent = 0.0
+
+        def ask(a: Leaf, b: Leaf, whole: bool = False) -> tuple[bool, str]:
+            nonlocal spent
+            with self._lock:
+                try:
+                    self._start()
+                except WorkerDied:
+                    return False, "crash"
+                start = time.monotonic()
+                try:
+                    return self._ask(a, b, whole, spent)
+                except WorkerDied as died:
+                    return False, str(died)
+                finally:
+                    spent += time.monotonic() - start
+
+        yield ask
+
+    def close(self) -> None:
+        """End the worker; the next question starts another."""
+        with self._lock:
+            self._stop()
+
+    def kill(self) -> None:
+        """End the processes at once, also under a question of another thread, which then fails."""
+        if self._owner == os.getpid() and self._server is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._server.pid, signal.SIGKILL)
+
+    def _ask(self, a: Leaf, b: Leaf, whole: bool, spent: float) -> tuple[bool, str]:
+        assert self._server is not None and self._server.stdin is not None
+        wall_s = _WALL_FACTOR * self.timeout_s - spent
+        cpu_s = min(self.timeout_s, wall_s)
+        if cpu_s <= 0:
+            raise WorkerDied("timeout")
+        self._asked += 1
+        question = (
+            json.dumps({"id": self._asked, "a": a, "b": b, "whole": whole, "cpu_s": cpu_s, "wall_s": wall_s}).encode()
+            + b"\n"
+        )
+        try:
+            self._server.stdin.write(question)
+            self._server.stdin.flush()
+        except OSError:
+            self._stop()
+            raise WorkerDied("crash") from None
+        reply = self._read(wall_s, self._asked)
+        if reply is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            self._greeted(self._read(_STARTUP_S, None))
+            raise WorkerDied("timeout")
+        if "pid" in reply:
+            self._greeted(reply)
+            raise WorkerDied("timeout" if reply["predecessor"] in (-signal.SIGPROF, -signal.SIGALRM) else "crash")
+        return bool(reply["equal"]), str(reply["reason"])
+
+    def _greeted(self, greeting: dict[str, object] | None) -> None:
+        """Take note of a new answering process; without one, the worker as a whole is given up."""
+        if greeting is None:
+            self._stop()
+        else:
+            self._pid = int(str(greeting["pid"]))
+
+    def _read(self, timeout_s: float, question: int | None) -> dict[str, object] | None:
+        """The answer to a question, or the greeting of a new answering process; None when the time is up.
+
+        Raises:
+            WorkerDied: at the end of the pipe.
+        """
+        assert self._server is not None and self._server.stdout is not None
+        descriptor = self._server.stdout.fileno()
+        deadline = time.monotonic() + timeout_s
+        while True:
+            while b"\n" not in self._unread:
+                left = deadline - time.monotonic()
+                if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+                    return None
+                chunk = os.read(descriptor, 65536)
+                if not chunk:
+                    self._stop()
+                    raise WorkerDied("crash")
+                self._unread += chunk
+            line, _, self._unread = self._unread.partition(b"\n")
+            message = json.loads(line)
+            assert isinstance(message, dict)
+            if "pid" in message or message["id"] == question:
+                return message
+
+    def _start(self) -> None:
+        """Have the worker running."""
+        if self._owner != os.getpid():
+            self._server, self._owner = None, os.getpid()
+        if self._server is not None and self._server.poll() is None:
+            return
+        self._stop()
+        self._unread = b""
+        path = os.pathsep.join(p for p in (_ROOT, os.environ.get("PYTHONPATH")) if p)
+        self._server = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bonbench.verifiers.oracle.worker", str(self.memory)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a process group of its own, ended as a whole
+        )
+        self._greeted(self._read(_STARTUP_S, None))
+        if self._server is None:
+            raise WorkerDied("crash")
+
+    def _stop(self) -> None:
+        server, self._server = self._server, None
+        if server is None or self._owner != os.getpid():  # after a fork the worker is the parent's
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        for pipe in (server.stdin, server.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        server.wait()
+
+    def __reduce__(self) -> tuple[Callable[[float, int], SymbolicWorker], tuple[float, int]]:
+        return shared_worker, (self.timeout_s, self.memory)

@@ -1,0 +1,157 @@
+"""Symbolic equality of two leaves; runs only inside the worker process.
+
+Expressions arrive as trees, and what the reader of expressions does not know (integrals, sums, limits) as LaTeX, which
+latex2sympy2 parses. Evaluation to high precision at rational points refutes; only simplification to zero proves.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import latex2sympy2
+import sympy
+from sympy.polys.polyerrors import BasePolynomialError
+
+from bonbench.verifiers.reading.syntax import TRIGONOMETRIC
+
+# What simplification raises where it does not apply.
+_GIVEN_UP = (
+    *(ArithmeticError, AttributeError, NotImplementedError, RecursionError, TypeError, ValueError),
+    BasePolynomialError,
+)
+_DIGITS = 30
+_POINTS = 3
+
+
+@lru_cache(maxsize=4096)
+def parse(latex: str) -> Any:
+    """The expression in ``latex``, evaluated. Raises whatever the parser raises."""
+    # The parser keeps assignments between calls; without this a verdict could depend on earlier ones.
+    latex2sympy2.set_variances({})
+    latex2sympy2.set_real(True)
+    parsed = latex2sympy2.latex2sympy(latex)
+    if not isinstance(parsed, sympy.Basic):
+        raise ValueError("not an expression")
+    return parsed.doit()
+
+
+def build(tree: list[Any], whole: bool) -> Any:
+    """The expression that :func:`verifiers.syntax.to_lists` wrote. Symbols are real, or positive whole numbers."""
+    kind, *parts = tree
+    if kind == "Num":
+        return sympy.Rational(*map(int, parts[0].split("/")))
+    if kind == "Sym":
+        return sympy.Symbol(parts[0], integer=True, positive=True) if whole else sympy.Symbol(parts[0], real=True)
+    if kind == "Const":
+        return _CONSTANTS[parts[0]]
+    if kind == "Call":
+        name = parts.pop(0)
+        return _FUNCTIONS[name](*(build(p, whole) for p in parts))
+    values = [build(p, whole) for p in parts]
+    if kind == "Power":
+        return _power(*values)
+    return {"Sum": sympy.Add, "Product": sympy.Mul}[kind](*values)
+
+
+def _power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+    if base.is_negative and exponent.is_Rational and exponent.q % 2 and exponent.q > 1:
+        return (-1) ** exponent.p * (-base) ** exponent  # the real root
+    return base**exponent
+
+
+_CONSTANTS = {
+    "pi": sympy.pi,
+    "e": sympy.E,
+    "i": sympy.I,
+    "infty": sympy.oo,
+    "percent": sympy.Rational(1, 100),
+    "degree": sympy.pi / 180,
+}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(sympy, name) for name in TRIGONOMETRIC},
+    **{"arc" + name: getattr(sympy, "a" + name) for name in TRIGONOMETRIC},
+    "log": sympy.log,
+    "abs": sympy.Abs,
+    "floor": sympy.floor,
+    "ceil": sympy.ceiling,
+    "factorial": sympy.factorial,
+    "binomial": sympy.binomial,
+    "max": sympy.Max,
+    "min": sympy.Min,
+    "gcd": sympy.gcd,
+    "lcm": sympy.lcm,
+}
+
+
+def equal(a: str | list[Any], b: str | list[Any], whole: bool) -> tuple[bool, str]:
+    """Whether two leaves (LaTeX or trees) are equal, and why: symbolic, different, unproven, unparsable or memory."""
+    try:
+        x, y = (parse(leaf) if isinstance(leaf, str) else build(leaf, whole) for leaf in (a, b))
+    except MemoryError:
+        return False, "memory"
+    except Exception:
+        return False, "unparsable"
+    try:
+        if x == y:
+            return True, "symbolic"
+        if not (isinstance(x, sympy.Expr) and isinstance(y, sympy.Expr)):
+            return False, "different"
+        if _refuted(x, y):
+            return False, "different"
+        return (True, "symbolic") if _vanishes(x - y) else (False, "unproven")
+    except MemoryError:
+        return False, "memory"
+    except Exception:
+        return False, "unproven"
+
+
+def warm_up() -> None:
+    """Load what the first questions would else wait for: the parser's tables, and sympy's parts that load late."""
+    parse(r"(\int_{0}^{1}\frac{1}{x} dx+(\sin(x))^{2}\cdot \log_{e}(x)+\sum_{k=1}^{n}k!)")
+    sympy.simplify(sympy.sqrt(sympy.Symbol("x") + 1) * sympy.cos(1) + sympy.gamma(sympy.Symbol("y")))
+
+
+def _refuted(x: sympy.Expr, y: sympy.Expr) -> bool:
+    """Whether the two differ in value at some rational point."""
+    names = sorted(x.free_symbols | y.free_symbols, key=str)
+    generator = random.Random(str(names))
+    for _ in range(_POINTS if names else 1):
+        point = {n: sympy.Rational(generator.randint(11, 97), generator.choice((7, 13, 17, 19))) for n in names}
+        values = [e.subs(point).evalf(_DIGITS, maxn=200) for e in (x, y)]
+        if not all(v.is_number and v.is_finite for v in values):
+            continue
+        if abs(values[0] - values[1]) > sympy.Float(10) ** -15 * (
+            abs(values[0]) + abs(values[1]) + sympy.Float(10) ** -30
+        ):
+            return True
+    return False
+
+
+def _vanishes(difference: sympy.Expr) -> bool:
+    for simplify in (
+        sympy.expand,
+        lambda e: sympy.expand(sympy.expand_trig(sympy.expand_log(sympy.expand_func(e)))),
+        sympy.powsimp,
+        sympy.radsimp,
+        sympy.gammasimp,
+        _algebraic,
+        sympy.simplify,
+        lambda e: sympy.simplify(e.rewrite(sympy.exp)),
+    ):
+        try:
+            if simplify(difference) == 0:
+                return True
+        except _GIVEN_UP:
+            continue
+    return False
+
+
+def _algebraic(number: sympy.Expr) -> sympy.Expr:
+    """0 where ``number`` is an algebraic number whose minimal polynomial is x; else ``number``."""
+    x = sympy.Symbol("x")
+    if number.free_symbols or sympy.minimal_polynomial(number, x) != x:
+        return number
+    return sympy.S.Zero

@@ -1,0 +1,88 @@
+"""The types of answers: what was written, before anything is compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bonbench.verifiers.reading.syntax import Expr
+from bonbench.verifiers.reading.tokens import Token
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """An expression, with the unit written after it ("" without one)."""
+
+    expr: Expr
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Based:
+    """A numeral with a base subscript, as in ``4210_{5}``."""
+
+    digits: str
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An answer in words."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Maths that the expression reader does not know (integrals, sums, …), kept as tokens."""
+
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Items without brackets: alternatives, or values in some order."""
+
+    items: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Braced:
+    """A set ``\\{…\\}``."""
+
+    items: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bracketed:
+    """Two or more items in round or square brackets: a tuple, a vector, or (two items) an interval.
+
+    With colons for brackets it is a ratio ``1 : 2 : 3``.
+    """
+
+    opening: str
+    items: tuple[Answer, ...]
+    closing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    rows: tuple[tuple[Answer, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """A union of sets; ``without`` are the parts taken away from it."""
+
+    parts: tuple[Answer, ...]
+    without: tuple[Answer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A chain ``items[0] ops[0] items[1] …`` with operators = < > \\le \\ge \\ne \\in and the like."""
+
+    items: tuple[Answer, ...]
+    ops: tuple[str, ...]
+
+
+Answer = Scalar | Based | Text | Opaque | Listing | Braced | Bracketed | Matrix | Union | Relation

@@ -1,0 +1,89 @@
+"""From an answer's text to its readings: each distinct string is read once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from bonbench.verifiers.reading.answers import Answer, Text
+from bonbench.verifiers.reading.extraction import boxes, extract
+from bonbench.verifiers.reading.statements import MATHS, inner_maths, is_money, read_statement
+from bonbench.verifiers.reading.structure import read
+from bonbench.verifiers.reading.tokens import Unreadable, clean, tokenize
+
+_DECIMAL_COMMA = re.compile(r"\s*\d{4,},\d{1,2}\s*")
+_CAPITALS = re.compile(r"\s*[A-Z]{3,}\s*")
+_GROUPED = re.compile(r"\s*\d{1,3}(?:,\d{3})+\s*")
+# Begins with words, as a statement does and maths does not.
+_STATEMENT = re.compile(r"\s*[A-Za-z]{2,}[a-z']*[ ,:]")
+# A line break after the sign that should open inline maths.
+_BROKEN_INLINE = re.compile(r"(?<![\\$])\$[ \t]*\n|\\\([ \t]*\n")
+_MAX_STATEMENT = 120
+_PROSE = re.compile(r"(?:[A-Za-z]{2,}(?:'[a-z]+)?[ ,;:]+){3,}")
+_WRAPPED = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\[(.*)\\\]|\\\((.*)\\\))\s*\.?\s*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """``text`` is the spelling-independent text, ``answers`` what it may mean, the likeliest first."""
+
+    text: str
+    answers: tuple[Answer, ...]
+
+
+@lru_cache(maxsize=65536)
+def interpret(text: str) -> Reading:
+    """What ``text`` says as an answer; no answers where it cannot be read."""
+    answer = peel(text)
+    if answer is None:
+        return Reading("", ())
+    try:
+        cleaned = clean(answer)
+        tokens = tokenize(cleaned)
+    except Unreadable:
+        return Reading(answer, ())
+    canonical = " ".join(t.text for t in tokens)
+    answers: list[Answer] = []
+    try:
+        answers.append(_spelled_out(cleaned) or read(tokens))
+        if _GROUPED.fullmatch(cleaned):  # 100,200,300 may be three numbers
+            answers.append(read(tokenize(cleaned.replace(",", ", "))))
+        elif _DECIMAL_COMMA.fullmatch(cleaned):  # too many digits to be grouped in threes: 1000,99
+            answers.append(read(tokenize(cleaned.replace(",", "."))))
+    except (Unreadable, RecursionError):
+        pass
+    return Reading(canonical, tuple(answers))
+
+
+def _spelled_out(text: str) -> Answer | None:
+    """Capitals in a row are an order or a name; as a product their order would not count."""
+    return Text((text.strip().lower(),)) if _CAPITALS.fullmatch(text) else None
+
+
+def peel(text: str) -> str | None:
+    """The answer itself, where ``text`` wraps it in a box, in dollars, or in a statement; None where it states none."""
+    for _ in range(3):
+        wrapped = _WRAPPED.fullmatch(text)
+        if wrapped is not None and len(MATHS.findall(text)) <= 1:
+            inner: str | None = next(g for g in wrapped.groups() if g is not None)
+        elif "box" in text and boxes(text):
+            inner = extract(text)
+        elif _STATEMENT.match(text):
+            maths = [m for m in MATHS.finditer(text) if not is_money(m)]
+            if len(maths) == 1 and len(text) < _MAX_STATEMENT:
+                inner = inner_maths(maths[0]) if maths[0].end() > len(text) - 2 else read_statement(text)
+                return text if inner is None else inner
+            if _BROKEN_INLINE.search(text):
+                return None
+            if not _PROSE.search(text) or (len(maths) > 1 and len(text) < _MAX_STATEMENT):
+                return text
+            inner = extract(text)
+            if inner is None:
+                return text
+        else:
+            return text
+        if inner is None or inner == text:
+            return inner
+        text = inner
+    return text

@@ -1,0 +1,140 @@
+"""Expressions: what a leaf of an answer says, as a tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from bonbench.verifiers.reading.spelling import words
+
+
+@dataclass(frozen=True, slots=True)
+class Num:
+    value: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Sym:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """``pi``, ``e``, ``i``, ``infty``; ``percent`` (1/100) and ``degree`` (pi/180), whose reading is a policy."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    terms: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    factors: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    base: Expr
+    exponent: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function by name; ``log`` has the arguments (x, base)."""
+
+    name: str
+    args: tuple[Expr, ...]
+
+
+Expr = Num | Sym | Const | Sum | Product | Power | Call
+
+ONE = Num(Fraction(1))
+MINUS_ONE = Num(Fraction(-1))
+HALF = Num(Fraction(1, 2))
+
+#: Functions whose inverse is spelled with `arc`.
+TRIGONOMETRIC = words("sin cos tan cot sec csc sinh cosh tanh coth")
+
+
+def negate(expr: Expr) -> Expr:
+    if isinstance(expr, Num):
+        return Num(-expr.value)
+    return Product((MINUS_ONE, expr))
+
+
+def depth(expr: Expr) -> int:
+    """Levels of the tree, counted without recursion."""
+    level, nodes = 0, [expr]
+    while nodes:
+        level += 1
+        nodes = [part for node in nodes for part in _parts(node)]
+    return level
+
+
+def _parts(expr: Expr) -> tuple[Expr, ...]:
+    match expr:
+        case Sum(parts) | Product(parts) | Call(_, parts):
+            return parts
+        case Power(base, exponent):
+            return base, exponent
+    return ()
+
+
+def symbols(expr: Expr) -> frozenset[str]:
+    """Names of the symbols in ``expr``."""
+    match expr:
+        case Sym(name):
+            return frozenset((name,))
+        case Sum(parts) | Product(parts) | Call(_, parts):
+            return frozenset().union(*(symbols(p) for p in parts))
+        case Power(base, exponent):
+            return symbols(base) | symbols(exponent)
+    return frozenset()
+
+
+def constants(expr: Expr) -> frozenset[str]:
+    """Names of the constants in ``expr``."""
+    match expr:
+        case Const(name):
+            return frozenset((name,))
+        case Sum(parts) | Product(parts) | Call(_, parts):
+            return frozenset().union(*(constants(p) for p in parts))
+        case Power(base, exponent):
+            return constants(base) | constants(exponent)
+    return frozenset()
+
+
+def substitute(expr: Expr, old: Expr, new: Expr) -> Expr:
+    """``expr`` with ``old`` (a symbol or constant) replaced by ``new``."""
+    if expr == old:
+        return new
+    match expr:
+        case Sum(parts):
+            return Sum(tuple(substitute(p, old, new) for p in parts))
+        case Product(parts):
+            return Product(tuple(substitute(p, old, new) for p in parts))
+        case Call(name, parts):
+            return Call(name, tuple(substitute(p, old, new) for p in parts))
+        case Power(base, exponent):
+            return Power(substitute(base, old, new), substitute(exponent, old, new))
+    return expr
+
+
+def to_lists(expr: Expr) -> list[Any]:
+    """``expr`` as nested lists of strings, to be sent as JSON: the type's name, then its parts."""
+    match expr:
+        case Num(value):
+            return ["Num", str(value)]
+        case Sym(name) | Const(name):
+            return [type(expr).__name__, name]
+        case Sum(parts) | Product(parts):
+            return [type(expr).__name__, *map(to_lists, parts)]
+        case Power(base, exponent):
+            return ["Power", to_lists(base), to_lists(exponent)]
+        case Call(name, args):
+            return ["Call", name, *map(to_lists, args)]
+    raise AssertionError(expr)
