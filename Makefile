@@ -28,6 +28,7 @@ test: setup  ## Lint, types and the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --config pyproject.toml
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 test-vllm: $(VLLM)/installed  ## The vllm generator against a real vLLM engine and server, on CPU

@@ -32,7 +32,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from browser import Browser, find_chromium  # noqa: E402
 
 from harness.core.records import Grade, Problem, Response, StepScores  # noqa: E402
-from harness.storage.shards import shard_path, to_table, write_shard  # noqa: E402
+from harness.storage.arrow import to_table  # noqa: E402
+from harness.storage.shards import shard_path, write_shard  # noqa: E402
 
 PROBLEMS_PER_SHARD = 16
 STEPS = (4, 9)  # of a response, of about 85 characters each

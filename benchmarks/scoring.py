@@ -35,7 +35,7 @@ from bonbench.reward_models.implicit import ImplicitParams, ImplicitPRM  # noqa:
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer  # noqa: E402
 from bonbench.reward_models.text.encoding import SolutionEncoder  # noqa: E402
 from harness.core.records import Problem, Response, Solution, TokenLogprobs  # noqa: E402
-from harness.experiment.entries import loadable  # noqa: E402
+from harness.experiment.model_files import loadable  # noqa: E402
 from harness.streams.score import BATCH  # noqa: E402
 
 DATA = Path(os.environ.get("BONBENCH_DATA", ROOT.parent / "shared" / "data")) / "math500_recorded.jsonl.gz"

@@ -32,13 +32,13 @@ from bonbench.experiments.pocket.world import PocketDataset, PocketParams  # noq
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams  # noqa: E402
 from bonbench.verifiers.math import MathParams, MathVerifier  # noqa: E402
 from harness.analysis.inference import Bootstrap, Interval  # noqa: E402
-from harness.analysis.selection import Floats  # noqa: E402
+from harness.core.arrays import Floats  # noqa: E402
 from harness.core.records import Problem, Response, Sampling  # noqa: E402
 from harness.cost_model.shape import ModelShape  # noqa: E402
 from harness.engine.prefixes import Prefix, prefixes  # noqa: E402
 from harness.engine.tasks import response_seed, sample  # noqa: E402
 from harness.report.figures.style import encode, looks, new_figure, styled  # noqa: E402
-from harness.storage.shards import to_records, to_table  # noqa: E402
+from harness.storage.arrow import to_records, to_table  # noqa: E402
 
 N = 8
 MAX_TOKENS = 96

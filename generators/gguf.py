@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 
 
 def to_folder(file: Path, digest: str) -> Path:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.core.components import Generator
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Sampling
-from harness.core.registry import Generator, UserError
 from harness.data.hub import HubSplit, load_split
 
 

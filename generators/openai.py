@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, field_validator
 
 from bonbench.generators.prompts import PromptParams, conversation, raw_prompt
+from harness.core.components import Generator, Runtime
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Sampling
-from harness.core.registry import Generator, Runtime, UserError
 
 if TYPE_CHECKING:
     import httpx2

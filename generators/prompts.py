@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from harness.core.components import ComponentParams, Generator
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Sampling
-from harness.core.registry import ComponentParams, Generator, UserError
 
 _PLACE = "{problem}"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.core.components import ComponentParams, DataPath, Generator
+from harness.core.errors import UserError, suggest
 from harness.core.records import Problem, Response, Sampling
-from harness.core.registry import ComponentParams, DataPath, Generator, UserError, suggest
 from harness.data.response_files import read_recorded
 
 

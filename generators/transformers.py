@@ -8,8 +8,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
+from harness.core.components import ModelPath, Runtime
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Sampling
-from harness.core.registry import ModelPath, Runtime, UserError
 
 #: Bytes of key-value cache that a batch may take, by kind of device.
 _CACHE_BYTES = {"cpu": 2**30, "cuda": 2**34}

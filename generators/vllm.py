@@ -14,8 +14,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
+from harness.core.components import ModelPath
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Sampling
-from harness.core.registry import ModelPath, UserError
 
 #: Engine arguments on CPU, where they differ from vLLM's own. A seeded request must not have its prompt split over two
 #: steps there (vLLM would rewind its random numbers, which torch cannot do on CPU), hence no chunked prefill.

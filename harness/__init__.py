@@ -1,1 +1,60 @@
-"""The engine of BonBench: records, store, Ray pools, stages, estimators, reports. It knows no model library."""
+"""BonBench: best-of-N evaluation and benchmarking of reward models.
+
+This is the façade that adapters import from: ``from harness import RewardModel, StepScores, step_ends``.
+"""
+
+from harness.core.components import (
+    ComponentParams,
+    DataPath,
+    Dataset,
+    Generator,
+    ModelPath,
+    RewardModel,
+    Runtime,
+    TokenScorer,
+    Trainer,
+    Verifier,
+)
+from harness.core.errors import Unavailable, UserError
+from harness.core.records import (
+    Grade,
+    GradedSolution,
+    Problem,
+    Response,
+    Sampling,
+    Solution,
+    StepLabels,
+    StepScores,
+    TokenLogprobs,
+)
+from harness.core.registry import register
+from harness.core.steps import join_steps, step_ends, step_of_token, step_spans
+
+__all__ = [
+    "ComponentParams",
+    "DataPath",
+    "Dataset",
+    "Generator",
+    "Grade",
+    "GradedSolution",
+    "ModelPath",
+    "Problem",
+    "Response",
+    "RewardModel",
+    "Runtime",
+    "Sampling",
+    "Solution",
+    "StepLabels",
+    "StepScores",
+    "TokenLogprobs",
+    "TokenScorer",
+    "Trainer",
+    "Unavailable",
+    "UserError",
+    "Verifier",
+    "join_steps",
+    "register",
+    "step_ends",
+    "step_of_token",
+    "step_spans",
+]

@@ -1,3 +1,47 @@
-"""Where base classes were before 0.2: adapters written then go on working. New ones import from ``harness``."""
+"""Where base classes and look-up were before 0.2: adapters written then go on working.
 
-from harness.core.registry import *  # noqa: F403
+New ones say ``from harness import RewardModel, register, ...``.
+"""
+
+from harness.core.components import (
+    Component,
+    ComponentParams,
+    DataPath,
+    Dataset,
+    Generator,
+    ModelPath,
+    PassOf,
+    RewardModel,
+    Runtime,
+    TokenScorer,
+    Trainer,
+    Verifier,
+)
+from harness.core.errors import Unavailable, UserError, suggest
+from harness.core.registry import BASES, available, find, register, source_digest
+from harness.core.terms import Kind, ScoreType
+
+__all__ = [
+    "BASES",
+    "Component",
+    "ComponentParams",
+    "DataPath",
+    "Dataset",
+    "Generator",
+    "Kind",
+    "ModelPath",
+    "PassOf",
+    "RewardModel",
+    "Runtime",
+    "ScoreType",
+    "TokenScorer",
+    "Trainer",
+    "Unavailable",
+    "UserError",
+    "Verifier",
+    "available",
+    "find",
+    "register",
+    "source_digest",
+    "suggest",
+]

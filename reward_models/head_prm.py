@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bonbench.reward_models.hidden_state_model import ReadingParams, ReadingRewardModel
 from bonbench.reward_models.text.layouts import qwen_prm, skywork_prm, step_ends
-from harness.core.registry import ScoreType, UserError
+from harness.core.errors import UserError
+from harness.core.terms import ScoreType
 
 if TYPE_CHECKING:
     import torch

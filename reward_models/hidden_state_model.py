@@ -10,8 +10,9 @@ from pydantic import Field
 
 from bonbench.reward_models.known_models import PUBLISHED
 from bonbench.reward_models.text.layouts import Format
+from harness.core.components import ComponentParams, ModelPath, RewardModel, Runtime
+from harness.core.errors import UserError
 from harness.core.records import Solution, StepScores
-from harness.core.registry import ComponentParams, ModelPath, RewardModel, Runtime, UserError
 from harness.core.steps import step_ends
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from bonbench.reward_models.known_models import IMPLICIT
+from harness.core.components import ComponentParams, ModelPath, PassOf, RewardModel
+from harness.core.errors import UserError
 from harness.core.records import Solution, StepScores
-from harness.core.registry import ComponentParams, ModelPath, PassOf, RewardModel, UserError
 from harness.core.steps import step_ends, step_of_token
 
 Values = npt.NDArray[np.float64]

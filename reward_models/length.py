@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.core.components import ComponentParams, RewardModel
 from harness.core.records import Solution, StepScores
-from harness.core.registry import ComponentParams, RewardModel
 
 
 class Length(RewardModel[ComponentParams]):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from harness.core.components import ComponentParams, DataPath, RewardModel
+from harness.core.errors import UserError, suggest
 from harness.core.records import Solution, StepScores
-from harness.core.registry import ComponentParams, DataPath, RewardModel, UserError, suggest
 from harness.data.response_files import RecordedFile, RecordedSample, read_recorded
 
 

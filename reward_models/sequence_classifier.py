@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bonbench.reward_models.hidden_state_model import ReadingParams, ReadingRewardModel
 from bonbench.reward_models.text.layouts import chat_turns, chat_turns_gated, eurus
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 
 if TYPE_CHECKING:
     import torch

@@ -13,8 +13,8 @@ from transformers import AutoConfig, AutoTokenizer
 
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
 from bonbench.generators.vllm import VLLMGenerator, VLLMParams
+from harness.core.errors import UserError
 from harness.core.records import Response, Sampling
-from harness.core.registry import UserError
 
 PROBLEMS = problems(60)
 SEEDS = seeds(PROBLEMS, 16)

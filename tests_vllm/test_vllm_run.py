@@ -20,8 +20,8 @@ from pocket import problems, seeds
 
 from bonbench.generators.openai import OpenAIGenerator, OpenAIParams
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
+from harness.core.errors import UserError
 from harness.core.records import Sampling
-from harness.core.registry import UserError
 
 BIN = Path(sys.executable).parent
 

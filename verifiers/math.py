@@ -13,8 +13,8 @@ from bonbench.verifiers.equivalence.simplified import is_simplified
 from bonbench.verifiers.oracle.isolated import shared_worker
 from bonbench.verifiers.reading.extraction import extract
 from bonbench.verifiers.reading.interpret import interpret
+from harness.core.components import ComponentParams, Verifier
 from harness.core.records import Grade, Problem, Response
-from harness.core.registry import ComponentParams, Verifier
 
 Verdict = tuple[bool, str]
 

@@ -16,8 +16,8 @@ from harness.analysis.ablations import data_variations, reference_uses
 from harness.analysis.accuracy import PASS_AT_1, Accuracies, Method
 from harness.analysis.headline_tables import first_aggregations, labelled_methods
 from harness.analysis.inference import holm
-from harness.analysis.selection import Floats
 from harness.analysis.trainings import headline, instances
+from harness.core.arrays import Floats
 from harness.storage.results import Results
 
 

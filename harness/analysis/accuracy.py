@@ -25,8 +25,9 @@ from harness.analysis.estimators import (
     pass_at_n,
 )
 from harness.analysis.inference import Bootstrap, Difference, Interval
-from harness.analysis.selection import Bools, Floats, Ints, aggregate, vote_weights
-from harness.core.registry import UserError
+from harness.analysis.selection import aggregate, vote_weights
+from harness.core.arrays import Bools, Floats, Ints
+from harness.core.errors import UserError
 from harness.storage.results import Results
 
 AVERAGE = "average"  # the name of the mean over generators, in the generator column

@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from harness.analysis.accuracy import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method, compute_accuracies
 from harness.analysis.inference import Difference
-from harness.analysis.selection import Floats
-from harness.core.registry import UserError, suggest
-from harness.report.text import p_value, signed
+from harness.core.arrays import Floats
+from harness.core.errors import UserError, suggest
 from harness.storage.results import Results
 
 STRATEGIES = ("best_of_n", "weighted_best_of_n")
@@ -127,40 +123,3 @@ def _most_different(results: Results, ours: Floats, theirs: Floats) -> tuple[Pro
         for i in order
         if abs(difference[i]) > 1e-9
     )
-
-
-def render(comparison: Comparison) -> RenderableType:
-    """One screen for the terminal, at most 100 columns wide (problems are cut to the width there is)."""
-    c = comparison
-    rule = c.strategy.replace("_", "-")
-    head = Text(f"A: {c.a}    B: {c.b}\n", style="bold")
-    head.append(f"{rule} accuracy in percent, protocol {c.protocol}", style="not bold")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("generator", overflow="ellipsis", no_wrap=True)
-    for name in ("n", "A", "B", "A − B", "95 % interval", "p", "problems won : lost"):
-        table.add_column(name, justify="right", no_wrap=True)
-    shown = ""
-    for row in c.rows:
-        d = row.difference
-        table.add_row(
-            Text("" if row.generator == shown else row.generator),
-            "all" if row.n is None else f"{row.n}",
-            f"{100 * row.a:.1f}",
-            f"{100 * row.b:.1f}",
-            Text(signed(100 * d.mean), style="bold" if d.low > 0 or d.high < 0 else ""),
-            f"{signed(100 * d.low)} to {signed(100 * d.high)}",
-            p_value(d.p_permutation),
-            f"{d.won} : {d.lost} of {d.n_problems}",
-        )
-        shown = row.generator
-    parts: list[RenderableType] = [head, Text(), table]
-    if any(row.n is None for row in c.rows):
-        parts.append(Text("all: mean over these sizes, and over generators where there are several", style="dim"))
-    if c.problems:
-        where = "averaged over generators" if any(row.generator == AVERAGE for row in c.rows) else c.rows[0].generator
-        parts += [Text(), Text(f"Problems that differ most at n = {c.n}, {where} (A : B)", style="bold")]
-        for p in c.problems:
-            # Problems are data: shown as plain text, on one line, never as markup.
-            line = f"{100 * p.a:3.0f} : {100 * p.b:<3.0f}  {p.problem_id}  {' '.join(p.problem.split())}"
-            parts.append(Text(line, overflow="ellipsis", no_wrap=True))
-    return Group(*parts)

@@ -13,7 +13,6 @@ from itertools import product
 import pandas as pd
 
 from harness.analysis.costs import CONVENTIONS, DEVELOPMENT, by_method
-from harness.report.text import markdown
 from harness.storage.results import Results
 
 LABELLED, YARDSTICK = "Math-Shepherd", "CE"
@@ -66,34 +65,3 @@ def cost_ratio(results: Results, costs: pd.DataFrame) -> pd.DataFrame:
                 )
     columns = ["convention", "responses", "steps", "completions", "counted", *DEVELOPMENT, "total"]
     return pd.DataFrame(rows, columns=[*columns, *(f"ce_{item}" for item in DEVELOPMENT), "ce_total", "ratio"])
-
-
-def cost_ratio_markdown(frame: pd.DataFrame) -> str:
-    """The breakdown as counted, and at the largest scale the ratio by steps and completions."""
-    counted = frame[frame["counted"]]
-    text = f"{LABELLED} against {YARDSTICK}, as counted: FLOPs and, in parentheses, their share of the total.\n\n"
-    header = ["convention", "responses", "method", *DEVELOPMENT, "total", "ratio"]
-    rows = []
-    for r in counted.to_dict("records"):
-        for method, prefix in ((LABELLED, ""), (YARDSTICK, "ce_")):
-            total = r[f"{prefix}total"]
-            amounts = [r[prefix + item] for item in DEVELOPMENT]
-            parts = [f"{flops:.2e} ({100 * flops / total:.0f} %)" if flops else "–" for flops in amounts]
-            ratio = f"{r['ratio']:.1f}" if method == LABELLED else "1"
-            rows.append([_CONVENTION[r["convention"]], str(r["responses"]), method, *parts, f"{total:.2e}", ratio])
-    text += markdown(header, rows, 3)
-    largest = frame[frame["responses"] == frame["responses"].max()]
-    for convention, part in largest.groupby("convention", sort=False):
-        own = part[part["counted"]].iloc[0]
-        text += (
-            f"\nThe ratio with other steps per response (down) and completions per step (across), {own['responses']} "
-            f"responses, {_CONVENTION[str(convention)]}; counted here: {own['steps']:.1f} steps, "
-            f"{own['completions']} completions.\n\n"
-        )
-        grid = part.pivot(index="steps", columns="completions", values="ratio")
-        rows = [[f"{steps:.3g}", *(f"{ratio:.1f}" for ratio in ratios)] for steps, ratios in grid.iterrows()]
-        text += markdown(["steps", *map(str, grid.columns)], rows)
-    return text
-
-
-_CONVENTION = {"flops": "with attention and prompts", "plain_flops": "2 and 6 per weight and token"}

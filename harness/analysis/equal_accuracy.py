@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from harness.analysis.inference import Bootstrap
-from harness.analysis.selection import Floats
+from harness.core.arrays import Floats
 
 Bound = Literal["", "<", ">"]
 

@@ -15,7 +15,8 @@ from math import comb
 
 import numpy as np
 
-from harness.analysis.selection import Ballots, Bools, Floats, Ints, average, best_of_n, oracle
+from harness.analysis.selection import Ballots, average, best_of_n, oracle
+from harness.core.arrays import Bools, Floats, Ints
 
 #: Random subsets per n for voting. They come as the disjoint blocks of random permutations, so each sample
 #: is used (almost) equally often, which leaves an error well below the one from the choice of problems.

@@ -13,8 +13,8 @@ import pandas as pd
 
 from harness.analysis.accuracy import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method
 from harness.analysis.inference import Difference, Interval, holm
-from harness.analysis.selection import Floats
 from harness.analysis.trainings import headline, instances
+from harness.core.arrays import Floats
 from harness.storage.results import Results
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 
-from harness.analysis.selection import Floats
+from harness.core.arrays import Floats
 
 IntervalMethod = Literal["percentile", "bca"]
 

@@ -19,11 +19,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.analysis.accuracy import AVERAGE, MAJORITY, PASS_AT_1, Accuracies, Method
 from harness.analysis.headline_tables import Row, Table1, first_aggregations, labelled_methods
 from harness.analysis.inference import Interval
-from harness.analysis.selection import Floats
 from harness.analysis.trainings import headline, instances
-from harness.core.registry import UserError
-from harness.experiment.config import first_error
-from harness.report.text import markdown, signed
+from harness.core.arrays import Floats
+from harness.core.errors import UserError, first_error
 from harness.storage.results import Results
 
 INDEX = "published.yaml"
@@ -223,23 +221,3 @@ def _voting(
         if method is not None:
             found.append((f"{name}, voting", method._replace(strategy="weighted_best_of_n"), weighted))
     return found
-
-
-def beside_markdown(frame: pd.DataFrame, index: Index) -> str:
-    """A row per published number."""
-    header = ["published", "here", "generator", "n", "ours", "95 % interval", "theirs", "difference"]
-    rows = [
-        [
-            *(r["published"], r["reward_model"] or "–", r["generator"]),
-            "all" if pd.isna(r["n"]) else str(r["n"]),
-            f"{r['ours']:.1f}",
-            f"{r['ours_low']:.1f} to {r['ours_high']:.1f}",
-            f"{r['theirs']:.1f}",
-            signed(r["difference"]),
-        ]
-        for r in frame.to_dict("records")
-    ]
-    return markdown(header, rows, 3) + (
-        f"\nOurs beside those of {index.source}: accuracy in percent, the difference in points. The interval is that "
-        "of ours, over problems; none was published.\n"
-    )

@@ -18,11 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from harness.core.registry import ScoreType, UserError
+from harness.core.arrays import Bools, Floats, Ints
+from harness.core.errors import UserError
+from harness.core.terms import AGGREGATIONS, ScoreType
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 Real = TypeVar("Real", np.float32, np.float64)
 
 #: Totals closer than this (relative to the largest) are tied: sums of the same weights in another order
@@ -41,7 +40,6 @@ _REDUCERS: dict[str, Callable[[Floats, Ints, Ints], Floats]] = {
     "prod": lambda flat, starts, counts: np.multiply.reduceat(flat, starts),
     "sum": lambda flat, starts, counts: np.add.reduceat(flat, starts),
 }
-AGGREGATIONS = tuple(_REDUCERS)
 
 
 def aggregate(flat: Floats, lengths: Ints, aggregation: str, score_type: ScoreType) -> Floats:

@@ -58,7 +58,7 @@ def run(
 
     Results go to results/NAME (or the file's output:). Stop it at any time and run it again: it continues.
     """
-    from harness.core.registry import UserError, suggest
+    from harness.core.errors import UserError, suggest
     from harness.engine.graph import STAGES
     from harness.engine.graph import until as stages_until
     from harness.engine.progress import Board
@@ -135,7 +135,7 @@ def plan(
     from rich.console import Console
 
     from harness.cli.plan_table import render
-    from harness.core.registry import UserError, suggest
+    from harness.core.errors import UserError, suggest
     from harness.cost_model.gpus import GPUS
     from harness.engine.plan import plan as planned
 
@@ -185,7 +185,7 @@ def compare(
     from rich.console import Console
 
     from harness.analysis.compare import compare as compared
-    from harness.analysis.compare import render
+    from harness.cli.comparison_table import render
     from harness.storage.results import load_results
 
     Console().print(render(compared(load_results(results), a, b, n=n, strategy=strategy)))
@@ -301,7 +301,7 @@ def _graph(  # type: ignore[no-untyped-def]
     stand_ins: bool = False,
     evaluation: bool = True,
 ):
-    from harness.core.registry import UserError
+    from harness.core.errors import UserError
     from harness.engine.build import build_graph
     from harness.experiment.config import load_experiment
     from harness.experiment.entries import parse_spec
@@ -315,7 +315,7 @@ def _graph(  # type: ignore[no-untyped-def]
 
 
 def _report_is_fresh(results: Path) -> bool:
-    from harness.engine.provenance import read_manifest
+    from harness.storage.manifest import read_manifest
 
     manifest, page = read_manifest(results), results / "report.html"
     key = results / ".report-key"
@@ -323,8 +323,8 @@ def _report_is_fresh(results: Path) -> bool:
 
 
 def _mark_report(results: Path) -> None:
-    from harness.engine.provenance import read_manifest
-    from harness.storage.shards import replacing
+    from harness.core.files import replacing
+    from harness.storage.manifest import read_manifest
 
     manifest = read_manifest(results)
     if manifest and "results_key" in manifest:
@@ -358,7 +358,7 @@ def _show(results: Path) -> None:
 
 def main() -> None:
     """Entry point: a user's mistake is one line on stderr and exit code 2."""
-    from harness.core.registry import UserError
+    from harness.core.errors import UserError
 
     debug = "--debug" in sys.argv
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from harness.core.registry import UserError, suggest
+from harness.core.errors import UserError, suggest
 from harness.engine.graph import Graph, Training
 from harness.engine.training import development_ledger, trained_facts
 from harness.storage.shards import read_shard

@@ -1,0 +1,1 @@
+"""What everything else is made of: records, steps, base classes of components, the registry."""

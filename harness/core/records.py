@@ -6,6 +6,7 @@ schemas from them). Identifiers: a response is (problem_id, generator, sample); 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -143,3 +144,19 @@ class GradedSolution:
     solution: Solution
     correct: bool
     steps: tuple[float, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What one shard of work cost. Counted tokens; analytic FLOPs (``harness.cost_model.shape``); wall seconds."""
+
+    stage: str
+    what: str
+    model: str
+    device: str
+    prompt_tokens: int
+    completion_tokens: int
+    train_tokens: int
+    flops: float
+    wall_s: float
+    started_at: float

@@ -1,0 +1,1 @@
+"""Sizes of models, the FLOPs they take, and how long a GPU needs for them."""

@@ -1,0 +1,1 @@
+"""Problem sets and files of responses, read."""

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from harness.core.components import ComponentParams, DataPath, Dataset
+from harness.core.errors import UserError
 from harness.core.records import Problem
-from harness.core.registry import ComponentParams, DataPath, Dataset, UserError
 from harness.data.hub import HubSplit, load_split
 
 

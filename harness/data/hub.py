@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from harness.core.registry import ComponentParams, Unavailable, UserError
+from harness.core.components import ComponentParams
+from harness.core.errors import Unavailable, UserError
 
 
 class HubSplit(ComponentParams):

@@ -22,8 +22,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from harness.core.errors import UserError
 from harness.core.records import Problem
-from harness.core.registry import UserError
 from harness.data.response_rows import FlatRow, NestedRow, RecordedSample, lines, parsed, validated
 
 __all__ = ["RecordedFile", "RecordedProblem", "RecordedSample", "ScoreRange", "derived_id", "read_recorded"]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 from harness.core.steps import step_ends
 
 _PARQUET_BATCH = 1024  # rows of a Parquet file in memory at once

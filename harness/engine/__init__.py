@@ -1,0 +1,1 @@
+"""What runs an experiment: the graph of stages, actors, trainings, the plan."""

@@ -16,12 +16,16 @@ from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from harness.core.components import PassOf
+from harness.core.errors import UserError
 from harness.core.records import Problem, Sampling
-from harness.core.registry import PassOf, UserError, find
+from harness.core.registry import find
 from harness.engine.graph import Graph, Shard, Stage, Training
 from harness.experiment.config import Experiment
-from harness.experiment.entries import Artifacts, Pool, Spec, build, marked, sweep, token_scorer_entry
+from harness.experiment.entries import build, sweep, token_scorer_entry
+from harness.experiment.model_files import Artifacts
 from harness.experiment.problem_sets import load_problem_sets, rollout_sets, rollouts_at
+from harness.experiment.spec import Pool, Spec, marked
 from harness.storage.shards import digest
 
 

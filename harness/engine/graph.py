@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.core.records import Problem
 from harness.experiment.config import Experiment
-from harness.experiment.entries import Spec
+from harness.experiment.spec import Spec
 from harness.storage.shards import shard_key, shard_path
 
 STAGES = ("sample", "grade", "train", "score", "report")  # what --until takes, in order

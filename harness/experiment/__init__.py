@@ -1,0 +1,1 @@
+"""From an experiment file to checked entries: specs, model files, problem sets."""

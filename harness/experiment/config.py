@@ -5,21 +5,17 @@ This module checks the *shape* of an experiment; ``harness.experiment.entries`` 
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
 
-from harness.core.registry import UserError, suggest
+from harness.core.errors import UserError, first_error
+from harness.core.terms import Aggregation, IntervalMethod, Protocol
 
 Strategy = Literal["average", "oracle", "majority", "best_of_n", "weighted_best_of_n"]
-Aggregation = Literal["min", "last", "mean", "prod", "sum"]
-Protocol = Literal["subsets", "first_n"]
-IntervalMethod = Literal["percentile", "bca"]
 
 
 _TAKEN = {"average", "majority", "oracle"}
@@ -191,29 +187,3 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         node[last] = yaml.safe_load(value)
     except yaml.YAMLError:
         raise UserError(f"--set {override}: {value!r} is not YAML") from None
-
-
-def first_error(error: ValidationError, model: type[BaseModel], where: str = "") -> str:
-    """The first complaint of pydantic as one line: the key's path, what is wrong, near matches."""
-    first = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in first["loc"])
-    key = f"{where}.{path}".strip(".")
-    if first["type"] == "extra_forbidden":
-        known = _fields(model)
-        for part in first["loc"][:-1]:
-            if part in known:  # else it is one of the names that a mapping has
-                known = _fields(known[str(part)].annotation)
-        return f"{key}: unknown key{suggest(str(first['loc'][-1]), list(known))}"
-    if first["type"] == "missing":
-        return f"{key}: missing"
-    message = first["msg"].removeprefix("Value error, ")
-    given = repr(first["input"])
-    return f"{key}: {message}" + (f" (it is {given})" if len(given) < 60 else "")
-
-
-def _fields(annotation: Any) -> dict[str, FieldInfo]:
-    """The fields of a model, or of the models that a mapping has."""
-    if hasattr(annotation, "model_fields"):
-        return annotation.model_fields  # type: ignore[no-any-return]
-    arguments = typing.get_args(annotation)
-    return _fields(arguments[-1]) if arguments else {}

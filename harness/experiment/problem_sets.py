@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from harness.core.errors import Unavailable, UserError, suggest
 from harness.core.records import Problem
-from harness.core.registry import Unavailable, UserError, suggest
 from harness.experiment.config import Experiment
 from harness.experiment.entries import build
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from harness.analysis.accuracy import Accuracies
-from harness.analysis.cost_ratio import cost_ratio, cost_ratio_markdown
+from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_table
 from harness.report.figures.costs import equal_accuracies, equal_accuracy_table
-from harness.report.text import csv
+from harness.report.text import cost_ratio_markdown, csv
 from harness.storage.results import Results
 
 

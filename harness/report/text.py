@@ -10,7 +10,10 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis.accuracy import AVERAGE, ORACLE
+from harness.analysis.cost_ratio import LABELLED, YARDSTICK
+from harness.analysis.costs import DEVELOPMENT
 from harness.analysis.headline_tables import Table1
+from harness.analysis.published_numbers import Index
 
 _LATEX = str.maketrans(
     {
@@ -174,3 +177,54 @@ def comparisons_markdown(frame: pd.DataFrame) -> str:
 
 def difference(row: Mapping[Hashable, Any], value: str, low: str, high: str, p: str) -> str:
     return f"{signed(row[value])} [{signed(row[low])}, {signed(row[high])}] p {p_value(row[p])}"
+
+
+def cost_ratio_markdown(frame: pd.DataFrame) -> str:
+    """The breakdown as counted, and at the largest scale the ratio by steps and completions."""
+    counted = frame[frame["counted"]]
+    text = f"{LABELLED} against {YARDSTICK}, as counted: FLOPs and, in parentheses, their share of the total.\n\n"
+    header = ["convention", "responses", "method", *DEVELOPMENT, "total", "ratio"]
+    rows = []
+    for r in counted.to_dict("records"):
+        for method, prefix in ((LABELLED, ""), (YARDSTICK, "ce_")):
+            total = r[f"{prefix}total"]
+            amounts = [r[prefix + item] for item in DEVELOPMENT]
+            parts = [f"{flops:.2e} ({100 * flops / total:.0f} %)" if flops else "–" for flops in amounts]
+            ratio = f"{r['ratio']:.1f}" if method == LABELLED else "1"
+            rows.append([_CONVENTION[r["convention"]], str(r["responses"]), method, *parts, f"{total:.2e}", ratio])
+    text += markdown(header, rows, 3)
+    largest = frame[frame["responses"] == frame["responses"].max()]
+    for convention, part in largest.groupby("convention", sort=False):
+        own = part[part["counted"]].iloc[0]
+        text += (
+            f"\nThe ratio with other steps per response (down) and completions per step (across), {own['responses']} "
+            f"responses, {_CONVENTION[str(convention)]}; counted here: {own['steps']:.1f} steps, "
+            f"{own['completions']} completions.\n\n"
+        )
+        grid = part.pivot(index="steps", columns="completions", values="ratio")
+        rows = [[f"{steps:.3g}", *(f"{ratio:.1f}" for ratio in ratios)] for steps, ratios in grid.iterrows()]
+        text += markdown(["steps", *map(str, grid.columns)], rows)
+    return text
+
+
+_CONVENTION = {"flops": "with attention and prompts", "plain_flops": "2 and 6 per weight and token"}
+
+
+def beside_markdown(frame: pd.DataFrame, index: Index) -> str:
+    """A row per published number."""
+    header = ["published", "here", "generator", "n", "ours", "95 % interval", "theirs", "difference"]
+    rows = [
+        [
+            *(r["published"], r["reward_model"] or "–", r["generator"]),
+            "all" if pd.isna(r["n"]) else str(r["n"]),
+            f"{r['ours']:.1f}",
+            f"{r['ours_low']:.1f} to {r['ours_high']:.1f}",
+            f"{r['theirs']:.1f}",
+            signed(r["difference"]),
+        ]
+        for r in frame.to_dict("records")
+    ]
+    return markdown(header, rows, 3) + (
+        f"\nOurs beside those of {index.source}: accuracy in percent, the difference in points. The interval is that "
+        "of ours, over problems; none was published.\n"
+    )

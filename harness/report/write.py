@@ -16,7 +16,8 @@ from harness.analysis import headline_tables as tables
 from harness.analysis.ablation_tables import NEEDS, analysis_tables
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.costs import reward_model_costs
-from harness.analysis.published_numbers import beside, beside_markdown, load_published
+from harness.analysis.published_numbers import beside, load_published
+from harness.core.files import write_files
 from harness.report import text as rendering
 from harness.report.ablation_text import analysis_latex, analysis_markdown, shown
 from harness.report.cost_tables import cost_texts
@@ -28,8 +29,8 @@ from harness.report.page.chart import curve_data
 from harness.report.page.explorer import collect
 from harness.report.page.page import Frames, PageFigure, PageTable, render_page
 from harness.report.summary import best_reward_model, summary
+from harness.report.text import beside_markdown
 from harness.storage.results import Results, load_results
-from harness.storage.shards import write_files
 
 
 @dataclass(frozen=True, slots=True)

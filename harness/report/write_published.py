@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from harness.analysis.headline_tables import Table1
 from harness.analysis.published_numbers import Published, load_published, published_table1
+from harness.core.files import write_files
 from harness.report.figures.accuracy import Votes, draw_votes
 from harness.report.figures.costs import draw_relative_costs
 from harness.report.figures.style import Look, encode, figure_files, looks, styled
 from harness.report.page.html import cell, data_uri, environment
 from harness.report.text import AVERAGE_NOTE, csv, signed, table1_latex, table1_markdown
-from harness.storage.shards import write_files
 
 
 def write_published_report(folder: Path, column_width: float | None = None) -> list[Path]:

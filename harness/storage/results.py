@@ -6,93 +6,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import ValidationError
 
-from harness.analysis.inference import IntervalMethod
-from harness.analysis.selection import AGGREGATIONS
-from harness.core.records import Grade, Problem, StepScores
-from harness.core.registry import ScoreType, UserError
-from harness.storage.shards import SCHEMAS, LedgerRow, read_shard
-
-Protocol = Literal["subsets", "first_n"]
-
-
-class _Facts(BaseModel):
-    # Manifests may say more than the outputs need.
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
-
-
-class EvaluationFacts(_Facts):
-    """What was asked to be shown; one aggregation or protocol may stand without its list."""
-
-    n: list[int]
-    aggregation: list[str] | None = None
-    bootstrap: int = 1000
-    interval: IntervalMethod = "bca"
-    protocol: list[Protocol] = ["subsets"]
-
-    @field_validator("aggregation", "protocol", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
-
-
-class GeneratorFacts(_Facts):
-    type: str
-    model: str | None = None
-
-
-class PolicyFacts(GeneratorFacts):
-    """``trained_by`` names the entry whose training made the model, where one did."""
-
-    trained_by: str | None = None
-
-
-class RewardModelFacts(_Facts):
-    """A reward model: what its numbers mean, the token passes it reads, how it was trained (if it was).
-
-    ``trained_by`` names the entry whose training made the model that this entry scores with.
-    """
-
-    type: str
-    reward: Literal["PRM", "ORM"] = "PRM"
-    score_type: ScoreType = "unbounded"
-    aggregation: str = "min"
-    coefficient: float = 1.0
-    token_passes: dict[str, str] = {}
-    train: dict[str, Any] | None = None
-    trained_by: str | None = None
-
-
-class Quarantined(_Facts):
-    """A shard that kept failing: its problems are missing from what ``stage`` made for ``who``."""
-
-    stage: str
-    who: str
-    shard: int | str
-    problem_ids: list[str] = []
-    error: str = ""
-
-
-class Manifest(_Facts):
-    """``manifest.json``."""
-
-    name: str
-    seed: int
-    evaluation: EvaluationFacts
-    generators: dict[str, GeneratorFacts]
-    reward_models: dict[str, RewardModelFacts] = {}
-    policies: dict[str, PolicyFacts] = {}
-    problem_set: str = "test"
-    quarantined: list[Quarantined] = []
-    config: dict[str, Any] = {}
-    versions: dict[str, str] = {}
-    machine: Any = None
-    commit: str | None = None
+from harness.core.errors import UserError
+from harness.core.records import Grade, LedgerRow, Problem, StepScores
+from harness.core.terms import AGGREGATIONS
+from harness.storage.arrow import SCHEMAS
+from harness.storage.manifest import Manifest
+from harness.storage.shards import read_shard
 
 
 @dataclass(frozen=True, eq=False)

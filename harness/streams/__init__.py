@@ -1,0 +1,1 @@
+"""Lines in, lines out: grading, scoring and benchmarks without an experiment."""

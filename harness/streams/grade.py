@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.core.registry import Verifier
+from harness.core.components import Verifier
 from harness.streams.transform import Row, Transformed, transform
 
 #: Lines graded together: enough for equal answers to be decided once, few enough to stay small in memory.

@@ -17,16 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from harness.core.registry import UserError
+from harness.core.arrays import Floats
+from harness.core.errors import UserError
 from harness.core.steps import join_steps
 from harness.streams.scorer import Scoring
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+:\w+")
 _BATCH = 32  # solutions between two signs of progress
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

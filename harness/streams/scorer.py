@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 
 from harness.analysis.selection import aggregate
+from harness.core.components import RewardModel, TokenScorer
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution, StepScores
-from harness.core.registry import RewardModel, TokenScorer, UserError, find
-from harness.experiment.entries import Artifacts, Spec, build, loadable, parse_spec, token_scorer_entry
+from harness.core.registry import find
+from harness.experiment.entries import build, parse_spec, token_scorer_entry
+from harness.experiment.model_files import Artifacts, loadable
+from harness.experiment.spec import Spec
 from harness.storage.shards import digest
 
 

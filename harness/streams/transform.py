@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 
 Row = dict[str, Any]
 _SHOWN_BAD_LINES = 20

@@ -1,0 +1,1 @@
+"""Language models under reward models: forward passes, prefix trees, heads."""

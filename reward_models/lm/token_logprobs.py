@@ -8,8 +8,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bonbench.reward_models.text.layouts import numbered
+from harness.core.components import ComponentParams, ModelPath, Runtime, TokenScorer
+from harness.core.errors import UserError
 from harness.core.records import Solution, TokenLogprobs
-from harness.core.registry import ComponentParams, ModelPath, Runtime, TokenScorer, UserError
 
 
 class CausalLMParams(ComponentParams):

@@ -1,0 +1,1 @@
+"""What reward models are fed: chat templates, layouts, encodings."""

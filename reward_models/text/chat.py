@@ -9,7 +9,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from bonbench.reward_models.text.layouts import Piece
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 
 
 class ChatTemplate:

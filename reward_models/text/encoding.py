@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from bonbench.reward_models.text.chat import ChatTemplate
 from bonbench.reward_models.text.layouts import Piece
 from bonbench.reward_models.text.pieces import PieceEncoder
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 
 #: Strings tokenised at once. Their tokens' offsets take much more memory than what is kept.
 _AT_ONCE = 32

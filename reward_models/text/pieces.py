@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from bonbench.reward_models.text.layouts import Layout, Piece
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)

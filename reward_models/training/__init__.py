@@ -1,0 +1,1 @@
+"""Trainers of reward models, from graded rollouts."""

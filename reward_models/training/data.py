@@ -15,8 +15,8 @@ from bonbench.reward_models.training.pairs import Indices, pair_up
 from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.subsets import Balance, balanced, near_duplicates, share_of
+from harness.core.errors import UserError
 from harness.core.records import GradedSolution, Solution
-from harness.core.registry import UserError
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from bonbench.reward_models.text.encoding import SolutionEncoder
 from bonbench.reward_models.text.layouts import Format, step_ends
 from bonbench.reward_models.text.pieces import Marked, PieceEncoder
 from harness.core import steps
+from harness.core.errors import UserError
 from harness.core.records import Solution
-from harness.core.registry import UserError
 
 Encode = Callable[[Sequence[Solution]], list[Marked]]
 

@@ -54,7 +54,7 @@ def fit(job: Job, progress: Progress) -> dict[str, Any]:
 
     Returns:
         ``config``, ``device``; ``train_tokens``, ``train_positions``, ``forward_tokens`` and ``forward_positions`` as
-        :class:`~harness.core.registry.Trainer` asks; ``steps``; ``loss``, ``reward_accuracy``, ``margin`` over the last
+        :class:`~harness.core.components.Trainer` asks; ``steps``; ``loss``, ``reward_accuracy``, ``margin`` of the last
         quarter of the steps. ``reward_accuracy`` is the share of pairs ranked rightly, or of responses or steps
         classified rightly, and ``margin`` the mean value of right ones less that of wrong ones.
     """

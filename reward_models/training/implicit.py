@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 
 from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
 from bonbench.reward_models.training.params import RolloutTrainer, StepLabelParams, TrainingParams, share_in_pairs
+from harness.core.components import ModelPath, PassOf
+from harness.core.errors import UserError
 from harness.core.records import GradedSolution
-from harness.core.registry import ModelPath, PassOf, UserError
 
 PAIRED = ("dpo", "nca")
 _ABOUT_LABELS = set(StepLabelParams.model_fields) - set(TrainingParams.model_fields)

@@ -12,8 +12,8 @@ from bonbench.reward_models.training.data import Prepared, Rollouts, describe, p
 from bonbench.reward_models.training.encode import for_every_token, for_layout
 from bonbench.reward_models.training.params import StepLabelParams, TrainingParams
 from bonbench.reward_models.training.step_token import StepTokenTrainerParams
+from harness.core.errors import UserError
 from harness.core.records import GradedSolution
-from harness.core.registry import UserError
 
 
 def build_steps(data: Sequence[GradedSolution], params: StepTokenTrainerParams) -> tuple[Rollouts, dict[str, object]]:

@@ -23,7 +23,7 @@ from bonbench.reward_models.training.data import Prepared
 from bonbench.reward_models.training.encode import Encode
 from bonbench.reward_models.training.pairs import Indices
 from bonbench.reward_models.training.sequences import Sequences
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 
 
 def mismatched(prepared: Prepared, encode: Encode, max_length: int, seed: int) -> tuple[Sequences, Indices]:

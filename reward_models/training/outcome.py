@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
 from bonbench.reward_models.training.params import RolloutTrainer, TrainingParams, share_in_pairs
+from harness.core.errors import UserError
 from harness.core.records import GradedSolution
-from harness.core.registry import UserError
 
 
 class OutcomeTrainerParams(TrainingParams):

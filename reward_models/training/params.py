@@ -7,7 +7,8 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from harness.core.registry import ComponentParams, ModelPath, Runtime, Trainer, UserError
+from harness.core.components import ComponentParams, ModelPath, Runtime, Trainer
+from harness.core.errors import UserError
 
 
 class TrainingParams(ComponentParams):
@@ -77,7 +78,7 @@ class StepLabelParams(TrainingParams):
         return ", decided early" if self.stop_when_decided else ""
 
     def check_labels(self) -> None:
-        """Raise :class:`harness.core.registry.UserError` for settings that contradict each other."""
+        """Raise :class:`harness.core.errors.UserError` for settings that contradict each other."""
         if self.stop_when_decided and self.labels == "soft":
             raise UserError("stop_when_decided: soft labels take the share of all completions: it is for hard ones")
 

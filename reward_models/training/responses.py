@@ -15,8 +15,8 @@ from bonbench.reward_models.training.implicit import PAIRED, ImplicitTrainerPara
 from bonbench.reward_models.training.labelled_steps import count_steps, step_targets
 from bonbench.reward_models.training.mismatched import mismatched
 from bonbench.reward_models.training.outcome import OutcomeTrainerParams
+from harness.core.errors import UserError
 from harness.core.records import GradedSolution, TokenLogprobs
-from harness.core.registry import UserError
 from harness.core.steps import step_ends, step_of_token
 
 

@@ -20,13 +20,12 @@ from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.inference import holm
 from harness.analysis.selection import best_of_n
 from harness.analysis.trainings import headline, instances
-from harness.core.records import Grade
+from harness.core.records import Grade, LedgerRow
 from harness.report.ablation_text import analysis_latex, analysis_markdown
 from harness.report.figures import scales as analysis_figures
 from harness.report.figures.costs import cost_accuracy
 from harness.report.figures.style import styled
 from harness.storage.results import Results, load_results
-from harness.storage.shards import LedgerRow
 
 MAIN = {"set": "main", "generator": "weak", "problems": "train", "responses": 8}
 

@@ -9,8 +9,9 @@ from results_folder import GENERATORS, N_PROBLEMS, write_results
 from rich.console import Console
 
 from harness.analysis.accuracy import AVERAGE, Method, compute_accuracies
-from harness.analysis.compare import compare, render
-from harness.core.registry import UserError
+from harness.analysis.compare import compare
+from harness.cli.comparison_table import render
+from harness.core.errors import UserError
 from harness.storage.results import Results, load_results
 
 

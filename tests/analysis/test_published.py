@@ -13,8 +13,9 @@ from places import ROOT
 from results_folder import REWARD_MODELS, write_results
 
 from harness.analysis.accuracy import AVERAGE, MAJORITY, Method, compute_accuracies
-from harness.analysis.published_numbers import Published, beside, beside_markdown, load_published, published_table1
-from harness.core.registry import UserError
+from harness.analysis.published_numbers import Published, beside, load_published, published_table1
+from harness.core.errors import UserError
+from harness.report.text import beside_markdown
 from harness.report.write import write_report
 from harness.report.write_published import write_published_report
 from harness.storage.results import load_results

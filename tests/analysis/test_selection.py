@@ -20,7 +20,7 @@ from harness.analysis.selection import (
     vote_weights,
     weighted_best_of_n,
 )
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 
 STEPS = [[0.9, 0.2, 0.7], [0.5], [0.25, 1.0]]
 

@@ -19,8 +19,8 @@ from harness.analysis.costs import development_flops, generation_flops, reward_m
 from harness.analysis.inference import holm
 from harness.analysis.selection import best_of_n
 from harness.analysis.trainings import headline, instances
+from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, StepScores
-from harness.core.registry import UserError
 from harness.report import text as rendering
 from harness.storage.results import Results, load_results
 

@@ -13,13 +13,14 @@ from tiny_models import make_model
 
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
 from harness.cli.trained import one_training
-from harness.core.records import Problem, Response, Sampling, TokenLogprobs
-from harness.core.registry import UserError
+from harness.core.errors import UserError
+from harness.core.records import LedgerRow, Problem, Response, Sampling, TokenLogprobs
 from harness.engine.build import build_graph
 from harness.engine.tasks import response_seed
 from harness.experiment.config import load_experiment
+from harness.storage.arrow import to_records
 from harness.storage.results import load_results
-from harness.storage.shards import LedgerRow, read_shard, to_records
+from harness.storage.shards import read_shard
 
 BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
 CONFIG = """

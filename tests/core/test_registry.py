@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.registry import RewardModel, UserError, find
+from harness.core.components import RewardModel
+from harness.core.errors import UserError
+from harness.core.registry import find
 from harness.experiment.entries import parse_spec
 
 FILE = '''
-from harness.core.registry import ComponentParams, RewardModel, register
+from harness.core.registry import register
+from harness.core.components import ComponentParams, RewardModel
 
 
 @register("short-name")

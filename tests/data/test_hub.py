@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from bonbench.generators.hub import HubGenerator, HubGeneratorParams
+from harness.core.errors import Unavailable, UserError
 from harness.core.records import Problem, Response, Sampling
-from harness.core.registry import Unavailable, UserError
 from harness.engine import tasks
 from harness.experiment.entries import build
-from harness.storage.shards import to_records, to_table
+from harness.storage.arrow import to_records, to_table
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from bonbench.experiments.pocket.world import PocketDataset, PocketParams
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
 from bonbench.reward_models.training.step_token import StepTokenTrainer, StepTokenTrainerParams
 from bonbench.verifiers.math import MathParams, MathVerifier
+from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, Sampling, StepLabels
-from harness.core.registry import UserError
 from harness.core.steps import step_spans
 from harness.engine import tasks
 from harness.engine.prefixes import prefixes
-from harness.storage.shards import to_records, to_table
+from harness.storage.arrow import to_records, to_table
 
 MODEL = MODELS / "middle"
 N = 3

@@ -11,16 +11,18 @@ import pytest
 from results_folder import write_results, write_rows
 
 from harness.analysis.accuracy import compute_accuracies
-from harness.analysis.cost_ratio import cost_ratio, cost_ratio_markdown
+from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_flops, development_table, reward_model_costs
 from harness.analysis.equal_accuracy import Line, cost_at, equal_accuracy
 from harness.analysis.inference import Bootstrap
-from harness.core.records import Response
+from harness.core.records import LedgerRow, Response
 from harness.report.cost_tables import cost_texts
 from harness.report.figures.costs import cost_accuracy, development_cost, draw_relative_costs, equal_accuracies
 from harness.report.figures.style import styled
+from harness.report.text import cost_ratio_markdown
+from harness.storage.arrow import to_table
 from harness.storage.results import Results, load_results
-from harness.storage.shards import LedgerRow, shard_path, to_table, write_shard
+from harness.storage.shards import shard_path, write_shard
 
 BASE, TRAINED = 1000, 1200  # weights of the two kinds of model
 

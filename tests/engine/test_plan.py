@@ -24,7 +24,8 @@ from harness.engine.build import build_graph
 from harness.engine.graph import Graph, Stage
 from harness.engine.plan import CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS, Plan, PlannedStage, plan
 from harness.experiment.config import Experiment
-from harness.storage.shards import to_table, write_shard
+from harness.storage.arrow import to_table
+from harness.storage.shards import write_shard
 
 BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
 #: A GPU whose numbers are easy to reckon with.

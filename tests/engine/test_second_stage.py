@@ -17,13 +17,14 @@ from places import ROOT
 from safetensors.numpy import load_file
 
 from bonbench.reward_models.implicit import ImplicitPRM
+from harness.core.errors import UserError
 from harness.core.records import Response
-from harness.core.registry import UserError
 from harness.engine.build import build_graph
 from harness.engine.graph import Graph, Training
 from harness.engine.prefixes import prefixes
 from harness.experiment.config import Experiment
-from harness.storage.shards import read_shard, to_records
+from harness.storage.arrow import to_records
+from harness.storage.shards import read_shard
 
 MODELS = ROOT / "experiments" / "pocket" / "models"
 BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from places import MODELS
 
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 from harness.engine.build import build_graph
 from harness.engine.graph import Graph, Stage, Training, until
 from harness.engine.tasks import response_seed
 from harness.experiment.config import Experiment
-from harness.experiment.entries import Artifacts, build, parse_spec, sweep
+from harness.experiment.entries import build, parse_spec, sweep
+from harness.experiment.model_files import Artifacts
 
 RAW: dict[str, Any] = {
     "name": "x",

@@ -16,7 +16,8 @@ import os
 from pathlib import Path
 
 from harness.core.records import StepScores
-from harness.core.registry import ComponentParams, RewardModel, UserError
+from harness.core.components import ComponentParams, RewardModel
+from harness.core.errors import UserError
 
 
 class Params(ComponentParams):

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from places import MODELS
 
-from harness.core.records import Grade, Response
-from harness.core.registry import UserError
+from harness.core.errors import UserError
+from harness.core.records import Grade, LedgerRow, Response
 from harness.engine.build import build_graph
 from harness.engine.graph import Graph, Shard, Stage, Training, needed, until
 from harness.engine.training import development_ledger, run_training
 from harness.experiment.config import Experiment
 from harness.experiment.entries import sweep
-from harness.storage.shards import LedgerRow, read_shard, shard_path, to_records, to_table, write_shard
+from harness.storage.arrow import to_records, to_table
+from harness.storage.shards import read_shard, shard_path, write_shard
 
 DPO = {"objective": "dpo", "base": "middle"}
 SETS = {

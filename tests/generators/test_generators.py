@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from bonbench.generators.decoding import choose, sample
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
 from bonbench.generators.uniforms import seed_array, uniforms
+from harness.core.errors import UserError
 from harness.core.records import Problem, Sampling
-from harness.core.registry import UserError
 
 PROBLEMS = [
     Problem(f"p{i}", text, "0") for i, text in enumerate(["2 + 2?", "What is 12 * 3 - 1?", "Tom has 4 apples.", "5"])

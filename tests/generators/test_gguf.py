@@ -13,9 +13,10 @@ from tiny_models import make_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
+from harness.core.errors import UserError
 from harness.core.records import Problem, Sampling
-from harness.core.registry import UserError
-from harness.experiment.entries import Artifacts, build, loadable
+from harness.experiment.entries import build
+from harness.experiment.model_files import Artifacts, loadable
 
 _NAMES = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",

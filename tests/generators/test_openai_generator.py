@@ -16,9 +16,10 @@ import pytest
 
 import bonbench.generators.openai
 from bonbench.generators.openai import OpenAIGenerator, OpenAIParams
+from harness.core.errors import UserError
 from harness.core.records import Problem, Sampling
-from harness.core.registry import UserError
-from harness.experiment.entries import Artifacts, build
+from harness.experiment.entries import build
+from harness.experiment.model_files import Artifacts
 
 PROBLEMS = [Problem(f"p{i}", f"What is {i} + 1?", str(i + 1)) for i in range(4)]
 SEEDS = {p.problem_id: [2**62 + 100 * i + j for j in range(5)] for i, p in enumerate(PROBLEMS)}

@@ -8,8 +8,8 @@ from tiny_models import make_tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from bonbench.generators.prompts import Codec, PromptParams, conversation, encode_all, raw_prompt
+from harness.core.errors import UserError
 from harness.core.records import Problem
-from harness.core.registry import UserError
 
 EXAMPLES = [{"problem": "1 + 1?", "solution": "\\boxed{2}"}, {"problem": "2 + 1?", "solution": "\\boxed{3}"}]
 

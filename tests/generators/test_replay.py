@@ -14,11 +14,11 @@ import pytest
 
 from bonbench.generators.replay import ReplayGenerator, ReplayParams
 from bonbench.reward_models.recorded import RecordedParams, RecordedScores
+from harness.core.errors import UserError
 from harness.core.records import Problem, Sampling, Solution
-from harness.core.registry import UserError
 from harness.data.response_files import RecordedSample, derived_id, read_recorded
 from harness.engine import tasks
-from harness.storage.shards import to_table
+from harness.storage.arrow import to_table
 
 FULL: dict[str, Any] = {
     "problem_id": "a", "problem": "1 + 1?", "gold": "2", "subject": "sums", "level": 1,

@@ -9,8 +9,9 @@ import pytest
 from tiny_models import make_model
 
 from bonbench.generators.vllm import VLLMGenerator, VLLMParams
-from harness.core.registry import UserError
-from harness.experiment.entries import Artifacts, build
+from harness.core.errors import UserError
+from harness.experiment.entries import build
+from harness.experiment.model_files import Artifacts
 
 
 def test_an_entry_is_checked_without_vllm(tmp_path: Path) -> None:

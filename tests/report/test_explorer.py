@@ -85,7 +85,8 @@ def test_texts_and_step_ends_are_stored_once(explorer: Explorer) -> None:
 def test_tied_scores_and_votes_are_all_named(tmp_path: Path) -> None:
     """A reward model that scores everything alike chooses everything; its outcome is then the mean."""
     from harness.core.records import StepScores
-    from harness.storage.shards import read_shard, to_table, write_shard
+    from harness.storage.arrow import to_table
+    from harness.storage.shards import read_shard, write_shard
 
     folder = write_results(tmp_path)
     for path in (folder / "scores" / "ce-2").glob("*/part-*.parquet"):

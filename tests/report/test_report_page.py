@@ -17,8 +17,9 @@ from results_folder import GENERATORS, HOSTILE, N_PROBLEMS, N_SAMPLES, REWARD_MO
 from harness.analysis.selection import best_of_n, majority
 from harness.core.records import Problem, Response
 from harness.report.write import write_report
+from harness.storage.arrow import to_records, to_table
 from harness.storage.results import Results, load_results
-from harness.storage.shards import read_shard, to_records, to_table, write_shard
+from harness.storage.shards import read_shard, write_shard
 
 READY = "!!document.querySelector('.problem h3') && !!document.querySelector('#curve-chart svg')"
 

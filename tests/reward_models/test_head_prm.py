@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from bonbench.reward_models import known_models as published
 from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
 from bonbench.reward_models.known_models import Published
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution
-from harness.core.registry import UserError
 
 PROBLEM = "What is 3 + 4, times 2?"
 TEXT = "Step 1: 3 + 4 = 7.\nStep 2: 7 * 2 = 14."

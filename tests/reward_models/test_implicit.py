@@ -14,8 +14,9 @@ from tiny_models import make_model
 from bonbench.reward_models.implicit import ImplicitParams, ImplicitPRM
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.training.implicit import ImplicitTrainerParams
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution, TokenLogprobs
-from harness.core.registry import UserError, find
+from harness.core.registry import find
 
 PROBLEM = Problem("p", "2 + 2 + 3", "7")
 

@@ -23,8 +23,9 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
 from bonbench.reward_models.hidden_state_model import ReadingRewardModel
 from bonbench.reward_models.lm import causal_lm
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution
-from harness.core.registry import UserError, find
+from harness.core.registry import find
 from harness.core.steps import step_ends, step_spans
 
 Weights = dict[str, torch.Tensor]

@@ -15,8 +15,8 @@ from bonbench.reward_models.step_token import StepTokenParams, StepTokenPRM
 from bonbench.reward_models.text.chat import ChatTemplate
 from bonbench.reward_models.text.layouts import math_shepherd
 from bonbench.reward_models.text.pieces import PieceEncoder
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution
-from harness.core.registry import UserError
 
 PROBLEM = "What is 3 + 4, times 2?"
 TEXT = "Step 1: 3 + 4 = 7.\nStep 2: 7 * 2 = 14."

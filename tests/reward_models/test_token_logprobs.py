@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM
 from bonbench.reward_models.lm import causal_lm
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.text.encoding import SolutionEncoder
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution
-from harness.core.registry import UserError
 
 TEXTS = [
     ("Step 1: 3 + 4 = 7\nStep 2: 7 * 2 = 14\nThe answer is \\boxed{14}.", "stop"),

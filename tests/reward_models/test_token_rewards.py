@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bonbench.reward_models.implicit import ImplicitParams, ImplicitPRM
+from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution, TokenLogprobs
-from harness.core.registry import UserError
 
 
 def solution(text: str, **passes: tuple[list[float], list[int]]) -> Solution:

@@ -5,18 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.errors import UserError
 from harness.core.records import Response, StepScores
-from harness.core.registry import UserError
+from harness.storage.arrow import to_records, to_table
+from harness.storage.files import locked
 from harness.storage.shards import (
     digest,
-    locked,
     read_shard,
     remove_other_shards,
     shard_key,
     shard_meta,
     shard_path,
-    to_records,
-    to_table,
     write_shard,
 )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bonbench.verifiers.math import MathParams, MathVerifier
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 from harness.streams.grade import GradeSummary, grade_file
 from harness.streams.transform import Transformed
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 from harness.core.steps import join_steps, step_ends
 from harness.streams.processbench import Accuracies, accuracies, best_threshold, evaluate, load
 

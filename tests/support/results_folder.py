@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.core.records import Grade, Problem, Response, StepScores
-from harness.storage.shards import LedgerRow, shard_path, to_table, write_shard
+from harness.core.records import Grade, LedgerRow, Problem, Response, StepScores
+from harness.storage.arrow import to_table
+from harness.storage.shards import shard_path, write_shard
 
 #: What model output may hold: everything that must not reach HTML, LaTeX or the terminal as markup.
 HOSTILE = "Step 1: <script>alert('x')</script> & $\\boxed{1}$ | [red]\nStep 2: </div>\u202e"

@@ -1,0 +1,1 @@
+"""Symbolic comparison by sympy, in a process that can be killed."""

@@ -1,0 +1,1 @@
+"""What an answer says: found in a response, read into an expression."""

@@ -1,0 +1,1 @@
+"""The figures, as PDF, PNG and SVG."""

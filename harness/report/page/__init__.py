@@ -1,0 +1,1 @@
+"""report.html: its template, its chart and its explorer of problems."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.analysis.selection import Floats
+from harness.core.arrays import Floats
 
 
 def encode_block(value: Any) -> str:

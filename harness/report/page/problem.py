@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from harness.analysis.selection import Bools, Floats, Ints, aggregate, best_of_n, majority
+from harness.analysis.selection import aggregate, best_of_n, majority
+from harness.core.arrays import Bools, Floats, Ints
 from harness.core.records import Response, StepScores
-from harness.core.registry import ScoreType
+from harness.core.terms import ScoreType
 from harness.report.page.blocks import rounded
 from harness.storage.results import Results
 

@@ -24,8 +24,8 @@ from bonbench.reward_models.training.implicit import ImplicitTrainer, ImplicitTr
 from bonbench.reward_models.training.pairs import pair_up
 from bonbench.reward_models.training.responses import build_rollouts
 from bonbench.reward_models.training.subsets import near_duplicates
+from harness.core.errors import UserError
 from harness.core.records import GradedSolution, Solution
-from harness.core.registry import UserError
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from bonbench.reward_models.training.labelled_steps import build_steps
 from bonbench.reward_models.training.outcome import OutcomeTrainer, OutcomeTrainerParams
 from bonbench.reward_models.training.responses import build_outcomes
 from bonbench.reward_models.training.step_token import StepTokenTrainerParams
+from harness.core.errors import UserError
 from harness.core.records import GradedSolution
-from harness.core.registry import UserError
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from bonbench.reward_models.training.responses import build_rollouts
 from harness.core.registry import find
 from harness.engine.graph import Training
 from harness.engine.training import run_training, trained_facts
-from harness.experiment.entries import Pool, Spec
+from harness.experiment.spec import Pool, Spec
 
 TESTS = Path(__file__).parent
 
@@ -119,7 +119,7 @@ def test_incomplete_checkpoints_do_not_count(tmp_path: Path) -> None:
 
 
 TRAINER = """
-from harness.core.registry import ComponentParams, Trainer
+from harness.core.components import ComponentParams, Trainer
 
 class Stumbling(Trainer):
     class Params(ComponentParams):

@@ -22,8 +22,8 @@ from bonbench.reward_models.training.responses import build_rollouts
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.step_token import StepTokenTrainer, StepTokenTrainerParams
 from bonbench.reward_models.training.tasks import step_sums
+from harness.core.errors import UserError
 from harness.core.records import GradedSolution, Solution
-from harness.core.registry import UserError
 from harness.core.steps import step_ends
 
 BETA = 0.02

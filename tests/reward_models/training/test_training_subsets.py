@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bonbench.reward_models.training.mismatched import partners
 from bonbench.reward_models.training.subsets import balanced, near_duplicates, share_of
-from harness.core.registry import UserError
+from harness.core.errors import UserError
 
 
 def test_shares_are_nested_and_stable() -> None:

@@ -1,0 +1,234 @@
+"""Base classes of components: dataset, generator, verifier, token scorer, reward model, trainer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.core.errors import UserError
+from harness.core.records import (
+    Grade,
+    GradedSolution,
+    Problem,
+    Response,
+    Sampling,
+    Solution,
+    StepScores,
+    TokenLogprobs,
+)
+from harness.core.terms import ScoreType
+
+
+class ComponentParams(BaseModel):
+    """Base of every component's parameters: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+#: A model: a folder in `transformers` format, a GGUF file, or a Hugging Face id. In an experiment the name of a
+#: generator or of a trained reward model may stand here too. Its content enters every key built from it.
+ModelPath = Annotated[str, "model"]
+
+#: A data file; its content enters every key built from it.
+DataPath = Annotated[str, "data"]
+
+V = TypeVar("V")
+
+#: A parameter that says where or how fast something runs and cannot change what comes out: ``Runtime[int]``. It enters
+#: no key.
+Runtime = Annotated[V, "runtime"]
+
+#: A token pass: its model, or all parameters of its token scorer where there is more to say than the model.
+PassOf = str | Mapping[str, str]
+
+P = TypeVar("P", bound=ComponentParams)
+
+
+class Component(ABC, Generic[P]):
+    """A configured part. Constructing one loads what it needs (weights, files); ``check`` must be cheap.
+
+    ``revision`` is raised whenever the same parameters would give other results, so that stored ones
+    are recomputed.
+    """
+
+    Params: ClassVar[type[ComponentParams]] = ComponentParams
+    revision: ClassVar[int] = 1
+    registered_name: ClassVar[str] = ""  # set by @register
+
+    def __init__(self, params: P, name: str = "") -> None:
+        self.params = params
+        self.name = name
+
+    @classmethod
+    def check(cls, params: P) -> None:
+        """Raise :class:`UserError` for parameters that cannot work, before anything is started."""
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for the ledger: ``config`` (the model's config as a dict) and ``device``, where there are any."""
+        return {}
+
+
+class Dataset(Component[P]):
+    """A problem set."""
+
+    @classmethod
+    def declared_size(cls, params: P) -> int | None:
+        """How many problems the parameters say the set has, for plans where it cannot be read; None: they do not."""
+        return None
+
+    @abstractmethod
+    def load(self) -> list[Problem]: ...
+
+
+class Generator(Component[P]):
+    """Samples solutions. ``recorded``: its responses exist already, and there may be fewer than are asked for."""
+
+    recorded: ClassVar[bool] = False
+
+    @classmethod
+    def available_samples(cls, params: P) -> int | None:
+        """Responses per problem where they exist already (the fewest of any problem); None where they are sampled."""
+        return None
+
+    @abstractmethod
+    def generate(
+        self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
+    ) -> list[Response]:
+        """``sampling.n`` responses per problem, ordered by problem, then sample. If ``recorded``, as many as there are.
+
+        ``seeds[problem_id][i]`` alone (with the parameters) decides sample i, whatever the batch around it.
+        """
+
+    def complete(
+        self,
+        problems: Sequence[Problem],
+        prefixes: Sequence[str],
+        sampling: Sampling,
+        seeds: Mapping[str, Sequence[int]],
+    ) -> list[Response]:
+        """As :meth:`generate`, for responses that begin with ``prefixes`` (one per problem).
+
+        The returned text is what follows the prefix. The prefix counts towards ``max_tokens``, and in
+        ``n_prompt_tokens`` as part of the prompt.
+
+        Raises:
+            UserError: for a generator that cannot go on from a beginning.
+        """
+        raise UserError(f"{type(self).__name__} cannot go on from the beginning of a response")
+
+
+class Verifier(Component[P]):
+    """Grades responses against gold answers."""
+
+    @abstractmethod
+    def grade(self, problems: Sequence[Problem], responses: Sequence[Response]) -> list[Grade]:
+        """One grade per response, in their order. ``responses`` may mix problems; all of a problem's are there."""
+
+    @abstractmethod
+    def extract(self, text: str) -> str | None:
+        """The final answer stated in ``text``, or None."""
+
+    @abstractmethod
+    def verify(self, pairs: Sequence[tuple[str | None, str]]) -> list[tuple[bool, str]]:
+        """(correct, reason) for each (extracted answer, gold) pair."""
+
+
+class TokenScorer(Component[P]):
+    """Log-probabilities of response tokens under one causal LM: a pass that reward models share."""
+
+    @abstractmethod
+    def logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
+        """One record per solution, in order. Solutions to one problem are adjacent."""
+
+
+class RewardModel(Component[P]):
+    """Scores solutions.
+
+    Class attributes say what the numbers mean: ``reward`` is "PRM" (one reward per step) or "ORM" (one in
+    all); ``score_type`` their range; ``aggregation`` turns step rewards into a response's score by default;
+    ``coefficient`` scales a log-ratio or unbounded score before the sigmoid of weighted voting.
+    An instance may set any of them on itself.
+    """
+
+    reward: ClassVar[Literal["PRM", "ORM"]] = "PRM"
+    score_type: ScoreType = "unbounded"
+    aggregation: str = "min"
+    coefficient: float = 1.0
+
+    @classmethod
+    def token_passes(cls, params: P) -> Mapping[str, PassOf]:
+        """Token passes needed: role -> model, e.g. ``{"policy": "path", "reference": "path"}``.
+
+        Each distinct pass is computed once, stored, and handed to every reward model that asks
+        for it, as ``solution.logprobs[role]``.
+        """
+        return {}
+
+    @classmethod
+    def with_trained(cls, entry: dict[str, Any], model: str, base: str, training: Any) -> dict[str, Any]:
+        """The entry's parameters once its ``train:`` block (``training``) has produced ``model`` from ``base``."""
+        return {"model": model, **entry}
+
+    @classmethod
+    def expand(cls, entry: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
+        """Several entries that one stands for (name -> entry), or None: most stand for themselves."""
+        return None
+
+    @abstractmethod
+    def score(self, batch: Sequence[Solution]) -> list[StepScores]:
+        """One record per solution, in order. Solutions to one problem are adjacent."""
+
+
+class Trainer(Component[P]):
+    """Trains a model from graded rollouts. Parameters have ``base`` (a model) and ``responses`` (per problem)."""
+
+    @classmethod
+    def token_passes(cls, params: P) -> Mapping[str, PassOf]:
+        """Token passes over the rollouts needed: role -> model, as for reward models."""
+        return {}
+
+    @classmethod
+    def method(cls, params: P) -> str:
+        """What the tables call the method: trainings that differ in the amount of data alone share it."""
+        return cls.__name__.removesuffix("Trainer")
+
+    @classmethod
+    def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
+        """Those of the rollouts' problems that are trained on: their rollouts are what the training costs."""
+        return problem_ids
+
+    @classmethod
+    def with_base(cls, entry: dict[str, Any], training: Any) -> dict[str, Any]:
+        """The parameters asked for (``entry``) where ``base`` is what another entry's training (``training``) makes."""
+        return entry
+
+    @classmethod
+    def completions(cls, params: P) -> Sequence[int]:
+        """Completions to sample and grade after every step of every rollout, for step labels: how many in each round.
+
+        Later rounds go on where none came out right before; nothing is sampled without rounds. Completions are sampled
+        by the rollouts' generator; ``GradedSolution.steps`` then has the share of right ones.
+        """
+        return ()
+
+    @classmethod
+    def reads_per_rollout(cls, params: P) -> float:
+        """How often a rollout goes through forward and backward, as far as a plan can tell."""
+        return 1.0
+
+    @abstractmethod
+    def train(
+        self, data: Sequence[GradedSolution], output: Path, progress: Callable[[int, int, str], None]
+    ) -> dict[str, Any]:
+        """Write the trained model to the folder ``output``; return facts for the ledger and the report.
+
+        Must be deterministic. ``progress(done, total, note)`` may be called at any rate. The returned
+        facts hold at least ``config`` (the model's, as a dict), ``train_tokens`` (tokens that went through
+        forward and backward, epochs counted, padding not) and ``train_positions`` (the sum of l (l + 1) / 2 over
+        the sequences of length l among them: what causal attention costs). Tokens that were only read in training are
+        ``forward_tokens`` and ``forward_positions``, where there are any.
+        """

@@ -1,0 +1,21 @@
+"""Words that configs, manifests and tables share: what may stand where one of a few names is expected."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+#: The kinds of components, as the groups of their entry points are named.
+Kind = Literal["datasets", "generators", "verifiers", "token_scorers", "trainers", "reward_models"]
+
+#: The range of a reward model's scores. A log-ratio passes through a sigmoid before it is a weight of a vote.
+ScoreType = Literal["probability", "log-ratio", "unbounded"]
+
+#: How step rewards become the score of a response.
+Aggregation = Literal["min", "last", "mean", "prod", "sum"]
+AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
+
+#: What an accuracy at n is: the expectation over all subsets of n responses, or the first n (the paper's).
+Protocol = Literal["subsets", "first_n"]
+
+#: How an interval is made from bootstrap draws.
+IntervalMethod = Literal["percentile", "bca"]

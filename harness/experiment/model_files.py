@@ -1,0 +1,105 @@
+"""Model and data files: whether they can be loaded, and what their content is identified by."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.core.components import Component, ComponentParams
+from harness.core.errors import UserError, suggest
+from harness.core.registry import source_digest
+from harness.experiment.spec import Spec, marked
+
+P = TypeVar("P", bound=ComponentParams)
+
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+
+_WEIGHTS = (".safetensors", ".bin")
+
+_LARGE_FILE = 256 << 20
+
+
+def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
+    """Raise :class:`UserError` unless ``model`` is a folder with weights, a convertible file or may be a hub id."""
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{where}: {model} has no config.json: not a model folder in transformers format")
+        if not any(f.suffix in _WEIGHTS for f in folder.iterdir()):
+            raise UserError(f"{where}: {model} has no weights ({', '.join(_WEIGHTS)})")
+    elif folder.is_file() and _format(folder):
+        return
+    elif folder.is_file() or model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise UserError(f"{where}: {model}: no such model folder")
+    elif not _HUB_ID.match(model):
+        raise UserError(f"{where}: {model!r} is neither a folder, a hub id nor a name here{suggest(model, names)}")
+
+
+def loadable(params: P) -> P:
+    """The parameters with every model as libraries load it, a folder or hub id: files are converted here, and once.
+
+    Raises:
+        UserError: for a file that its format's converter cannot read.
+    """
+    converted = {}
+    for name in marked(type(params), "model"):
+        file = Path(getattr(params, name) or "")
+        if file.is_file() and (format_ := _format(file)):
+            converted[name] = str(format_.load()(file, Artifacts().id(str(file))))
+    return params.model_copy(update=converted)
+
+
+def _format(file: Path) -> EntryPoint | None:
+    """The converter of a model file: (file, digest of its content) -> folder; None for a suffix without one."""
+    return next((e for e in entry_points(group="bonbench.model_formats") if f".{e.name}" == file.suffix), None)
+
+
+@dataclass
+class Artifacts:
+    """What the content of a model or data file is identified by.
+
+    A model that this run will train is known by its training's key before it exists; a folder or file by a
+    digest of its content (of files above 256 MiB: size, first and last MiB); a hub id by itself.
+    """
+
+    planned: dict[str, str] = field(default_factory=dict)
+    _seen: dict[str, str] = field(default_factory=dict)
+
+    def id(self, path: str) -> str:
+        if path in self.planned:
+            return self.planned[path]
+        if path not in self._seen:
+            self._seen[path] = self._digest(Path(path)) if Path(path).exists() else f"hub:{path}"
+        return self._seen[path]
+
+    @staticmethod
+    def _digest(path: Path) -> str:
+        sha = hashlib.sha256()
+        for file in sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]:
+            size = file.stat().st_size
+            sha.update(f"{file.relative_to(path)}\0{size}\0".encode())
+            with file.open("rb") as stream:
+                if size > _LARGE_FILE:
+                    sha.update(stream.read(1 << 20))
+                    stream.seek(-(1 << 20), 2)
+                while block := stream.read(1 << 20):
+                    sha.update(block)
+        return sha.hexdigest()
+
+    def identity(self, spec: Spec) -> dict[str, Any]:
+        """Everything about a component that determines what it computes, as JSON."""
+        params = spec.params.model_dump(mode="json", exclude=set(marked(type(spec.params), "runtime")))
+        for name, path in (spec.paths("model") | spec.paths("data")).items():
+            params[name] = self.id(path)
+        cls: type[Component[Any]] = spec.cls
+        return {
+            "class": f"{spec.kind}:{cls.__qualname__ if '.py:' in spec.type_ else spec.type_}",
+            "source": source_digest(spec.type_),
+            "revision": cls.revision,
+            "params": params,
+        }

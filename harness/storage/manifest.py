@@ -1,0 +1,102 @@
+"""``manifest.json``: the one declaration of its format, for whoever writes or reads it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from harness.core.terms import IntervalMethod, Protocol, ScoreType
+
+
+class _Facts(BaseModel):
+    # Manifests may say more than the outputs need.
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+
+class EvaluationFacts(_Facts):
+    """What was asked to be shown; one aggregation or protocol may stand without its list."""
+
+    n: list[int]
+    aggregation: list[str] | None = None
+    bootstrap: int = 1000
+    interval: IntervalMethod = "bca"
+    protocol: list[Protocol] = ["subsets"]
+
+    @field_validator("aggregation", "protocol", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class GeneratorFacts(_Facts):
+    type: str
+    model: str | None = None
+
+
+class PolicyFacts(GeneratorFacts):
+    """``trained_by`` names the entry whose training made the model, where one did."""
+
+    trained_by: str | None = None
+
+
+class RewardModelFacts(_Facts):
+    """A reward model: what its numbers mean, the token passes it reads, how it was trained (if it was).
+
+    ``trained_by`` names the entry whose training made the model that this entry scores with.
+    """
+
+    type: str
+    reward: Literal["PRM", "ORM"] = "PRM"
+    score_type: ScoreType = "unbounded"
+    aggregation: str = "min"
+    coefficient: float = 1.0
+    token_passes: dict[str, str] = {}
+    train: dict[str, Any] | None = None
+    trained_by: str | None = None
+
+
+class Quarantined(_Facts):
+    """A shard that kept failing: its problems are missing from what ``stage`` made for ``who``."""
+
+    stage: str
+    who: str
+    shard: int | str
+    problem_ids: list[str] = []
+    error: str = ""
+
+
+class Manifest(_Facts):
+    """``manifest.json``."""
+
+    name: str
+    seed: int
+    evaluation: EvaluationFacts
+    generators: dict[str, GeneratorFacts]
+    reward_models: dict[str, RewardModelFacts] = {}
+    policies: dict[str, PolicyFacts] = {}
+    problem_set: str = "test"
+    quarantined: list[Quarantined] = []
+    config: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    machine: Any = None
+    commit: str | None = None
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a results folder, or None where there is no readable one."""
+    try:
+        return json.loads((folder / "manifest.json").read_text())  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        return None
+
+
+def portable(path: str) -> str:
+    """A path as it reads elsewhere: relative to the working directory where it lies below it."""
+    name, colon, rest = path.partition(".py:")
+    file = Path(name)
+    if file.is_absolute() and file.is_relative_to(Path.cwd()):
+        name = str(file.relative_to(Path.cwd()))
+    return name + colon + rest
