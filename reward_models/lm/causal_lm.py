@@ -12,10 +12,11 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from bonbench.reward_models.lm.prefix_tree import Ints, PrefixTree
+from bonbench.reward_models.lm.prefix_tree import PrefixTree
 from bonbench.reward_models.lm.tree_attention import rotates_by_length, supports_trees, tree_states
 from bonbench.reward_models.text.encoding import Encoded
 from bonbench.reward_models.text.pieces import Marked
+from harness.core.arrays import Ints
 from harness.core.errors import UserError
 
 #: Elements of a block of float32 logits (256 MiB): a full [batch, length, vocabulary] tensor of them would
