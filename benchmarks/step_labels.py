@@ -200,7 +200,7 @@ def main() -> None:
     if options.figure:
         draw(found, options.figure)
     every = [prefix for p in problems[: options.saving] for prefix in by_problem[p.problem_id]]
-    print_saving(complete(generator, verifier, every, N), ModelShape.from_config(generator.describe()["config"]))
+    print_saving(complete(generator, verifier, every, N), ModelShape.from_config(generator.describe().config))
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
-from harness.core.components import ModelPath, Runtime
+from harness.core.components import ModelFacts, ModelPath, Runtime
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Sampling
 
@@ -63,8 +63,8 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)
         self.model = model.to(device).eval()
 
-    def describe(self) -> dict[str, Any]:
-        return {"config": self.model.config.to_dict(), "device": str(self.model.device)}
+    def describe(self) -> ModelFacts:
+        return ModelFacts(self.model.config.to_dict(), str(self.model.device))
 
     def complete(
         self,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
-from harness.core.components import ModelPath
+from harness.core.components import ModelFacts, ModelPath
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Sampling
 
@@ -105,10 +105,10 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
         generation = self.llm.model_config.try_get_generation_config() or {}
         self.codec = Codec(params, tokenizer, params.model, generation.get("eos_token_id"))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ModelFacts:
         from vllm.platforms import current_platform
 
-        return {"config": self.llm.model_config.hf_config.to_dict(), "device": current_platform.device_type}
+        return ModelFacts(self.llm.model_config.hf_config.to_dict(), current_platform.device_type)
 
     def complete(
         self,

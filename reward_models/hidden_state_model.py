@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from bonbench.reward_models.known_models import PUBLISHED
 from bonbench.reward_models.text.layouts import Format
-from harness.core.components import ComponentParams, ModelPath, RewardModel, Runtime
+from harness.core.components import ComponentParams, ModelFacts, ModelPath, RewardModel, Runtime
 from harness.core.errors import UserError
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_ends
@@ -92,11 +92,9 @@ class ReadingRewardModel(RewardModel[P]):
     def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:
         """From hidden states [tokens read, width] of one solution to its rewards [steps], or [1] of an ORM."""
 
-    def describe(self) -> dict[str, Any]:
-        config = self.lm.config.to_dict()
-        if self.lm.get_output_embeddings() is None:
-            config["vocab_size"] = 0  # FLOPs count an output head over the vocabulary, and here is none
-        return {"config": config, "device": str(self.lm.device)}
+    def describe(self) -> ModelFacts:
+        has_head = self.lm.get_output_embeddings() is not None
+        return ModelFacts(self.lm.config.to_dict(), str(self.lm.device), output_head=has_head)
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
         import torch

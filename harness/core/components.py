@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.core.errors import UserError
 from harness.core.records import (
@@ -45,7 +46,60 @@ Runtime = Annotated[V, "runtime"]
 #: A token pass: its model, or all parameters of its token scorer where there is more to say than the model.
 PassOf = str | Mapping[str, str]
 
+
+class TrainerParams(ComponentParams):
+    """What every trainer is asked for: the parameters of a trainer derive from these.
+
+    The trainer starts from the model ``base`` and learns from the first ``responses`` rollouts of each problem.
+    It runs in ``workers`` processes with so many CPUs and GPUs each.
+    """
+
+    base: ModelPath
+    responses: int = Field(8, ge=1)
+    workers: int = Field(1, ge=1)
+    cpus_per_worker: int = Field(1, ge=1)
+    gpus_per_worker: int = Field(0, ge=0, le=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The model that a component runs, for the ledger.
+
+    ``config`` is its `transformers` config as a dict. ``output_head`` says whether hidden states are multiplied by the
+    head over the vocabulary: a classifier has none, and reading a token costs that much less.
+    """
+
+    config: Mapping[str, Any]
+    device: str
+    output_head: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    """What a training did, for the ledger and the report.
+
+    ``config``, ``device`` and ``output_head`` are those of :class:`ModelFacts`. ``train_tokens`` went through forward
+    and backward (epochs counted, padding not); ``forward_tokens`` were only read. For causal attention,
+    ``train_positions`` and ``forward_positions`` are the sums of l (l + 1) / 2 over the sequences of length l among
+    them. ``extra`` is whatever else the report should know (loss, counts), as JSON.
+    """
+
+    config: Mapping[str, Any]
+    device: str
+    output_head: bool
+    train_tokens: int
+    train_positions: int
+    forward_tokens: int = 0
+    forward_positions: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def saying(self, more: Mapping[str, Any]) -> TrainingFacts:
+        """The same facts with more in ``extra``."""
+        return replace(self, extra={**self.extra, **more})
+
+
 P = TypeVar("P", bound=ComponentParams)
+T = TypeVar("T", bound=TrainerParams)
 
 
 class Component(ABC, Generic[P]):
@@ -67,9 +121,9 @@ class Component(ABC, Generic[P]):
     def check(cls, params: P) -> None:
         """Raise :class:`UserError` for parameters that cannot work, before anything is started."""
 
-    def describe(self) -> dict[str, Any]:
-        """Facts for the ledger: ``config`` (the model's config as a dict) and ``device``, where there are any."""
-        return {}
+    def describe(self) -> ModelFacts | None:
+        """The model that it runs, for the ledger; None where it runs none."""
+        return None
 
 
 class Dataset(Component[P]):
@@ -183,21 +237,23 @@ class RewardModel(Component[P]):
         """One record per solution, in order. Solutions to one problem are adjacent."""
 
 
-class Trainer(Component[P]):
-    """Trains a model from graded rollouts. Parameters have ``base`` (a model) and ``responses`` (per problem)."""
+class Trainer(Component[T]):
+    """Trains a model from graded rollouts. Its parameters derive from :class:`TrainerParams`."""
+
+    Params: ClassVar[type[ComponentParams]] = TrainerParams
 
     @classmethod
-    def token_passes(cls, params: P) -> Mapping[str, PassOf]:
+    def token_passes(cls, params: T) -> Mapping[str, PassOf]:
         """Token passes over the rollouts needed: role -> model, as for reward models."""
         return {}
 
     @classmethod
-    def method(cls, params: P) -> str:
+    def method(cls, params: T) -> str:
         """What the tables call the method: trainings that differ in the amount of data alone share it."""
         return cls.__name__.removesuffix("Trainer")
 
     @classmethod
-    def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
+    def problems(cls, params: T, problem_ids: Sequence[str]) -> Collection[str]:
         """Those of the rollouts' problems that are trained on: their rollouts are what the training costs."""
         return problem_ids
 
@@ -207,7 +263,7 @@ class Trainer(Component[P]):
         return entry
 
     @classmethod
-    def completions(cls, params: P) -> Sequence[int]:
+    def completions(cls, params: T) -> Sequence[int]:
         """Completions to sample and grade after every step of every rollout, for step labels: how many in each round.
 
         Later rounds go on where none came out right before; nothing is sampled without rounds. Completions are sampled
@@ -216,19 +272,15 @@ class Trainer(Component[P]):
         return ()
 
     @classmethod
-    def reads_per_rollout(cls, params: P) -> float:
+    def reads_per_rollout(cls, params: T) -> float:
         """How often a rollout goes through forward and backward, as far as a plan can tell."""
         return 1.0
 
     @abstractmethod
     def train(
         self, data: Sequence[GradedSolution], output: Path, progress: Callable[[int, int, str], None]
-    ) -> dict[str, Any]:
+    ) -> TrainingFacts:
         """Write the trained model to the folder ``output``; return facts for the ledger and the report.
 
-        Must be deterministic. ``progress(done, total, note)`` may be called at any rate. The returned
-        facts hold at least ``config`` (the model's, as a dict), ``train_tokens`` (tokens that went through
-        forward and backward, epochs counted, padding not) and ``train_positions`` (the sum of l (l + 1) / 2 over
-        the sequences of length l among them: what causal attention costs). Tokens that were only read in training are
-        ``forward_tokens`` and ``forward_positions``, where there are any.
+        Must be deterministic. ``progress(done, total, note)`` may be called at any rate.
         """

@@ -18,7 +18,16 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.core.components import Component, Dataset, Generator, RewardModel, TokenScorer, Trainer, Verifier
+from harness.core.components import (
+    Component,
+    Dataset,
+    Generator,
+    RewardModel,
+    TokenScorer,
+    Trainer,
+    TrainerParams,
+    Verifier,
+)
 from harness.core.errors import UserError, suggest
 from harness.core.terms import Kind
 
@@ -56,7 +65,7 @@ def find(kind: Kind, type_: str) -> type[Any]:
 
     Raises:
         UserError: for an unknown name (near matches are suggested), a file that cannot be imported, or a
-            class of another kind.
+            class of another kind, or one whose parameters are those of another kind.
     """
     if ".py:" in type_:
         cls = _from_file(*type_.rsplit(":", 1))
@@ -71,6 +80,8 @@ def find(kind: Kind, type_: str) -> type[Any]:
     base = BASES[kind]
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise UserError(f"{type_} is not a {base.__name__}: derive it from harness.core.registry.{base.__name__}")
+    if base is Trainer and not issubclass(cls.Params, TrainerParams):
+        raise UserError(f"{type_}: its Params ({cls.Params.__name__}) must derive from harness.TrainerParams")
     return cls
 
 

@@ -24,12 +24,15 @@ _UNGATED = {"gpt2", "gpt_neox", "opt", "phi", "starcoder2", "falcon", "gptj", "g
 class ModelShape:
     """What of a model's architecture decides its FLOPs."""
 
-    matmul_params: int  # weights that multiply every token, output head included
+    matmul_params: int  # weights that multiply every token, the output head's included where there is one
     attention_width: int  # layers * heads * head_dim
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> ModelShape:
+    def from_config(cls, config: Mapping[str, Any], output_head: bool = True) -> ModelShape:
         """Shape from a `transformers` config as a dict.
+
+        Args:
+            output_head: whether the model multiplies hidden states by a head over the vocabulary.
 
         Raises:
             KeyError: if the config lacks the sizes of a decoder-only transformer.
@@ -47,7 +50,7 @@ class ModelShape:
         if experts:
             inner = config.get("moe_intermediate_size") or inner
             mlp = 3 * hidden * inner * config["num_experts_per_tok"] + hidden * experts
-        head = hidden * config["vocab_size"]
+        head = hidden * config["vocab_size"] if output_head else 0
         return cls(
             matmul_params=layers * (attention + mlp) + head,
             attention_width=layers * heads * head_dim,

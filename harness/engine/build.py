@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from harness.core.components import PassOf
+from harness.core.components import PassOf, TrainerParams
 from harness.core.errors import UserError
 from harness.core.records import Problem, Sampling
 from harness.core.registry import find
@@ -281,7 +281,8 @@ class _Builder:
             block = find("trainers", block["type"]).with_base(block, base.spec.params)
         spec = build("trainers", name, block, where, self.models)
         there = max(self.experiment.rollouts[set_].n for set_ in sets)
-        if getattr(spec.params, "responses", there) <= there:
+        assert isinstance(spec.params, TrainerParams)
+        if spec.params.responses <= there:
             return spec
         if "responses" not in block:
             return build("trainers", name, {**block, "responses": there}, where, self.models)

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from harness.core.components import TrainerParams
 from harness.core.records import Problem
 from harness.experiment.config import Experiment
 from harness.experiment.spec import Spec
@@ -87,10 +88,14 @@ class Training:
     name: str = "train"
 
     @property
+    def params(self) -> TrainerParams:
+        assert isinstance(self.spec.params, TrainerParams)  # the registry finds no other trainers
+        return self.spec.params
+
+    @property
     def used(self) -> int:
         """It learns from the first so many rollouts of each problem in each of its sets."""
-        responses: int = getattr(self.spec.params, "responses")  # noqa: B009 -- declared by every trainer
-        return responses
+        return self.params.responses
 
     @cached_property
     def problem_ids(self) -> dict[tuple[str, str], str]:

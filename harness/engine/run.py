@@ -222,7 +222,7 @@ class _Run:
         if missing := [t.who for t in training.lineage[1:] if not self._trained[t]]:
             self._quarantine(training, None, f"{missing[0]}, from which it starts, is missing")
             return
-        alone = getattr(training.spec.params, "workers", 1) > 1
+        alone = training.params.workers > 1
         async with self._training_slots.take(self._stages.index(training), alone):
             line = self._board.line(f"train {training.who}", 1, "steps")
             try:

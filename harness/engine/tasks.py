@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from harness.core.components import Generator, RewardModel, TokenScorer, Verifier
+from harness.core.components import Component, Generator, ModelFacts, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
 from harness.cost_model.shape import ModelShape
@@ -73,7 +73,7 @@ def sample(
             f"{component.name}: {counts[short]} responses to problem {short!r} are recorded, {sampling.n} wanted{hint}"
         )
     result = Result(to_table(Response, responses))
-    _count(result, component.describe(), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in responses))
+    _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in responses))
     return result
 
 
@@ -103,7 +103,7 @@ def complete(
     sampled = component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
     completions = [replace(r, sample=found[r.problem_id].n + r.sample) for r in sampled]
     result = Result(to_table(Response, completions))
-    _count(result, component.describe(), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in completions))
+    _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in completions))
     return result
 
 
@@ -138,7 +138,7 @@ def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Ta
     """Log-probabilities of every response token under one model."""
     passes = component.logprobs(_solutions(problems, responses, {}))
     result = Result(to_table(TokenLogprobs, passes))
-    _count(result, component.describe(), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in passes))
+    _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in passes))
     return result
 
 
@@ -147,10 +147,10 @@ def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, 
     scores = component.score(_solutions(problems, responses, passes))
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
     result = Result(to_table(StepScores, scores), meta)
-    description = component.describe()
-    if "config" in description:
+    facts = _described(component)
+    if facts is not None:
         prompts = {(r["problem_id"], r["sample"]): r["n_prompt_tokens"] for r in responses.to_pylist()}
-        _count(result, description, ((s.problem_id, prompts[s.problem_id, s.sample], s.n_tokens) for s in scores))
+        _count(result, facts, ((s.problem_id, prompts[s.problem_id, s.sample], s.n_tokens) for s in scores))
     return result
 
 
@@ -184,11 +184,18 @@ def _solutions(problems: pa.Table, responses: pa.Table, passes: Mapping[str, pa.
     return solutions
 
 
-def _count(result: Result, description: Mapping[str, Any], sequences: Iterable[tuple[str, int, int]]) -> None:
+def _described(component: Component[Any]) -> ModelFacts | None:
+    facts: Any = component.describe()
+    if isinstance(facts, dict):  # an adapter of before 0.2
+        return ModelFacts(facts["config"], str(facts.get("device", ""))) if facts.get("config") else None
+    return facts  # type: ignore[no-any-return]
+
+
+def _count(result: Result, facts: ModelFacts | None, sequences: Iterable[tuple[str, int, int]]) -> None:
     """Add tokens and FLOPs of (problem_id, prompt tokens, response tokens): one prefill per problem."""
-    shape = ModelShape.from_config(description["config"]) if description.get("config") else None
-    result.device = str(description.get("device", ""))
-    if shape:
+    shape = ModelShape.from_config(facts.config, facts.output_head) if facts else None
+    if facts and shape:
+        result.device = facts.device
         result.meta["shape"] = asdict(shape)
     rows: Sequence[tuple[str, int, int]] = list(sequences)
     for _, group in groupby(rows, key=lambda row: row[0]):

@@ -11,6 +11,7 @@ from operator import truediv
 from pathlib import Path
 from typing import Any
 
+from harness.core.components import TrainingFacts
 from harness.core.files import replacing
 from harness.core.records import Grade, GradedSolution, LedgerRow, Response, Solution, StepLabels, TokenLogprobs
 from harness.cost_model.shape import ModelShape
@@ -46,19 +47,18 @@ def run_training(training: Training, results: Path, progress: Callable[[int, int
         temporary.mkdir(parents=True)
         _write_key(temporary, {"key": training.key})
     started_at, clock = time.time(), time.perf_counter()
-    facts = trainer.train(data, temporary, progress)
+    facts: TrainingFacts = trainer.train(data, temporary, progress)
     wall_s = time.perf_counter() - clock
-    config = facts.pop("config")
-    _write_key(temporary, {"key": training.key, "facts": facts})
+    _write_key(temporary, {"key": training.key, "facts": _reported(facts)})
     cost = LedgerRow(
         stage="development/training",
         what=training.who,
         model=training.who,
-        device=str(facts.get("device", "")),
+        device=facts.device,
         prompt_tokens=0,
         completion_tokens=0,
-        train_tokens=facts["train_tokens"],
-        flops=_training_flops(ModelShape.from_config(config), facts),
+        train_tokens=facts.train_tokens,
+        flops=_training_flops(facts),
         wall_s=wall_s,
         started_at=started_at,
     )
@@ -74,10 +74,24 @@ def development_ledger(training: Training, results: Path) -> Path:
     return shard_path(results / "ledger" / "trained" / training.who, 0)
 
 
-def _training_flops(shape: ModelShape, facts: dict[str, Any]) -> float:
+def _reported(facts: TrainingFacts) -> dict[str, Any]:
+    """The facts for the report: those of the model's architecture left out, which its folder says."""
+    reported: dict[str, Any] = {
+        "device": facts.device,
+        "train_tokens": facts.train_tokens,
+        "train_positions": facts.train_positions,
+        **facts.extra,
+    }
+    if facts.forward_tokens:
+        reported |= {"forward_tokens": facts.forward_tokens, "forward_positions": facts.forward_positions}
+    return reported
+
+
+def _training_flops(facts: TrainingFacts) -> float:
+    shape = ModelShape.from_config(facts.config, facts.output_head)
     # Training is three forwards; what was only read is one.
-    read = shape.training(facts.get("forward_tokens", 0), facts.get("forward_positions", 0)) / 3
-    return shape.training(facts["train_tokens"], facts["train_positions"]) + read
+    read = shape.training(facts.forward_tokens, facts.forward_positions) / 3
+    return shape.training(facts.train_tokens, facts.train_positions) + read
 
 
 def _write_key(folder: Path, content: dict[str, Any]) -> None:

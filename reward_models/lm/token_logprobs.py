@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from bonbench.reward_models.text.layouts import numbered
-from harness.core.components import ComponentParams, ModelPath, Runtime, TokenScorer
+from harness.core.components import ComponentParams, ModelFacts, ModelPath, Runtime, TokenScorer
 from harness.core.errors import UserError
 from harness.core.records import Solution, TokenLogprobs
 
@@ -51,8 +51,8 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
         self.model = load(params.model, params.dtype, params.device)
         self.encoder = SolutionEncoder(AutoTokenizer.from_pretrained(params.model), params.model)
 
-    def describe(self) -> dict[str, Any]:
-        return {"config": self.model.config.to_dict(), "device": str(self.model.device)}
+    def describe(self) -> ModelFacts:
+        return ModelFacts(self.model.config.to_dict(), str(self.model.device))
 
     def logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
         from bonbench.reward_models.lm.causal_lm import response_logprobs

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
 from bonbench.reward_models.training.params import RolloutTrainer, TrainingParams
+from harness.core.components import TrainingFacts
+from harness.core.files import replacing
 from harness.core.records import GradedSolution, Solution
 
 _NO_CONFIDENCE = 1e-5
@@ -52,7 +54,7 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
     def reads_per_rollout(cls, params: AutoPSVTrainerParams) -> float:
         return 2 * params.epochs + 1 / 3  # twice trained on, once read for the labels
 
-    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> dict[str, Any]:
+    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> TrainingFacts:
         """Train both verifiers on ``data`` and write the trained folder.
 
         Returns:
@@ -73,16 +75,20 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
         second = fit(Job("value", params, relabelled(prepared, params, steps), str(verifier), output), progress)
         shutil.rmtree(verifier)
         sequences = rollouts.sequences
-        return {
-            **second,
-            **{key: first[key] + second[key] for key in ("train_tokens", "train_positions", "steps")},
-            "forward_tokens": int(sequences.lengths.sum()),
-            "forward_positions": int(sequences.positions().sum()),
-            "outcome": {key: first[key] for key in ("loss", "reward_accuracy")},
-            **describe(prepared, rollouts.examples),
+        both = replace(
+            second,
+            train_tokens=first.train_tokens + second.train_tokens,
+            train_positions=first.train_positions + second.train_positions,
+            forward_tokens=int(sequences.lengths.sum()),
+            forward_positions=int(sequences.positions().sum()),
+        )
+        about_labels = {
+            "steps": first.extra["steps"] + second.extra["steps"],
+            "outcome": {key: first.extra[key] for key in ("loss", "reward_accuracy")},
             "n_steps": sum(map(len, steps)),
             "n_good_steps": int(sum(map(sum, steps))),
         }
+        return both.saying(describe(prepared, rollouts.examples) | about_labels)
 
 
 def labels_from_confidence(values: Sequence[float], drop: float) -> list[int]:
@@ -120,11 +126,10 @@ def _values(verifier: str, solutions: list[Solution], params: AutoPSVTrainerPara
     return [scores.step_rewards for scores in model.score(solutions)]
 
 
-def _once(file: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _once(file: Path, compute: Callable[[], TrainingFacts]) -> TrainingFacts:
     """What ``compute`` gave when it was first completed: it is kept in ``file``."""
     if not file.exists():
-        partial = file.with_suffix(".partial")
         facts = compute()
-        partial.write_text(json.dumps(facts))
-        partial.rename(file)
-    return dict(json.loads(file.read_text()))
+        with replacing(file) as partial:
+            partial.write_text(json.dumps(asdict(facts)))
+    return TrainingFacts(**json.loads(file.read_text()))

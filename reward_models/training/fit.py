@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonbench.reward_models.training.params import TrainingParams
+from harness.core.components import TrainingFacts
 
 if TYPE_CHECKING:
     from bonbench.reward_models.training.data import Rollouts
@@ -46,17 +47,16 @@ class Job:
     output: Path
 
 
-def fit(job: Job, progress: Progress) -> dict[str, Any]:
+def fit(job: Job, progress: Progress) -> TrainingFacts:
     """Train, and write model, tokenizer and ``history.jsonl`` to ``job.output``.
 
     A job that was killed goes on from its last checkpoint when it is run again with the same output folder, to the same
     weights.
 
     Returns:
-        ``config``, ``device``; ``train_tokens``, ``train_positions``, ``forward_tokens`` and ``forward_positions`` as
-        :class:`~harness.core.components.Trainer` asks; ``steps``; ``loss``, ``reward_accuracy``, ``margin`` of the last
-        quarter of the steps. ``reward_accuracy`` is the share of pairs ranked rightly, or of responses or steps
-        classified rightly, and ``margin`` the mean value of right ones less that of wrong ones.
+        The facts, with ``steps`` in ``extra``, and ``loss``, ``reward_accuracy``, ``margin`` of the last quarter of the
+        steps. ``reward_accuracy`` is the share of pairs ranked rightly, or of responses or steps classified rightly,
+        and ``margin`` the mean value of right ones less that of wrong ones.
     """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.v2.api.config import LoggingConfig
@@ -111,7 +111,7 @@ def fit(job: Job, progress: Progress) -> dict[str, Any]:
         failures = getattr(done[0], "worker_failures", {}) or {0: done[0]}
         raise RuntimeError(f"training failed: {next(iter(failures.values()))}") from done[0]
     shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)
-    return dict(done[0].return_value)
+    return done[0].return_value  # type: ignore[no-any-return]
 
 
 def absolute(model: str) -> str:
@@ -119,7 +119,7 @@ def absolute(model: str) -> str:
     return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 
-def _train_worker(config: dict[str, Any]) -> dict[str, Any]:
+def _train_worker(config: dict[str, Any]) -> TrainingFacts:
     from bonbench.reward_models.training.loop import train_worker
 
     return train_worker(config["job"])

@@ -35,9 +35,10 @@ from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.reference import bfloat16, mismatched_reference
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.tasks import TASKS, Batch, Task
+from harness.core.components import TrainingFacts
 
 
-def train_worker(job: Job) -> dict[str, Any]:
+def train_worker(job: Job) -> TrainingFacts:
     """Train on this worker's part of every batch; the first worker writes the model and returns the facts."""
     params, rollouts, output = job.params, job.rollouts, job.output
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
@@ -75,8 +76,13 @@ def train_worker(job: Job) -> dict[str, Any]:
             task.load(str(output), stored_dtype).save_pretrained(output)
         tokenizer.save_pretrained(output)
         (output / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
-    costs = plan.costs(rollouts, getattr(params, "reference", None) is not None)
-    return {"config": model.config.to_dict(), "device": str(args.device), **costs, **summary(history)}
+    return TrainingFacts(
+        config=model.config.to_dict(),
+        device=str(args.device),
+        output_head=model.get_output_embeddings() is not None,
+        **plan.costs(rollouts, task.with_reference),
+        extra={"steps": plan.steps, **summary(history)},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +110,9 @@ class Plan:
         return cls(pieces, accumulation, sum(map(len, epochs)))
 
     def costs(self, rollouts: Rollouts, with_reference: bool) -> dict[str, int]:
-        """Steps, and all workers' tokens and positions that went through forward and backward, or forward alone."""
+        """All workers' tokens and positions that went through forward and backward, or forward alone."""
         members = np.concatenate([piece.rollouts for piece in self.pieces])
-        costs = {"steps": self.steps, **_sizes("train", rollouts.sequences, members)}
+        costs = _sizes("train", rollouts.sequences, members)
         if rollouts.mismatched is not None:
             # Once by the reference, where there is one, and by the policy in every step.
             once = np.arange(len(rollouts.mismatched) if with_reference else 0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
 from bonbench.reward_models.training.params import RolloutTrainer, TrainingParams, share_in_pairs
+from harness.core.components import TrainingFacts
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
 
@@ -50,7 +51,7 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
         in_pairs = params.objective == "bradley-terry"
         return params.epochs * (share_in_pairs(params.responses) if in_pairs else 1)
 
-    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> dict[str, Any]:
+    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> TrainingFacts:
         """Train on ``data`` and write the trained folder.
 
         Returns:
@@ -60,4 +61,4 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
 
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
         rollouts, facts = build_outcomes(data, params)
-        return {**fit(Job("outcome", params, rollouts, params.base, output.resolve()), progress), **facts}
+        return fit(Job("outcome", params, rollouts, params.base, output.resolve()), progress).saying(facts)

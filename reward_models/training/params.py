@@ -7,11 +7,11 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from harness.core.components import ComponentParams, ModelPath, Runtime, Trainer
+from harness.core.components import Runtime, Trainer, TrainerParams
 from harness.core.errors import UserError
 
 
-class TrainingParams(ComponentParams):
+class TrainingParams(TrainerParams):
     """What is trained on, for how long and on what machine.
 
     ``responses`` takes the first so many rollouts of each problem, ``instructions`` that share of the problems: smaller
@@ -28,10 +28,8 @@ class TrainingParams(ComponentParams):
     writes the curves as TensorBoard event files to ``tensorboard/`` in the trained folder.
     """
 
-    base: ModelPath
     lr: float = Field(1e-6, gt=0)
     epochs: int = Field(1, ge=1)
-    responses: int = Field(8, ge=1)
     instructions: float = Field(1.0, gt=0, le=1)
     dedup: float | None = Field(None, gt=0, le=1)
     batch_size: int = Field(64, ge=1)
@@ -42,9 +40,6 @@ class TrainingParams(ComponentParams):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     gradient_checkpointing: bool = False
     seed: int = 0
-    workers: int = Field(1, ge=1)
-    cpus_per_worker: int = Field(1, ge=1)
-    gpus_per_worker: int = Field(0, ge=0, le=1)
     fsdp: bool = False
     checkpoint_steps: Runtime[int] = Field(100, ge=1)
     tensorboard: Runtime[bool] = False

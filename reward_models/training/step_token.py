@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
 from bonbench.reward_models.training.params import RolloutTrainer, StepLabelParams
+from harness.core.components import TrainingFacts
 from harness.core.records import GradedSolution
 
 
@@ -53,7 +53,7 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
     def reads_per_rollout(cls, params: StepTokenTrainerParams) -> float:
         return params.epochs
 
-    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> dict[str, Any]:
+    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> TrainingFacts:
         """Train on ``data``, whose steps are labelled, and write the trained folder.
 
         Returns:
@@ -64,4 +64,4 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
 
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
         rollouts, facts = build_steps(data, params)
-        return {**fit(Job("step-token", params, rollouts, params.base, output.resolve()), progress), **facts}
+        return fit(Job("step-token", params, rollouts, params.base, output.resolve()), progress).saying(facts)

@@ -56,6 +56,11 @@ class Task(ABC, Generic[P]):
     def __init__(self, params: P) -> None:
         self.params = params
 
+    @property
+    def with_reference(self) -> bool:
+        """Whether a reference model takes part."""
+        return False
+
     def load(self, model: str, dtype: str | torch.dtype = "auto") -> PreTrainedModel:
         return self.kind.from_pretrained(model, dtype=dtype, **self.config)
 
@@ -82,6 +87,10 @@ class Task(ABC, Generic[P]):
 
 class ImplicitTask(Task[ImplicitTrainerParams]):
     """z = beta * sum over the tokens of the response, or of each step, of log pi/pi_ref."""
+
+    @property
+    def with_reference(self) -> bool:
+        return self.params.reference is not None
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
         """log p of each response token, with one block of logits in memory at a time, backward included."""

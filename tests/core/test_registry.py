@@ -54,3 +54,12 @@ def test_what_is_not_there_is_named_with_what_is(file: Path, name: str) -> None:
 def test_another_kind_is_refused(file: Path) -> None:
     with pytest.raises(UserError, match="is not a Generator"):
         find("generators", f"{file}:short-name")
+
+
+def test_a_trainer_is_refused_whose_parameters_are_no_trainers(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from harness import ComponentParams, Trainer\n\n"
+        "class Mine(Trainer):\n    Params = ComponentParams\n\n    def train(self, data, output, progress): ...\n"
+    )
+    with pytest.raises(UserError, match=r"its Params \(ComponentParams\) must derive from harness.TrainerParams"):
+        find("trainers", f"{tmp_path / 'mine.py'}:Mine")

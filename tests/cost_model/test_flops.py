@@ -3,7 +3,14 @@
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+    MixtralConfig,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from harness.cost_model.shape import ModelShape
 
@@ -53,6 +60,17 @@ def test_training_is_three_forwards() -> None:
     ours = shape.training(tokens, causal) + 3 * 4 * shape.attention_width * (square - causal)
     # The first layer's input needs no gradient beyond the embedding's, so the counted total is the whole of it.
     assert counted(model, tokens, backward=True) == pytest.approx(ours, rel=0.02)
+
+
+def test_a_classifier_has_no_head_over_the_vocabulary() -> None:
+    model = LlamaForSequenceClassification(LlamaConfig(**SIZES, num_labels=1, pad_token_id=0))
+    model.set_attn_implementation("eager")
+    shape, tokens = ModelShape.from_config(model.config.to_dict(), output_head=False), 13
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=torch.arange(1, 1 + tokens)[None], use_cache=False)
+    square, causal = tokens * tokens, tokens * (tokens + 1) // 2
+    ours = shape.forward(tokens) + 4 * shape.attention_width * (square - causal)
+    assert counter.get_total_flops() - 2 * 32 * tokens == ours  # but for its own head: 32 weights
 
 
 def test_generation_adds_up_to_one_forward() -> None:

@@ -32,6 +32,7 @@ RECORDER = '''
 import json
 
 from bonbench.reward_models.training.params import RolloutTrainer, TrainingParams
+from harness import TrainingFacts
 
 
 class Recorder(RolloutTrainer[TrainingParams]):
@@ -42,7 +43,7 @@ class Recorder(RolloutTrainer[TrainingParams]):
                  d.solution.response.sample, d.correct] for d in data]
         (output / "seen.json").write_text(json.dumps(seen))
         config = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 9}
-        return {"config": config | {"intermediate_size": 16}, "train_tokens": 0, "train_positions": 0}
+        return TrainingFacts(config | {"intermediate_size": 16}, "cpu", True, train_tokens=0, train_positions=0)
 '''
 
 

@@ -373,10 +373,10 @@ def test_counts_the_tokens_after_the_prompt(case: Case, folder: str) -> None:
     # All of the response's tokens, and its share of the format's, which an empty response has in the least.
     assert len(ids) - len(shorter) <= record.n_tokens < len(ids) - len(encode(tokenizer, PROBLEM)) + 2
     described = model.describe()
-    assert described["config"]["hidden_size"] == 32
-    assert described["device"] == "cpu"
-    # FLOPs count a head over the vocabulary where there is one.
-    assert bool(described["config"]["vocab_size"]) == (case.type == "step-token")
+    assert described is not None
+    assert described.config["hidden_size"] == 32
+    assert described.device == "cpu"
+    assert described.output_head == (case.type == "step-token")
 
 
 def test_too_long_a_solution_is_an_error(case: Case, tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.training.fit import Job
+from harness.core.components import TrainingFacts
 from harness.core.records import GradedSolution, Problem, Response, Solution
 from harness.core.steps import step_ends
 
@@ -37,7 +37,7 @@ def graded_sums(base: str | None, problems: int = 24, each: int = 4) -> list[Gra
     ]
 
 
-def trained(job: Job) -> tuple[dict[str, Any], list[dict[str, float]]]:
+def trained(job: Job) -> tuple[TrainingFacts, list[dict[str, float]]]:
     """The facts and the curve of a training in this process."""
     from bonbench.reward_models.training.loop import train_worker
 

@@ -69,12 +69,12 @@ def test_training(ray_started: None, tmp_path: Path) -> None:
     output = tmp_path / "psv"
     output.mkdir()
     facts = AutoPSVTrainer(params, "psv").train(data, output, lambda *_: None)
-    assert facts["outcome"]["reward_accuracy"] > 0.7  # half of the tokens come before anything shows
-    assert facts["reward_accuracy"] > 0.8
-    assert facts["n_steps"] == 2 * len(data)
-    assert 0 < facts["n_good_steps"] < facts["n_steps"]
-    assert facts["train_tokens"] == 2 * 4 * sequences.lengths.sum()
-    assert facts["forward_tokens"] == sequences.lengths.sum()
+    assert facts.extra["outcome"]["reward_accuracy"] > 0.7  # half of the tokens come before anything shows
+    assert facts.extra["reward_accuracy"] > 0.8
+    assert facts.extra["n_steps"] == 2 * len(data)
+    assert 0 < facts.extra["n_good_steps"] < facts.extra["n_steps"]
+    assert facts.train_tokens == 2 * 4 * sequences.lengths.sum()
+    assert facts.forward_tokens == sequences.lengths.sum()
     assert sorted(p.name for p in output.iterdir() if p.is_dir()) == []
     assert AutoModelForTokenClassification.from_pretrained(output).config.num_labels == 1
     scored = HeadPRM(HeadPRMParams(model=str(output)), "psv").score([d.solution for d in data])

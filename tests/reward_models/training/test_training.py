@@ -102,13 +102,15 @@ def test_objectives_learn(base: str, data: list[GradedSolution], tmp_path: Path,
     # The policy is its reference still: z is 0 of everything, and so is KTO's z0.
     start = {"nca": 2 * math.log(2), "kto": 0.5, "ce": math.log(2)}[objective]
     assert steps[0]["loss"] == pytest.approx(start, abs=1e-5)
-    assert [row["step"] for row in steps] == list(range(1, facts["steps"] + 1))
-    assert facts["reward_accuracy"] > 0.9
-    assert facts["margin"] > 0.5
+    assert [row["step"] for row in steps] == list(range(1, facts.extra["steps"] + 1))
+    assert facts.extra["reward_accuracy"] > 0.9
+    assert facts.extra["margin"] > 0.5
     # nca cannot fall below where sigmoid(z_w) = 2/3 and sigmoid(z_l) = 0: 0.69 of the start.
-    assert facts["loss"] < 0.75 * start
-    last = [row for row in steps if row["step"] > facts["steps"] - facts["steps"] // 4]
-    assert facts["loss"] == pytest.approx(np.average([r["loss"] for r in last], weights=[r["terms"] for r in last]))
+    assert facts.extra["loss"] < 0.75 * start
+    last = [row for row in steps if row["step"] > facts.extra["steps"] - facts.extra["steps"] // 4]
+    assert facts.extra["loss"] == pytest.approx(
+        np.average([r["loss"] for r in last], weights=[r["terms"] for r in last])
+    )
 
 
 def test_kto_estimates_the_kl_of_the_policy(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
@@ -217,7 +219,7 @@ def test_bfloat16_and_gradient_checkpointing(base: str, data: list[GradedSolutio
         rollouts, _ = build_rollouts(data, asked)
         facts, steps = trained(Job("implicit", asked, rollouts, str(half), tmp_path / str(len(curves))))
         curves.append([row["loss"] for row in steps])
-        assert facts["reward_accuracy"] > 0.9
+        assert facts.extra["reward_accuracy"] > 0.9
     assert curves[1] == pytest.approx(curves[0], abs=1e-4)
     assert curves[2][:2] == pytest.approx(curves[0][:2], abs=0.02)
     assert curves[2] != pytest.approx(curves[0], abs=1e-6)
@@ -275,14 +277,14 @@ def test_training(ray_started: None, base: str, data: list[GradedSolution], tmp_
     assert digests[0] == digests[1]
     assert not (tmp_path / "first" / "ray").exists()
     rollouts, _ = build_rollouts(data, asked)
-    assert facts["n_pairs"] == facts["n_examples"] == len(rollouts.examples)
-    assert facts["steps"] == 4 * math.ceil(len(rollouts.examples) / 16)
-    assert seen[-1][:2] == (facts["steps"], facts["steps"])
+    assert facts.extra["n_pairs"] == facts.extra["n_examples"] == len(rollouts.examples)
+    assert facts.extra["steps"] == 4 * math.ceil(len(rollouts.examples) / 16)
+    assert seen[-1][:2] == (facts.extra["steps"], facts.extra["steps"])
     # Every rollout in a pair passes at least once per epoch, none more often than it has pairs.
     once = int(rollouts.sequences.lengths[np.unique(rollouts.examples)].sum())
-    assert 4 * once <= facts["train_tokens"] <= 4 * int(rollouts.sequences.lengths[rollouts.examples].sum())
-    assert facts["loss"] < math.log(2) / 2
-    assert facts["reward_accuracy"] > 0.9
+    assert 4 * once <= facts.train_tokens <= 4 * int(rollouts.sequences.lengths[rollouts.examples].sum())
+    assert facts.extra["loss"] < math.log(2) / 2
+    assert facts.extra["reward_accuracy"] > 0.9
 
     folder = str(tmp_path / "first")
     trained, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)

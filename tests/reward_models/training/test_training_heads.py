@@ -54,9 +54,9 @@ def test_outcome_reward_models(base: str, data: list[GradedSolution], tmp_path: 
     assert rollouts.sequences.reads.tolist() == [len(row) - 1 for row in ids]
     assert facts["n_pairs"] == (len(rollouts.examples) if objective == "bradley-terry" else 0)
 
-    facts, steps = trained(Job("outcome", params, rollouts, base, tmp_path))
-    assert facts["reward_accuracy"] > 0.9
-    assert facts["loss"] < math.log(2) / 2
+    trained_facts, steps = trained(Job("outcome", params, rollouts, base, tmp_path))
+    assert trained_facts.extra["reward_accuracy"] > 0.9
+    assert trained_facts.extra["loss"] < math.log(2) / 2
     scored = SequenceClassifier(SequenceClassifierParams(model=str(tmp_path)), "orm").score([d.solution for d in data])
     rewards = np.array([s.step_rewards[0] for s in scored])
     correct = np.array([d.correct for d in data])
@@ -96,7 +96,7 @@ def test_step_token_models(base: str, data: list[GradedSolution], tmp_path: Path
     params = StepTokenTrainerParams(base=base, **SETTINGS)
     rollouts, _ = build_steps(data, params)
     facts, _ = trained(Job("step-token", params, rollouts, base, tmp_path))
-    assert facts["reward_accuracy"] > 0.9
+    assert facts.extra["reward_accuracy"] > 0.9
     AutoModelForCausalLM.from_pretrained(tmp_path)
     scored = StepTokenPRM(StepTokenParams(model=str(tmp_path)), "prm").score([d.solution for d in data])
     first, second = np.array([s.step_rewards for s in scored]).T

@@ -96,7 +96,7 @@ def test_resumed_from_every_checkpoint(base: str, tmp_path: Path) -> None:
     rollouts, _ = build_rollouts(graded_sums(base), params)
     whole = tmp_path / "whole"
     facts, steps = trained(Job("implicit", params, rollouts, base, whole))
-    assert facts["steps"] == 24
+    assert facts.extra["steps"] == 24
     assert sorted(p.name for p in (whole / CHECKPOINTS).glob("checkpoint-*")) == ["checkpoint-16", "checkpoint-8"]
     for checkpoint in (8, 16):
         again = tmp_path / str(checkpoint)
@@ -119,12 +119,11 @@ def test_incomplete_checkpoints_do_not_count(tmp_path: Path) -> None:
 
 
 TRAINER = """
-from harness.core.components import ComponentParams, Trainer
+from harness import Trainer, TrainerParams, TrainingFacts
 
 class Stumbling(Trainer):
-    class Params(ComponentParams):
+    class Params(TrainerParams):
         base: str = "none"
-        responses: int = 1
 
     def train(self, data, output, progress):
         seen = output / "seen"
@@ -132,12 +131,8 @@ class Stumbling(Trainer):
         if not (output.parent / "go").exists():
             raise KeyboardInterrupt
         shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 8}
-        return {
-            "config": {"model_type": "llama", "intermediate_size": 8, **shape},
-            "train_tokens": 1,
-            "train_positions": 1,
-            "seen": seen.read_text(),
-        }
+        config = {"model_type": "llama", "intermediate_size": 8, **shape}
+        return TrainingFacts(config, "cpu", True, train_tokens=1, train_positions=1, extra={"seen": seen.read_text()})
 """
 
 

@@ -109,7 +109,7 @@ def test_each_step_learns_its_own_label(models: tuple[str, str], tmp_path: Path,
         facts, curve = trained(Job("implicit", params, rollouts, base, tmp_path / str(tokens)))
         curves.append([row["loss"] for row in curve])
     assert curves[0] == pytest.approx(curves[1], abs=1e-4)
-    assert facts["reward_accuracy"] > 0.9
+    assert facts.extra["reward_accuracy"] > 0.9
     policy, solutions = str(tmp_path / "10000"), [d.solution for d in data]
     rewards = np.array(log_ratios(policy, base, solutions))
     if objective == "kto":  # a reward is good or bad beside those of mismatched responses
