@@ -10,7 +10,7 @@ from rich.console import Console
 
 from harness.analysis.accuracy import AVERAGE, Method, compute_accuracies
 from harness.analysis.compare import compare
-from harness.cli.comparison_table import render
+from harness.cli.tables.comparison import render
 from harness.core.errors import UserError
 from harness.storage.results import Results, load_results
 

@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from places import ROOT
+import typer
+from places import BONBENCH, ROOT
 
-from harness import cli
+from harness.cli import main
+from harness.cli.exit_codes import ExitCode
+from harness.core.errors import UserError
 
 EXPERIMENT = """
 name: small
@@ -35,12 +38,9 @@ def responses(tmp_path: Path) -> Path:
     return path
 
 
-def failing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
+def failing(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """Run the command, expect exit code 2 and exactly one line on stderr; return the line."""
-    monkeypatch.setattr(sys, "argv", ["bonbench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as exit_:
-        cli.main()
-    assert exit_.value.code == 2
+    assert main([str(argument) for argument in arguments]) == ExitCode.MISTAKE
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1, lines
     return lines[0]
@@ -96,28 +96,25 @@ def test_mistakes_in_an_experiment(
     responses: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     key = change.partition(":")[0]
     lines = [line for line in EXPERIMENT.format(responses=responses).splitlines() if not line.startswith(f"{key}:")]
     config = write(tmp_path / "e.yaml", "\n".join([*lines, change.replace("RESPONSES", str(responses))]))
-    line = failing(capsys, monkeypatch, "run", config, "--set", f"output={tmp_path / 'out'}")
+    line = failing(capsys, "run", config, "--set", f"output={tmp_path / 'out'}")
     for word in says:
         assert word in line
     assert not (tmp_path / "out").exists(), "nothing is written for an experiment that cannot run"
 
 
-def test_mistakes_in_files(
-    responses: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert "absent.yaml: No such file" in failing(capsys, monkeypatch, "run", tmp_path / "absent.yaml")
+def test_mistakes_in_files(responses: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "absent.yaml: No such file" in failing(capsys, "run", tmp_path / "absent.yaml")
     broken = write(tmp_path / "broken.yaml", "name: x\nsampling: {n: 1\n")
-    assert "broken.yaml line 3: not YAML" in failing(capsys, monkeypatch, "run", broken)
+    assert "broken.yaml line 3: not YAML" in failing(capsys, "run", broken)
     config = write(tmp_path / "e.yaml", EXPERIMENT.format(responses=responses))
     lines = responses.read_text().splitlines()
     lines[16] = lines[16][:-3]
     responses.write_text("\n".join(lines))
-    line = failing(capsys, monkeypatch, "run", config)
+    line = failing(capsys, "run", config)
     assert "responses.jsonl line 17: not JSON" in line
 
 
@@ -137,52 +134,98 @@ def test_mistakes_in_options(
     responses: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = write(tmp_path / "e.yaml", EXPERIMENT.format(responses=responses))
-    assert says in failing(capsys, monkeypatch, "run", config, *arguments)
+    assert says in failing(capsys, "run", config, *arguments)
 
 
-def test_a_model_folder_without_weights(
-    responses: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_folder_without_weights(responses: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     entry = f"reward_models: {{x: {{type: implicit, policy: {folder}, reference: null}}}}"
     config = write(tmp_path / "e.yaml", EXPERIMENT.format(responses=responses) + entry)
-    assert "no config.json" in failing(capsys, monkeypatch, "run", config)
+    assert "no config.json" in failing(capsys, "run", config)
     (folder / "config.json").write_text("{}")
-    line = failing(capsys, monkeypatch, "run", config)
+    line = failing(capsys, "run", config)
     assert "reward_models.x.policy" in line and "no weights" in line
 
 
-def test_a_template_says_what_it_needs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
     template = ROOT / "experiments" / "replay.yaml"
-    assert "--set responses=FILE" in failing(capsys, monkeypatch, "run", template)
+    assert "--set responses=FILE" in failing(capsys, "run", template)
 
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; sys.argv = ['bonbench', '--help']\n"
-        "from harness.cli.app import main\n"
-        "try: main()\n"
-        "except SystemExit as e: assert e.code == 0\n"
+        "import sys\n"
+        "from harness.cli import main\n"
+        "assert main(['--help']) == 0\n"
         "heavy = {'torch', 'ray', 'transformers', 'pandas', 'pyarrow', 'sympy', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for verb in ("run", "plan", "train", "report", "compare", "grade", "list"):
         assert verb in done.stdout
 
 
-def test_list_shows_every_component_with_its_options(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_exit_code_is_the_programs() -> None:
+    done = subprocess.run([*BONBENCH, "rnu"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "'rnu'" in done.stderr and "'run'" in done.stderr
+
+
+def test_no_words_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == ExitCode.DONE
+    assert "processbench" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run"], ["CONFIG", "bonbench run --help"]),
+        (["run", "e.yaml", "--untli", "grade"], ["--untli", "--until"]),
+        (["report", "results", "--column-width", "narrow"], ["--column-width", "number"]),
+        (["plan", "e.yaml", "--gpu", "h1000"], ["h1000", "did you mean h100"]),
+    ],
+)
+def test_mistakes_in_a_command_line(arguments: list[str], says: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    line = failing(capsys, *arguments)
+    for word in says:
+        assert word in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--debug", "run", "absent.yaml"],
+        ["run", "absent.yaml", "--debug"],
+        ["run", "--debug", "absent.yaml"],
+    ],
+)
+def test_debug_raises_the_error(arguments: list[str]) -> None:
+    with pytest.raises(UserError, match="No such file"):
+        main(arguments)
+
+
+def test_debug_holds_for_errors_before_the_verb_runs() -> None:
+    with pytest.raises(typer.BadParameter):
+        main(["report", "results", "--column-width", "narrow", "--debug"])
+
+
+def test_a_stopped_run_says_how_to_continue(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["bonbench", "list"])
-    with pytest.raises(SystemExit) as exit_:
-        cli.main()
-    assert exit_.value.code == 0
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.experiment.config.load_experiment", stop)
+    assert main(["run", "e.yaml"]) == ExitCode.STOPPED == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_list_shows_every_component_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == ExitCode.DONE
     shown = capsys.readouterr().out
     for word in ("pocket", "replay", "transformers", "math", "implicit", "recorded", "reference", "timeout_s"):
         assert word in shown

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from places import ROOT
+from places import BONBENCH, ROOT
 from tiny_models import make_model
 
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
-from harness.cli.trained import one_training
+from harness.cli.experiments import one_training
 from harness.core.errors import UserError
 from harness.core.records import LedgerRow, Problem, Response, Sampling, TokenLogprobs
 from harness.engine.build import build_graph
@@ -22,7 +21,6 @@ from harness.storage.arrow import to_records
 from harness.storage.results import load_results
 from harness.storage.shards import read_shard
 
-BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
 CONFIG = """
 name: small
 output: {folder}/out

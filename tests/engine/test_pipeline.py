@@ -5,16 +5,13 @@ from __future__ import annotations
 import random
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from places import ROOT
-
-BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
+from places import BONBENCH, ROOT
 
 EXPERIMENT = """
 name: small

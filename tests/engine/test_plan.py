@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from places import ROOT
+from places import BONBENCH, ROOT
 
 from bonbench.reward_models.training.pairs import pair_up
 from harness.core.records import Response
@@ -27,7 +27,6 @@ from harness.experiment.config import Experiment
 from harness.storage.arrow import to_table
 from harness.storage.shards import write_shard
 
-BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
 #: A GPU whose numbers are easy to reckon with.
 GPU = Gpu("reckoning", flops=1e12, bandwidth=1e9, memory=1e9)
 
@@ -270,8 +269,9 @@ def test_what_is_unknown_is_said(tmp_path: Path, model: str) -> None:
 
 def test_the_paper_is_planned_without_network_or_torch(tmp_path: Path) -> None:
     code = (
-        "import sys, harness.cli.app\ntry: harness.cli.app.main()\nfinally: "
-        "assert not {'torch', 'transformers', 'ray', 'vllm'} & set(sys.modules), sorted(sys.modules)"
+        "import sys, harness.cli\ncode = harness.cli.main()\n"
+        "assert not {'torch', 'transformers', 'ray', 'vllm'} & set(sys.modules), sorted(sys.modules)\n"
+        "sys.exit(code)"
     )
     environment = os.environ | {"HF_HOME": str(tmp_path / "hub")}
     config = str(ROOT / "experiments" / "paper.yaml")

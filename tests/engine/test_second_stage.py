@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from places import ROOT
+from places import BONBENCH, ROOT
 from safetensors.numpy import load_file
 
 from bonbench.reward_models.implicit import ImplicitPRM
@@ -27,7 +26,6 @@ from harness.storage.arrow import to_records
 from harness.storage.shards import read_shard
 
 MODELS = ROOT / "experiments" / "pocket" / "models"
-BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
 STEPS = {"objective": "kto", "level": "step", "base": "dpo", "completions": 4, "stop_when_decided": True}
 RAW: dict[str, Any] = {
     "name": "x",

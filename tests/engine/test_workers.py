@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
-
-BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
+from places import BONBENCH
 
 REWARD_MODELS = '''
 import os

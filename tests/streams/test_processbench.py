@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import BONBENCH
 
 from harness.core.errors import UserError
 from harness.core.steps import join_steps, step_ends
 from harness.streams.processbench import Accuracies, accuracies, best_threshold, evaluate, load
-
-BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
 
 
 def arrays(rows: list[list[float]]) -> list[np.ndarray]:

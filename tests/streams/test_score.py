@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from places import ROOT
+from places import BONBENCH, ROOT
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from harness.core.steps import step_spans
 
 MODELS = ROOT / "experiments" / "pocket" / "models"
-BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
 ROWS = [
     {"id": 1, "problem": "What is 2 + 3?", "response": "Step 1: 2 + 3 = 5\nStep 2: The answer is 5"},
     {"id": 2, "problem": "What is 4 + 4?", "response": "4 + 4 = 9"},

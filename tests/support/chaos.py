@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from places import ROOT
-
-BONBENCH = [sys.executable, "-c", "from harness.cli.app import main; main()"]
+from places import BONBENCH, ROOT
 
 SAMPLING = """
 name: disturbed

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from harness.core.errors import UserError, suggest
+from harness.cli.tables.wide import print_wide
 from harness.engine.graph import Graph, Training
 from harness.engine.training import development_ledger, trained_facts
 from harness.storage.shards import read_shard
@@ -29,23 +29,13 @@ _COSTS = {
 }
 
 
-def one_training(graph: Graph, name: str | None) -> Training:
-    """The training of an entry; of the only one that has any, if ``name`` is None.
-
-    Raises:
-        UserError: where there is none, or several to choose from.
-    """
-    trainings = {s.who: s for s in graph.stages if isinstance(s, Training)}
-    if not trainings:
-        raise UserError("reward_models: nothing to train: no entry has a train: block")
-    if name is None and len(trainings) > 1:
-        raise UserError(f"several are trained: name one of {', '.join(trainings)}")
-    if name is not None and name not in trainings:
-        raise UserError(f"reward_models: none that is trained is named {name!r}{suggest(name, trainings)}")
-    return trainings[name or next(iter(trainings))]
+def show_training(training: Training, graph: Graph) -> None:
+    """Print what came of a training, and what it took."""
+    print("\n".join(_summary(training, graph)))
+    print_wide(_costs(training, graph))
 
 
-def summary(training: Training, graph: Graph) -> list[str]:
+def _summary(training: Training, graph: Graph) -> list[str]:
     """Where the model is, what it learnt from and what was left out, and how the training ended, a line each."""
     facts = trained_facts(training.folder)
     lines = [f"{training.who}, {training.method}: {graph.results / 'trained' / training.who}"]
@@ -58,7 +48,7 @@ def summary(training: Training, graph: Graph) -> list[str]:
     return lines
 
 
-def costs(training: Training, graph: Graph) -> Table:
+def _costs(training: Training, graph: Graph) -> Table:
     """What it took to develop, as if it had been alone: from the ledger, by item, and in all."""
     frame = read_shard(development_ledger(training, graph.results)).to_pandas()
     frame["stage"] = frame["stage"].str.removeprefix("development/")

@@ -1,0 +1,14 @@
+"""What the ``bonbench`` command ends with."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every verb; an error that is not the user's mistake is a traceback, and Python's exit code 1."""
+
+    DONE = 0
+    FAILED = 1  # the run went on to its end, but shards failed three times and are left out
+    MISTAKE = 2  # of the user: an unknown key, a missing file, bad lines in the input
+    STOPPED = 130  # with Ctrl-C, as shells say it

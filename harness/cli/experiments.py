@@ -1,0 +1,82 @@
+"""What the words of a command line stand for: an experiment, one of its stages or trainings, a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.core.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from harness.cost_model.gpus import Gpu
+    from harness.engine.graph import Graph, Training
+
+
+def load_graph(
+    config: Path,
+    overrides: Sequence[str] | None,
+    reward_models: Sequence[str] | None = None,
+    stand_ins: bool = False,
+    evaluation: bool = True,
+) -> Graph:
+    """The graph of an experiment file.
+
+    Args:
+        overrides: what ``--set`` says.
+        reward_models: what ``--reward-model`` says.
+        stand_ins: let nameless problems stand in for a set that cannot be read but says its size.
+        evaluation: whether there must be problems to evaluate on.
+
+    Raises:
+        UserError: naming the file, for a mistake in it or in the options.
+    """
+    from harness.engine.build import build_graph
+    from harness.experiment.config import load_experiment
+    from harness.experiment.entries import parse_spec
+
+    experiment = load_experiment(config, overrides or ())
+    extra = [parse_spec(text) for text in reward_models or ()]
+    try:
+        return build_graph(experiment, extra, stand_ins, evaluation)
+    except UserError as error:
+        raise UserError(f"{config}: {error}") from None
+
+
+def check_stage(name: str) -> None:
+    """Raise :class:`UserError` where no stage is named ``name``."""
+    from harness.engine.graph import STAGES
+
+    if name not in STAGES:
+        raise UserError(f"--until {name}: no such stage{suggest(name, STAGES)}")
+
+
+def gpu_named(name: str) -> Gpu:
+    """The data sheet of a GPU.
+
+    Raises:
+        UserError: where none has that name.
+    """
+    from harness.cost_model.gpus import GPUS
+
+    if name not in GPUS:
+        raise UserError(f"--gpu {name}: not in the table{suggest(name, GPUS)}")
+    return GPUS[name]
+
+
+def one_training(graph: Graph, name: str | None) -> Training:
+    """The training of an entry; of the only one that has any, if ``name`` is None.
+
+    Raises:
+        UserError: where there is none, or several to choose from.
+    """
+    from harness.engine.graph import Training
+
+    trainings = {s.who: s for s in graph.stages if isinstance(s, Training)}
+    if not trainings:
+        raise UserError("reward_models: nothing to train: no entry has a train: block")
+    if name is None and len(trainings) > 1:
+        raise UserError(f"several are trained: name one of {', '.join(trainings)}")
+    if name is not None and name not in trainings:
+        raise UserError(f"reward_models: none that is trained is named {name!r}{suggest(name, trainings)}")
+    return trainings[name or next(iter(trainings))]

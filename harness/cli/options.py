@@ -1,0 +1,36 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _debug(context: typer.Context, value: bool) -> None:
+    if value:
+        context.obj["debug"] = True
+
+
+#: Before or after the verb. It is read before all else, so that other options' errors show their traceback too.
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", callback=_debug, is_eager=True, expose_value=False, help="Show the traceback of an error."),
+]
+Config = Annotated[Path, typer.Argument(help="Experiment file (YAML).", metavar="CONFIG")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set sampling.n=16. Repeatable."),
+]
+ExtraRewardModels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reward-model",
+        metavar="SPEC",
+        help="Score one more reward model: NAME, NAME:key=value,… or path.py:Class. Repeatable. "
+        "Only its scores are computed; all else is reused.",
+    ),
+]
+Address = Annotated[str | None, typer.Option(help="Ray cluster to join (host:port or auto). Default: this machine.")]
+Results = Annotated[Path, typer.Argument(help="Results folder, e.g. results/pocket.", metavar="RESULTS")]

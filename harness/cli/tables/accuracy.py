@@ -1,0 +1,29 @@
+"""Table 1 for the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from rich.table import Table
+
+from harness.cli.tables.wide import print_wide
+
+
+def show_accuracy(results: Path) -> None:
+    """Print Table 1 of a results folder without its intervals, and where the report is."""
+    source = results / "tables" / "table1.csv"
+    if source.exists():
+        print_wide(_table(pd.read_csv(source, index_col=0)))
+    print(f"\nReport: {results / 'report.html'}")
+
+
+def _table(accuracy: pd.DataFrame) -> Table:
+    accuracy = accuracy[[c for c in accuracy.columns if not c.endswith(("_low", "_high"))]]
+    table = Table(title="Accuracy (%)", title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    for column in accuracy.columns:
+        table.add_column(column.replace("@", "\n@"), justify="right")
+    for method, values in accuracy.iterrows():
+        table.add_row(str(method), *("–" if pd.isna(value) else f"{value:.1f}" for value in values))
+    return table

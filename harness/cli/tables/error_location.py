@@ -1,0 +1,25 @@
+"""What ProcessBench measures, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.streams.processbench import SubsetResult
+
+_COLUMNS = ("", "solutions", "accuracy, wrong", "accuracy, right", "F1", "F1, own threshold (upper bound)")
+
+
+def show_error_location(threshold: float, results: Sequence[SubsetResult]) -> None:
+    """Print a row for each subset, and the threshold, which was tuned on the first."""
+    table = Table(box=None, pad_edge=False)
+    for column in _COLUMNS:
+        table.add_column(column, justify="right" if column else "left", overflow="fold")
+    for r in results:
+        values = (r.accuracies.wrong, r.accuracies.right, r.accuracies.f1, r.best.f1)
+        table.add_row(Path(r.name).name, str(r.n), *(f"{100 * value:.1f}" for value in values))
+    Console().print(table)
+    print(f"threshold {threshold:.6g}, tuned on {results[0].name}")

@@ -1,0 +1,49 @@
+"""``bonbench processbench``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.exit_codes import ExitCode
+from harness.cli.options import Debug
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        help="JSONL: {problem, steps, label} per line; or owner/name:split of the hub, as Qwen/ProcessBench:gsm8k. "
+        "The threshold is tuned on the first.",
+        metavar="FILE…",
+    ),
+]
+ScoredBy = Annotated[
+    str | None,
+    typer.Option(
+        "--reward-model",
+        metavar="SPEC",
+        help="Who scores the steps: NAME, NAME:key=value,… or path.py:Class. "
+        "Default: the step_rewards that the lines have.",
+    ),
+]
+
+
+def processbench(sources: Sources, reward_model: ScoredBy = None, debug: Debug = False) -> ExitCode:
+    """Does a process reward model find the first wrong step? F1 by ProcessBench's protocol."""
+    from harness.cli.tables.error_location import show_error_location
+    from harness.engine.progress import Board
+    from harness.streams.processbench import evaluate, load, recorded_rewards, step_rewards
+    from harness.streams.scorer import Scoring
+
+    subsets = {source: load(source) for source in sources}
+    scoring = Scoring(reward_model) if reward_model else None
+    with Board() as board:
+        rewards = {
+            source: step_rewards(data, scoring, board.line(source, len(data), "solutions").start().advance)
+            if scoring
+            else recorded_rewards(data, source)
+            for source, data in subsets.items()
+        }
+    threshold, results = evaluate([(s, rewards[s], [item.label for item in data]) for s, data in subsets.items()])
+    show_error_location(threshold, results)
+    return ExitCode.DONE

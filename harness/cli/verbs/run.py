@@ -1,0 +1,49 @@
+"""``bonbench run``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.exit_codes import ExitCode
+from harness.cli.options import Address, Config, Debug, ExtraRewardModels, Set
+
+Until = Annotated[str, typer.Option(metavar="STAGE", help="Stop after sample, grade, train, score or report.")]
+
+
+def run(
+    config: Config,
+    set_: Set = None,
+    reward_model: ExtraRewardModels = None,
+    until: Until = "report",
+    address: Address = None,
+    debug: Debug = False,
+) -> ExitCode:
+    """Compute everything an experiment still lacks, then write its report.
+
+    Results go to results/NAME (or the file's output:). Stop it at any time and run it again: it continues.
+    """
+    from harness.cli.experiments import check_stage, load_graph
+    from harness.cli.freshness import mark_report, report_is_fresh
+    from harness.engine.graph import until as stages_until
+    from harness.engine.progress import Board
+    from harness.engine.run import run_stages
+
+    check_stage(until)
+    graph = load_graph(config, set_, reward_model)
+    with Board() as board:
+        outcome = run_stages(graph, stages_until(graph, until), address, board)
+        fresh = report_is_fresh(graph.results)
+        for line in outcome.lines(graph.results):
+            board.say(line)
+        if until == "report" and not fresh:
+            from harness.report.write import write_report
+
+            write_report(graph.results)
+            mark_report(graph.results)
+    if until == "report":
+        from harness.cli.tables.accuracy import show_accuracy
+
+        show_accuracy(graph.results)
+    return ExitCode.FAILED if outcome.quarantined else ExitCode.DONE

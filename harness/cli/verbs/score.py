@@ -1,0 +1,33 @@
+"""``bonbench score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.exit_codes import ExitCode
+from harness.cli.options import Debug
+
+Source = Annotated[Path, typer.Argument(help="JSONL: {problem, response, …} per line.", metavar="IN.jsonl")]
+ScoredBy = Annotated[
+    str, typer.Option("--reward-model", metavar="SPEC", help="NAME, NAME:key=value,… or path.py:Class.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Where the scored lines go.", metavar="OUT.jsonl")]
+
+
+def score(source: Source, reward_model: ScoredBy, output: Output, debug: Debug = False) -> ExitCode:
+    """Score solutions: adds step_rewards, step_ends and score to every line, in order. Needs no experiment.
+
+    Stop it at any time and run it again: it continues. Exit code 2: some lines were bad.
+    """
+    from harness.engine.progress import Board
+    from harness.streams.score import score_file
+    from harness.streams.scorer import Scoring
+
+    scoring = Scoring(reward_model)
+    with Board() as board:
+        done = score_file(source, output, scoring, board.line("score", None, "responses").start().advance)
+        board.say(f"{done.good} scored{done.complaint()}")
+    return ExitCode.MISTAKE if done.bad_lines else ExitCode.DONE
