@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
 from harness.core.components import ModelFacts, ModelPath
-from harness.core.errors import UserError
+from harness.core.errors import UserError, first_error
 from harness.core.records import Problem, Response, Sampling
 
 #: Engine arguments on CPU, where they differ from vLLM's own. A seeded request must not have its prompt split over two
@@ -198,7 +198,5 @@ def _reason(error: Exception) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        message = first["msg"].removeprefix("Value error, ")
-        return ": ".join([*map(str, first["loc"]), message])
+        return first_error(error)
     return " ".join(str(error).split())

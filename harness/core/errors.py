@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 
 class UserError(Exception):
@@ -27,22 +28,32 @@ def suggest(word: str, choices: Any) -> str:
     return f"; there is {', '.join(choices[:12])}" if choices else ""
 
 
-def first_error(error: ValidationError, model: type[BaseModel], where: str = "") -> str:
-    """The first complaint of pydantic as one line: the key's path, what is wrong, near matches."""
+def first_error(error: ValidationError, model: type[BaseModel] = BaseModel, where: str = "") -> str:
+    """The first complaint of pydantic as one line: the key's path, what is wrong, near matches of a wrong key.
+
+    Args:
+        error: what validating raised.
+        model: what was validated; its fields are the near matches.
+        where: the path of what was validated, before the key's own.
+    """
     first = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in first["loc"])
-    key = f"{where}.{path}".strip(".")
-    if first["type"] == "extra_forbidden":
-        known = _fields(model)
-        for part in first["loc"][:-1]:
-            if part in known:  # else it is one of the names that a mapping has
-                known = _fields(known[str(part)].annotation)
-        return f"{key}: unknown key{suggest(str(first['loc'][-1]), list(known))}"
-    if first["type"] == "missing":
-        return f"{key}: missing"
-    message = first["msg"].removeprefix("Value error, ")
-    given = repr(first["input"])
-    return f"{key}: {message}" + (f" (it is {given})" if len(given) < 60 else "")
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+    key = f"{where}{path}".lstrip(".")
+    return f"{key}: {_what_is_wrong(first, model)}" if key else _what_is_wrong(first, model)
+
+
+def _what_is_wrong(error: ErrorDetails, model: type[BaseModel]) -> str:
+    if error["type"] == "extra_forbidden":
+        fields = _fields(model)
+        for part in error["loc"][:-1]:
+            if part in fields:  # else it is one of the names that a mapping has
+                fields = _fields(fields[str(part)].annotation)
+        return f"unknown key{suggest(str(error['loc'][-1]), list(fields))}"
+    if error["type"] == "missing":
+        return "missing"
+    message = error["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(error["input"], dict) else repr(error["input"])
+    return f"{message[:1].lower()}{message[1:]}" + (f" (it is {given})" if 0 < len(given) < 60 else "")
 
 
 def _fields(annotation: Any) -> dict[str, FieldInfo]:

@@ -5,8 +5,7 @@ A procedural set registers itself like any other component (see ``experiments.po
 
 from __future__ import annotations
 
-import gzip
-import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +16,9 @@ from harness.core.components import ComponentParams, DataPath, Dataset
 from harness.core.errors import UserError
 from harness.core.records import Problem
 from harness.data.hub import HubSplit, load_split
+from harness.data.lines import Row, read_rows
+
+_LEVEL = re.compile(r"(?:Level )?([0-9]{1,9})")  # "Level 3" in MATH, a number in MATH-500
 
 
 class RowParams(ComponentParams):
@@ -39,7 +41,7 @@ class HubParams(RowParams, HubSplit):
     size: int | None = Field(default=None, ge=1)
 
 
-def _problems(rows: Iterator[tuple[str, dict[str, Any]]], params: RowParams) -> list[Problem]:
+def _problems(rows: Iterator[tuple[str, Row]], params: RowParams) -> list[Problem]:
     problems: dict[str, Problem] = {}
     for where, row in rows:
         if params.limit is not None and len(problems) == params.limit:
@@ -52,14 +54,14 @@ def _problems(rows: Iterator[tuple[str, dict[str, Any]]], params: RowParams) -> 
         identifier = str(row.get(params.id) or row.get("problem_id") or f"{params.split}-{len(problems):05d}")
         if identifier in problems:
             raise UserError(f"{where}: the id {identifier!r} stands there a second time")
-        level = str(row.get("level") or "").removeprefix("Level ")
+        level = _LEVEL.fullmatch(str(row.get("level") or ""))
         problems[identifier] = Problem(
             problem_id=identifier,
             problem=problem,
             # GSM8K keeps its answer behind the worked solution.
             answer=answer.rsplit("####", 1)[-1].strip(),
             subject=str(row.get("subject") or row.get("type") or ""),
-            level=int(level) if level.isdigit() else None,
+            level=int(level[1]) if level else None,
             split=params.split,
         )
     return list(problems.values())
@@ -78,25 +80,7 @@ class FileDataset(Dataset[FileParams]):
     Params: ClassVar[type[ComponentParams]] = FileParams
 
     def load(self) -> list[Problem]:
-        return _problems(self._rows(Path(self.params.path)), self.params)
-
-    @staticmethod
-    def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            for number, row in enumerate(pq.read_table(path).to_pylist(), 1):
-                yield f"{path} row {number}", row
-            return
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise UserError(f"{path} line {number}: not JSON: {error.msg}") from None
-                if not isinstance(row, dict):
-                    raise UserError(f"{path} line {number}: not a JSON object")
-                yield f"{path} line {number}", row
+        return _problems(read_rows(Path(self.params.path)), self.params)
 
 
 class HubDataset(Dataset[HubParams]):

@@ -20,13 +20,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO
 
 from harness.core.errors import UserError
 from harness.core.records import Problem
-from harness.data.response_rows import FlatRow, NestedRow, RecordedSample, lines, parsed, validated
+from harness.data.lines import Line, Row, check_is_file, parse_row, read_lines
+from harness.data.response_rows import FlatRow, NestedRow, RecordedSample, validated
 
 __all__ = ["RecordedFile", "RecordedProblem", "RecordedSample", "ScoreRange", "derived_id", "read_recorded"]
+
+
+#: The flat responses to a problem: (generator, sample) -> number of its line, and the line's offset in the file.
+_Places = dict[tuple[str, int], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,7 @@ def read_recorded(path: str | Path) -> RecordedFile:
         UserError: naming the file and the line for anything that is not as the module's docstring says.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
+    check_is_file(path)
     stat = path.stat()
     return _read(path.resolve(), str(path), stat.st_size, stat.st_mtime_ns)
 
@@ -95,8 +99,11 @@ class RecordedFile:
         self._flat = False
         self._offsets: list[array[int]] = []
         in_place = path.suffix not in (".gz", ".parquet")
-        self._file: IO[bytes] = path.open("rb") if in_place else TemporaryFile()  # noqa: SIM115
-        self._scan(path, "row" if path.suffix == ".parquet" else "line", in_place)
+        try:
+            self._file: IO[bytes] = path.open("rb") if in_place else TemporaryFile()  # noqa: SIM115
+        except OSError as error:
+            raise UserError(f"{shown}: cannot be read: {error.strerror}") from None
+        self._scan(path, in_place)
         self._index = {problem.problem_id: i for i, problem in enumerate(self.problems)}
 
     def __len__(self) -> int:
@@ -118,35 +125,36 @@ class RecordedFile:
         index = self._index.get(problem_id)
         return () if index is None else self[index].samples
 
-    def _row(self, offset: int) -> dict[str, Any]:
+    def _row(self, offset: int) -> Row:
         self._file.seek(offset)
-        return parsed(self._file.readline(), self._shown)
+        return parse_row(self._file.readline())
 
-    def _scan(self, path: Path, unit: str, in_place: bool) -> None:
+    def _scan(self, path: Path, in_place: bool) -> None:
         """Check every line, and note where it is and what it has."""
         nested: dict[str, str] = {}  # problem_id -> place of its line
-        flat: dict[str, dict[tuple[str, int], tuple[int, int]]] = {}  # problem_id -> response -> its line, its offset
+        flat: dict[str, _Places] = {}  # by problem_id
         offset = n_samples = 0
-        for number, line in lines(path, self._shown):
-            where = f"{self._shown} {unit} {number}"
-            if line.strip():
-                row = parsed(line, where)
-                self._flat = "samples" not in row and "text" in row
+        for line in read_lines(path, self._shown):
+            if not line.is_blank():
+                row = line.row()
+                self._flat = row.get("samples") is None and "text" in row
                 if self._flat:
-                    self._add_flat(flat, validated(FlatRow, row, where), number, offset, f"{self._shown} {unit}")
+                    self._add_flat(flat, validated(FlatRow, row, line.where), line, offset)
                 else:
-                    entry = validated(NestedRow, row, where)
-                    n_samples += self._add_nested(nested, entry, where, offset, n_samples)
+                    entry = validated(NestedRow, row, line.where)
+                    n_samples += self._add_nested(nested, entry, line.where, offset, n_samples)
                 if nested and flat:
-                    raise UserError(f"{where}: a single response in a file of problems with samples, or the reverse")
+                    raise UserError(
+                        f"{line.where}: a single response in a file of problems with samples, or the reverse"
+                    )
             if not in_place:
-                self._file.write(line)
-            offset += len(line)
+                self._file.write(line.content)
+            offset += len(line.content)
         if not nested and not flat:
             raise UserError(f"{self._shown}: the file is empty")
-        for own in flat.values():
-            self._offsets.append(array("q", (own[key][1] for key in sorted(own))))
-        counts = [Counter(generator for generator, _ in own) for own in flat.values()]
+        for places in flat.values():
+            self._offsets.append(array("q", (places[response][1] for response in sorted(places))))
+        counts = [Counter(generator for generator, _ in places) for places in flat.values()]
         for generator in sorted({name for count in counts for name in count}):
             self.fewest[generator] = min(count[generator] for count in counts)
 
@@ -173,26 +181,19 @@ class RecordedFile:
             if model not in self.scores:
                 first = f"sample 0 of problem {self.problems[0].problem_id!r}"
                 self.scores[model] = ScoreRange(values[0], values[0], first if n_before else None)
-            found = self.scores[model]
-            found.low, found.high = min(found.low, *values), max(found.high, *values)
+            scores = self.scores[model]
+            scores.low, scores.high = min(scores.low, *values), max(scores.high, *values)
         if len(step_scores) < len(self.scores):
-            for model, found in self.scores.items():
-                if model not in step_scores and found.lacking is None:
-                    found.lacking = response
+            for model, scores in self.scores.items():
+                if model not in step_scores and scores.lacking is None:
+                    scores.lacking = response
 
-    def _add_flat(
-        self,
-        places: dict[str, dict[tuple[str, int], tuple[int, int]]],
-        row: FlatRow,
-        number: int,
-        offset: int,
-        unit: str,
-    ) -> None:
+    def _add_flat(self, by_problem: dict[str, _Places], row: FlatRow, line: Line, offset: int) -> None:
         problem_id = str(row.problem_id)
-        if problem_id not in places:
+        if problem_id not in by_problem:
             self.problems.append(Problem(problem_id, row.problem, row.answer))
-        own = places.setdefault(problem_id, {})
-        index = row.sample if row.sample is not None else len(own)
-        first, _ = own.setdefault((row.generator, index), (number, offset))
-        if first != number:
-            raise UserError(f"{unit} {number}: sample {index} of problem {problem_id!r} is already in {unit} {first}")
+        places = by_problem.setdefault(problem_id, {})
+        index = row.sample if row.sample is not None else len(places)
+        first, _ = places.setdefault((row.generator, index), (line.number, offset))
+        if first != line.number:
+            raise UserError(f"{line.where}: sample {index} of problem {problem_id!r} is already in {line.unit} {first}")

@@ -1,21 +1,16 @@
-"""One row of a file of recorded responses: its two forms, and the lines of a file (see ``response_files``)."""
+"""One row of a file of recorded responses, in its two forms (see ``response_files``)."""
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.core.errors import UserError
+from harness.core.errors import UserError, first_error
 from harness.core.steps import step_ends
-
-_PARQUET_BATCH = 1024  # rows of a Parquet file in memory at once
+from harness.data.lines import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +52,15 @@ class RecordedSample:
         return None if self.text[position:].strip() else (*starts[1:], len(self.text))
 
 
+_Level = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # as the columns of results hold it
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class _Sample(BaseModel):
     model_config = ConfigDict(extra="ignore")
     text: str
     steps: list[str] | None = None
-    num_tokens: int = Field(0, ge=0)
+    num_tokens: _Count = 0
     finish_reason: str = ""
     step_scores: dict[str, list[float]] = {}
 
@@ -84,7 +83,7 @@ class NestedRow(BaseModel):
     problem: str
     gold: str
     subject: str = ""
-    level: int | None = None
+    level: _Level | None = None
     samples: list[_Sample] = Field(min_length=1)
 
     def records(self) -> tuple[RecordedSample, ...]:
@@ -108,8 +107,8 @@ class FlatRow(BaseModel):
     text: str
     generator: str = ""
     sample: int | None = None
-    n_prompt_tokens: int = 0
-    n_tokens: int = 0
+    n_prompt_tokens: _Count = 0
+    n_tokens: _Count = 0
     finish_reason: str = ""
     problem: str = ""
     answer: str = ""
@@ -124,51 +123,16 @@ class FlatRow(BaseModel):
         )
 
 
-_Row = TypeVar("_Row", bound=BaseModel)
+_Form = TypeVar("_Form", bound=BaseModel)
 
 
-def lines(path: Path, shown: str) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, line) for each line of the file, or row of a Parquet file as JSON."""
-    number = 0
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
+def validated(form: type[_Form], row: Row, where: str) -> _Form:
+    """A row in one of the two forms. A null stands for an absent key, as Parquet has every column in every row.
 
-        try:
-            for batch in pq.ParquetFile(path).iter_batches(_PARQUET_BATCH, use_threads=False):
-                for row in batch.to_pylist():
-                    number += 1
-                    # Parquet has every column in every row: null stands for an absent key.
-                    there = {key: value for key, value in row.items() if value is not None}
-                    yield number, (json.dumps(there, default=str) + "\n").encode()
-        except (OSError, ValueError) as error:
-            raise UserError(f"{shown}: not a Parquet file: {error}") from error
-        return
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        try:
-            for line in file:
-                number += 1
-                yield number, line
-        except (OSError, EOFError) as error:
-            raise UserError(f"{shown} line {number + 1}: cannot be read: {error}") from error
-
-
-def parsed(line: bytes, where: str) -> dict[str, Any]:
-    """The JSON object that a line is."""
+    Raises:
+        UserError: beginning with ``where``, for a row that does not have the form.
+    """
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise UserError(f"{where}: not a JSON object")
-    return row
-
-
-def validated(model: type[_Row], row: dict[str, Any], where: str) -> _Row:
-    """A row in the form ``model``; a mistake becomes one line that begins with ``where``."""
-    try:
-        return model.model_validate(row)
+        return form.model_validate({key: value for key, value in row.items() if value is not None})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{where}: {key + ': ' if key else ''}{message[:1].lower()}{message[1:]}") from error
+        raise UserError(f"{where}: {first_error(error, form)}") from None

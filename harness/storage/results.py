@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import ValidationError
 
-from harness.core.errors import UserError
+from harness.core.errors import UserError, first_error
 from harness.core.records import Grade, LedgerRow, Problem, StepScores
 from harness.core.terms import AGGREGATIONS
 from harness.storage.arrow import SCHEMAS
@@ -113,9 +113,7 @@ def load_results(folder: Path) -> Results:
     except json.JSONDecodeError as error:
         raise UserError(f"{path} line {error.lineno}: not JSON: {error.msg}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: {where}: {first['msg']}") from None
+        raise UserError(f"{path}: {first_error(error, Manifest)}") from None
     for aggregation in manifest.evaluation.aggregation or []:
         if aggregation not in AGGREGATIONS:
             raise UserError(f"{path}: evaluation.aggregation: no aggregation is named {aggregation!r}")

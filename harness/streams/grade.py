@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.components import Verifier
-from harness.streams.transform import Row, Transformed, transform
+from harness.data.lines import Row
+from harness.streams.transform import Transformed, transform
 
 #: Lines graded together: enough for equal answers to be decided once, few enough to stay small in memory.
 _BATCH = 2000

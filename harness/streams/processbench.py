@@ -8,8 +8,7 @@ is the one with the best F1 on the first subset (by convention GSM8K) and is use
 
 from __future__ import annotations
 
-import gzip
-import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ import numpy as np
 from harness.core.arrays import Floats
 from harness.core.errors import UserError
 from harness.core.steps import join_steps
+from harness.data.hub import HubSplit, load_split
+from harness.data.lines import Row, read_rows
 from harness.streams.scorer import Scoring
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+:\w+")
@@ -70,42 +71,36 @@ def load(source: str) -> list[Labelled]:
         UserError: naming the file and line.
     """
     path = Path(source)
-    if not path.is_file() and _HUB.fullmatch(source):
-        from datasets import load_dataset
-
+    if not path.exists() and _HUB.fullmatch(source):
         name, _, split = source.partition(":")
-        try:
-            return [_labelled(dict(row), f"{source}, row {i}") for i, row in enumerate(load_dataset(name, split=split))]
-        except (OSError, ValueError) as error:
-            raise UserError(f"{source} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            lines = [(number, line) for number, line in enumerate(file, 1) if line.strip()]
-    except OSError as error:
-        raise UserError(f"{source}: cannot be read: {error.strerror or error}") from error
-    if not lines:
-        raise UserError(f"{source}: is empty")
-    rows = []
-    for number, line in lines:
-        try:
-            rows.append(_labelled(json.loads(line), f"{source}, line {number}"))
-        except ValueError as error:
-            raise UserError(f"{source}, line {number}: not JSON ({error})") from None
-    return rows
+        rows = load_split(HubSplit(path=name, split=split))
+        return [_labelled(dict(row), f"{source} row {number}") for number, row in enumerate(rows, 1)]
+    data = [_labelled(row, where) for where, row in read_rows(path)]
+    if not data:
+        raise UserError(f"{source}: the file is empty")
+    return data
 
 
-def _labelled(row: Any, where: str) -> Labelled:
-    steps, label = (row.get("steps"), row.get("label")) if isinstance(row, dict) else (None, None)
-    if not isinstance(row, dict) or not isinstance(row.get("problem"), str):
+def _labelled(row: Row, where: str) -> Labelled:
+    problem, steps, label, rewards = (row.get(key) for key in ("problem", "steps", "label", "step_rewards"))
+    if not isinstance(problem, str):
         raise UserError(f'{where}: no "problem"')
     if not isinstance(steps, list) or not steps or not all(isinstance(s, str) and s.strip() for s in steps):
         raise UserError(f'{where}: "steps" is not a list of texts')
-    if not isinstance(label, int) or not -1 <= label < len(steps):
+    if type(label) is not int or not -1 <= label < len(steps):
         raise UserError(f'{where}: "label" is not the index of one of {len(steps)} steps, or -1')
-    rewards = row.get("step_rewards")
+    if rewards is not None and not (isinstance(rewards, list) and all(map(_is_finite, rewards))):
+        raise UserError(f'{where}: "step_rewards" is not a list of finite numbers')
     if rewards is not None and len(rewards) != len(steps):
         raise UserError(f"{where}: {len(rewards)} step_rewards for {len(steps)} steps")
-    return Labelled(row["problem"], tuple(steps), label, None if rewards is None else tuple(map(float, rewards)))
+    return Labelled(problem, tuple(steps), label, None if rewards is None else tuple(map(float, rewards)))
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # an integer beyond the range of floats
+        return False
 
 
 def step_rewards(data: Sequence[Labelled], scoring: Scoring, progress: Callable[[int], None]) -> list[Floats]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from harness.data.lines import Row
 from harness.streams.scorer import Scoring
-from harness.streams.transform import Row, Transformed, transform
+from harness.streams.transform import Transformed, transform
 
 #: Lines scored together: enough to share prompts, few enough that progress shows and a kill loses little.
 BATCH = 128

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import gzip
 import hashlib
 import json
 import os
@@ -11,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from harness.core.errors import UserError
+from harness.data.lines import Row, check_is_file, parse_row, read_lines
 
-Row = dict[str, Any]
 _SHOWN_BAD_LINES = 20
 
 
@@ -74,7 +73,7 @@ def transform(
         sink = partial.open("ab+")
     except OSError as error:
         raise UserError(f"{output}: cannot be written: {error.strerror}") from error
-    with sink, _opened(source) as lines:
+    with sink:
         try:
             fcntl.flock(sink, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -83,7 +82,7 @@ def transform(
             for row in _finished_rows(sink):
                 _note(result, row, seen)
             result.resumed = result.lines
-            stream = islice(_read(lines, source, check), result.lines, None)
+            stream = islice(_read(source, check), result.lines, None)
             if progress is not None:
                 progress(result.lines)
             while rows := list(islice(stream, batch)):
@@ -126,32 +125,21 @@ def _finished_rows(sink: IO[bytes]) -> Iterator[Row]:
     sink.seek(0, os.SEEK_END)
 
 
-def _read(lines: IO[bytes], source: Path, check: Callable[[Row], str]) -> Iterator[tuple[Row, bool]]:
+def _read(source: Path, check: Callable[[Row], str]) -> Iterator[tuple[Row, bool]]:
     """(row, False) for a good line, ({"line", "error"}, True) for a bad one; blank lines are no lines."""
-    number = 0
-    try:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                bad = check(row) if isinstance(row, dict) else "not a JSON object"
-            except (ValueError, RecursionError) as error:
-                row, bad = {}, f"not JSON ({error})"
-            yield ({"line": number, "error": bad}, True) if bad else (row, False)
-    except (OSError, EOFError) as error:
-        raise UserError(f"{source}: cannot be read after line {number}: {error}") from error
-
-
-def _opened(source: Path) -> IO[bytes]:
-    try:
-        file = source.open("rb")
-    except OSError as error:
-        raise UserError(f"{source}: cannot be read: {error.strerror}") from error
-    return gzip.open(file) if source.suffix == ".gz" else file  # type: ignore[return-value]
+    for line in read_lines(source):
+        if line.is_blank():
+            continue
+        try:
+            row = parse_row(line.content)
+            bad = check(row)
+        except ValueError as error:
+            row, bad = {}, str(error)
+        yield ({"line": line.number, "error": bad}, True) if bad else (row, False)
 
 
 def _digest(source: Path, key: str) -> str:
+    check_is_file(source)
     try:
         with source.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()

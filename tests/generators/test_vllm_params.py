@@ -24,7 +24,7 @@ def test_an_entry_is_checked_without_vllm(tmp_path: Path) -> None:
         ({"engine": {"model": "other"}}, r"generators\.g\.engine: the model is a parameter of its own"),
         ({"stop": ["a", ""]}, r"generators\.g\.stop: an empty string would end every response"),
         ({"tensor_parallel": 2}, r"tensor_parallel: unknown key; did you mean tensor_parallel_size"),
-        ({"few_shot": [{"problem": "1"}]}, r"generators\.g\.few_shot\.0\.solution: missing"),
+        ({"few_shot": [{"problem": "1"}]}, r"generators\.g\.few_shot\[0\]\.solution: missing"),
     ]:
         with pytest.raises(UserError, match=message):
             entry(**options)

@@ -1,0 +1,157 @@
+"""The rows of a user's file: JSON lines, plain or compressed, or Parquet. Whatever is wrong is one line of text."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import UserError
+
+Row = dict[str, Any]
+
+_PARQUET_BATCH = 1024  # rows of a Parquet file in memory at once
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a file, or a row of a Parquet file as JSON.
+
+    Attributes:
+        file: how error messages name the file.
+        unit: "line", or "row" in a Parquet file.
+        number: counts from 1; blank lines count too.
+        content: the bytes, the line's end included.
+    """
+
+    file: str
+    unit: str
+    number: int
+    content: bytes
+
+    @property
+    def where(self) -> str:
+        """The file and the line, as error messages begin."""
+        return f"{self.file} {self.unit} {self.number}"
+
+    def is_blank(self) -> bool:
+        return not self.content.strip()
+
+    def row(self) -> Row:
+        """The JSON object that the line is.
+
+        Raises:
+            UserError: naming the file and the line, where it is none.
+        """
+        try:
+            return parse_row(self.content)
+        except ValueError as error:
+            raise UserError(f"{self.where}: {error}; each line must be one JSON object") from None
+
+
+def read_rows(path: Path, shown: str = "") -> Iterator[tuple[str, Row]]:
+    """The rows of a file, each with its place (the file and the line) for error messages. Blank lines are passed over.
+
+    Args:
+        path: a file as :func:`read_lines` reads it.
+        shown: how error messages name the file; by default as ``path``.
+
+    Raises:
+        UserError: naming the file and the line, for whatever cannot be read.
+    """
+    for line in read_lines(path, shown):
+        if not line.is_blank():
+            yield line.where, line.row()
+
+
+def read_lines(path: Path, shown: str = "") -> Iterator[Line]:
+    """The lines of a JSONL file (compressed where its name ends in ``.gz``), or the rows of a ``.parquet`` file.
+
+    A line is not yet parsed: whoever goes on after a bad line calls :func:`parse_row`. A file that is damaged half-way
+    gives the lines before the damage, and then the error.
+
+    Args:
+        path: the file.
+        shown: how error messages name the file; by default as ``path``.
+
+    Raises:
+        UserError: for a file that cannot be opened, or not read to its end.
+    """
+    shown = shown or str(path)
+    check_is_file(path, shown)
+    is_parquet = path.suffix == ".parquet"
+    unit = "row" if is_parquet else "line"
+    number = 0
+    try:
+        for number, content in enumerate(_parquet_rows(path) if is_parquet else _lines(path), 1):
+            yield Line(shown, unit, number, content)
+    # zlib's error, for damage inside compressed data, is no OSError; Arrow's errors are ValueErrors or OSErrors.
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+        if not number:
+            raise UserError(f"{shown}: {'not a Parquet file' if is_parquet else 'cannot be read'}: {reason}") from None
+        raise UserError(f"{shown} {unit} {number + 1}: cannot be read: {reason}; is the file complete?") from None
+
+
+def check_is_file(path: Path, shown: str = "") -> None:
+    """Nothing for a file, whatever is in it.
+
+    Raises:
+        UserError: for a folder, or where nothing is.
+    """
+    if path.is_dir():
+        raise UserError(f"{shown or path}: is a folder; a .jsonl, .jsonl.gz or .parquet file is expected")
+    if not path.exists():
+        raise UserError(f"{shown or path}: no such file")
+
+
+def parse_row(content: bytes) -> Row:
+    """The JSON object that a line is.
+
+    Raises:
+        ValueError: says in words for the user what the line is instead.
+    """
+    try:
+        text = content.decode("utf-8-sig")  # a file may begin with a byte order mark
+        row = json.loads(text)
+        if "\\ud" in text or "\\uD" in text:  # half of a surrogate pair can be spelt in JSON, but is no text
+            json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        compressed = content.startswith(b"\x1f\x8b")
+        hint = " (a compressed file must be named .gz)" if compressed else ""
+        raise ValueError(f"not UTF-8 text, from byte {error.start + 1} on{hint}") from None
+    except UnicodeEncodeError as error:
+        half = error.object[error.start : error.start + 1].encode("ascii", "backslashreplace").decode()
+        raise ValueError(f"not JSON: {half} is half a character (one of a surrogate pair)") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("not JSON: nested too deeply") from None
+    except ValueError as error:  # an integer with thousands of digits
+        raise ValueError(f"not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise ValueError("not a JSON object")
+    return row
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        yield from file
+
+
+def _parquet_rows(path: Path) -> Iterator[bytes]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_PARQUET_BATCH, use_threads=False):
+            for row in batch.to_pylist():
+                yield json.dumps(row, default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> str:
+    """A value of Parquet that JSON has no form for (bytes, a date, a decimal number) as text."""
+    return value.decode() if isinstance(value, bytes) else str(value)
