@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis.ablations import data_variations, reference_uses
-from harness.analysis.accuracy import PASS_AT_1, Accuracies, Method
-from harness.analysis.headline_tables import first_aggregations, labelled_methods
+from harness.analysis.accuracy import Accuracies
+from harness.analysis.choosers import PASS_AT_1, Chooser, first_aggregations
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import holm
-from harness.analysis.trainings import headline, instances
 from harness.core.arrays import Floats
 from harness.storage.results import Results
 
@@ -61,86 +61,89 @@ NEEDS = {
 }
 
 
-def analysis_tables(results: Results, accuracies: Accuracies) -> list[AnalysisTable]:
+def analysis_tables(evaluation: Evaluation) -> list[AnalysisTable]:
     """Those of Tables 2 to 5 that the results have the inputs of."""
-    made = [make(results, accuracies) for make in (training_data, policies, scoring_cost, reference_model)]
+    made = [make(evaluation) for make in (training_data, policies, scoring_cost, reference_model)]
     return [table for table in made if table is not None]
 
 
-def training_data(results: Results, accuracies: Accuracies) -> AnalysisTable | None:
+def training_data(evaluation: Evaluation) -> AnalysisTable | None:
     """Table 2: one change of the training data at a time."""
-    methods = _methods(results, accuracies)
-    rows: list[tuple[tuple[str, ...], Method, Method | None]] = []
-    for base, variations in data_variations(results).items():
-        compared = [v for v in variations if v.reward_model in methods]
-        if base in methods and compared:
-            rows.append((("base", base), methods[base], None))
-            rows += [((v.change, v.reward_model), methods[v.reward_model], methods[base]) for v in compared]
+    choosers = _choosers(evaluation)
+    rows: list[tuple[tuple[str, ...], Chooser, Chooser | None]] = []
+    for base, variations in data_variations(evaluation).items():
+        compared = [v for v in variations if v.reward_model in choosers]
+        if base in choosers and compared:
+            rows.append((("base", base), choosers[base], None))
+            rows += [((v.change, v.reward_model), choosers[v.reward_model], choosers[base]) for v in compared]
     if not rows:
         return None
     labels = ("training_data", "reward_model")
     note = f"{_AVERAGED} difference: from the base above it, in points. {_INTERVALS}"
-    return _accuracy_table("table2", "One change of the training data at a time", labels, rows, accuracies, note)
+    return _accuracy_table(
+        "table2", "One change of the training data at a time", labels, rows, evaluation.accuracies, note
+    )
 
 
-def reference_model(results: Results, accuracies: Accuracies) -> AnalysisTable | None:
+def reference_model(evaluation: Evaluation) -> AnalysisTable | None:
     """Table 5: the reference model in training and in scoring."""
-    methods = _methods(results, accuracies)
-    rows: list[tuple[tuple[str, ...], Method, Method | None]] = []
-    for use in reference_uses(results):
-        if not all(name in methods for name in use.cells.values()):
+    choosers = _choosers(evaluation)
+    rows: list[tuple[tuple[str, ...], Chooser, Chooser | None]] = []
+    for use in reference_uses(evaluation):
+        if not all(name in choosers for name in use.cells.values()):
             continue
-        usual = methods[use.cells[True, True]]
-        if use.untrained in methods:
-            rows.append(((use.method, "not trained", "without", use.untrained), methods[use.untrained], usual))
+        usual = choosers[use.cells[True, True]]
+        if use.untrained in choosers:
+            rows.append(((use.method, "not trained", "without", use.untrained), choosers[use.untrained], usual))
         for trained, scored in ((True, True), (True, False), (False, True), (False, False)):
             name = use.cells[trained, scored]
             words = [["without", "with"][with_it] for with_it in (trained, scored)]
-            rows.append(((use.method, *words, name), methods[name], None if trained and scored else usual))
+            rows.append(((use.method, *words, name), choosers[name], None if trained and scored else usual))
     if not rows:
         return None
     labels = ("method", "training", "scoring", "reward_model")
     note = f"{_AVERAGED} difference: from the row with the reference in both, in points. {_INTERVALS}"
     title = "The reference model in training and in scoring"
-    return _accuracy_table("table5", title, labels, rows, accuracies, note)
+    return _accuracy_table("table5", title, labels, rows, evaluation.accuracies, note)
 
 
-def _methods(results: Results, accuracies: Accuracies) -> dict[str, Method]:
-    """Best-of-n of each reward model, in its first aggregation."""
-    methods = [method for _, method in labelled_methods(results, accuracies)]
-    return first_aggregations(method for method in methods if accuracies.overall(method) is not None)
+def _choosers(evaluation: Evaluation) -> dict[str, Chooser]:
+    """Reward model → the first of its best-of-n choosers that has an average."""
+    return first_aggregations(c for c in evaluation.choosers if evaluation.accuracies.overall(c) is not None)
 
 
 def _accuracy_table(
     stem: str,
     title: str,
     labels: tuple[str, ...],
-    rows: Sequence[tuple[tuple[str, ...], Method, Method | None]],
+    rows: Sequence[tuple[tuple[str, ...], Chooser, Chooser | None]],
     accuracies: Accuracies,
     note: str,
 ) -> AnalysisTable:
-    """A table of (labels, method, the method it is compared with)."""
+    """A table of (labels, chooser, the chooser it is compared with)."""
     places = [*(accuracies.generators if len(accuracies.generators) > 1 else ()), None]
     frame = pd.DataFrame([row[0] for row in rows], columns=list(labels))
     for generator in places:
-        values = [_overall(accuracies, method, generator) for _, method, _ in rows]
+        values = [_overall(accuracies, chooser, generator) for _, chooser, _ in rows]
         _add_accuracy(frame, generator or "avg", values, accuracies)
     pairs = [
-        (_overall(accuracies, method), None if base is None else _overall(accuracies, base)) for _, method, base in rows
+        (_overall(accuracies, chooser), None if base is None else _overall(accuracies, base))
+        for _, chooser, base in rows
     ]
     _add_differences(frame, pairs, accuracies)
     return AnalysisTable(stem, title, frame, labels, tuple(p or "avg" for p in places), note)
 
 
-def _overall(accuracies: Accuracies, method: Method, generator: str | None = None) -> Floats:
-    values = accuracies.overall(method, generator)
-    assert values is not None  # _methods has seen to it
+def _overall(accuracies: Accuracies, chooser: Chooser, generator: str | None = None) -> Floats:
+    values = accuracies.overall(chooser, generator)
+    assert values is not None  # _choosers has seen to it
     return values
 
 
-def policies(results: Results, accuracies: Accuracies) -> AnalysisTable | None:
+def policies(evaluation: Evaluation) -> AnalysisTable | None:
     """Table 3: each reward model as a policy, sampled on the problems evaluated, against the model it started from."""
-    facts, found = results.manifest.policies, instances(results)
+    results, accuracies, trainings = evaluation.results, evaluation.accuracies, evaluation.trainings
+    facts = results.manifest.policies
     grades = results.policy_grades()
     right = grades.astype({"correct": float}).groupby(["generator", "problem_id"])["correct"].mean()
     samples = grades.groupby("generator")["sample"].max() + 1
@@ -158,7 +161,7 @@ def policies(results: Results, accuracies: Accuracies) -> AnalysisTable | None:
             pairs.append((base, None))
         for name in names:
             by = facts[name].trained_by
-            method = found[by].family if by in found else ""
+            method = trainings[by].training_method if by is not None and by in trainings else ""
             texts.append((by or facts[name].model or "", method, name, int(samples[name])))
             pairs.append((right[name].reindex(list(accuracies.problem_ids)).to_numpy(), base))
     if not texts:
@@ -182,14 +185,15 @@ def _start(results: Results, trained: str | None) -> str:
     return trained or ""
 
 
-def scoring_cost(results: Results, accuracies: Accuracies) -> AnalysisTable | None:
+def scoring_cost(evaluation: Evaluation) -> AnalysisTable | None:
     """Table 4: time and FLOPs of scoring as a share of what generating the responses took; of reward models that read
     alike and spend the same FLOPs the first one. By token pass where there are several."""
+    results, accuracies = evaluation.results, evaluation.accuracies
     models = results.manifest.reward_models
     generation = {g: _cost(results, "responses", g) for g in accuracies.generators}
     generators = [g for g, (_, flops) in generation.items() if flops]
     rows, seen = [], set()
-    for name in (i.reward_model for i in headline(instances(results)) if generators):
+    for name in (t.reward_model for t in evaluation.headline if generators):
         parts = {role: ("token-passes", label) for role, label in models[name].token_passes.items()}
         parts["own"] = ("scores", name)
         costs = {part: np.array([_cost(results, *place, g) for g in generators]) for part, place in parts.items()}

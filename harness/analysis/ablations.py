@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.analysis.trainings import Instance, Scale, TrainingData, instances
+from harness.analysis.evaluation import Evaluation
+from harness.analysis.trainings import Scale, TrainedAs, TrainingData
 from harness.storage.results import Results
 
 #: Facts about a training that are said by its data, or that follow from the others.
@@ -34,7 +35,7 @@ class ReferenceUse:
     untrained: str | None
 
 
-def data_variations(results: Results) -> dict[str, list[Variation]]:
+def data_variations(evaluation: Evaluation) -> dict[str, list[Variation]]:
     """Reward models by what one change of their training data, or a further stage of training, makes of another one.
 
     A change is: other problems, other generators of the rollouts, near-duplicates left out, a training that goes on
@@ -42,7 +43,7 @@ def data_variations(results: Results) -> dict[str, list[Variation]]:
     change. A base is the entry that most others differ from in one change; where that is a tie, the one with the
     simpler data.
     """
-    found = _trained(results)
+    found = _trained(evaluation)
     changes = {
         base.name: [Variation(other.name, change) for other in found.values() if (change := _change(base, other))]
         for base in found.values()
@@ -62,14 +63,14 @@ def data_variations(results: Results) -> dict[str, list[Variation]]:
     return bases
 
 
-def scales(results: Results, by: Scale) -> dict[str, list[str]]:
+def scales(evaluation: Evaluation, by: Scale) -> dict[str, list[str]]:
     """Reward models that differ in one kind of scale alone, from less to more, by method; methods with at least two."""
-    found = _trained(results)
+    found = _trained(evaluation)
     groups: dict[str, list[str]] = {}
-    for method in dict.fromkeys(t.instance.method for t in found.values()):
-        members = [t for t in found.values() if t.instance.method == method]
+    for method in dict.fromkeys(t.training.method for t in found.values()):
+        members = [t for t in found.values() if t.training.method == method]
         # The best-fed of the method's usual ones, and those that differ from it in this respect.
-        base = max(members, key=lambda t: (t.instance.usual, t.data.responses))
+        base = max(members, key=lambda t: (t.training.usual, t.data.responses))
         kept: dict[float, str] = {}
         for t in members:
             if t.settings == base.settings and t.data.apart_from(by) == base.data.apart_from(by):
@@ -79,12 +80,13 @@ def scales(results: Results, by: Scale) -> dict[str, list[str]]:
     return groups
 
 
-def reference_uses(results: Results) -> list[ReferenceUse]:
+def reference_uses(evaluation: Evaluation) -> list[ReferenceUse]:
     """The methods that were trained with and without a reference model, all else the same, and scored both ways; of
     several such trainings of a method, the ones on most data."""
+    results = evaluation.results
     models = results.manifest.reward_models
     best: dict[str, tuple[tuple[float, int], ReferenceUse]] = {}
-    for own in (found := _trained(results)).values():
+    for own in (found := _trained(evaluation)).values():
         alone = next((t for t in found.values() if own.with_reference and _only_lacks_reference(t, own)), None)
         if alone is None:
             continue
@@ -93,7 +95,7 @@ def reference_uses(results: Results) -> list[ReferenceUse]:
             continue
         policy = {"policy": own.train.get("base")}
         untrained = (m for m, f in models.items() if f.train is None and not f.trained_by and f.token_passes == policy)
-        size, family = (own.data.instructions, own.data.responses), own.instance.family
+        size, family = (own.data.instructions, own.data.responses), own.training.training_method
         if family not in best or size > best[family][0]:
             best[family] = (size, ReferenceUse(family, cells, next(untrained, None)))
     return [use for _, use in best.values()]
@@ -105,7 +107,7 @@ class _Trained:
     the roles of the token passes it scores from."""
 
     name: str
-    instance: Instance
+    training: TrainedAs
     data: TrainingData
     train: Mapping[str, Any]
     passes: frozenset[str]
@@ -124,12 +126,12 @@ class _Trained:
         return -(self.data.before is not None), -(self.data.dedup is not None), -len(self.data.rollouts)
 
 
-def _trained(results: Results) -> dict[str, _Trained]:
-    models = results.manifest.reward_models
+def _trained(evaluation: Evaluation) -> dict[str, _Trained]:
+    models = evaluation.results.manifest.reward_models
     return {
-        name: _Trained(name, instance, instance.data, train, frozenset(models[name].token_passes))
-        for name, instance in instances(results).items()
-        if instance.data is not None
+        name: _Trained(name, training, training.data, train, frozenset(models[name].token_passes))
+        for name, training in evaluation.trainings.items()
+        if training.data is not None
         and (train := models[name].train) is not None
         and models[name].trained_by in (None, name)
     }
@@ -162,7 +164,7 @@ def _change(base: _Trained, other: _Trained) -> str | None:
     if base.passes != other.passes:
         return None
     if theirs.before == base.name:
-        return f"+ {other.instance.family.removeprefix(base.instance.family).removeprefix(' + ')}"
+        return f"+ {other.training.training_method.removeprefix(base.training.training_method).removeprefix(' + ')}"
     if base.settings != other.settings:
         return None
     if (ours.responses, ours.instructions) != (theirs.responses, theirs.instructions):

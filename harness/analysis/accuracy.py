@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.estimators import (
     expected_best_of_n,
     expected_votes,
@@ -30,30 +31,12 @@ from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
 from harness.storage.results import Results
 
-AVERAGE = "average"  # the name of the mean over generators, in the generator column
-STRATEGIES = ("average", "oracle", "majority", "best_of_n", "weighted_best_of_n")
-
-
-class Method(NamedTuple):
-    """A way to choose: a selection rule, with the reward model it asks (none for the first three rules)."""
-
-    strategy: str
-    reward_model: str = ""
-    aggregation: str = ""
-
-
-PASS_AT_1 = Method("average")
-MAJORITY = Method("majority")
-ORACLE = Method("oracle")
-#: What needs no reward model, and its name in tables and figures.
-BASELINES = {PASS_AT_1: "pass@1", MAJORITY: "majority", ORACLE: "pass@n (oracle)"}
-
 
 class Key(NamedTuple):
-    """A row: accuracy of a generator's responses under a method at n."""
+    """A row: the accuracy of a chooser at n with the responses of a generator."""
 
     generator: str
-    method: Method
+    chooser: Chooser
     protocol: str
     n: int
 
@@ -104,16 +87,16 @@ class Accuracies:
         """Every n that a generator (or the average) has rows for."""
         return self._ns[generator]
 
-    def values(self, generator: str, method: Method, n: int, protocol: str | None = None) -> Floats | None:
+    def values(self, generator: str, chooser: Chooser, n: int, protocol: str | None = None) -> Floats | None:
         """Accuracy per problem, float [P]; None where it was not computed. pass@1 is that of all samples at any n."""
-        if method == PASS_AT_1:
+        if chooser == PASS_AT_1:
             n = self.ns(generator)[-1]
-        return self.rows.get(Key(generator, method, protocol or self.protocol, n))
+        return self.rows.get(Key(generator, chooser, protocol or self.protocol, n))
 
-    def overall(self, method: Method, generator: str | None = None) -> Floats | None:
+    def overall(self, chooser: Chooser, generator: str | None = None) -> Floats | None:
         """Mean over generators, or for one, and over the headline sizes above 1 (the paper's "avg"), float [P]."""
         where = generator or (AVERAGE if self.averaged else self.generators[0])
-        found = [self.values(where, method, n) for n in self.headline_n if n > 1 or len(self.headline_n) == 1]
+        found = [self.values(where, chooser, n) for n in self.headline_n if n > 1 or len(self.headline_n) == 1]
         there = [v for v in found if v is not None]
         return np.mean(there, axis=0) if len(there) == len(found) else None
 
@@ -132,7 +115,7 @@ class Accuracies:
         return pd.DataFrame(
             [
                 (
-                    *(key.generator, key.method.reward_model, key.method.strategy, key.method.aggregation),
+                    *(key.generator, key.chooser.reward_model, key.chooser.rule, key.chooser.aggregation),
                     *(key.protocol, key.n, 100 * i.mean, 100 * i.low, 100 * i.high, i.n_problems),
                 )
                 for key, i in zip(keys, intervals, strict=True)
@@ -168,10 +151,10 @@ def compute_accuracies(
         ns = grid(sizes[-1], manifest.evaluation.n) if n is None else sorted({n, sizes[-1]})
         scores = _scores(results, generator, problem_ids, samples, reward_models)
         for protocol in manifest.evaluation.protocol:
-            for method, values in _curves(results, samples, scores, protocol, ns, seed):
+            for chooser, values in _curves(results, samples, scores, protocol, ns, seed):
                 for size, at_size in zip(ns, values, strict=True):
                     if np.isfinite(at_size).any():
-                        rows[Key(generator, method, protocol, size)] = at_size
+                        rows[Key(generator, chooser, protocol, size)] = at_size
     rows |= _averages(rows, tuple(manifest.generators))
     headline = [n] if n is not None else [k for k in manifest.evaluation.n if k <= min(sizes)] or [min(sizes)]
     return Accuracies(
@@ -206,8 +189,8 @@ def _curves(
     protocol: str,
     ns: Sequence[int],
     seed: int,
-) -> Iterable[tuple[Method, Floats]]:
-    """Each method with its accuracies, float [len(ns), P]."""
+) -> Iterable[tuple[Chooser, Floats]]:
+    """Each chooser with its accuracies, float [len(ns), P]."""
     correct, classes = samples.correct, samples.classes
     models = results.manifest.reward_models
     weights = [
@@ -224,12 +207,12 @@ def _curves(
         best = [first_n_best(values, correct, ns) for values, _ in scores.values()]
         plain, weighted = first_n_votes(classes, correct, weights, ns)
 
-    for method, values in ((PASS_AT_1, mean), (ORACLE, oracle), (MAJORITY, plain)):
-        yield method, np.where(samples.complete, values, np.nan)
+    for chooser, values in ((PASS_AT_1, mean), (ORACLE, oracle), (MAJORITY, plain)):
+        yield chooser, np.where(samples.complete, values, np.nan)
     for i, ((name, aggregation), (_, scored)) in enumerate(scores.items()):
         there = samples.complete & scored
-        yield Method("best_of_n", name, aggregation), np.where(there, best[i], np.nan)
-        yield Method("weighted_best_of_n", name, aggregation), np.where(there, weighted[i], np.nan)
+        yield Chooser("best_of_n", name, aggregation), np.where(there, best[i], np.nan)
+        yield Chooser("weighted_best_of_n", name, aggregation), np.where(there, weighted[i], np.nan)
 
 
 def _samples(results: Results, generator: str, problem_ids: Sequence[str]) -> Samples:

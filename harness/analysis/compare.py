@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.analysis.accuracy import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method, compute_accuracies
+from harness.analysis.accuracy import Accuracies, compute_accuracies
+from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.inference import Difference
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, suggest
@@ -67,8 +68,8 @@ def compare(results: Results, a: str, b: str, n: int | None = None, strategy: st
     """
     if strategy not in STRATEGIES:
         raise UserError(f"--strategy {strategy}: no such strategy{suggest(strategy, STRATEGIES)}")
-    methods = [_method(results, name, strategy) for name in (a, b)]
-    accuracies = compute_accuracies(results, n, {m.reward_model for m in methods})
+    choosers = [_chooser(results, name, strategy) for name in (a, b)]
+    accuracies = compute_accuracies(results, n, {c.reward_model for c in choosers})
     # Of one response there is nothing to choose.
     sizes = [size for size in accuracies.headline_n if size > 1] or list(accuracies.headline_n)
 
@@ -76,14 +77,14 @@ def compare(results: Results, a: str, b: str, n: int | None = None, strategy: st
     generators = [*accuracies.generators, *([AVERAGE] if accuracies.averaged else [])]
     for generator in generators:
         for size in sizes:
-            ours, theirs = (_values(results, accuracies, generator, m, size) for m in methods)
+            ours, theirs = (_values(results, accuracies, generator, c, size) for c in choosers)
             if not np.isfinite(ours - theirs).any():
                 raise UserError(f"{results.folder}: no problem of {generator} has scores of both {a} and {b}")
             rows.append(_row(accuracies, generator, size, ours, theirs))
     # The last row's values: the average over generators, where there is one, at the largest n.
     problems = _most_different(results, ours, theirs)
     if len(sizes) > 1:
-        overall = [accuracies.overall(m) for m in methods]
+        overall = [accuracies.overall(c) for c in choosers]
         if overall[0] is not None and overall[1] is not None:
             rows.append(_row(accuracies, generators[-1], None, overall[0], overall[1]))
     return Comparison(a, b, sizes[-1], strategy, accuracies.protocol, tuple(rows), problems)
@@ -95,7 +96,7 @@ def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, th
     return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference)
 
 
-def _method(results: Results, name: str, strategy: str) -> Method:
+def _chooser(results: Results, name: str, strategy: str) -> Chooser:
     if name in _RULES:
         return _RULES[name]
     variants = {f"{model}:{aggregation}": (model, aggregation) for model, aggregation in results.variants()}
@@ -103,13 +104,13 @@ def _method(results: Results, name: str, strategy: str) -> Method:
     found = first.get(name) or variants.get(name)
     if found is None:
         raise UserError(f"no reward model is named {name!r} in {results.folder}{suggest(name, [*first, *_RULES])}")
-    return Method(strategy, *found)
+    return Chooser(strategy, *found)
 
 
-def _values(results: Results, accuracies: Accuracies, generator: str, method: Method, n: int) -> Floats:
-    values = accuracies.values(generator, method, n)
+def _values(results: Results, accuracies: Accuracies, generator: str, chooser: Chooser, n: int) -> Floats:
+    values = accuracies.values(generator, chooser, n)
     if values is None:
-        missing = f"{results.folder}: no scores of {method.reward_model} for {generator}"
+        missing = f"{results.folder}: no scores of {chooser.reward_model} for {generator}"
         raise UserError(f"{missing}; run the experiment again")
     return values
 

@@ -12,25 +12,25 @@ from itertools import product
 
 import pandas as pd
 
-from harness.analysis.costs import CONVENTIONS, DEVELOPMENT, by_method
-from harness.storage.results import Results
+from harness.analysis.costs import CONVENTIONS, DEVELOPMENT, by_scale
+from harness.analysis.evaluation import Evaluation
 
 LABELLED, YARDSTICK = "Math-Shepherd", "CE"
 _STEPS, _COMPLETIONS = (5, 10, 20), (4, 8, 16)
 
 
-def cost_ratio(results: Results, costs: pd.DataFrame) -> pd.DataFrame:
+def cost_ratio(evaluation: Evaluation) -> pd.DataFrame:
     """A row per convention, responses per problem, steps per response and completions per step.
 
     Columns convention, responses, steps, completions, counted (whether these are the run's own), FLOPs of
     each item and ``total`` for Math-Shepherd and, with ``ce_`` before, for CE; ratio. Empty without both.
     """
-    methods = by_method(results)
-    items = costs.set_index(["reward_model", "item"])
+    entries = by_scale(evaluation.trainings)
+    items = evaluation.costs.set_index(["reward_model", "item"])
     rows = []
-    for responses in sorted(set(methods.get(LABELLED, {})) & set(methods.get(YARDSTICK, {}))):
-        labelled, yardstick = (methods[m][responses].reward_model for m in (LABELLED, YARDSTICK))
-        train = results.manifest.reward_models[labelled].train or {}
+    for responses in sorted(set(entries.get(LABELLED, {})) & set(entries.get(YARDSTICK, {}))):
+        labelled, yardstick = (entries[method][responses] for method in (LABELLED, YARDSTICK))
+        train = evaluation.results.manifest.reward_models[labelled].train or {}
         facts = train.get("facts", {})
         if not facts.get("n_responses") or not train.get("completions") or (labelled, "labels") not in items.index:
             continue

@@ -13,12 +13,11 @@ training pair is two responses even where a response that is in many pairs went 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 
-from harness.analysis.trainings import Instance, instances
+from harness.analysis.trainings import TrainedAs
 from harness.cost_model.shape import plain_flops
 from harness.storage.results import Results
 from harness.storage.shards import read_shard, shard_meta
@@ -36,7 +35,6 @@ _SUMMED = {
 _GENERATED = ("development/collection", "development/labels")
 
 
-@lru_cache(maxsize=1)  # every table and figure of costs starts here
 def reward_model_costs(results: Results) -> pd.DataFrame:
     """Columns reward_model, item, prompt_tokens, completion_tokens, train_tokens, flops, plain_flops, seconds.
 
@@ -98,33 +96,32 @@ def development_flops(costs: pd.DataFrame, convention: str = "flops") -> dict[st
     return {str(name): float(flops) for name, flops in sums.items() if not flops <= 0}
 
 
-def by_method(results: Results) -> dict[str, dict[int, Instance]]:
-    """method → responses per problem → the reward model that was trained so, on the method's usual data."""
-    found: dict[str, dict[int, Instance]] = {}
-    for name, instance in instances(results).items():
-        if instance.scale is not None and instance.usual and results.training_model(name) == name:
-            found.setdefault(instance.family, {}).setdefault(instance.scale, instance)
-    return found
+def by_scale(trainings: Mapping[str, TrainedAs]) -> dict[str, dict[int, str]]:
+    """Training method → responses per problem → the entry that trained so, on the method's usual data."""
+    entries: dict[str, dict[int, str]] = {}
+    for name, training in trainings.items():
+        if training.scale is not None and training.usual and training.trained_by == name:
+            entries.setdefault(training.training_method, {}).setdefault(training.scale, name)
+    return entries
 
 
-def development_table(results: Results, costs: pd.DataFrame) -> pd.DataFrame:
+def development_table(trainings: Mapping[str, TrainedAs], costs: pd.DataFrame) -> pd.DataFrame:
     """Development cost by method and responses per problem, and relative to CE on as many (the paper's Figure 2).
 
     Columns method, responses, reward_model, then per convention its FLOPs and, as ``<convention>_of_ce``, the ratio.
     """
     flops = {convention: development_flops(costs, convention) for convention in CONVENTIONS}
-    methods = by_method(results)
+    entries = by_scale(trainings)
     rows = []
-    for method, scales in methods.items():
-        for responses, instance in sorted(scales.items()):
-            if instance.reward_model not in flops["flops"]:
+    for method, scales in entries.items():
+        for responses, name in sorted(scales.items()):
+            if name not in flops["flops"]:
                 continue
-            row: dict[str, Any] = {"method": method, "responses": responses, "reward_model": instance.reward_model}
-            yardstick = methods.get("CE", {}).get(responses)
-            for convention, known in flops.items():
-                row[convention] = known.get(instance.reward_model, float("nan"))
-                of = known.get(yardstick.reward_model, float("nan")) if yardstick else float("nan")
-                row[f"{convention}_of_ce"] = row[convention] / of
+            row: dict[str, Any] = {"method": method, "responses": responses, "reward_model": name}
+            yardstick = entries.get("CE", {}).get(responses, "")
+            for convention, flops_by_name in flops.items():
+                row[convention] = flops_by_name.get(name, float("nan"))
+                row[f"{convention}_of_ce"] = row[convention] / flops_by_name.get(yardstick, float("nan"))
             rows.append(row)
     columns = ["method", "responses", "reward_model"]
     return pd.DataFrame(rows, columns=[*columns, *(c + suffix for c in CONVENTIONS for suffix in ("", "_of_ce"))])

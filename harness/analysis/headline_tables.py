@@ -5,31 +5,32 @@ Accuracies and differences are in percent (points); intervals are 95 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from harness.analysis.accuracy import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method
+from harness.analysis.accuracy import Accuracies
+from harness.analysis.choosers import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS_AT_1, Chooser
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference, Interval, holm
-from harness.analysis.trainings import headline, instances
 from harness.core.arrays import Floats
 from harness.storage.results import Results
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of Table 1: a label, its method and one interval per column (None where there are no numbers)."""
+    """A row of Table 1: a label, its chooser and one interval per column (None where there are no numbers)."""
 
     label: str
-    method: Method
+    chooser: Chooser
     cells: tuple[Interval | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Table1:
-    """Table 1 of the paper: accuracy of each method at the headline sizes, per generator.
+    """Table 1 of the paper: accuracy of each chooser at the headline sizes, per generator.
 
     ``columns`` are (generator, n), then ("average", None): the mean over generators and the sizes above 1. ``tied``
     are the (row, column) whose paired difference from the best of the column has a 95 % interval that reaches 0.
@@ -41,7 +42,7 @@ class Table1:
 
     def best(self, column: int) -> float | None:
         """The highest mean of a column, the oracle aside; None where all are the same, as at n = 1."""
-        found = [r.cells[column] for r in self.rows if r.method != ORACLE]
+        found = [r.cells[column] for r in self.rows if r.chooser != ORACLE]
         means = [round(100 * c.mean, 1) for c in found if c is not None]
         return max(means) if means and max(means) > min(means) else None
 
@@ -58,51 +59,34 @@ class Table1:
         return pd.DataFrame(records)
 
 
-def labelled_methods(results: Results, accuracies: Accuracies) -> list[tuple[str, Method]]:
-    """(label, best-of-n method) of every reward model that has scores, in the experiment's order."""
-    variants = results.variants()
-    several = len({a for _, a in variants}) > 1 and len(variants) > len({m for m, _ in variants})
-    there = {key.method for key in accuracies.rows}
-    found = []
-    for name, aggregation in variants:
-        method = Method("best_of_n", name, aggregation)
-        if method in there:
-            found.append((f"{name} ({aggregation})" if several else name, method))
-    return found
-
-
-def first_aggregations(methods: Iterable[Method]) -> dict[str, Method]:
-    """Of each reward model the method that comes first: in its default aggregation, for those of an experiment."""
-    found: dict[str, Method] = {}
-    for method in methods:
-        found.setdefault(method.reward_model, method)
-    return found
-
-
-def table1(results: Results, accuracies: Accuracies) -> Table1:
+def table1(evaluation: Evaluation) -> Table1:
     """Reward models with pass@1 and majority before and pass@n after them."""
+    accuracies = evaluation.accuracies
     columns: list[tuple[str, int | None]] = [(g, n) for g in accuracies.generators for n in accuracies.headline_n]
     columns.append((AVERAGE, None))
-    without = [(label, method) for method, label in BASELINES.items()]
-    methods = [*without[:-1], *labelled_methods(results, accuracies), without[-1]]
-    values = [[_at(accuracies, generator, method, n) for generator, n in columns] for _, method in methods]
+    labels = {
+        **{c: BASELINES[c] for c in (PASS_AT_1, MAJORITY)},
+        **evaluation.choosers,
+        ORACLE: BASELINES[ORACLE],
+    }
+    values = [[_at(accuracies, generator, chooser, n) for generator, n in columns] for chooser in labels]
     rows = []
-    for (label, method), row in zip(methods, values, strict=True):
+    for (chooser, label), row in zip(labels.items(), values, strict=True):
         intervals = iter(accuracies.bootstrap.intervals(np.array([v for v in row if v is not None])))
-        rows.append(Row(label, method, tuple(None if v is None else next(intervals) for v in row)))
+        rows.append(Row(label, chooser, tuple(None if v is None else next(intervals) for v in row)))
     table = Table1(tuple(columns), tuple(rows))
     # The oracle, last, competes with nobody; where all are the same, as at n = 1, nobody does.
     tied = [
         (row, column)
-        for column, of_methods in enumerate(zip(*values[:-1], strict=True))
+        for column, of_choosers in enumerate(zip(*values[:-1], strict=True))
         if table.best(column) is not None
-        for row in _tied_with_best(accuracies, of_methods)
+        for row in _tied_with_best(accuracies, of_choosers)
     ]
     return replace(table, tied=frozenset(tied))
 
 
 def _tied_with_best(accuracies: Accuracies, values: Sequence[Floats | None]) -> list[int]:
-    """Which of ``values``, a method's each, cannot be told from the best of them."""
+    """Which of ``values``, a chooser's each, cannot be told from the best of them."""
     there = {i: v for i, v in enumerate(values) if v is not None}
     best = max(there, key=lambda i: float(np.nanmean(there[i])))
     behind = {i: there[best] - v for i, v in there.items() if i != best and np.isfinite(there[best] - v).any()}
@@ -110,18 +94,19 @@ def _tied_with_best(accuracies: Accuracies, values: Sequence[Floats | None]) -> 
     return [i for i, interval in zip(behind, intervals, strict=True) if interval.low <= 1e-12]
 
 
-def weighted_table(results: Results, accuracies: Accuracies) -> pd.DataFrame:
+def weighted_table(evaluation: Evaluation) -> pd.DataFrame:
     """Weighted against plain best-of-n and against majority vote; generator "average", n empty: as Table 1's avg."""
+    accuracies = evaluation.accuracies
     cells, plain, weighted, votes = [], [], [], []
-    for label, method in labelled_methods(results, accuracies):
+    for chooser, label in evaluation.choosers.items():
         for generator, n in _places(accuracies):
-            found = [_at(accuracies, generator, m, n) for m in (method, method._replace(strategy=_WEIGHTED), MAJORITY)]
-            if found[0] is None or found[1] is None or found[2] is None:
+            best, voted, majority = (_at(accuracies, generator, c, n) for c in (chooser, chooser.weighted, MAJORITY))
+            if best is None or voted is None or majority is None:
                 continue
             cells.append((generator, label, n))
-            plain.append(found[0])
-            weighted.append(found[1])
-            votes.append(found[2])
+            plain.append(best)
+            weighted.append(voted)
+            votes.append(majority)
     bootstrap = accuracies.bootstrap
     gain = bootstrap.compare(np.array(weighted), np.array(plain))
     over = bootstrap.compare(np.array(weighted), np.array(votes))
@@ -139,25 +124,21 @@ def weighted_table(results: Results, accuracies: Accuracies) -> pd.DataFrame:
     ).astype({"n": "Int64"})
 
 
-_WEIGHTED = "weighted_best_of_n"
-
-
-def comparisons(results: Results, accuracies: Accuracies) -> pd.DataFrame:
+def comparisons(evaluation: Evaluation) -> pd.DataFrame:
     """Best-of-n of every reward model against pass@1, majority and, for trained ones, the untrained reward models.
 
     ``p_holm`` corrects ``p_permutation`` for all comparisons made at the same place (generator and n).
     """
-    found = instances(results)
-    methods = labelled_methods(results, accuracies)
-    plain = [(label, m) for label, m in methods if not found[m.reward_model].trained]
+    accuracies, trainings = evaluation.accuracies, evaluation.trainings
+    untrained = [(label, c) for c, label in evaluation.choosers.items() if not trainings[c.reward_model].trained]
     keys, a, b = [], [], []
-    for label, method in methods:
-        against = [(BASELINES[m], m) for m in (PASS_AT_1, MAJORITY)]
-        if found[method.reward_model].trained:
-            against += [(name, m) for name, m in plain if m.aggregation == method.aggregation or len(plain) == 1]
+    for chooser, label in evaluation.choosers.items():
+        against = [(BASELINES[c], c) for c in (PASS_AT_1, MAJORITY)]
+        if trainings[chooser.reward_model].trained:
+            against += [u for u in untrained if u[1].aggregation == chooser.aggregation or len(untrained) == 1]
         for generator, n in _places(accuracies):
             for name, other in against:
-                ours, theirs = _at(accuracies, generator, method, n), _at(accuracies, generator, other, n)
+                ours, theirs = _at(accuracies, generator, chooser, n), _at(accuracies, generator, other, n)
                 if n != 1 and ours is not None and theirs is not None and np.isfinite(ours - theirs).any():
                     keys.append((generator, label, accuracies.protocol, n, name))
                     a.append(ours)
@@ -190,21 +171,21 @@ def answers(results: Results) -> pd.DataFrame:
     return counts
 
 
-def breakdown(results: Results, accuracies: Accuracies) -> pd.DataFrame:
+def breakdown(evaluation: Evaluation) -> pd.DataFrame:
     """Accuracy at the largest headline n by subject and by level, for pass@1, majority and each method's best-fed
     reward model, averaged over generators where there are several."""
+    accuracies = evaluation.accuracies
     where, n = AVERAGE if accuracies.averaged else accuracies.generators[0], accuracies.n_max
-    chosen = {instance.reward_model for instance in headline(instances(results))}
-    methods = [(BASELINES[m], m) for m in (PASS_AT_1, MAJORITY)]
-    labels = {method: label for label, method in labelled_methods(results, accuracies)}
-    methods += [(labels[m], m) for name, m in first_aggregations(labels).items() if name in chosen]
+    headline = {training.reward_model for training in evaluation.headline}
+    labels = {c: BASELINES[c] for c in (PASS_AT_1, MAJORITY)}
+    labels |= {c: evaluation.choosers[c] for name, c in evaluation.first_choosers.items() if name in headline}
     rows = []
     for by in ("subject", "level"):
-        column = results.problems[by]
+        column = evaluation.results.problems[by]
         for group in sorted(g for g in column.dropna().unique() if g != ""):
             members = (column == group).to_numpy()
-            for label, method in methods:
-                values = accuracies.values(where, method, n)
+            for chooser, label in labels.items():
+                values = accuracies.values(where, chooser, n)
                 if values is None or not np.isfinite(values[members]).any():
                     continue
                 interval = accuracies.interval(np.where(members, values, np.nan))
@@ -215,7 +196,7 @@ def breakdown(results: Results, accuracies: Accuracies) -> pd.DataFrame:
 
 
 def _places(accuracies: Accuracies) -> Iterator[tuple[str, int | None]]:
-    """Where methods are compared: each generator and their average at each headline n, and the overall average."""
+    """Where choosers are compared: each generator and their average at each headline n, and the overall average."""
     averaged = (AVERAGE,) if accuracies.averaged else ()
     for generator in (*accuracies.generators, *averaged):
         for n in accuracies.headline_n:
@@ -223,8 +204,8 @@ def _places(accuracies: Accuracies) -> Iterator[tuple[str, int | None]]:
     yield AVERAGE, None
 
 
-def _at(accuracies: Accuracies, generator: str, method: Method, n: int | None) -> Floats | None:
-    return accuracies.overall(method) if n is None else accuracies.values(generator, method, n)
+def _at(accuracies: Accuracies, generator: str, chooser: Chooser, n: int | None) -> Floats | None:
+    return accuracies.overall(chooser) if n is None else accuracies.values(generator, chooser, n)
 
 
 def _percent(found: Interval | Difference) -> tuple[float, float, float, int]:

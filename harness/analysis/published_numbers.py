@@ -16,10 +16,11 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.analysis.accuracy import AVERAGE, MAJORITY, PASS_AT_1, Accuracies, Method
-from harness.analysis.headline_tables import Row, Table1, first_aggregations, labelled_methods
+from harness.analysis.accuracy import Accuracies
+from harness.analysis.choosers import AVERAGE, MAJORITY, PASS_AT_1, Chooser
+from harness.analysis.evaluation import Evaluation
+from harness.analysis.headline_tables import Row, Table1
 from harness.analysis.inference import Interval
-from harness.analysis.trainings import headline, instances
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, first_error
 from harness.storage.results import Results
@@ -125,11 +126,11 @@ def published_table1(published: Published) -> Table1:
         cells = [
             None if pd.isna(v) else Interval(v / 100, math.nan, math.nan, published.index.problems) for v in values
         ]
-        rows.append(Row(label, _RULES.get(label, Method("best_of_n", label)), tuple(cells)))
+        rows.append(Row(label, _RULES.get(label, Chooser("best_of_n", label)), tuple(cells)))
     return Table1((*published.cells, (AVERAGE, None)), tuple(rows))
 
 
-def beside(results: Results, accuracies: Accuracies, published: Published) -> pd.DataFrame:
+def beside(evaluation: Evaluation, published: Published) -> pd.DataFrame:
     """A run's accuracies beside the published ones, in percent, and their difference in points.
 
     Columns published (its row), reward_model (the run's), strategy, generator, n, ours, ours_low, ours_high, theirs,
@@ -139,13 +140,14 @@ def beside(results: Results, accuracies: Accuracies, published: Published) -> pd
     Raises:
         UserError: for a run that has none of the generators.
     """
+    results, accuracies = evaluation.results, evaluation.accuracies
     names = _generators(results, published)
     if not names:
         wanted = ", ".join(published.index.generators)
         raise UserError(f"{results.folder}: none of its generators is one of {wanted}: nothing to lay beside")
     rows = []
     for record in published.table1.to_dict("records"):
-        chosen = _method(results, accuracies, published, str(record["method"]))
+        chosen = _chooser(evaluation, published, str(record["method"]))
         if chosen is None:
             continue
         found = []
@@ -159,7 +161,7 @@ def beside(results: Results, accuracies: Accuracies, published: Published) -> pd
             rows.append(_line(accuracies, record["method"], chosen, generator, size, values, theirs))
         if len(found) == len(published.cells) and not pd.isna(record["avg"]):
             rows.append(_line(accuracies, record["method"], chosen, AVERAGE, None, _mean(found), record["avg"]))
-    for label, chosen, theirs in _voting(results, accuracies, published):
+    for label, chosen, theirs in _voting(evaluation, published):
         found = [
             values
             for generator, n in published.cells
@@ -177,11 +179,17 @@ def _mean(found: list[Floats]) -> Floats:
 
 
 def _line(
-    accuracies: Accuracies, label: object, method: Method, generator: str, n: int | None, values: Floats, theirs: float
+    accuracies: Accuracies,
+    label: object,
+    chooser: Chooser,
+    generator: str,
+    n: int | None,
+    values: Floats,
+    theirs: float,
 ) -> tuple[object, ...]:
     i = accuracies.interval(values)
     ours = (100 * i.mean, 100 * i.low, 100 * i.high)
-    return (label, method.reward_model, method.strategy, generator, n, *ours, theirs, ours[0] - theirs)
+    return (label, chooser.reward_model, chooser.rule, generator, n, *ours, theirs, ours[0] - theirs)
 
 
 def _generators(results: Results, published: Published) -> dict[str, str]:
@@ -194,30 +202,30 @@ def _generators(results: Results, published: Published) -> dict[str, str]:
     return found
 
 
-def _method(results: Results, accuracies: Accuracies, published: Published, row: str) -> Method | None:
+def _chooser(evaluation: Evaluation, published: Published, row: str) -> Chooser | None:
     if row in _RULES:
         return _RULES[row]
-    return _scored_by(results, accuracies, published.index.methods.get(row))
+    return _scored_by(evaluation, published.index.methods.get(row))
 
 
-def _scored_by(results: Results, accuracies: Accuracies, name: str | None) -> Method | None:
-    """The run's best-of-n method of a training method, or of a model that an entry scores with."""
-    first = first_aggregations(method for _, method in labelled_methods(results, accuracies))
-    entries = results.manifest.config.get("reward_models") or {}
-    for instance in headline(instances(results)):
-        model = (entries.get(instance.reward_model) or {}).get("model")
-        if name is not None and name in (instance.method, model) and instance.reward_model in first:
-            return first[instance.reward_model]
+def _scored_by(evaluation: Evaluation, name: str | None) -> Chooser | None:
+    """The run's best-of-n chooser of a training method, or of a model that an entry scores with."""
+    first = evaluation.first_choosers
+    entries = evaluation.results.manifest.config.get("reward_models") or {}
+    for training in evaluation.headline:
+        model = (entries.get(training.reward_model) or {}).get("model")
+        if name is not None and name in (training.method, model) and training.reward_model in first:
+            return first[training.reward_model]
     return None
 
 
 def _voting(
-    results: Results, accuracies: Accuracies, published: Published
-) -> list[tuple[str, Method, float]]:  # label, method, published average
+    evaluation: Evaluation, published: Published
+) -> list[tuple[str, Chooser, float]]:  # label, chooser, published average
     """The rows of Figure 3, whose methods go by the name of the training method."""
     found = [(_VOTE, MAJORITY, published.majority)]
     for name, (_, weighted) in published.votes().items():
-        method = _scored_by(results, accuracies, name)
-        if method is not None:
-            found.append((f"{name}, voting", method._replace(strategy="weighted_best_of_n"), weighted))
+        chooser = _scored_by(evaluation, name)
+        if chooser is not None:
+            found.append((f"{name}, voting", chooser.weighted, weighted))
     return found

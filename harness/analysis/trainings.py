@@ -1,13 +1,14 @@
-"""Which method a reward model is an instance of: what lines, colours and headline rows go by.
+"""What each reward model of a run was trained as: what lines, colours and headline rows go by.
 
-Reward models trained in the same way on more or less data are one method at several data scales. Scoring with and
-without the reference model are two methods of one family: they share a colour and differ in line and marker.
+Reward models that were trained in the same way on more or less data are one method at several data scales. Scoring with
+the reference model and scoring without it are two methods of one training method. They share a colour and differ in
+line and marker.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -26,9 +27,11 @@ class Rollouts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What a reward model was trained on: rollouts to a share of the ``instructions`` (the problems), near-duplicates
-    left out at the threshold ``dedup``. ``before`` is the entry whose model the training went on from, None where that
-    is not a trained one.
+    """What a reward model was trained on.
+
+    ``instructions`` is the share of the problems whose rollouts were used. ``dedup`` is the threshold from which on
+    near-duplicates are left out, None where all are used. ``before`` is the entry whose trained model the training
+    started from, None where the training started from an untrained model.
     """
 
     rollouts: tuple[Rollouts, ...]
@@ -41,7 +44,8 @@ class TrainingData:
         """From the facts about a training in the manifest.
 
         Args:
-            trained: those entries that were themselves trained.
+            train: the facts.
+            trained: the entries of the run that train a model.
         """
         sets = train.get("rollouts") or [{"generator": "", "problems": "", "responses": train.get("responses") or 0}]
         return cls(
@@ -61,85 +65,99 @@ class TrainingData:
 
     @property
     def responses(self) -> int:
-        """Rollouts per problem, of all generators."""
+        """The number of rollouts per problem, over all generators."""
         return max(sum(r.responses for r in self.rollouts if r.problems == p) for p in self.problems)
 
     def apart_from(self, scale: Scale) -> tuple[object, ...]:
-        """Everything that decides the data but how much of it there is in one respect."""
+        """All that says what the data are, but for their amount in the respect ``scale``."""
         other = self.instructions if scale == "responses" else self.responses
         return self.generators, self.problems, self.dedup, self.before, other
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """A reward model as an instance of a method.
+class TrainedAs:
+    """What a reward model was trained as.
 
-    ``family`` is the training method's name (the entry's own where nothing was trained);
-    ``reference`` is False where the family is scored both ways and this one drops the reference; ``data`` is what it
-    was trained on, None if untrained. ``usual`` says that this is what the method is usually trained on in this run,
-    but for the number of responses: only such instances compare as data scales of the method.
+    Attributes:
+        training_method: the name of the training method; the entry's own name where nothing was trained.
+        reference: False where other entries score with a reference model after the same training method, and this one
+            scores without.
+        data: what the model was trained on; None where nothing was trained.
+        trained_by: the entry that trained the model; None where nothing was trained in this run.
+        usual: whether the data are, but for the number of responses, what this method is usually trained on in this
+            run. Only such reward models are compared as data scales of the method.
     """
 
     reward_model: str
-    family: str
+    training_method: str
     reference: bool = True
     data: TrainingData | None = None
+    trained_by: str | None = None
     usual: bool = True
 
     @property
     def trained(self) -> bool:
+        """Whether there was a training."""
         return self.data is not None
 
     @property
     def scale(self) -> int | None:
-        """The number of responses per problem it was trained on."""
+        """The number of responses per problem that the model was trained on."""
         return self.data.responses if self.data else None
 
     @property
     def method(self) -> str:
-        """Name of the method, for people."""
-        return self.family if self.reference else f"{self.family}, no reference"
+        """The name of the method for people: the training method, and whether scoring drops the reference."""
+        return self.training_method if self.reference else f"{self.training_method}, no reference"
 
 
-def instances(results: Results) -> dict[str, Instance]:
-    """Every reward model of a run, in the experiment's order."""
+def trained_as(results: Results) -> dict[str, TrainedAs]:
+    """What every reward model of a run was trained as, in the experiment's order."""
     models = results.manifest.reward_models
-    trained = {name: facts.train for name, facts in models.items() if facts.train is not None}
-    found = {}
+    facts_by_name = {name: facts.train for name, facts in models.items() if facts.train is not None}
+    trainings = {}
     for name, facts in models.items():
-        train = facts.train or (trained.get(facts.trained_by) if facts.trained_by else None)
+        train = facts.train or (facts_by_name.get(facts.trained_by) if facts.trained_by else None)
         if train is None:
-            found[name] = Instance(name, name)
+            trainings[name] = TrainedAs(name, name)
             continue
-        data = TrainingData.of(train, trained)
-        found[name] = Instance(name, train["method"], "reference" in facts.token_passes, data)
-    both = {i.family for i in found.values() if i.reference}
-    found = {name: replace(i, reference=i.reference or i.family not in both) for name, i in found.items()}
-    usual = _usual(found.values())
+        data = TrainingData.of(train, facts_by_name)
+        with_reference = "reference" in facts.token_passes
+        trainings[name] = TrainedAs(name, train["method"], with_reference, data, results.training_model(name))
+    scored_with = {t.training_method for t in trainings.values() if t.reference}
+    trainings = {
+        name: replace(t, reference=t.reference or t.training_method not in scored_with) for name, t in trainings.items()
+    }
+    usual = _usual(trainings.values())
     return {
-        name: replace(i, usual=i.data is None or i.data.apart_from("responses") == usual[i.method])
-        for name, i in found.items()
+        name: replace(t, usual=t.data is None or t.data.apart_from("responses") == usual[t.method])
+        for name, t in trainings.items()
     }
 
 
-def _usual(found: Collection[Instance]) -> dict[str, tuple[object, ...]]:
-    """What each method is trained on apart from the number of responses: what most of its instances are; of several
-    such what covers more of the instructions, then what comes first."""
-    kinds: dict[str, Counter[tuple[object, ...]]] = defaultdict(Counter)
+def _usual(trainings: Collection[TrainedAs]) -> dict[str, tuple[object, ...]]:
+    """Method → its usual training data, apart from the number of responses.
+
+    The usual data are those of most reward models of the method. Where several kinds of data are equally frequent, the
+    kind that covers the largest share of the problems is chosen, and then the kind that comes first.
+    """
+    counts: dict[str, Counter[tuple[object, ...]]] = defaultdict(Counter)
     share: dict[tuple[object, ...], float] = {}
-    for instance in found:
-        if instance.data is not None:
-            kind = instance.data.apart_from("responses")
-            kinds[instance.method][kind] += 1
-            share[kind] = instance.data.instructions
-    return {method: max(counts, key=lambda kind: (counts[kind], share[kind])) for method, counts in kinds.items()}
+    for training in trainings:
+        if training.data is not None:
+            kind = training.data.apart_from("responses")
+            counts[training.method][kind] += 1
+            share[kind] = training.data.instructions
+    return {
+        method: max(of_method, key=lambda kind: (of_method[kind], share[kind])) for method, of_method in counts.items()
+    }
 
 
-def headline(found: dict[str, Instance]) -> list[Instance]:
-    """One instance of each method: of those on its usual data the one trained on most."""
-    best: dict[str, Instance] = {}
-    for instance in found.values():
-        current = best.get(instance.method)
-        if instance.usual and (current is None or (instance.scale or 0) > (current.scale or 0)):
-            best[instance.method] = instance
+def headline(trainings: Iterable[TrainedAs]) -> list[TrainedAs]:
+    """One reward model of each method: of the ones on the method's usual data, the one with the largest scale."""
+    best: dict[str, TrainedAs] = {}
+    for training in trainings:
+        current = best.get(training.method)
+        if training.usual and (current is None or (training.scale or 0) > (current.scale or 0)):
+            best[training.method] = training
     return list(best.values())

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
-from harness.analysis.accuracy import Accuracies
 from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_table
+from harness.analysis.evaluation import Evaluation
 from harness.report.figures.costs import equal_accuracies, equal_accuracy_table
 from harness.report.text import cost_ratio_markdown, csv
-from harness.storage.results import Results
 
 
-def cost_texts(results: Results, accuracies: Accuracies, costs: pd.DataFrame) -> dict[str, str]:
+def cost_texts(evaluation: Evaluation) -> dict[str, str]:
     """Files by name: development cost by method and scale, cost at equal accuracy, Math-Shepherd against CE."""
-    ratio = cost_ratio(results, costs)
+    ratio = cost_ratio(evaluation)
     frames = {
-        "development_cost.csv": development_table(results, costs),
-        "equal_accuracy.csv": equal_accuracy_table(equal_accuracies(results, accuracies)),
+        "development_cost.csv": development_table(evaluation.trainings, evaluation.costs),
+        "equal_accuracy.csv": equal_accuracy_table(equal_accuracies(evaluation)),
         "cost_ratio.csv": ratio,
     }
     texts = {name: csv(frame) for name, frame in frames.items() if len(frame)}

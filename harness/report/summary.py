@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from harness.analysis import headline_tables as tables
-from harness.analysis.accuracy import MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method
+from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
-from harness.analysis.trainings import instances
 from harness.report import text as rendering
-from harness.storage.results import Results
 
 
-def best_reward_model(results: Results, accuracies: Accuracies) -> tuple[str, Method] | None:
-    """(label, method) of the reward model with the highest mean over generators and sizes."""
-    found = []
-    for label, method in tables.labelled_methods(results, accuracies):
-        values = accuracies.overall(method)
+def best_chooser(evaluation: Evaluation) -> Chooser | None:
+    """The best-of-n chooser with the highest mean over generators and sizes; None where no reward model has scores."""
+    accuracies = evaluation.accuracies
+    means = []
+    for chooser, label in evaluation.choosers.items():
+        values = accuracies.overall(chooser)
         if values is not None:
-            found.append((accuracies.interval(values).mean, label, method))
-    return max(found)[1:] if found else None
+            means.append((accuracies.interval(values).mean, label, chooser))
+    return max(means)[2] if means else None
 
 
-def summary(results: Results, accuracies: Accuracies, best: tuple[str, Method] | None) -> list[str]:
-    """A sentence or a few per paragraph; ``best`` is :func:`best_reward_model`'s."""
+def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
+    """A sentence or a few per paragraph; ``best`` is :func:`best_chooser`'s."""
+    accuracies, trainings = evaluation.accuracies, evaluation.trainings
     sizes = [n for n in accuracies.headline_n if n > 1] or [1]
     over = f"n = {sizes[0]}" if len(sizes) == 1 else f"n = {', '.join(map(str, sizes[:-1]))} and {sizes[-1]}"
     where = f"Averaged over {len(accuracies.generators)} generators and" if accuracies.averaged else "Averaged over"
@@ -34,24 +34,22 @@ def summary(results: Results, accuracies: Accuracies, best: tuple[str, Method] |
     ]
     if best is None:
         return lines
-    values = accuracies.overall(best[1])
+    values = accuracies.overall(best)
     assert values is not None
     interval = accuracies.interval(values)
     text = (
-        f"The best reward model by this average is {best[0]}: {100 * interval.mean:.1f} % "
+        f"The best reward model by this average is {evaluation.choosers[best]}: {100 * interval.mean:.1f} % "
         f"(95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f})."
     )
-    found = instances(results)
     rivals = [("pass@1", PASS_AT_1), ("majority vote", MAJORITY)]
-    if found[best[1].reward_model].trained:
-        labelled = tables.labelled_methods(results, accuracies)
-        rivals += [(label, m) for label, m in labelled if not found[m.reward_model].trained]
-    for name, method in rivals:
-        theirs = accuracies.overall(method)
+    if trainings[best.reward_model].trained:
+        rivals += [(label, c) for c, label in evaluation.choosers.items() if not trainings[c.reward_model].trained]
+    for name, rival in rivals:
+        theirs = accuracies.overall(rival)
         if theirs is not None:
             text += f" {_against(accuracies.difference(values, theirs), name)}"
     lines.append(text)
-    if len(results.variants()) > 1:
+    if len(evaluation.results.variants()) > 1:
         lines.append("It is the best of several on these problems, which flatters its lead over the others.")
     return lines
 

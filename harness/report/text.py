@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.accuracy import AVERAGE, ORACLE
+from harness.analysis.choosers import AVERAGE, ORACLE
 from harness.analysis.cost_ratio import LABELLED, YARDSTICK
 from harness.analysis.costs import DEVELOPMENT
 from harness.analysis.headline_tables import Table1
@@ -96,7 +96,7 @@ def table1_latex(table: Table1) -> str:
     body = ""
     for i, row in enumerate(table.rows):
         # Rules without a reward model stand apart, before and after.
-        if i and bool(row.method.reward_model) != bool(table.rows[i - 1].method.reward_model):
+        if i and bool(row.chooser.reward_model) != bool(table.rows[i - 1].chooser.reward_model):
             body += "\\midrule\n"
         body += f"{latex(row.label)} & {' & '.join(_cells(table, i, _BOOKTABS))} \\\\\n"
     note = r"Accuracy (\%). Bold: best in its column" + (", the oracle aside." if _has_oracle(table) else ".")
@@ -113,7 +113,7 @@ def table1_latex(table: Table1) -> str:
 
 
 def _has_oracle(table: Table1) -> bool:
-    return any(row.method == ORACLE for row in table.rows)
+    return any(row.chooser == ORACLE for row in table.rows)
 
 
 def _cells(table: Table1, row: int, marks: _Marks) -> list[str]:
@@ -123,7 +123,7 @@ def _cells(table: Table1, row: int, marks: _Marks) -> list[str]:
             found.append(marks.none)
             continue
         text = f"{100 * cell.mean:.1f}"
-        if round(100 * cell.mean, 1) == table.best(column) and table.rows[row].method != ORACLE:
+        if round(100 * cell.mean, 1) == table.best(column) and table.rows[row].chooser != ORACLE:
             text = marks.best.format(text)
         elif (row, column) in table.tied:
             text = marks.tied.format(text)

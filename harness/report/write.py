@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 
 from harness.analysis import headline_tables as tables
 from harness.analysis.ablation_tables import NEEDS, analysis_tables
-from harness.analysis.accuracy import Accuracies, compute_accuracies
-from harness.analysis.costs import reward_model_costs
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.published_numbers import beside, load_published
 from harness.core.files import write_files
 from harness.report import text as rendering
@@ -28,9 +27,9 @@ from harness.report.figures.style import encode, figure_files, styled
 from harness.report.page.chart import curve_data
 from harness.report.page.explorer import collect
 from harness.report.page.page import Frames, PageFigure, PageTable, render_page
-from harness.report.summary import best_reward_model, summary
+from harness.report.summary import best_chooser, summary
 from harness.report.text import beside_markdown
-from harness.storage.results import Results, load_results
+from harness.storage.results import load_results
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class FigureOutput:
     title: str
     caption: str
     needs: str
-    draw: Callable[[Results, Accuracies], Figure | None]
+    draw: Callable[[Evaluation], Figure | None]
     on_page: bool = True
 
 
@@ -116,33 +115,31 @@ def write_report(folder: Path, published: Path | None = None, column_width: floa
     Raises:
         UserError: for a folder without results, or incomplete ones.
     """
-    results = load_results(folder)
-    accuracies = compute_accuracies(results)
-    texts, frames, missing = _tables(results, accuracies)
+    evaluation = Evaluation.of(load_results(folder))
+    texts, frames, missing = _tables(evaluation)
     if published is not None:
         theirs = load_published(published)
-        frame = beside(results, accuracies, theirs)
+        frame = beside(evaluation, theirs)
         texts |= {"beside_paper.csv": rendering.csv(frame), "beside_paper.md": beside_markdown(frame, theirs.index)}
     outputs = {f"tables/{name}": text.encode() for name, text in texts.items()}
     drawn = []
     with styled(column_width):
         for output in _FIGURES:
-            figure = output.draw(results, accuracies)
+            figure = output.draw(evaluation)
             if figure is None:
                 missing.append((output.title, output.needs))
                 continue
             outputs |= figure_files(output.stem, figure)
             if output.on_page:
                 drawn.append(PageFigure(output.stem, output.title, output.caption, encode(figure, "svg")))
-    best = best_reward_model(results, accuracies)
+    best = best_chooser(evaluation)
     outputs["report.html"] = render_page(
-        results,
-        accuracies,
-        summary=summary(results, accuracies, best),
+        evaluation,
+        summary=summary(evaluation, best),
         frames=frames,
         figures=drawn,
-        curves=curve_data(results, accuracies),
-        explorer=collect(results, accuracies, best[1] if best else None),
+        curves=curve_data(evaluation),
+        explorer=collect(evaluation, best),
         missing=missing,
     ).encode()
 
@@ -152,21 +149,21 @@ def write_report(folder: Path, published: Path | None = None, column_width: floa
     return write_files(folder, outputs)
 
 
-def _tables(results: Results, accuracies: Accuracies) -> tuple[dict[str, str], Frames, list[tuple[str, str]]]:
+def _tables(evaluation: Evaluation) -> tuple[dict[str, str], Frames, list[tuple[str, str]]]:
     """Table files by name, their frames, and what is left out with what it needs."""
-    table1 = tables.table1(results, accuracies)
-    analysis = analysis_tables(results, accuracies)
+    table1 = tables.table1(evaluation)
+    analysis = analysis_tables(evaluation)
     frames = Frames(
         table1=table1,
-        weighted=tables.weighted_table(results, accuracies),
-        comparisons=tables.comparisons(results, accuracies),
-        costs=reward_model_costs(results),
-        answers=tables.answers(results),
-        breakdown=tables.breakdown(results, accuracies),
+        weighted=tables.weighted_table(evaluation),
+        comparisons=tables.comparisons(evaluation),
+        costs=evaluation.costs,
+        answers=tables.answers(evaluation.results),
+        breakdown=tables.breakdown(evaluation),
         others=[PageTable(table.stem, table.title, shown(table), table.note) for table in analysis],
     )
     texts = {
-        "accuracy.csv": rendering.csv(accuracies.table()),
+        "accuracy.csv": rendering.csv(evaluation.accuracies.table()),
         "table1.csv": rendering.csv(table1.frame()),
         "table1.md": rendering.table1_markdown(table1),
         "table1.tex": rendering.table1_latex(table1),
@@ -182,7 +179,7 @@ def _tables(results: Results, accuracies: Accuracies) -> tuple[dict[str, str], F
         missing.append(("Comparisons and weighted voting", "at least one reward model with scores"))
     if len(frames.costs):
         texts["costs.csv"] = rendering.csv(frames.costs)
-        texts |= cost_texts(results, accuracies, frames.costs)
+        texts |= cost_texts(evaluation)
     else:
         missing.append(("Costs", "reward models that compute their scores in the run; recorded scores have no ledger"))
     if len(frames.breakdown):

@@ -22,10 +22,7 @@ from harness.storage.shards import read_shard
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """One results folder. Tables have the columns of the records; responses and scores are read when asked for.
-
-    Two are equal only if they are the same object, so that what is derived from one can be kept for it.
-    """
+    """One results folder. Tables have the columns of the records; responses and scores are read when asked for."""
 
     folder: Path
     manifest: Manifest

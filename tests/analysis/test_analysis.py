@@ -16,10 +16,10 @@ from results_folder import GENERATORS, N_PROBLEMS, N_SAMPLES, ledger, write_resu
 from harness.analysis import ablation_tables as analysis_tables
 from harness.analysis import ablations as variations
 from harness.analysis.ablation_tables import AnalysisTable
-from harness.analysis.accuracy import Accuracies, compute_accuracies
+from harness.analysis.accuracy import compute_accuracies
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import holm
 from harness.analysis.selection import best_of_n
-from harness.analysis.trainings import headline, instances
 from harness.core.records import Grade, LedgerRow
 from harness.report.ablation_text import analysis_latex, analysis_markdown
 from harness.report.figures import scales as analysis_figures
@@ -106,8 +106,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 @pytest.fixture(scope="module")
-def accuracies(results: Results) -> Accuracies:
-    return compute_accuracies(results)
+def evaluation(results: Results) -> Evaluation:
+    return Evaluation.of(results)
 
 
 def per_problem(results: Results, reward_model: str, generator: str, n: int) -> np.ndarray:
@@ -148,9 +148,9 @@ def check_accuracies(table: AnalysisTable, results: Results, base: dict[str, str
     assert rows["p_holm"].dropna().to_numpy() == pytest.approx(holm(compared.to_numpy()))
 
 
-def test_one_change_of_the_training_data_at_a_time(results: Results, accuracies: Accuracies) -> None:
+def test_one_change_of_the_training_data_at_a_time(results: Results, evaluation: Evaluation) -> None:
     assert {base: [(v.reward_model, v.change) for v in found] for base, found in
-            variations.data_variations(results).items()} == {
+            variations.data_variations(evaluation).items()} == {
         "dpo-8": [
             ("dedup", "de-duplicated (at 0.5)"),
             ("wider", "+ problems: odd_ones"),
@@ -158,7 +158,7 @@ def test_one_change_of_the_training_data_at_a_time(results: Results, accuracies:
             ("steps", "+ step KTO"),
         ]
     }  # fmt: skip
-    table = analysis_tables.training_data(results, accuracies)
+    table = analysis_tables.training_data(evaluation)
     assert table is not None
     assert table.frame["reward_model"].tolist() == ["dpo-8", "dedup", "wider", "mixed", "steps"]
     check_accuracies(table, results, dict.fromkeys(["dedup", "wider", "mixed", "steps"], "dpo-8"))
@@ -166,23 +166,25 @@ def test_one_change_of_the_training_data_at_a_time(results: Results, accuracies:
 
 def test_the_base_is_found_whatever_the_order(tmp_path: Path) -> None:
     chosen = ("wider", "dedup", "dpo-8")
-    found = variations.data_variations(load_results(write_results(tmp_path / "a", {n: MODELS[n] for n in chosen})))
+    found = variations.data_variations(
+        Evaluation.of(load_results(write_results(tmp_path / "a", {n: MODELS[n] for n in chosen})))
+    )
     assert list(found) == ["dpo-8"] and len(found["dpo-8"]) == 2
     # Of two that differ in one thing, the plainer is the base.
     pair = {n: MODELS[n] for n in ("dedup", "dpo-8")}
-    found = variations.data_variations(load_results(write_results(tmp_path / "b", pair)))
+    found = variations.data_variations(Evaluation.of(load_results(write_results(tmp_path / "b", pair))))
     assert {base: [v.reward_model for v in rest] for base, rest in found.items()} == {"dpo-8": ["dedup"]}
     # Two methods are two bases.
     both = {**pair, "ce": MODELS["ce"], "ce-d": trained("ce-d", "CE", objective="ce", dedup=0.5)}
-    found = variations.data_variations(load_results(write_results(tmp_path / "c", both)))
+    found = variations.data_variations(Evaluation.of(load_results(write_results(tmp_path / "c", both))))
     assert {base: [v.reward_model for v in rest] for base, rest in found.items()} == {
         "dpo-8": ["dedup"],
         "ce": ["ce-d"],
     }
 
 
-def test_policies_against_the_model_they_started_from(results: Results, accuracies: Accuracies) -> None:
-    table = analysis_tables.policies(results, accuracies)
+def test_policies_against_the_model_they_started_from(results: Results, evaluation: Evaluation) -> None:
+    table = analysis_tables.policies(evaluation)
     assert table is not None
     rows = table.frame.set_index("policy")
     assert list(rows.index) == ["weak", "a", "b"]  # steps started from dpo-8, and that from weak
@@ -199,8 +201,8 @@ def test_policies_against_the_model_they_started_from(results: Results, accuraci
     assert rows["method"].tolist() == ["not trained", "DPO + step KTO", ""]
 
 
-def test_scoring_is_charged_with_the_passes_it_reads(results: Results, accuracies: Accuracies) -> None:
-    table = analysis_tables.scoring_cost(results, accuracies)
+def test_scoring_is_charged_with_the_passes_it_reads(evaluation: Evaluation) -> None:
+    table = analysis_tables.scoring_cost(evaluation)
     assert table is not None
     rows = table.frame.set_index(["reward_model", "part"])
     # Two passes of 1 s and half a second of its own, of 4 s and of 40 s of sampling.
@@ -214,8 +216,8 @@ def test_scoring_is_charged_with_the_passes_it_reads(results: Results, accuracie
     assert table.frame["reward_model"].unique().tolist() == ["log-likelihood", "dpo-8"]
 
 
-def test_the_reference_in_training_and_in_scoring(results: Results, accuracies: Accuracies) -> None:
-    table = analysis_tables.reference_model(results, accuracies)
+def test_the_reference_in_training_and_in_scoring(results: Results, evaluation: Evaluation) -> None:
+    table = analysis_tables.reference_model(evaluation)
     assert table is not None
     assert table.frame[["training", "scoring", "reward_model"]].to_numpy().tolist() == [
         ["not trained", "without", "log-likelihood"],
@@ -232,20 +234,20 @@ def test_the_reference_in_training_and_in_scoring(results: Results, accuracies: 
 def test_half_a_table_of_the_reference_is_none(tmp_path: Path, missing: str) -> None:
     chosen = {n: f for n, f in MODELS.items() if n != missing}
     found = load_results(write_results(tmp_path, chosen))
-    assert analysis_tables.reference_model(found, compute_accuracies(found, 4)) is None
+    assert analysis_tables.reference_model(Evaluation(found, compute_accuracies(found, 4))) is None
 
 
-def test_scales_are_of_one_thing_at_a_time(results: Results) -> None:
-    assert variations.scales(results, "responses") == {"DPO": ["dpo-2", "dpo-8"]}
-    assert variations.scales(results, "instructions") == {"DPO": ["quarter", "half", "dpo-8"]}
+def test_scales_are_of_one_thing_at_a_time(evaluation: Evaluation) -> None:
+    assert variations.scales(evaluation, "responses") == {"DPO": ["dpo-2", "dpo-8"]}
+    assert variations.scales(evaluation, "instructions") == {"DPO": ["quarter", "half", "dpo-8"]}
 
 
-def test_other_data_are_no_scales_of_figure_1(results: Results, accuracies: Accuracies) -> None:
-    found = instances(results)
+def test_other_data_are_no_scales_of_figure_1(results: Results, evaluation: Evaluation) -> None:
+    found = evaluation.trainings
     odd = {"half", "quarter", "dedup", "wider", "mixed", "faster"}
     assert {name for name, i in found.items() if not i.usual} == odd
     assert (found["mixed"].scale, found["dpo-2"].scale, found["log-likelihood"].scale) == (8, 2, None)
-    chosen = [i.reward_model for i in headline(found)]
+    chosen = [i.reward_model for i in evaluation.headline]
     assert chosen == ["log-likelihood", "dpo-8", "steps", "dpo-8-no-reference", "alone", "alone-with", "ce"]
     cost = {name: 1e9 * (1 + i) for i, name in enumerate(MODELS)}
     rows = [
@@ -254,7 +256,7 @@ def test_other_data_are_no_scales_of_figure_1(results: Results, accuracies: Accu
         if MODELS[name].get("trained_by") == name
     ]
     with styled():
-        figure = cost_accuracy(replace(results, ledger=pd.DataFrame(rows)), accuracies)
+        figure = cost_accuracy(Evaluation(replace(results, ledger=pd.DataFrame(rows)), evaluation.accuracies))
     assert figure is not None
     lines = [line for line in figure.axes[0].lines if line.get_marker() not in ("None", None, "")]
     dots = {x for line in lines for x in line.get_xdata()}
@@ -268,9 +270,9 @@ def test_other_data_are_no_scales_of_figure_1(results: Results, accuracies: Accu
         (analysis_figures.by_responses, ["dpo-2", "dpo-8"], ["2", "8"]),
     ],
 )
-def test_figures_have_a_line_per_scale(results: Results, accuracies: Accuracies, draw, members, labels) -> None:  # type: ignore[no-untyped-def]
+def test_figures_have_a_line_per_scale(results: Results, evaluation: Evaluation, draw, members, labels) -> None:  # type: ignore[no-untyped-def]
     with styled():
-        figure = draw(results, accuracies)
+        figure = draw(evaluation)
     assert [axes.get_title(loc="left") for axes in figure.axes] == [f"DPO, {g}" for g in GENERATORS]
     for axes, generator in zip(figure.axes, GENERATORS, strict=True):
         drawn = [line for line in axes.lines if line.get_marker() not in ("None", None, "")]
@@ -290,15 +292,15 @@ def _rgb(color: str) -> np.ndarray:
 
 def test_nothing_is_made_of_what_is_not_there(tmp_path: Path) -> None:
     found = load_results(write_results(tmp_path, {"log-likelihood": MODELS["log-likelihood"], "ce": MODELS["ce"]}))
-    accuracies = compute_accuracies(found, 4)
-    assert analysis_tables.analysis_tables(found, accuracies) == []
+    evaluation = Evaluation(found, compute_accuracies(found, 4))
+    assert analysis_tables.analysis_tables(evaluation) == []
     with styled():
-        assert analysis_figures.by_instructions(found, accuracies) is None
-        assert analysis_figures.by_responses(found, accuracies) is None
+        assert analysis_figures.by_instructions(evaluation) is None
+        assert analysis_figures.by_responses(evaluation) is None
 
 
-def test_texts_say_what_the_frame_says(results: Results, accuracies: Accuracies) -> None:
-    table = analysis_tables.training_data(results, accuracies)
+def test_texts_say_what_the_frame_says(evaluation: Evaluation) -> None:
+    table = analysis_tables.training_data(evaluation)
     assert table is not None
     text, tex = analysis_markdown(table), analysis_latex(table)
     row = table.frame.set_index("reward_model").loc["mixed"]

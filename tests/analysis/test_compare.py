@@ -8,7 +8,8 @@ import pytest
 from results_folder import GENERATORS, N_PROBLEMS, write_results
 from rich.console import Console
 
-from harness.analysis.accuracy import AVERAGE, Method, compute_accuracies
+from harness.analysis.accuracy import compute_accuracies
+from harness.analysis.choosers import AVERAGE, Chooser
 from harness.analysis.compare import compare
 from harness.cli.tables.comparison import render
 from harness.core.errors import UserError
@@ -47,7 +48,7 @@ def test_without_n_every_headline_size_is_compared_and_their_mean(results: Resul
     assert overall.difference.mean == pytest.approx((at_4.difference.mean + at_8.difference.mean) / 2)
     assert overall.a - overall.b == pytest.approx(overall.difference.mean)
     accuracies = compute_accuracies(results)
-    ours = accuracies.overall(Method("best_of_n", "ce-2", "min"))
+    ours = accuracies.overall(Chooser("best_of_n", "ce-2", "min"))
     assert ours is not None and overall.a == pytest.approx(ours.mean())
 
 

@@ -12,7 +12,8 @@ import pytest
 from places import ROOT
 from results_folder import REWARD_MODELS, write_results
 
-from harness.analysis.accuracy import AVERAGE, MAJORITY, Method, compute_accuracies
+from harness.analysis.choosers import AVERAGE, MAJORITY, Chooser
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.published_numbers import Published, beside, load_published, published_table1
 from harness.core.errors import UserError
 from harness.report.text import beside_markdown
@@ -113,8 +114,9 @@ def run_folder(tmp_path: Path) -> Path:
 
 def test_a_run_is_laid_beside_by_model_name_and_method(tmp_path: Path, other: Path) -> None:
     results, published = load_results(run_folder(tmp_path)), load_published(other)
-    accuracies = compute_accuracies(results)
-    frame = beside(results, accuracies, published)
+    evaluation = Evaluation.of(results)
+    accuracies = evaluation.accuracies
+    frame = beside(evaluation, published)
     by_row = frame.groupby("published", sort=False)["reward_model"].unique().map(list).to_dict()
     # CE is the one trained on most; nothing here is DPO; log-likelihood scores with the model of the row Public.
     assert by_row == {
@@ -125,7 +127,7 @@ def test_a_run_is_laid_beside_by_model_name_and_method(tmp_path: Path, other: Pa
         "CE, voting": ["ce-4"],
     }
     rows = frame.set_index(["published", "generator", "n"])
-    method = Method("best_of_n", "ce-4", "min")
+    method = Chooser("best_of_n", "ce-4", "min")
     ours = accuracies.values("weak", method, 8)
     assert ours is not None
     line = rows.loc[("Cross-entropy", "theirs-weak", 8)]
@@ -144,7 +146,7 @@ def test_an_average_needs_all_of_its_columns(tmp_path: Path, other: Path) -> Non
     (other / "published.yaml").write_text(INDEX.replace("strong: models/s", "third: models/s"))
     (other / "table1.csv").write_text(TABLE1.replace("strong@", "third@"))
     results = load_results(run_folder(tmp_path))
-    frame = beside(results, compute_accuracies(results), load_published(other))
+    frame = beside(Evaluation.of(results), load_published(other))
     assert set(frame["generator"]) == {"theirs-weak"}
 
 
@@ -179,4 +181,4 @@ def test_mistakes_are_named(other: Path, breaks, message: str) -> None:  # type:
 def test_a_run_of_other_generators_has_nothing_to_lay_beside(tmp_path: Path, paper: Published) -> None:
     results = load_results(write_results(tmp_path))
     with pytest.raises(UserError, match="none of its generators is one of mistral-7b, llama-8b, llama-70b"):
-        beside(results, compute_accuracies(results), paper)
+        beside(Evaluation.of(results), paper)

@@ -14,11 +14,12 @@ import pytest
 from results_folder import GENERATORS, N_PROBLEMS, N_SAMPLES, REWARD_MODELS, write_results, write_rows
 
 from harness.analysis import headline_tables as tables
-from harness.analysis.accuracy import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Method, compute_accuracies
-from harness.analysis.costs import development_flops, generation_flops, reward_model_costs
+from harness.analysis.accuracy import compute_accuracies
+from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
+from harness.analysis.costs import development_flops, generation_flops
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import holm
 from harness.analysis.selection import best_of_n
-from harness.analysis.trainings import headline, instances
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, StepScores
 from harness.report import text as rendering
@@ -28,6 +29,11 @@ from harness.storage.results import Results, load_results
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return load_results(write_results(tmp_path_factory.mktemp("results") / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def evaluation(results: Results) -> Evaluation:
+    return Evaluation.of(results)
 
 
 def plain_best_of_n(results: Results, generator: str, reward_model: str, n: int) -> float:
@@ -89,9 +95,8 @@ def test_problems_without_scores_are_left_out_of_that_row_only(tmp_path: Path) -
     assert counts["strong", "ce-2"].tolist() == counts["weak", "ce-4"].tolist() == [N_PROBLEMS]
 
 
-def test_table1_has_a_row_per_method_and_the_papers_average(results: Results) -> None:
-    accuracies = compute_accuracies(results)
-    table = tables.table1(results, accuracies)
+def test_table1_has_a_row_per_method_and_the_papers_average(evaluation: Evaluation) -> None:
+    table = tables.table1(evaluation)
     assert [row.label for row in table.rows] == ["pass@1", "majority", *REWARD_MODELS, "pass@n (oracle)"]
     assert table.columns == (
         *((g, n) for g in GENERATORS for n in (1, 4, 8)),
@@ -115,10 +120,10 @@ def test_table1_has_a_row_per_method_and_the_papers_average(results: Results) ->
     assert frame.set_index("method").loc["ce-4", "avg"] == pytest.approx(100 * cells[-1])
 
 
-def test_ties_are_those_whose_paired_interval_reaches_zero(results: Results) -> None:
-    accuracies = compute_accuracies(results)
-    table = tables.table1(results, accuracies)
-    rows = {row.label: (i, row.method) for i, row in enumerate(table.rows)}
+def test_ties_are_those_whose_paired_interval_reaches_zero(evaluation: Evaluation) -> None:
+    accuracies = evaluation.accuracies
+    table = tables.table1(evaluation)
+    rows = {row.label: (i, row.chooser) for i, row in enumerate(table.rows)}
     for column, (generator, n) in enumerate(table.columns):
         values = {
             label: accuracies.overall(m) if n is None else accuracies.values(generator, m, n)
@@ -156,16 +161,16 @@ def test_latex_and_markdown_escape_names() -> None:
     assert rendering.markdown(["a|b"], [["c|d"]]).splitlines() == ["| a\\|b |", "| :-- |", "| c\\|d |"]
 
 
-def test_comparisons_are_paired_and_meet_their_rivals(results: Results) -> None:
-    accuracies = compute_accuracies(results)
-    frame = tables.comparisons(results, accuracies)
+def test_comparisons_are_paired_and_meet_their_rivals(evaluation: Evaluation) -> None:
+    accuracies = evaluation.accuracies
+    frame = tables.comparisons(evaluation)
     rivals = frame.groupby("reward_model")["against"].agg(lambda names: set(names)).to_dict()
     assert rivals["log-likelihood"] == {"pass@1", "majority"}
     assert rivals["ce-2"] == {"pass@1", "majority", "log-likelihood"}
     assert set(frame["n"].dropna()) == {4, 8}
     row = frame[(frame["generator"] == "weak") & (frame["n"] == 8) & (frame["reward_model"] == "ce-2")]
     row = row[row["against"] == "log-likelihood"].iloc[0]
-    ours, theirs = (accuracies.values("weak", Method("best_of_n", m, "min"), 8) for m in ("ce-2", "log-likelihood"))
+    ours, theirs = (accuracies.values("weak", Chooser("best_of_n", m, "min"), 8) for m in ("ce-2", "log-likelihood"))
     assert ours is not None and theirs is not None
     assert row["difference"] == pytest.approx(100 * (ours - theirs).mean())
     assert (row["won"], row["lost"]) == ((ours > theirs).sum(), (ours < theirs).sum())
@@ -179,14 +184,14 @@ def test_comparisons_are_paired_and_meet_their_rivals(results: Results) -> None:
     assert frame.loc[smallest, "p_holm"] == pytest.approx(min(1, len(together) * frame.loc[smallest, "p_permutation"]))
 
 
-def test_weighted_table_lays_three_rules_side_by_side(results: Results) -> None:
-    accuracies = compute_accuracies(results)
-    frame = tables.weighted_table(results, accuracies)
+def test_weighted_table_lays_three_rules_side_by_side(evaluation: Evaluation) -> None:
+    accuracies = evaluation.accuracies
+    frame = tables.weighted_table(evaluation)
     row = frame[(frame["generator"] == "strong") & (frame["n"] == 4) & (frame["reward_model"] == "ce-4")].iloc[0]
-    method = Method("best_of_n", "ce-4", "min")
+    method = Chooser("best_of_n", "ce-4", "min")
     for column, m in (
         ("best_of_n", method),
-        ("weighted_best_of_n", method._replace(strategy="weighted_best_of_n")),
+        ("weighted_best_of_n", method.weighted),
         ("majority", MAJORITY),
     ):
         assert row[column] == pytest.approx(100 * accuracies.values("strong", m, 4).mean())  # type: ignore[union-attr]
@@ -203,9 +208,9 @@ def test_answers_count_every_response_by_reason(results: Results) -> None:
     assert frame.groupby("generator", observed=True)["percent"].sum().tolist() == pytest.approx([100.0, 100.0])
 
 
-def test_breakdown_by_subject_averages_to_the_whole(results: Results) -> None:
-    accuracies = compute_accuracies(results)
-    frame = tables.breakdown(results, accuracies)
+def test_breakdown_by_subject_averages_to_the_whole(evaluation: Evaluation) -> None:
+    accuracies = evaluation.accuracies
+    frame = tables.breakdown(evaluation)
     rows = frame[(frame["by"] == "subject") & (frame["row"] == "majority")]
     whole = 100 * accuracies.values(AVERAGE, MAJORITY, 8).mean()  # type: ignore[union-attr]
     assert np.average(rows["accuracy"], weights=rows["n_problems"]) == pytest.approx(whole)
@@ -213,8 +218,8 @@ def test_breakdown_by_subject_averages_to_the_whole(results: Results) -> None:
     assert frame[frame["by"] == "level"]["group"].unique().tolist() == ["1", "2", "3"]
 
 
-def test_costs_follow_the_ledger(results: Results) -> None:
-    costs = reward_model_costs(results).set_index(["reward_model", "item"])
+def test_costs_follow_the_ledger(results: Results, evaluation: Evaluation) -> None:
+    costs = evaluation.costs.set_index(["reward_model", "item"])
     # The reference pass is charged in full to each reward model that reads it.
     assert costs.loc[("ce-2", "scoring"), "flops"] == 3e8 + 1e8
     assert costs.loc[("ce-4-alone", "scoring"), "flops"] == 2e8
@@ -227,15 +232,15 @@ def test_costs_follow_the_ledger(results: Results) -> None:
     assert generation_flops(results) == 2e9
 
 
-def test_methods_group_data_scales_and_reference(results: Results) -> None:
-    found = instances(results)
+def test_methods_group_data_scales_and_reference(evaluation: Evaluation) -> None:
+    found = evaluation.trainings
     assert [(i.method, i.scale) for i in found.values()] == [
         ("log-likelihood", None),
         ("CE", 2),
         ("CE", 4),
         ("CE, no reference", 4),
     ]
-    assert [i.reward_model for i in headline(found)] == ["log-likelihood", "ce-4", "ce-4-alone"]
+    assert [i.reward_model for i in evaluation.headline] == ["log-likelihood", "ce-4", "ce-4-alone"]
 
 
 @pytest.mark.parametrize(
@@ -299,7 +304,8 @@ def test_recorded_math500_gives_the_reference_metrics(tmp_path: Path, shared_dat
     }
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     results = load_results(tmp_path)
-    written = pd.read_csv(io.StringIO(rendering.csv(compute_accuracies(results).table())), keep_default_na=False)
+    evaluation = Evaluation.of(results)
+    written = pd.read_csv(io.StringIO(rendering.csv(evaluation.accuracies.table())), keep_default_na=False)
     rows = written.set_index(["strategy", "aggregation", "n"])["accuracy"]
     reference = json.loads((shared_data / "reference_metrics_dev.json").read_text())["math500"]
     for n in (1, 2, 4, 8, 16, 32):
@@ -310,12 +316,12 @@ def test_recorded_math500_gives_the_reference_metrics(tmp_path: Path, shared_dat
     # Voting ends: one sample is pass@1 (those without an answer are wrong anyway); majority is above it at 32.
     assert rows["majority", "", 1] == pytest.approx(reference["pass@n"]["1"], abs=1e-6)
     assert reference["pass@n"]["1"] < rows["majority", "", 32] < reference["pass@n"]["32"]
-    labelled = [label for label, _ in tables.labelled_methods(results, compute_accuracies(results))]
+    labelled = list(evaluation.choosers.values())
     assert labelled == [f"qwen_prm ({a})" for a in ("min", "last", "prod", "mean")]
 
 
-def test_pass_at_1_and_oracle_bound_every_choice(results: Results) -> None:
-    accuracies = compute_accuracies(results)
+def test_pass_at_1_and_oracle_bound_every_choice(evaluation: Evaluation) -> None:
+    accuracies = evaluation.accuracies
     for generator in (*GENERATORS, AVERAGE):
         for n in accuracies.ns(generator):
             top = accuracies.values(generator, ORACLE, n)

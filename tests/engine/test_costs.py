@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from results_folder import write_results, write_rows
 
-from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_flops, development_table, reward_model_costs
 from harness.analysis.equal_accuracy import Line, cost_at, equal_accuracy
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap
 from harness.core.records import LedgerRow, Response
 from harness.report.cost_tables import cost_texts
@@ -94,11 +94,12 @@ def test_a_model_whose_size_is_not_stored_has_no_plain_cost(tmp_path: Path) -> N
     assert costs["plain_flops"].isna().all()
     assert set(development_flops(costs, "flops")) == {"ce-2", "ce-4", "ce-4-alone"}
     # Neither method of two is missing a yardstick it could have, and no bar is drawn without one.
-    assert development_cost(found, compute_accuracies(found)) is None
+    assert development_cost(Evaluation.of(found)) is None
 
 
 def test_development_is_relative_to_ce_on_as_many_responses(results: Results) -> None:
-    table = development_table(results, reward_model_costs(results)).set_index(["method", "responses"])
+    evaluation = Evaluation.of(results)
+    table = development_table(evaluation.trainings, evaluation.costs).set_index(["method", "responses"])
     assert table.loc[("CE", 2), "flops_of_ce"] == table.loc[("CE", 4), "flops_of_ce"] == 1.0
     assert table.loc[("Math-Shepherd", 4), "flops_of_ce"] == pytest.approx((4 * 2.3e6 + 6e6) / (4 * 2.3e6))
     assert table.loc[("DPO", 2), "flops_of_ce"] == 1.0
@@ -107,7 +108,7 @@ def test_development_is_relative_to_ce_on_as_many_responses(results: Results) ->
 
 
 def test_cost_ratio_counts_and_scales_the_labels(results: Results) -> None:
-    frame = cost_ratio(results, reward_model_costs(results)).set_index(["convention", "steps", "completions"])
+    frame = cost_ratio(Evaluation.of(results)).set_index(["convention", "steps", "completions"])
     assert set(frame["responses"]) == {4}  # where both were trained
     own = frame[frame["counted"]]
     assert [index for index, _ in own.iterrows()] == [("flops", 3.3, 4), ("plain_flops", 3.3, 4)]
@@ -124,17 +125,17 @@ def test_cost_ratio_counts_and_scales_the_labels(results: Results) -> None:
 
 
 def test_cost_files_and_figures_of_a_run(results: Results) -> None:
-    accuracies = compute_accuracies(results)
-    texts = cost_texts(results, accuracies, reward_model_costs(results))
+    evaluation = Evaluation.of(results)
+    texts = cost_texts(evaluation)
     assert {"development_cost.csv", "cost_ratio.csv", "cost_ratio.md"} <= set(texts)
     with styled():
-        bars = development_cost(results, accuracies)
-        dots = cost_accuracy(results, accuracies)
+        bars = development_cost(evaluation)
+        dots = cost_accuracy(evaluation)
     assert bars is not None and dots is not None
     heights = sorted(patch.get_height() for patch in bars.axes[0].patches)
     assert heights == pytest.approx([0.0, 0.0, (9.2e6 + 6e6) / 9.2e6 - 1])
     # What the figure says in multiples is what the table has.
-    equal = equal_accuracies(results, accuracies)
+    equal = equal_accuracies(evaluation)
     assert {e.method: e.yardstick for e in equal} == {"Math-Shepherd": "CE", "DPO": "CE"}
     assert all(f"{e.method} {e.text}" in dots.texts[0].get_text() for e in equal)
     named = {f"{e.method} ×{e.ratio:.2g}" for e in equal if e.ratio > 1.5 and not e.bound}

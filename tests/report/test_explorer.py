@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from results_folder import GENERATORS, HOSTILE, N_PROBLEMS, N_SAMPLES, write_results
 
-from harness.analysis.accuracy import Method, compute_accuracies
+from harness.analysis.choosers import Chooser
+from harness.analysis.evaluation import Evaluation
 from harness.core.records import Response
 from harness.report.page.blocks import encode_block, rounded
 from harness.report.page.explorer import Explorer, collect
@@ -29,7 +30,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 @pytest.fixture(scope="module")
 def explorer(results: Results) -> Explorer:
-    return collect(results, compute_accuracies(results), Method("best_of_n", "ce-4", "min"))
+    return collect(Evaluation.of(results), Chooser("best_of_n", "ce-4", "min"))
 
 
 def block(explorer: Explorer, place: int, row: int) -> Any:
@@ -96,7 +97,7 @@ def test_tied_scores_and_votes_are_all_named(tmp_path: Path) -> None:
         ]
         write_shard(path, to_table(StepScores, rows), "key")
     results = load_results(folder)
-    explorer = collect(results, compute_accuracies(results), None)
+    explorer = collect(Evaluation.of(results), None)
     place = explorer.index["models"].index("ce-2")
     for row in range(N_PROBLEMS):
         found = block(explorer, 0, row)
@@ -112,7 +113,7 @@ def test_problems_without_scores_or_grades_have_no_choice(tmp_path: Path) -> Non
     (folder / "scores" / "ce-2" / "weak" / "part-00001.parquet").unlink()
     (folder / "grades" / "strong" / "part-00000.parquet").unlink()
     results = load_results(folder)
-    explorer = collect(results, compute_accuracies(results), None)
+    explorer = collect(Evaluation.of(results), None)
     half = N_PROBLEMS // 2
     assert explorer.index["choosers"][explorer.index["models"].index("ce-2")]["outcomes"][0][half:] == "-" * half
     assert explorer.index["majority"][1][:half] == "-" * half
@@ -121,9 +122,9 @@ def test_problems_without_scores_or_grades_have_no_choice(tmp_path: Path) -> Non
 
 
 def test_a_page_that_would_be_too_large_keeps_what_was_chosen(results: Results, explorer: Explorer) -> None:
-    accuracies = compute_accuracies(results)
+    evaluation = Evaluation.of(results)
     whole = sum(len(b) for b in explorer.blocks.values())
-    cut = collect(results, accuracies, None, limit=int(0.8 * whole))
+    cut = collect(evaluation, None, limit=int(0.8 * whole))
     size = sum(len(b) for b in cut.blocks.values())
     assert 0.5 * whole < size <= 0.8 * whole
     assert cut.index["majority"] == explorer.index["majority"]  # they rest on all responses
@@ -144,7 +145,7 @@ def test_a_page_that_would_be_too_large_keeps_what_was_chosen(results: Results, 
                 assert text == all_of_it["texts"][sample]
             assert set(range(first)) <= set(found["samples"])
 
-    few = collect(results, accuracies, None, limit=whole // 8)
+    few = collect(evaluation, None, limit=whole // 8)
     n = len(few.index["problems"]["id"])
     assert 0 < n < N_PROBLEMS
     assert f"first {n} of {N_PROBLEMS} problems" in few.left_out

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.accuracy import AVERAGE
+from harness.analysis.choosers import AVERAGE
 from harness.analysis.compare import Comparison
 from harness.report.text import p_value, signed
 

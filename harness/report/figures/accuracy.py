@@ -11,12 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from harness.analysis.accuracy import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS_AT_1, Accuracies, Method
-from harness.analysis.headline_tables import first_aggregations, labelled_methods
-from harness.analysis.trainings import headline, instances
+from harness.analysis.accuracy import Accuracies
+from harness.analysis.choosers import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS_AT_1, Chooser
+from harness.analysis.evaluation import Evaluation
 from harness.report.figures.style import INK, LABEL_SIZE, MUTED, Look, label_ends, looks, new_figure, text_width
 from harness.report.text import signed
-from harness.storage.results import Results
 
 _MOST_BANDS = 5
 
@@ -24,35 +23,37 @@ _MOST_BANDS = 5
 class Palette:
     """The look of every reward model of a run, the same in all figures."""
 
-    def __init__(self, results: Results, accuracies: Accuracies) -> None:
-        self.instances = instances(results)
-        self.labels = {method: label for label, method in labelled_methods(results, accuracies)}
-        # One reward model in several aggregations: they are the methods then.
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._evaluation = evaluation
+        self.trainings = evaluation.trainings
+        self.labels = evaluation.choosers
+        # One reward model in several aggregations: the aggregations are told apart then.
         self._by_aggregation = len(self.labels) > len({m.reward_model for m in self.labels}) == 1
         # Colours are dealt to the headline methods first: they are the ones that meet in one panel.
         ordered = [*self.headline(), *self.labels]
-        table = looks(self._family(method) for method in ordered)
-        self._looks = {method: table[self._family(method)] for method in ordered}
+        table = looks(self._group(chooser) for chooser in ordered)
+        self._looks = {chooser: table[self._group(chooser)] for chooser in ordered}
 
-    def _family(self, method: Method) -> str:
-        family = self.instances[method.reward_model].family
-        return f"{family} {method.aggregation}" if self._by_aggregation else family
+    def _group(self, chooser: Chooser) -> str:
+        """What choosers of one colour have in common."""
+        training_method = self.trainings[chooser.reward_model].training_method
+        return f"{training_method} {chooser.aggregation}" if self._by_aggregation else training_method
 
-    def look(self, method: Method) -> Look:
-        color, marker = self._looks[method]
-        return Look(color, marker, hollow=not self.instances[method.reward_model].reference)
+    def look(self, chooser: Chooser) -> Look:
+        color, marker = self._looks[chooser]
+        return Look(color, marker, hollow=not self.trainings[chooser.reward_model].reference)
 
-    def headline(self) -> list[Method]:
-        """The methods worth a line each: the largest data scale of each, in its first aggregation."""
+    def headline(self) -> list[Chooser]:
+        """The choosers worth a line each: the largest data scale of each, in its first aggregation."""
         if self._by_aggregation:
             return list(self.labels)
-        first = first_aggregations(self.labels)
-        return [first[i.reward_model] for i in headline(self.instances) if i.reward_model in first]
+        first = self._evaluation.first_choosers
+        return [first[t.reward_model] for t in self._evaluation.headline if t.reward_model in first]
 
 
-def curves(results: Results, accuracies: Accuracies) -> Figure:
+def curves(evaluation: Evaluation) -> Figure:
     """Accuracy against n per generator, and on average: reward models, majority, pass@1 and pass@n."""
-    palette = Palette(results, accuracies)
+    palette, accuracies = Palette(evaluation), evaluation.accuracies
     names = [*accuracies.generators, *([AVERAGE] if accuracies.averaged else [])]
     columns = {1: 1, 2: 2, 4: 2}.get(len(names), 3)
     rows = math.ceil(len(names) / columns)
@@ -120,13 +121,13 @@ class Votes:
     gain: str
 
 
-def weighted_voting(results: Results, accuracies: Accuracies) -> Figure | None:
+def weighted_voting(evaluation: Evaluation) -> Figure | None:
     """Figure 3: what voting with the scores adds to taking the best one; mean over generators and sizes."""
-    palette = Palette(results, accuracies)
+    palette, accuracies = Palette(evaluation), evaluation.accuracies
     found = []
     for method, label in palette.labels.items():
         plain = accuracies.overall(method)
-        weighted = accuracies.overall(method._replace(strategy="weighted_best_of_n"))
+        weighted = accuracies.overall(method.weighted)
         if plain is not None and weighted is not None:
             gain = accuracies.difference(weighted, plain)
             text = f"{signed(100 * gain.mean)} [{signed(100 * gain.low)}, {signed(100 * gain.high)}]"

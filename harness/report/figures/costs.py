@@ -13,28 +13,29 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from harness.analysis.accuracy import AVERAGE, BASELINES, MAJORITY, PASS_AT_1, Accuracies, Method
-from harness.analysis.costs import development_flops, development_table, reward_model_costs
+from harness.analysis.accuracy import Accuracies
+from harness.analysis.choosers import AVERAGE, BASELINES, MAJORITY, PASS_AT_1, Chooser
+from harness.analysis.costs import development_flops, development_table
 from harness.analysis.equal_accuracy import EqualAccuracy, Line, equal_accuracy
+from harness.analysis.evaluation import Evaluation
 from harness.report.figures.accuracy import Palette
 from harness.report.figures.style import INK, LABEL_SIZE, MUTED, label_ends, new_figure, text_width
-from harness.storage.results import Results
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _READABLE = 1.5  # an arrow over a smaller ratio is too short for its name; the title has them all
 _TICK = 0.42  # what a tick's label needs, in inches
 
 
-def cost_lines(results: Results, accuracies: Accuracies) -> list[tuple[Line, list[Method]]]:
+def cost_lines(evaluation: Evaluation) -> list[tuple[Line, list[Chooser]]]:
     """The trained methods as lines of development FLOPs against accuracy at the largest headline n, and their dots."""
-    palette = Palette(results, accuracies)
-    flops = development_flops(reward_model_costs(results))
-    dots: dict[str, list[tuple[float, Method]]] = {}
-    for method in palette.labels:
-        instance = palette.instances[method.reward_model]
-        known = _accuracy(accuracies, method) is not None
-        if known and instance.trained and instance.usual and instance.reward_model in flops:
-            dots.setdefault(instance.method, []).append((flops[instance.reward_model], method))
+    accuracies = evaluation.accuracies
+    flops = development_flops(evaluation.costs)
+    dots: dict[str, list[tuple[float, Chooser]]] = {}
+    for chooser in evaluation.choosers:
+        training = evaluation.trainings[chooser.reward_model]
+        known = _accuracy(accuracies, chooser) is not None
+        if known and training.trained and training.usual and training.reward_model in flops:
+            dots.setdefault(training.method, []).append((flops[training.reward_model], chooser))
     found = []
     for name, points in dots.items():
         points.sort()
@@ -43,11 +44,10 @@ def cost_lines(results: Results, accuracies: Accuracies) -> list[tuple[Line, lis
     return found
 
 
-def equal_accuracies(results: Results, accuracies: Accuracies) -> list[EqualAccuracy]:
+def equal_accuracies(evaluation: Evaluation) -> list[EqualAccuracy]:
     """The cost ratios that Figure 1 shows: of methods scored as they were trained, with their reference."""
-    palette = Palette(results, accuracies)
-    lines = [line for line, dots in cost_lines(results, accuracies) if not palette.look(dots[0]).hollow]
-    return equal_accuracy(lines, accuracies.bootstrap)
+    lines = [line for line, dots in cost_lines(evaluation) if evaluation.trainings[dots[0].reward_model].reference]
+    return equal_accuracy(lines, evaluation.accuracies.bootstrap)
 
 
 def equal_accuracy_table(found: Sequence[EqualAccuracy]) -> pd.DataFrame:
@@ -71,22 +71,22 @@ def _where(accuracies: Accuracies) -> str:
     return AVERAGE if accuracies.averaged else accuracies.generators[0]
 
 
-def _accuracy(accuracies: Accuracies, method: Method) -> np.ndarray | None:
+def _accuracy(accuracies: Accuracies, method: Chooser) -> np.ndarray | None:
     return accuracies.values(_where(accuracies), method, accuracies.n_max)
 
 
-def cost_accuracy(results: Results, accuracies: Accuracies) -> Figure | None:
+def cost_accuracy(evaluation: Evaluation) -> Figure | None:
     """Figure 1: development FLOPs against best-of-N accuracy averaged over generators, one dot per data scale."""
-    palette = Palette(results, accuracies)
-    lines = cost_lines(results, accuracies)
+    palette, accuracies = Palette(evaluation), evaluation.accuracies
+    lines = cost_lines(evaluation)
     if not lines:
         return None
-    untrained = [m for m in palette.labels if not palette.instances[m.reward_model].trained]
+    untrained = [m for m in palette.labels if not evaluation.trainings[m.reward_model].trained]
     level = {m: v for m in (PASS_AT_1, MAJORITY, *untrained) if (v := _accuracy(accuracies, m)) is not None}
     names = {method: BASELINES.get(method) or palette.labels[method] for method in level}
-    equal = equal_accuracies(results, accuracies)
+    equal = equal_accuracies(evaluation)
     notes = []
-    scales = sorted({palette.instances[m.reward_model].scale or 0 for _, dots in lines for m in dots})
+    scales = sorted({evaluation.trainings[m.reward_model].scale or 0 for _, dots in lines for m in dots})
     if len(scales) > 1:
         notes.append(f"dots, from left to right: {', '.join(map(str, scales))} responses per training problem")
     if equal:
@@ -176,17 +176,17 @@ def _scientific(value: float, _: object) -> str:
     return f"{value / 10**exponent:g}×10{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
-def development_cost(results: Results, accuracies: Accuracies) -> Figure | None:
+def development_cost(evaluation: Evaluation) -> Figure | None:
     """Figure 2: development FLOPs of each method by responses per problem, in multiples of CE's on as many."""
-    table = development_table(results, reward_model_costs(results)).dropna(subset="flops_of_ce")
+    table = development_table(evaluation.trainings, evaluation.costs).dropna(subset="flops_of_ce")
     table = table[table["method"] != "CE"]
     if table.empty:
         return None
     ratios: dict[str, dict[int, float]] = {}
     for row in table.to_dict("records"):
         ratios.setdefault(row["method"], {})[int(row["responses"])] = float(row["flops_of_ce"])
-    palette = Palette(results, accuracies)
-    colors = {palette.instances[m.reward_model].method: palette.look(m).color for m in palette.labels}
+    palette = Palette(evaluation)
+    colors = {evaluation.trainings[m.reward_model].method: palette.look(m).color for m in palette.labels}
     return draw_relative_costs(ratios, colors)
 
 

@@ -13,37 +13,35 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from harness.analysis.ablations import scales
-from harness.analysis.accuracy import MAJORITY, Accuracies, Method
-from harness.analysis.headline_tables import first_aggregations
+from harness.analysis.accuracy import Accuracies
+from harness.analysis.choosers import MAJORITY, Chooser
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.trainings import Scale, TrainingData
 from harness.report.figures.accuracy import Palette, sample_axis
 from harness.report.figures.style import MUTED, label_ends, new_figure
-from harness.storage.results import Results
 
 _LIGHTEST = 0.45  # of a method's colour, for its smallest scale
 _READABLE = 0.75  # for text at least
 _MARKERS = ("v", "^", "s", "o")  # the largest scale has the last one
 
 
-def by_instructions(results: Results, accuracies: Accuracies) -> Figure | None:
+def by_instructions(evaluation: Evaluation) -> Figure | None:
     """Figure 4: accuracy against n by the share of the instructions trained on."""
-    return _by_scale(results, accuracies, "instructions", lambda data: f"{100 * data.instructions:g} %")
+    return _by_scale(evaluation, "instructions", lambda data: f"{100 * data.instructions:g} %")
 
 
-def by_responses(results: Results, accuracies: Accuracies) -> Figure | None:
+def by_responses(evaluation: Evaluation) -> Figure | None:
     """Figure 5: accuracy against n by the number of responses per instruction."""
-    return _by_scale(results, accuracies, "responses", lambda data: f"{data.responses}")
+    return _by_scale(evaluation, "responses", lambda data: f"{data.responses}")
 
 
-def _by_scale(
-    results: Results, accuracies: Accuracies, by: Scale, label: Callable[[TrainingData], str]
-) -> Figure | None:
+def _by_scale(evaluation: Evaluation, by: Scale, label: Callable[[TrainingData], str]) -> Figure | None:
     """A row of panels per method, a column per generator; a line per scale, paler where there was less of it."""
-    palette = Palette(results, accuracies)
-    first = first_aggregations(palette.labels)
+    palette, accuracies = Palette(evaluation), evaluation.accuracies
+    first = evaluation.first_choosers
     rows = {}
-    for name, members in scales(results, by).items():
-        lines = [(label(data), first[m]) for m in members if m in first and (data := palette.instances[m].data)]
+    for name, members in scales(evaluation, by).items():
+        lines = [(label(data), first[m]) for m in members if m in first and (data := evaluation.trainings[m].data)]
         if len(lines) > 1:
             rows[name] = lines
     if not rows:
@@ -69,7 +67,7 @@ def _by_scale(
 
 
 def _panel(
-    axes: Axes, generator: str, lines: list[tuple[str, Method]], palette: Palette, accuracies: Accuracies
+    axes: Axes, generator: str, lines: list[tuple[str, Chooser]], palette: Palette, accuracies: Accuracies
 ) -> list[tuple[str, float, str]]:
     """Draw a panel; returns the names for the ends of its lines."""
     ns = accuracies.ns(generator)

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from harness.analysis.accuracy import AVERAGE, BASELINES, Accuracies, Method
+from harness.analysis.accuracy import Accuracies
+from harness.analysis.choosers import AVERAGE, BASELINES, Chooser
+from harness.analysis.evaluation import Evaluation
 from harness.report.figures.accuracy import Palette
-from harness.storage.results import Results
 
 
-def curve_data(results: Results, accuracies: Accuracies) -> dict[str, Any]:
+def curve_data(evaluation: Evaluation) -> dict[str, Any]:
     """As JSON.
 
     ``places``: the generators and, where there is one, their average first; each has a ``name``, its ``ns`` and one
@@ -19,22 +20,22 @@ def curve_data(results: Results, accuracies: Accuracies) -> dict[str, Any]:
     the methods. Those of ``strategy`` "best_of_n" have a twin that votes with the same scores, "weighted_best_of_n";
     baselines belong to both. ``shown`` are the lines to start with.
     """
-    palette = Palette(results, accuracies)
+    palette, accuracies = Palette(evaluation), evaluation.accuracies
     headline = set(palette.headline())
     lines: list[dict[str, Any]] = []
-    methods: list[Method] = []
-    for method, label in BASELINES.items():
-        methods.append(method)
-        lines.append({"label": label, "strategy": "", "baseline": method.strategy, "shown": True})
-    for method, label in palette.labels.items():
-        look = palette.look(method)
+    choosers: list[Chooser] = []
+    for chooser, label in BASELINES.items():
+        choosers.append(chooser)
+        lines.append({"label": label, "strategy": "", "baseline": chooser.rule, "shown": True})
+    for chooser, label in palette.labels.items():
+        look = palette.look(chooser)
         for strategy in ("best_of_n", "weighted_best_of_n"):
-            methods.append(method._replace(strategy=strategy))
+            choosers.append(chooser._replace(rule=strategy))
             lines.append(
                 {
                     "label": label,
                     "strategy": strategy,
-                    "shown": method in headline,
+                    "shown": chooser in headline,
                     "color": look.color,
                     "marker": look.marker,
                     "hollow": look.hollow,
@@ -45,17 +46,17 @@ def curve_data(results: Results, accuracies: Accuracies) -> dict[str, Any]:
         {
             "name": "average over generators" if generator == AVERAGE else generator,
             "ns": accuracies.ns(generator),
-            "values": _values(accuracies, generator, methods),
+            "values": _values(accuracies, generator, choosers),
         }
         for generator in (*averaged, *accuracies.generators)
     ]
     return {"lines": lines, "places": places}
 
 
-def _values(accuracies: Accuracies, generator: str, methods: list[Method]) -> list[list[list[float] | None]]:
+def _values(accuracies: Accuracies, generator: str, choosers: list[Chooser]) -> list[list[list[float] | None]]:
     found: list[list[list[float] | None]] = []
-    for method in methods:
-        rows = [accuracies.values(generator, method, n) for n in accuracies.ns(generator)]
+    for chooser in choosers:
+        rows = [accuracies.values(generator, chooser, n) for n in accuracies.ns(generator)]
         there = [row for row in rows if row is not None]
         intervals = iter(accuracies.bootstrap.intervals(np.array(there)))
         points: list[list[float] | None] = []

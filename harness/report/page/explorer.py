@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.analysis.accuracy import Accuracies, Method
-from harness.analysis.headline_tables import labelled_methods
+from harness.analysis.choosers import Chooser
+from harness.analysis.evaluation import Evaluation
 from harness.report.page.blocks import encode_block, rounded
-from harness.report.page.problem import Chooser, ExploredProblem, explored_problems
+from harness.report.page.problem import ExploredChooser, ExploredProblem, explored_problems
 from harness.storage.results import Results
 
 EXPLORER_BYTES = 26_000_000  # with the tables and figures of a large run, a page stays under 30 MB
@@ -61,11 +61,11 @@ class _Packed:
     chosen: int = 0
 
 
-def collect(results: Results, accuracies: Accuracies, start: Method | None, limit: int = EXPLORER_BYTES) -> Explorer:
+def collect(evaluation: Evaluation, start: Chooser | None, limit: int = EXPLORER_BYTES) -> Explorer:
     """The explorer of a run, with the reward model of ``start`` selected at first."""
-    labelled = labelled_methods(results, accuracies)
-    models = list(dict.fromkeys(method.reward_model for _, method in labelled))
-    choosers = [Chooser(label, models.index(m.reward_model), m.aggregation) for label, m in labelled]
+    results, labels = evaluation.results, evaluation.choosers
+    models = list(dict.fromkeys(chooser.reward_model for chooser in labels))
+    choosers = [ExploredChooser(label, models.index(c.reward_model), c.aggregation) for c, label in labels.items()]
     whole = cut = _Cut(int(results.grades["sample"].max()) + 1, len(results.problems))
     while True:
         problems = _problems(results, cut.problems)
@@ -85,7 +85,7 @@ def collect(results: Results, accuracies: Accuracies, start: Method | None, limi
             }
             for i, c in enumerate(choosers)
         ],
-        "start": next((i for i, (_, method) in enumerate(labelled) if method == start), 0),
+        "start": next((i for i, chooser in enumerate(labels) if chooser == start), 0),
         "majority": [outcomes[0] for outcomes in packed.outcomes],
         "right": packed.right,
         "n": packed.n,
@@ -108,7 +108,9 @@ def _problems(results: Results, n: int) -> dict[str, list[Any]]:
     }
 
 
-def _pack(packed: _Packed, results: Results, models: list[str], choosers: list[Chooser], cut: _Cut, limit: int) -> bool:
+def _pack(
+    packed: _Packed, results: Results, models: list[str], choosers: list[ExploredChooser], cut: _Cut, limit: int
+) -> bool:
     """Whether it all fits; stops as soon as it does not."""
     problem_ids = results.problems["problem_id"].head(cut.problems).tolist()
     for place, generator in enumerate(results.manifest.generators):
@@ -147,7 +149,7 @@ def _smaller(cut: _Cut, whole: _Cut, packed: _Packed, limit: int) -> _Cut:
     return cut._replace(samples=min(max(int(samples), 0), cut.samples - 1))
 
 
-def _block(explored: ExploredProblem, kept: list[int], choosers: list[Chooser]) -> dict[str, Any]:
+def _block(explored: ExploredProblem, kept: list[int], choosers: list[ExploredChooser]) -> dict[str, Any]:
     """A problem's responses as the page reads them; rows of ``kept``."""
     correct, classes = explored.correct, explored.classes
     ends, models = _distinct(explored, kept)

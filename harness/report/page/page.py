@@ -20,14 +20,14 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from harness.analysis.accuracy import ORACLE, Accuracies
+from harness.analysis.choosers import ORACLE
 from harness.analysis.costs import generation_flops
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.headline_tables import Table1
 from harness.report import text as rendering
 from harness.report.page.blocks import encode_block
 from harness.report.page.explorer import Explorer
 from harness.report.page.html import cell, data_uri, environment
-from harness.storage.results import Results
 
 _SCRIPTS = ("page.js", "sorting.js", "curves.js", "problem.js", "explorer.js")
 
@@ -69,8 +69,7 @@ class Frames:
 
 
 def render_page(
-    results: Results,
-    accuracies: Accuracies,
+    evaluation: Evaluation,
     *,
     summary: Sequence[str],
     frames: Frames,
@@ -91,6 +90,7 @@ def render_page(
     templates.filters |= {"signed": rendering.signed, "p_value": rendering.p_value, "quantity": _quantity}
     templates.filters["numeric"] = _numeric
     templates.tests["absent"] = pd.isna
+    results = evaluation.results
     manifest = results.manifest
     script, style = _script(), _resource("report.css")
     return templates.get_template("report.html.j2").render(
@@ -98,7 +98,7 @@ def render_page(
         policy=_policy(script, style),
         script=Markup(script),
         style=Markup(style),
-        accuracies=accuracies,
+        accuracies=evaluation.accuracies,
         n_problems=len(results.problems),
         n_samples=int(results.grades["sample"].max()) + 1,
         summary=summary,

@@ -22,7 +22,7 @@ from harness.report.page.blocks import rounded
 from harness.storage.results import Results
 
 
-class Chooser(NamedTuple):
+class ExploredChooser(NamedTuple):
     """A reward model (by its place among the models) that chooses by its step rewards, aggregated in one way."""
 
     label: str
@@ -91,7 +91,11 @@ class ExploredProblem:
 
 
 def explored_problems(
-    results: Results, generator: str, problem_ids: Sequence[str], models: Sequence[str], choosers: Sequence[Chooser]
+    results: Results,
+    generator: str,
+    problem_ids: Sequence[str],
+    models: Sequence[str],
+    choosers: Sequence[ExploredChooser],
 ) -> Iterator[ExploredProblem | None]:
     """The problems in order; None for one without graded responses."""
     responses = results.by_problem(Response, "responses", generator)
@@ -115,7 +119,7 @@ def _explored(
     texts: dict[int, str],
     tables: Sequence[pa.Table],
     score_types: Sequence[ScoreType],
-    choosers: Sequence[Chooser],
+    choosers: Sequence[ExploredChooser],
 ) -> ExploredProblem:
     samples = grades["sample"].tolist()
     correct, classes = grades["correct"].to_numpy(dtype=bool), grades["answer_class"].to_numpy(dtype=np.int64)

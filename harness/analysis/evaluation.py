@@ -1,0 +1,67 @@
+"""One run evaluated: what every table, figure and page starts from, each part computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from harness.analysis.accuracy import Accuracies, compute_accuracies
+from harness.analysis.choosers import Chooser, first_aggregations
+from harness.analysis.costs import reward_model_costs
+from harness.analysis.trainings import TrainedAs, headline, trained_as
+from harness.storage.results import Results
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The stored results of a run and the accuracies computed from them, with what follows from both."""
+
+    results: Results
+    accuracies: Accuracies
+
+    @classmethod
+    def of(cls, results: Results) -> Evaluation:
+        """The evaluation of all generators and reward models at all sizes.
+
+        Raises:
+            UserError: as :func:`harness.analysis.accuracy.compute_accuracies`.
+        """
+        return cls(results, compute_accuracies(results))
+
+    @cached_property
+    def choosers(self) -> Mapping[Chooser, str]:
+        """The best-of-n choosers whose reward models have scores, with their labels, in the experiment's order.
+
+        A label is the reward model's name; where the run has several aggregations, it names the aggregation too.
+        """
+        variants = self.results.variants()
+        several = len({a for _, a in variants}) > 1 and len(variants) > len({m for m, _ in variants})
+        scored = {key.chooser for key in self.accuracies.rows}
+        return {
+            chooser: f"{name} ({aggregation})" if several else name
+            for name, aggregation in variants
+            if (chooser := Chooser("best_of_n", name, aggregation)) in scored
+        }
+
+    @cached_property
+    def trainings(self) -> Mapping[str, TrainedAs]:
+        """Reward model → what it was trained as, in the experiment's order."""
+        return trained_as(self.results)
+
+    @cached_property
+    def first_choosers(self) -> Mapping[str, Chooser]:
+        """Reward model → its best-of-n chooser in its default aggregation."""
+        return first_aggregations(self.choosers)
+
+    @cached_property
+    def headline(self) -> tuple[TrainedAs, ...]:
+        """One reward model of each method: the one that was trained on most."""
+        return tuple(headline(self.trainings.values()))
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """The cost of each reward model by item (see :func:`harness.analysis.costs.reward_model_costs`)."""
+        return reward_model_costs(self.results)
