@@ -8,6 +8,7 @@ VLLM := build/vllm
 # files that some packages carry and that are no Python of this version.
 INSTALL := install --quiet --disable-pip-version-check --no-compile
 COMPILE := -m compileall -qq -j 0
+SITE := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .PHONY: setup experiment test test-vllm figures bench pocket-models clean
 
@@ -32,18 +33,15 @@ test: setup  ## Lint, types and the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 test-vllm: $(VLLM)/installed  ## The vllm generator against a real vLLM engine and server, on CPU
-	$(VLLM)/bin/pytest tests_vllm
+	$(VLLM)/bin/python -m pytest tests_vllm
 
-# torch with its own dependencies, which differ between its builds; everything else is pinned by name.
-$(VLLM)/packages: constraints-vllm.txt
+# A layer over .venv: what vLLM needs beyond it, and the one package (numpy) that it needs in another version.
+$(VLLM)/installed: .venv/installed constraints-vllm.txt
 	$(PYTHON) -m venv --clear $(VLLM)
-	$(VLLM)/bin/pip $(INSTALL) --constraint $< torch
-	$(VLLM)/bin/pip $(INSTALL) --no-deps --requirement $<
-	$(VLLM)/bin/python $(COMPILE) $(VLLM) || true
-	touch $@
-
-$(VLLM)/installed: $(VLLM)/packages pyproject.toml
+	$(VLLM)/bin/pip $(INSTALL) --no-deps --requirement constraints-vllm.txt
 	$(VLLM)/bin/pip $(INSTALL) --no-deps --editable .
+	$(BIN)/python -c $(SITE) > "$$($(VLLM)/bin/python -c $(SITE))/below.pth"
+	$(VLLM)/bin/python $(COMPILE) $(VLLM) || true
 	touch $@
 
 figures: setup  ## Redraw tables, figures and report.html from stored results: make figures RESULTS=results/pocket
