@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from harness.core.errors import UserError
+from harness.core.files import put_in_place
 
 
 def to_folder(file: Path, digest: str) -> Path:
@@ -30,7 +31,7 @@ def to_folder(file: Path, digest: str) -> Path:
     temporary.mkdir(parents=True, exist_ok=True)
     try:
         _convert(file, temporary)
-        temporary.rename(folder)
+        put_in_place(temporary, folder)
     except OSError:
         if not folder.is_dir():  # another process was first
             raise

@@ -10,16 +10,26 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that replaces it on success and is removed on failure."""
+    """A temporary path beside ``path`` for a file that replaces it on success and is removed on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a finished file or folder to ``path``, after all of it has reached the disk. A file there is replaced.
+
+    Raises:
+        OSError: where ``path`` is a folder that is not empty.
+    """
+    for file in sorted(f for f in temporary.rglob("*") if f.is_file()) if temporary.is_dir() else [temporary]:
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+    temporary.replace(path)
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:

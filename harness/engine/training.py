@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.components import TrainingFacts
-from harness.core.files import replacing
+from harness.core.files import put_in_place, replacing
 from harness.core.records import Grade, GradedSolution, LedgerRow, Response, Solution, StepLabels, TokenLogprobs
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Shard, Training
@@ -66,7 +66,7 @@ def run_training(training: Training, results: Path, progress: Callable[[int, int
     rows = to_table(LedgerRow, [*_attributed(training, results), cost])
     write_shard(development_ledger(training, results), rows, training.key)
     shutil.rmtree(training.folder, ignore_errors=True)
-    temporary.rename(training.folder)
+    put_in_place(temporary, training.folder)
 
 
 def development_ledger(training: Training, results: Path) -> Path:

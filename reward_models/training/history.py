@@ -12,6 +12,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.integrations import TensorBoardCallback
 
 from bonbench.reward_models.training.tasks import Judgement, summed
+from harness.core.files import replacing
 
 if TYPE_CHECKING:
     from bonbench.reward_models.training.loop import JudgingTrainer
@@ -75,9 +76,8 @@ class Curves(TrainerCallback):  # type: ignore[misc]
         self._written = now
         recent = summary(state.log_history[-40:])
         note = f"loss {recent['loss']:.3f}, accuracy {recent['reward_accuracy']:.2f}"
-        partial = self._progress.with_suffix(".partial")
-        partial.write_text(json.dumps({"done": state.global_step, "total": state.max_steps, "note": note}))
-        partial.rename(self._progress)
+        with replacing(self._progress) as temporary:
+            temporary.write_text(json.dumps({"done": state.global_step, "total": state.max_steps, "note": note}))
 
 
 def tensorboard(output: Path) -> TrainerCallback:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,6 +12,7 @@ from bonbench.reward_models.training.implicit import ImplicitTrainerParams
 from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.tasks import ImplicitTask, Task, row_sums, summed
+from harness.core.files import replacing
 
 _FILE = "mismatched-reference.npy"
 
@@ -32,7 +31,8 @@ def mismatched_reference(job: Job, task: Task[TrainingParams], device: torch.dev
     if not file.exists():  # so say all workers: the first one writes it after all have got here
         sums = summed(_logprobs(task, sequences, params, params.reference, device), device)
         if not dist.is_initialized() or dist.get_rank() == 0:
-            _write(file, sums.numpy())
+            with replacing(file) as temporary, temporary.open("wb") as stream:
+                np.save(stream, sums.numpy())
         if dist.is_initialized():
             dist.barrier()
     values: npt.NDArray[np.float64] = np.load(file)
@@ -61,10 +61,3 @@ def _logprobs(
             outputs = task.forward(model, batch["input_ids"], batch["rows"], batch["columns"])
         sums[members] = row_sums(outputs, batch).double().cpu()
     return sums
-
-
-def _write(file: Path, values: npt.NDArray[np.float64]) -> None:
-    file.parent.mkdir(exist_ok=True)
-    partial = file.with_suffix(".partial.npy")
-    np.save(partial, values)
-    partial.rename(file)
