@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 import psutil  # noqa: E402
 from hostile_answers import GOLDS, HOSTILE  # noqa: E402
 
+from bonbench import verifiers  # noqa: E402
 from bonbench.verifiers.math import MathParams, MathVerifier  # noqa: E402
 
 DATA = Path(os.environ.get("BONBENCH_DATA", ROOT.parent / "shared" / "data"))
@@ -165,7 +166,7 @@ def fuzz(seconds: float) -> None:
     """Mutations of known answers, kept when they reach lines of the verifier not reached before."""
     verifier = MathVerifier(MathParams(timeout_s=1))
     generator = random.Random(0)
-    folder = str(ROOT / "verifiers")
+    folder = str(Path(verifiers.__file__).parent)
     reached: set[tuple[str, int, int]] = set()
 
     def run(text: str) -> int:

@@ -23,7 +23,7 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** The value in a block of compressed JSON (harness/blocks.py), by the id of its element. */
+/** The value in a block of compressed JSON (harness/report/page/blocks.py), by the id of its element. */
 async function readBlock(id) {
   const element = document.getElementById(id);
   if (!element) return null;
