@@ -11,6 +11,7 @@ import typer
 from harness.cli.exit_codes import ExitCode
 from harness.cli.options import Debug
 from harness.cli.verbs.compare import compare
+from harness.cli.verbs.copy import copy
 from harness.cli.verbs.grade import grade
 from harness.cli.verbs.list import list_components
 from harness.cli.verbs.plan import plan
@@ -24,13 +25,14 @@ from harness.core.errors import UserError
 app = typer.Typer(
     name="bonbench",
     help="Compare reward models by best-of-N: sample, grade, score, report.\n\n"
-    "Start with `bonbench run experiments/pocket.yaml`; every verb explains itself with --help.",
+    "Start with `bonbench run pocket`; every verb explains itself with --help.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (run, train, plan, report, compare, grade, score, processbench):
     app.command()(verb)
+app.command()(copy)
 app.command("list")(list_components)
 
 

@@ -7,10 +7,49 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError, suggest
+from harness.core.shipped import experiments, located
 
 if TYPE_CHECKING:
     from harness.cost_model.gpus import Gpu
     from harness.engine.graph import Graph, Training
+
+
+def experiment_file(config: Path) -> Path:
+    """The file that ``config`` names; where there is no such file, the experiment of that name that BonBench ships.
+
+    Raises:
+        UserError: where there is neither.
+    """
+    file = Path(located(str(config)))
+    if file.is_file():
+        return file
+    shipped = experiments()
+    if str(config) in shipped:
+        return shipped[str(config)]
+    if config.is_dir():
+        raise UserError(f"{config}: a folder; an experiment is a YAML file, or a name{suggest(config.name, shipped)}")
+    hint = suggest(config.stem, shipped) if config.stem in shipped or config.name == str(config) == config.stem else ""
+    raise UserError(f"{config}: No such file{hint}")
+
+
+def copy_experiment(name: str, target: Path) -> Path:
+    """Copy the shipped experiment ``name`` to a new file, or into a folder; returns the file.
+
+    Raises:
+        UserError: for an unknown name, and for a file that is there already or cannot be written.
+    """
+    shipped = experiments()
+    if name not in shipped:
+        raise UserError(f"no experiment is named {name!r}{suggest(name, shipped)}")
+    file = target / f"{name}.yaml" if target.is_dir() else target
+    try:
+        with file.open("x") as copied:
+            copied.write(shipped[name].read_text())
+    except FileExistsError:
+        raise UserError(f"{file}: there is such a file already; name another, or move it away") from None
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror or error}") from None
+    return file
 
 
 def load_graph(
@@ -20,9 +59,10 @@ def load_graph(
     stand_ins: bool = False,
     evaluation: bool = True,
 ) -> Graph:
-    """The graph of an experiment file.
+    """The graph of an experiment.
 
     Args:
+        config: a file, or the name of a shipped experiment.
         overrides: what ``--set`` says.
         reward_models: what ``--reward-model`` says.
         stand_ins: let nameless problems stand in for a set that cannot be read but says its size.
@@ -35,12 +75,13 @@ def load_graph(
     from harness.experiment.config import load_experiment
     from harness.experiment.entries import parse_spec
 
-    experiment = load_experiment(config, overrides or ())
+    file = experiment_file(config)
+    experiment = load_experiment(file, overrides or ())
     extra = [parse_spec(text) for text in reward_models or ()]
     try:
         return build_graph(experiment, extra, stand_ins, evaluation)
     except UserError as error:
-        raise UserError(f"{config}: {error}") from None
+        raise UserError(f"{file}: {error}") from None
 
 
 def check_stage(name: str) -> None:

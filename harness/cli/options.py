@@ -18,7 +18,10 @@ Debug = Annotated[
     bool,
     typer.Option("--debug", callback=_debug, is_eager=True, expose_value=False, help="Show the traceback of an error."),
 ]
-Config = Annotated[Path, typer.Argument(help="Experiment file (YAML).", metavar="CONFIG")]
+Config = Annotated[
+    Path,
+    typer.Argument(help="Experiment file (YAML), or an experiment that `bonbench list` shows.", metavar="CONFIG"),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set sampling.n=16. Repeatable."),

@@ -159,7 +159,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         line = f" line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(raw, dict):
-        raise UserError(f"{path}: an experiment is a mapping with at least `name:`; see experiments/pocket.yaml")
+        raise UserError(f"{path}: an experiment is a mapping with at least `name:`; `bonbench copy pocket` writes one")
     for override in overrides:
         _apply(raw, override)
     try:

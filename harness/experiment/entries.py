@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from harness.core.components import PassOf
 from harness.core.errors import UserError, first_error
 from harness.core.registry import find
+from harness.core.shipped import located
 from harness.core.terms import Kind
 from harness.experiment.model_files import check_model
 from harness.experiment.spec import Pool, Spec, marked
@@ -50,10 +51,11 @@ def build(
         cls = find(kind, type_)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    for field_name in marked(cls.Params, "model"):
-        value = entry.get(field_name)
-        if isinstance(value, str):
-            entry[field_name] = models.get(value, value)
+    for mark in ("model", "data"):
+        for field_name in marked(cls.Params, mark):
+            value = entry.get(field_name)
+            if isinstance(value, str):
+                entry[field_name] = models[value] if mark == "model" and value in models else located(value)
     try:
         params = cls.Params.model_validate(entry)
     except ValidationError as error:

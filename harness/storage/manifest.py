@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from harness.core.shipped import shipped_path
 from harness.core.terms import IntervalMethod, Protocol, ScoreType
 
 
@@ -94,9 +95,11 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def portable(path: str) -> str:
-    """A path as it reads elsewhere: relative to the working directory where it lies below it."""
+    """A path as it reads elsewhere: as BonBench ships the file, else relative to the working directory if below it."""
     name, colon, rest = path.partition(".py:")
     file = Path(name)
-    if file.is_absolute() and file.is_relative_to(Path.cwd()):
+    if shipped := shipped_path(file):
+        name = str(shipped)
+    elif file.is_absolute() and file.is_relative_to(Path.cwd()):
         name = str(file.relative_to(Path.cwd()))
     return name + colon + rest
