@@ -10,6 +10,7 @@ from pydantic import Field
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
 from harness.core.components import ModelFacts, ModelPath, Runtime
 from harness.core.errors import UserError
+from harness.core.model_sizes import ModelSizes
 from harness.core.records import Problem, Response, Sampling
 
 #: Bytes of key-value cache that a batch may take, by kind of device.
@@ -116,10 +117,8 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         return [found[i, j] for i in range(len(problems)) for j in range(sampling.n)]
 
     def _rows_that_fit(self, prompt_length: int, sampling: Sampling) -> int:
-        config = self.model.config.get_text_config()
-        kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        per_token = 2 * config.num_hidden_layers * kv_heads * head_dim * self.model.dtype.itemsize
+        sizes = ModelSizes.from_config(self.model.config.to_dict())
+        per_token = sizes.cache_per_token * self.model.dtype.itemsize
         device = self.model.device.type
         rows = _CACHE_BYTES.get(device, 2**30) // (per_token * (prompt_length + sampling.max_tokens))
         return int(min(max(rows, 1), _MAX_ROWS.get(device, 256)))

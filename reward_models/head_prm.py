@@ -31,6 +31,7 @@ class HeadPRM(ReadingRewardModel[HeadPRMParams]):
 
     Params = HeadPRMParams
     score_type: ScoreType = "probability"
+    output_head = False
     family = "head-prm"
     formats: ClassVar = {"token-classifier": step_ends, "qwen2.5-math-prm": qwen_prm, "skywork-o1-prm": skywork_prm}
     markers = ("<extra_0>",)

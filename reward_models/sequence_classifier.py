@@ -30,6 +30,7 @@ class SequenceClassifier(ReadingRewardModel[SequenceClassifierParams]):
 
     Params = SequenceClassifierParams
     reward = "ORM"
+    output_head = False
     family = "sequence-classifier"
     formats: ClassVar = {"chat": chat_turns, "eurus": eurus, "armorm": chat_turns_gated}
 

@@ -106,11 +106,13 @@ class Component(ABC, Generic[P]):
     """A configured part. Constructing one loads what it needs (weights, files); ``check`` must be cheap.
 
     ``revision`` is raised whenever the same parameters would give other results, so that stored ones
-    are recomputed.
+    are recomputed. ``output_head`` tells a plan whether its model, if it runs or trains one, has a head over the
+    vocabulary.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
     revision: ClassVar[int] = 1
+    output_head: ClassVar[bool] = True
     registered_name: ClassVar[str] = ""  # set by @register
 
     def __init__(self, params: P, name: str = "") -> None:

@@ -9,11 +9,9 @@ Pope et al. 2022, "Efficiently Scaling Transformer Inference", section 2).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from harness.cost_model.shape import ModelShape
+from harness.core.model_sizes import ModelSizes
 
 
 @dataclass(frozen=True)
@@ -51,27 +49,12 @@ class Footprint:
     cache_per_token: float
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Footprint:
-        """From a `transformers` config as a dict.
-
-        Raises:
-            KeyError: if the config lacks the sizes of a decoder-only transformer.
-        """
-        shape = ModelShape.from_config(config)
-        config = {**config, **(config.get("text_config") or {})}
-        hidden = config.get("hidden_size") or config["n_embd"]
-        layers = config.get("num_hidden_layers") or config["n_layer"]
-        heads = config.get("num_attention_heads") or config["n_head"]
-        kv_heads = config.get("num_key_value_heads") or heads
-        head_dim = config.get("head_dim") or hidden // heads
-        weights = shape.matmul_params
-        if not config.get("tie_word_embeddings", False):
-            weights += hidden * config["vocab_size"]
-        experts = config.get("num_local_experts") or config.get("num_experts")
-        if experts:
-            inner = config.get("moe_intermediate_size") or config["intermediate_size"]
-            weights += layers * (experts - config["num_experts_per_tok"]) * 3 * hidden * inner
-        return cls(_BYTES * weights, _BYTES * 2 * layers * kv_heads * head_dim)
+    def of(cls, sizes: ModelSizes, output_head: bool = True) -> Footprint:
+        """The footprint of a model of these sizes, all of its experts included."""
+        weights = sizes.layers * sizes.layer(sizes.experts) + sizes.embedding
+        if output_head and not sizes.tied:
+            weights += sizes.embedding
+        return cls(_BYTES * weights, _BYTES * sizes.cache_per_token)
 
 
 def forward_s(gpu: Gpu, flops: float) -> float:

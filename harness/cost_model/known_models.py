@@ -1,44 +1,27 @@
-"""The architecture of a model without loading it, for plans: from its folder, the local hub cache or known facts."""
+"""The sizes of a model without loading it, for plans: from its folder, the local hub cache or known facts."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-_LLAMA_8B = {
-    "hidden_size": 4096,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "intermediate_size": 14336,
-    "vocab_size": 128256,
-}
-_LLAMA_70B = {**_LLAMA_8B, "hidden_size": 8192, "num_hidden_layers": 80, "num_attention_heads": 64} | {
-    "intermediate_size": 28672
-}
-_MISTRAL_7B = {**_LLAMA_8B, "vocab_size": 32000}
-_QWEN25_MATH_7B = {
-    "hidden_size": 3584,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 28,
-    "num_key_value_heads": 4,
-    "intermediate_size": 18944,
-    "vocab_size": 152064,
-}
-_SMOLLM2_135M = {
-    "hidden_size": 576,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "intermediate_size": 1536,
-    "vocab_size": 49152,
-    "tie_word_embeddings": True,
-}
+from harness.core.model_sizes import ModelSizes
 
-#: Sizes of the paper's models and of public reward models, from their config files. Reward heads are small beside the
-#: output head of the language model that they replace; it is counted in their place.
-_KNOWN: dict[str, dict[str, Any]] = {
+_LLAMA_8B = ModelSizes(
+    layers=32, hidden=4096, heads=32, kv_heads=8, head_dim=128, intermediate=14336, vocabulary=128256
+)
+_LLAMA_70B = replace(_LLAMA_8B, layers=80, hidden=8192, heads=64, intermediate=28672)
+_MISTRAL_7B = replace(_LLAMA_8B, vocabulary=32000)
+_QWEN25_MATH_7B = ModelSizes(
+    layers=28, hidden=3584, heads=28, kv_heads=4, head_dim=128, intermediate=18944, vocabulary=152064
+)
+_SMOLLM2_135M = ModelSizes(
+    layers=30, hidden=576, heads=9, kv_heads=3, head_dim=64, intermediate=1536, vocabulary=49152, tied=True
+)
+
+#: Sizes of the paper's models and of public reward models, from their config files.
+_KNOWN: dict[str, ModelSizes] = {
     "meta-llama/Llama-3.1-8B-Instruct": _LLAMA_8B,
     "meta-llama/Llama-3.1-70B-Instruct": _LLAMA_70B,
     "mistralai/Mistral-7B-Instruct-v0.2": _MISTRAL_7B,
@@ -59,8 +42,8 @@ _KNOWN: dict[str, dict[str, Any]] = {
 }
 
 
-def model_config(model: str) -> dict[str, Any] | None:
-    """The config of a model folder or hub id (as a `transformers` config's dict); None where it is not to be had.
+def model_sizes(model: str) -> ModelSizes | None:
+    """The sizes of a model folder or hub id; None where they are not to be had, or no decoder-only transformer's.
 
     The network is never asked.
     """
@@ -74,5 +57,8 @@ def model_config(model: str) -> dict[str, Any] | None:
     return _read(Path(cached)) if isinstance(cached, str) else _KNOWN.get(model)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text())  # type: ignore[no-any-return]
+def _read(path: Path) -> ModelSizes | None:
+    try:
+        return ModelSizes.from_config(json.loads(path.read_text()))
+    except KeyError:
+        return None

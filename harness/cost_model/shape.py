@@ -2,8 +2,9 @@
 
 Conventions (a multiply-add is 2 FLOPs):
 
-- forward over a token: ``2 * P`` for the weights that multiply it (layers and output head, active experts only;
-  the embedding table is a look-up) plus ``4 * layers * heads * head_dim`` per position it attends to;
+- forward over a token: ``2 * P`` for the weights that multiply it (layers, and the output head where there is one;
+  active experts only; the embedding table is a look-up) plus ``4 * layers * heads * head_dim`` per position it attends
+  to;
 - training: 3 x forward (backward costs twice the forward, Kaplan et al. 2020, section 2.1);
 - generation: one forward per token, the prompt once per problem when its prefix is shared.
 
@@ -16,8 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: MLPs of these families have two matrices; all others here are gated and have three.
-_UNGATED = {"gpt2", "gpt_neox", "opt", "phi", "starcoder2", "falcon", "gptj", "gpt_neo"}
+from harness.core.model_sizes import ModelSizes
 
 
 @dataclass(frozen=True)
@@ -28,33 +28,26 @@ class ModelShape:
     attention_width: int  # layers * heads * head_dim
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], output_head: bool = True) -> ModelShape:
-        """Shape from a `transformers` config as a dict.
+    def of(cls, sizes: ModelSizes, output_head: bool = True) -> ModelShape:
+        """The shape of a model of these sizes.
 
         Args:
-            output_head: whether the model multiplies hidden states by a head over the vocabulary.
+            output_head: whether the model multiplies hidden states by a head over the vocabulary. The head of a
+                classifier has few outputs; it is not counted.
+        """
+        return cls(
+            matmul_params=sizes.layers * sizes.layer(sizes.experts_per_token) + output_head * sizes.embedding,
+            attention_width=sizes.layers * sizes.heads * sizes.head_dim,
+        )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], output_head: bool = True) -> ModelShape:
+        """As :meth:`of`, from a `transformers` config as a dict.
 
         Raises:
             KeyError: if the config lacks the sizes of a decoder-only transformer.
         """
-        config = {**config, **(config.get("text_config") or {})}
-        hidden = config.get("hidden_size") or config["n_embd"]
-        layers = config.get("num_hidden_layers") or config["n_layer"]
-        heads = config.get("num_attention_heads") or config["n_head"]
-        kv_heads = config.get("num_key_value_heads") or heads
-        head_dim = config.get("head_dim") or hidden // heads
-        inner = config.get("intermediate_size") or config.get("n_inner") or 4 * hidden
-        attention = hidden * head_dim * (2 * heads + 2 * kv_heads)
-        mlp = (2 if config.get("model_type") in _UNGATED else 3) * hidden * inner
-        experts = config.get("num_local_experts") or config.get("num_experts")
-        if experts:
-            inner = config.get("moe_intermediate_size") or inner
-            mlp = 3 * hidden * inner * config["num_experts_per_tok"] + hidden * experts
-        head = hidden * config["vocab_size"] if output_head else 0
-        return cls(
-            matmul_params=layers * (attention + mlp) + head,
-            attention_width=layers * heads * head_dim,
-        )
+        return cls.of(ModelSizes.from_config(config), output_head)
 
     def forward(self, tokens: int, past: int = 0) -> int:
         """FLOPs of a causal forward over ``tokens`` tokens that follow ``past`` cached ones."""

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from harness.cost_model import gpus as hardware
 from harness.cost_model.gpus import Footprint, Gpu
-from harness.cost_model.known_models import model_config
+from harness.cost_model.known_models import model_sizes
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Graph, Shard, Stage, Training
 from harness.engine.training import trained_key
@@ -99,7 +99,7 @@ class _Planner:
         self._bases = {
             str(s.folder): s.spec.paths("model").get("base", "") for s in graph.stages if isinstance(s, Training)
         }
-        self._models: dict[str, _Model | None] = {}
+        self._models: dict[tuple[str, bool], _Model | None] = {}
         self._measured: dict[str, _Lengths] = {}  # folder of responses, or their generator -> lengths
         self._in_flight: dict[str, str] = {}  # generator -> responses at once
         self._reads: dict[str, float] = {}  # trained reward model -> reads per rollout
@@ -133,7 +133,7 @@ class _Planner:
         if not missing or path is None:
             return row
         row = replace(row, prompt_tokens=round(prompt), response_tokens=round(response))
-        model = self._model(path)
+        model = self._model(path, stage.spec.cls.output_head)
         if model is None:
             return replace(row, flops=None, gpu_hours=None)
         flops, seconds = 0.0, 0.0
@@ -168,7 +168,7 @@ class _Planner:
             prompt_tokens=round(sequences * prompt),
             response_tokens=round(sequences * response),
         )
-        model = self._model(training.spec.paths("model").get("base", ""))
+        model = self._model(training.params.base, training.spec.cls.output_head)
         if model is None:
             return replace(row, flops=None, gpu_hours=None, disk=None)
         length = prompt + response
@@ -203,21 +203,17 @@ class _Planner:
         prompt = characters / CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS * sum(len(s.problems) for s in shards)
         return prompt, responses * float(self._assumed)
 
-    def _model(self, path: str) -> _Model | None:
-        """What is known of a model; one still to be trained is like its base."""
+    def _model(self, path: str, output_head: bool) -> _Model | None:
+        """What is known of a model, with or without its output head; one still to be trained is like its base."""
         while path in self._bases:
             path = self._bases[path]
-        if path not in self._models:
-            config = model_config(path)
-            try:
-                self._models[path] = (
-                    _Model(ModelShape.from_config(config), Footprint.from_config(config)) if config else None
-                )
-            except KeyError:
-                self._models[path] = None
-            if self._models[path] is None:
+        if (path, output_head) not in self._models:
+            sizes = model_sizes(path)
+            known = _Model(ModelShape.of(sizes, output_head), Footprint.of(sizes, output_head)) if sizes else None
+            self._models[path, output_head] = known
+            if known is None:
                 self._note(f"{path}: architecture unknown here, so its FLOPs and GPU-hours are not in the total.")
-        return self._models[path]
+        return self._models[path, output_head]
 
     def _decode_s(self, stage: Stage, model: _Model, lengths: _Lengths, n_responses: int, flops: float) -> float:
         """GPU-seconds to sample; infinite, with a note, where the weights do not fit on what the entry asks for."""

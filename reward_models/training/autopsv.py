@@ -45,6 +45,7 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
     """
 
     Params = AutoPSVTrainerParams
+    output_head = False
 
     @classmethod
     def method(cls, params: AutoPSVTrainerParams) -> str:

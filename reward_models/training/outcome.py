@@ -36,6 +36,7 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
     """
 
     Params = OutcomeTrainerParams
+    output_head = False
 
     @classmethod
     def method(cls, params: OutcomeTrainerParams) -> str:

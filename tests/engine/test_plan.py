@@ -15,10 +15,11 @@ import pytest
 from places import BONBENCH, ROOT
 
 from bonbench.reward_models.training.pairs import pair_up
+from harness.core.model_sizes import ModelSizes
 from harness.core.records import Response
 from harness.cost_model import gpus as hardware
 from harness.cost_model.gpus import GPUS, Footprint, Gpu
-from harness.cost_model.known_models import model_config
+from harness.cost_model.known_models import model_sizes
 from harness.cost_model.shape import ModelShape
 from harness.engine.build import build_graph
 from harness.engine.graph import Graph, Stage
@@ -44,37 +45,40 @@ GPU = Gpu("reckoning", flops=1e12, bandwidth=1e9, memory=1e9)
 def test_known_architectures_have_the_published_sizes(
     model: str, parameters: int, norms_and_biases: int, cache: float
 ) -> None:
-    config = model_config(model)
-    assert config is not None
-    footprint = Footprint.from_config(config)
+    sizes = model_sizes(model)
+    assert sizes is not None
+    footprint = Footprint.of(sizes)
     assert footprint.weights == 2 * (parameters - norms_and_biases)
     assert footprint.cache_per_token == cache
 
 
 def test_experts_are_all_in_memory() -> None:
     sizes = {"hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 11}
-    dense = Footprint.from_config({**sizes, "intermediate_size": 16})
-    sparse = Footprint.from_config({**sizes, "intermediate_size": 16, "num_local_experts": 4, "num_experts_per_tok": 2})
+    experts = {"num_local_experts": 4, "num_experts_per_tok": 2}
+    dense, sparse = (
+        Footprint.of(ModelSizes.from_config({**sizes, "intermediate_size": 16, **more})) for more in ({}, experts)
+    )
     assert sparse.weights - dense.weights == 2 * 3 * (3 * (3 * 8 * 16) + 8 * 4)  # three experts more, and the router
 
 
 def test_an_unknown_model_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert model_config("nobody/nothing") is None
-    assert model_config(str(tmp_path)) is None
-    (tmp_path / "config.json").write_text('{"hidden_size": 3}')
-    assert model_config(str(tmp_path)) == {"hidden_size": 3}
+    assert model_sizes("nobody/nothing") is None
+    assert model_sizes(str(tmp_path)) is None
+    (tmp_path / "config.json").write_text('{"hidden_size": 3}')  # and no more
+    assert model_sizes(str(tmp_path)) is None
 
 
 def test_the_local_hub_cache_is_read(tmp_path: Path) -> None:
     snapshot = tmp_path / "models--nobody--small" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
-    (snapshot / "config.json").write_text('{"hidden_size": 5}')
+    sizes = {"hidden_size": 5, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 7}
+    (snapshot / "config.json").write_text(json.dumps(sizes))
     (tmp_path / "models--nobody--small" / "refs").mkdir()
     (tmp_path / "models--nobody--small" / "refs" / "main").write_text("abc")
-    code = "from harness.cost_model.known_models import model_config; print(model_config('nobody/small'))"
+    code = "from harness.cost_model.known_models import model_sizes; print(model_sizes('nobody/small').vocabulary)"
     environment = os.environ | {"HF_HUB_CACHE": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT)
-    assert done.stdout.strip() == "{'hidden_size': 5}", done.stderr
+    assert done.stdout.strip() == "7", done.stderr
 
 
 def test_sampling_takes_the_slower_of_traffic_and_arithmetic() -> None:
@@ -94,9 +98,9 @@ def test_memory_decides_how_many_sequences_run_at_once() -> None:
     assert hardware.concurrent(GPU, Footprint(1e9, 1e4), 1, tokens=100) == 0
     assert hardware.gpus_needed(GPU, footprint, tokens=100) == 2  # 0.8 GB + 256 x 1 MB
     assert hardware.gpus_needed(GPU, Footprint(8e5, 1e2), tokens=100) == 1
-    config = model_config("meta-llama/Llama-3.1-70B-Instruct")
-    assert config is not None
-    assert hardware.gpus_needed(GPUS["h100"], Footprint.from_config(config), tokens=600) == 4
+    sizes = model_sizes("meta-llama/Llama-3.1-70B-Instruct")
+    assert sizes is not None
+    assert hardware.gpus_needed(GPUS["h100"], Footprint.of(sizes), tokens=600) == 4
 
 
 @pytest.fixture
@@ -319,7 +323,37 @@ def test_slower_hardware_takes_longer(tmp_path: Path, model: str) -> None:
         assert row.flops == slow[key].flops
 
 
-def test_shapes_of_heads_agree_with_the_ledger() -> None:
-    config = model_config("meta-llama/Llama-3.1-8B-Instruct")
-    assert config is not None
-    assert ModelShape.from_config(config).matmul_params == 8_029_995_008 - 4096 * 128256
+def test_classifiers_have_no_output_head(tmp_path: Path, model: str) -> None:
+    base = {"base": "g", "responses": 4}
+    g = graph(
+        tmp_path,
+        model,
+        reward_models={
+            "orm": {"type": "sequence-classifier", "train": base},
+            "autopsv": {"type": "head-prm", "train": {"type": "autopsv", **base}},
+            "math-shepherd": {"type": "step-token", "train": base},
+        },
+    )
+    planned = rows(plan(g, GPU, 20))
+    prompt = 40 // CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS
+    head = 2 * 8 * 11
+    reading = sum(token_flops(i) for i in range(prompt))
+    answering = sum(token_flops(i) for i in range(prompt, prompt + 20))
+    whole = reading + answering
+    without = whole - head * (prompt + 20)
+    # 24 rollouts: once by the ORM; twice by AutoPSV, and once more without the backward.
+    assert planned["train", "orm"].flops == 3 * 24 * without
+    assert planned["train", "autopsv"].flops == pytest.approx(3 * 24 * (2 + 1 / 3) * without)
+    assert planned["train", "math-shepherd"].flops == 3 * 24 * whole
+    scoring = 6 * reading + 24 * answering
+    for name in ("orm", "autopsv"):
+        assert planned["score", name].flops == scoring - head * (6 * prompt + 24 * 20)
+        assert planned["train", name].disk == planned["train", "math-shepherd"].disk - 2 * 8 * 11
+    assert planned["score", "math-shepherd"].flops == scoring
+
+
+def test_a_public_classifier_is_its_model_without_embeddings_and_head() -> None:
+    sizes = model_sizes("Skywork/Skywork-Reward-Llama-3.1-8B")
+    assert sizes is not None
+    assert ModelShape.of(sizes).matmul_params == 8_029_995_008 - 4096 * 128256
+    assert ModelShape.of(sizes, output_head=False).matmul_params == 8_029_995_008 - 2 * 4096 * 128256
