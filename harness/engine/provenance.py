@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.core.files import replacing
 from harness.engine.graph import Graph, Stage, Training
-from harness.engine.training import trained_facts
+from harness.engine.training import LEDGER_REVISION, trained_facts
 from harness.storage.manifest import portable
 from harness.storage.shards import digest, shard_meta
 
@@ -56,7 +56,8 @@ def results_key(graph: Graph) -> str:
     """Key of all that a report is made from: the responses, grades and scores stored, and how they are evaluated."""
     shards = [s for stage in graph.stages if isinstance(stage, Stage) for s in stage.shards]
     stored = [s.key for s in shards if s.stored(graph.results)]
-    return digest("report", stored, graph.experiment.evaluation.model_dump(mode="json"), version("bonbench"))
+    evaluation = graph.experiment.evaluation.model_dump(mode="json")
+    return digest("report", stored, evaluation, version("bonbench"), LEDGER_REVISION)
 
 
 def _reward_model(graph: Graph, name: str) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from harness.engine.graph import Graph, Shard, Stage, Training
 from harness.engine.progress import Board, Line
 from harness.engine.provenance import write_manifest
 from harness.engine.tasks import Result
-from harness.engine.training import run_training, trained_key
+from harness.engine.training import recount_development, run_training, trained_key
 from harness.engine.workers import ActorPool, ShardFailed, check_resources, start_ray
 from harness.storage.arrow import to_table
 from harness.storage.files import locked
@@ -52,6 +52,9 @@ def run_stages(graph: Graph, stages: list[Stage | Training], address: str | None
     """
     with locked(graph.results):
         _write_problems(graph, board)
+        for stage in stages:
+            if isinstance(stage, Training) and recount_development(stage, graph.results):
+                board.say(f"train {stage.who}: its FLOPs are counted anew, as this version counts them.")
         outcome = asyncio.run(_Run(graph, stages, address, board).execute())
         for stage in stages:
             if isinstance(stage, Stage):

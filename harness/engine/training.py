@@ -19,9 +19,12 @@ from harness.engine.graph import Shard, Training
 from harness.engine.prefixes import prefixes
 from harness.experiment.model_files import loadable
 from harness.storage.arrow import to_records, to_table
-from harness.storage.shards import read_shard, shard_meta, shard_path, write_shard
+from harness.storage.shards import digest, read_shard, shard_key, shard_meta, shard_path, write_shard
 
 _KEY_FILE = "bonbench.json"
+#: Raised when the same training would have other rows in the ledger. Rows of an earlier revision are made anew from
+#: what is stored. Since 2 a model without an output head costs none.
+LEDGER_REVISION = 2
 
 
 def trained_key(folder: Path) -> str | None:
@@ -50,6 +53,43 @@ def run_training(training: Training, results: Path, progress: Callable[[int, int
     facts: TrainingFacts = trainer.train(data, temporary, progress)
     wall_s = time.perf_counter() - clock
     _write_key(temporary, {"key": training.key, "facts": _reported(facts)})
+    # The ledger first: a model that is there has its costs.
+    _write_development(training, results, facts, wall_s, started_at)
+    shutil.rmtree(training.folder, ignore_errors=True)
+    put_in_place(temporary, training.folder)
+
+
+def recount_development(training: Training, results: Path) -> bool:
+    """Make the ledger's rows of a stored training anew, where they are of an earlier revision; whether they were.
+
+    Nothing is trained again: tokens are as the training counted them, times as they were measured. Rows stay as they
+    are where something that they were made of is no longer stored.
+    """
+    ledger = development_ledger(training, results)
+    reads = [*training.rollouts, *training.grades, *training.completions, *training.labels]
+    reads += [shard for shards in training.passes.values() for shard in shards]
+    of_earlier = shard_key(ledger) not in (None, _ledger_key(training)) and trained_key(training.folder) == training.key
+    if not of_earlier or not all(shard.stored(results) for shard in reads):
+        return False
+    reported, config = trained_facts(training.folder), training.folder / "config.json"
+    if not config.is_file():
+        return False
+    sizes = ("train_tokens", "train_positions", "forward_tokens", "forward_positions")
+    facts = TrainingFacts(
+        config=json.loads(config.read_text()),
+        device=reported.get("device", ""),
+        output_head=training.spec.cls.output_head,
+        **{size: reported[size] for size in sizes if size in reported},
+    )
+    before = _trained(training, results)
+    _write_development(training, results, facts, before.wall_s, before.started_at)
+    return True
+
+
+def _write_development(
+    training: Training, results: Path, facts: TrainingFacts, wall_s: float, started_at: float
+) -> None:
+    """Write the ledger's rows of a training: what led up to it, and the training itself."""
     cost = LedgerRow(
         stage="development/training",
         what=training.who,
@@ -62,11 +102,12 @@ def run_training(training: Training, results: Path, progress: Callable[[int, int
         wall_s=wall_s,
         started_at=started_at,
     )
-    # The ledger first: a model that is there has its costs.
     rows = to_table(LedgerRow, [*_attributed(training, results), cost])
-    write_shard(development_ledger(training, results), rows, training.key)
-    shutil.rmtree(training.folder, ignore_errors=True)
-    put_in_place(temporary, training.folder)
+    write_shard(development_ledger(training, results), rows, _ledger_key(training))
+
+
+def _ledger_key(training: Training) -> str:
+    return digest("development", LEDGER_REVISION, training.key)
 
 
 def development_ledger(training: Training, results: Path) -> Path:

@@ -19,7 +19,7 @@ from bonbench.reward_models.training.fit import Job
 from bonbench.reward_models.training.labelled_steps import build_steps
 from bonbench.reward_models.training.outcome import OutcomeTrainer, OutcomeTrainerParams
 from bonbench.reward_models.training.responses import build_outcomes
-from bonbench.reward_models.training.step_token import StepTokenTrainerParams
+from bonbench.reward_models.training.step_token import StepTokenTrainer, StepTokenTrainerParams
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
 
@@ -57,6 +57,7 @@ def test_outcome_reward_models(base: str, data: list[GradedSolution], tmp_path: 
     trained_facts, steps = trained(Job("outcome", params, rollouts, base, tmp_path))
     assert trained_facts.extra["reward_accuracy"] > 0.9
     assert trained_facts.extra["loss"] < math.log(2) / 2
+    assert trained_facts.output_head is OutcomeTrainer.output_head is False
     scored = SequenceClassifier(SequenceClassifierParams(model=str(tmp_path)), "orm").score([d.solution for d in data])
     rewards = np.array([s.step_rewards[0] for s in scored])
     correct = np.array([d.correct for d in data])
@@ -97,6 +98,7 @@ def test_step_token_models(base: str, data: list[GradedSolution], tmp_path: Path
     rollouts, _ = build_steps(data, params)
     facts, _ = trained(Job("step-token", params, rollouts, base, tmp_path))
     assert facts.extra["reward_accuracy"] > 0.9
+    assert facts.output_head is StepTokenTrainer.output_head is True
     AutoModelForCausalLM.from_pretrained(tmp_path)
     scored = StepTokenPRM(StepTokenParams(model=str(tmp_path)), "prm").score([d.solution for d in data])
     first, second = np.array([s.step_rewards for s in scored]).T

@@ -1,0 +1,86 @@
+"""What a training costs, in the ledger: by hand from the model's matrices, whoever counted before."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.core.records import LedgerRow
+from harness.core.registry import find
+from harness.engine.graph import Training
+from harness.engine.training import development_ledger, recount_development, run_training
+from harness.experiment.spec import Pool, Spec
+from harness.storage.arrow import to_records, to_table
+from harness.storage.shards import read_shard, write_shard
+
+TRAINER = """
+import dataclasses
+import json
+
+from harness import Trainer, TrainerParams, TrainingFacts
+
+
+class Classifier(Trainer):
+    output_head = False
+
+    def train(self, data, output, progress):
+        config = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 11}
+        config |= {"intermediate_size": 16}
+        (output / "config.json").write_text(json.dumps(config))
+        # Two sequences of 5 tokens forward and backward, one of 7 forward alone.
+        return TrainingFacts(config, "cpu", False, 10, 2 * 15, forward_tokens=7, forward_positions=28)
+
+
+class LanguageModel(Classifier):
+    output_head = True
+
+    def train(self, data, output, progress):
+        return dataclasses.replace(super().train(data, output, progress), output_head=True)
+"""
+
+
+def by_hand(head: int) -> int:
+    """Forward and backward of two sequences of 5 tokens and a forward of one of 7, token by token."""
+    weights = 2 * (4 * 8 * 8 + 3 * 8 * 16) + head  # q, k, v, o; gate, up, down; in two layers
+
+    def forward(length: int) -> int:
+        return sum(2 * weights + 2 * (2 * 2 * 8 * (position + 1)) for position in range(length))
+
+    return 3 * 2 * forward(5) + forward(7)
+
+
+def training(tmp_path: Path, name: str) -> Training:
+    (tmp_path / "mine.py").write_text(TRAINER)
+    type_ = f"{tmp_path / 'mine.py'}:{name}"
+    spec = Spec("trainers", "rm", type_, find("trainers", type_).Params(base="none"), Pool(), "train")
+    nothing: dict[str, list[Any]] = {part: [] for part in ("rollouts", "grades", "completions", "labels", "after")}
+    return Training("rm", spec, "key", tmp_path / "rm", passes={}, **nothing)
+
+
+def row(training: Training, results: Path) -> LedgerRow:
+    (only,) = to_records(LedgerRow, read_shard(development_ledger(training, results)))
+    return only
+
+
+@pytest.mark.parametrize(("name", "head"), [("Classifier", 0), ("LanguageModel", 8 * 11)])
+def test_an_output_head_costs_where_there_is_one(tmp_path: Path, name: str, head: int) -> None:
+    asked = training(tmp_path, name)
+    run_training(asked, tmp_path, lambda *_: None)
+    assert row(asked, tmp_path).flops == by_hand(head)
+
+
+def test_rows_of_an_earlier_revision_are_counted_anew(tmp_path: Path) -> None:
+    asked = training(tmp_path, "Classifier")
+    assert not recount_development(asked, tmp_path)  # not trained yet
+    run_training(asked, tmp_path, lambda *_: None)
+    assert not recount_development(asked, tmp_path)
+    counted = row(asked, tmp_path)
+    # As the first revision wrote it: with a head, under the training's key.
+    before = dataclasses.replace(counted, flops=float(by_hand(8 * 11)), wall_s=12.5, started_at=3.0)
+    write_shard(development_ledger(asked, tmp_path), to_table(LedgerRow, [before]), asked.key)
+    assert recount_development(asked, tmp_path)
+    assert row(asked, tmp_path) == dataclasses.replace(counted, wall_s=12.5, started_at=3.0)
+    assert not recount_development(asked, tmp_path)
