@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
-from bonbench.verifiers.equivalence.equivalence import FAILURES, Comparison
+from bonbench.verifiers.equivalence.comparison import Comparison
 from bonbench.verifiers.equivalence.policy import Policy
 from bonbench.verifiers.equivalence.simplified import is_simplified
-from bonbench.verifiers.oracle.isolated import shared_worker
+from bonbench.verifiers.equivalence.verdict import any_equal
+from bonbench.verifiers.oracle.isolated import FAILURES, shared_worker
 from bonbench.verifiers.reading.extraction import extract
 from bonbench.verifiers.reading.interpret import interpret
 from harness.core.components import ComponentParams, Verifier
 from harness.core.records import Grade, Problem, Response
 
-Verdict = tuple[bool, str]
+CorrectAndReason = tuple[bool, str]
 
 #: Verdicts remembered. Cost then follows distinct (answer, gold) pairs, also across calls.
-_REMEMBERED = 50_000
+_MAX_REMEMBERED = 50_000
 
 
-class MathParams(ComponentParams):
+class MathParams(Policy):
     """``timeout_s`` (seconds of processor time, three times that on the wall clock) and ``memory_mb`` (MiB of address
-    space) bound each comparison; the other options are those of :class:`verifiers.policy.Policy`."""
+    space) bound each comparison; the other options are those of :class:`Policy`."""
 
     timeout_s: float = Field(default=2.0, gt=0)
     memory_mb: int = Field(default=2048, ge=512)
-    percent: Literal["equal", "ignore", "value"] = "equal"
-    units: Literal["ignore", "match"] = "ignore"
-    order: Literal["free", "fixed"] = "free"
-    unsimplified: Literal["accept", "reject"] = "accept"
-    brackets: Literal["accept", "reject"] = "accept"
-    base: Literal["accept", "reject"] = "accept"
 
 
 class MathVerifier(Verifier[MathParams]):
@@ -48,20 +43,13 @@ class MathVerifier(Verifier[MathParams]):
 
     def __init__(self, params: MathParams, name: str = "") -> None:
         super().__init__(params, name)
-        self._policy = Policy(
-            percent=params.percent,
-            units=params.units,
-            order=params.order,
-            brackets=params.brackets,
-            base=params.base,
-        )
         self._worker = shared_worker(params.timeout_s, params.memory_mb * 2**20)
-        self._known: dict[tuple[str, str], Verdict] = {}
+        self._remembered: dict[tuple[str, str], CorrectAndReason] = {}
 
     def extract(self, text: str) -> str | None:
         return extract(text)
 
-    def verify(self, pairs: Sequence[tuple[str | None, str]]) -> list[Verdict]:
+    def verify(self, pairs: Sequence[tuple[str | None, str]]) -> list[CorrectAndReason]:
         return [self._verdict(answer, gold) for answer, gold in pairs]
 
     def grade(self, problems: Sequence[Problem], responses: Sequence[Response]) -> list[Grade]:
@@ -71,41 +59,42 @@ class MathVerifier(Verifier[MathParams]):
         for response, answer in zip(responses, answers, strict=True):
             if answer is not None:
                 distinct.setdefault((response.problem_id, response.generator), {})[answer] = None
-        graded = {
-            (*group, answer): verdict
-            for group, found in distinct.items()
-            for answer, verdict in zip(found, self._classified(list(found), golds[group[0]]), strict=True)
+        classified = {
+            (*group, answer): class_and_verdict
+            for group, group_answers in distinct.items()
+            for answer, class_and_verdict in self._classified(group_answers, golds[group[0]]).items()
         }
         grades = []
         for r, answer in zip(responses, answers, strict=True):
             if answer is None:
                 answer_class, correct, reason = -1, False, "no answer"
             else:
-                answer_class, correct, reason = graded[r.problem_id, r.generator, answer]
+                answer_class, correct, reason = classified[r.problem_id, r.generator, answer]
             grades.append(Grade(r.problem_id, r.generator, r.sample, answer, correct, reason, answer_class))
         return grades
 
-    def _classified(self, answers: Sequence[str], gold: str) -> list[tuple[int, bool, str]]:
-        """(class, correct, reason) of the distinct answers to one problem, in order of first appearance.
+    def _classified(self, answers: Iterable[str], gold: str) -> dict[str, tuple[int, bool, str]]:
+        """Answer -> (class, correct, reason), for the distinct answers to one problem in order of first appearance.
 
         Class 0 is the gold answer's. A wrong answer joins the first other class whose founder it equals. One whose
         comparison failed is compared no further, so that no answer costs more than two failures.
         """
         founders: list[str] = []
-        result = []
+        classified = {}
         for answer in answers:
             correct, reason = self._verdict(answer, gold)
             answer_class = 0
             if not correct:
-                known = None if reason in FAILURES else self._founder(answer, founders)
-                if known is None:
-                    known = len(founders)
+                index = None if reason in FAILURES else self._founder(answer, founders)
+                if index is None:
+                    index = len(founders)
                     founders.append(answer)
-                answer_class = known + 1
-            result.append((answer_class, correct, reason))
-        return result
+                answer_class = index + 1
+            classified[answer] = (answer_class, correct, reason)
+        return classified
 
     def _founder(self, answer: str, founders: Sequence[str]) -> int | None:
+        """Index of the founder that ``answer`` equals; None where it founds a class of its own."""
         for index, founder in enumerate(founders):
             same, reason = self._compared(answer, founder)
             if same:
@@ -114,7 +103,7 @@ class MathVerifier(Verifier[MathParams]):
                 return None
         return None
 
-    def _verdict(self, answer: str | None, gold: str) -> Verdict:
+    def _verdict(self, answer: str | None, gold: str) -> CorrectAndReason:
         if answer is None:
             return False, "no answer"
         correct, reason = self._compared(answer, gold)
@@ -124,19 +113,19 @@ class MathVerifier(Verifier[MathParams]):
                 return False, "unsimplified"
         return correct, reason
 
-    def _compared(self, a: str, b: str) -> Verdict:
-        verdict = self._known.get((a, b))
+    def _compared(self, a: str, b: str) -> CorrectAndReason:
+        verdict = self._remembered.get((a, b))
         if verdict is None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
+            if len(self._remembered) >= _MAX_REMEMBERED:
+                self._remembered.clear()
             try:
                 verdict = self._compare(a, b)
             except Exception:  # whatever an answer provokes, the batch goes on
                 verdict = False, "error"
-            self._known[a, b] = verdict
+            self._remembered[a, b] = verdict
         return verdict
 
-    def _compare(self, a: str, b: str) -> Verdict:
+    def _compare(self, a: str, b: str) -> CorrectAndReason:
         if a.strip() == b.strip() and a.strip():
             return True, "exact"
         left, right = interpret(a), interpret(b)
@@ -145,10 +134,9 @@ class MathVerifier(Verifier[MathParams]):
         if not left.answers or not right.answers:
             return False, "unreadable"
         with self._worker.comparison() as oracle:
-            comparison = Comparison(self._policy, oracle)
-            if any(comparison.equal(x, y) for x in left.answers for y in right.answers):
-                return True, comparison.method
-        return False, comparison.failure or "different"
+            comparison = Comparison(self.params, oracle)
+            verdict = any_equal(comparison.equal(x, y) for x in left.answers for y in right.answers)
+        return verdict.equal, verdict.reason
 
 
 def _answer(response: Response) -> str | None:

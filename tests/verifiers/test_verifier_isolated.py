@@ -123,12 +123,12 @@ def test_a_fork_gets_its_own_worker() -> None:
         verifier = MathVerifier(MathParams())
         pair = [(r"\sin^2 x + \cos^2 x", "1")]
         first = verifier.verify(pair)
-        verifier._known.clear()
+        verifier._remembered.clear()
         child = os.fork()
         if child == 0:
             os._exit(0 if verifier.verify(pair) == first else 1)
         assert os.waitpid(child, 0)[1] == 0
-        verifier._known.clear()
+        verifier._remembered.clear()
         assert verifier.verify(pair) == first == [(True, "symbolic")]
     """)
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,8 @@ from bonbench.verifiers.reading.syntax import Call, Const, Expr, Num, Sum, Sym
 
 INFINITY: Expr = Const("infty")
 MINUS_INFINITY: Expr = syntax.negate(INFINITY)
-_FLIP = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
+#: The sign of an inequality read from right to left.
+MIRRORED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _inequality(relation: Relation) -> list[Region] | None:
     exprs = [item.expr for item in items if isinstance(item, Scalar)]
     if len(ops) == 1:
         return _single(exprs[0], ops[0], exprs[1])
-    if len(ops) == 2 and all(op in _FLIP for op in ops) and (ops[0] in ("<", "\\le")) == (ops[1] in ("<", "\\le")):
+    if len(ops) == 2 and all(op in MIRRORED for op in ops) and (ops[0] in ("<", "\\le")) == (ops[1] in ("<", "\\le")):
         low, middle, high = exprs if ops[0] in ("<", "\\le") else exprs[::-1]
         low_closed, high_closed = (op in ("\\le", "\\ge") for op in (ops if ops[0] in ("<", "\\le") else ops[::-1]))
         if isinstance(middle, Call) and middle.name == "abs" and isinstance(middle.args[0], Sym):
@@ -113,10 +114,10 @@ def _single(left: Expr, op: str, right: Expr) -> list[Region] | None:
         if op == "=":
             return [Region(point, point, True, True)]
         return [Region(MINUS_INFINITY, point, False, False), Region(point, INFINITY, False, False)]
-    if op not in _FLIP:
+    if op not in MIRRORED:
         return None
     if not syntax.symbols(left):
-        left, right, op = right, left, _FLIP[op]
+        left, right, op = right, left, MIRRORED[op]
     if isinstance(left, Call) and left.name == "abs" and isinstance(left.args[0], Sym) and not syntax.symbols(right):
         closed = op in ("\\le", "\\ge")
         if op in ("<", "\\le"):
@@ -130,7 +131,7 @@ def _single(left: Expr, op: str, right: Expr) -> list[Region] | None:
         return None
     slope, offset = solved
     bound = _scale(right if isinstance(left, Sym) or not syntax.symbols(right) else Num(Fraction(0)), offset, slope)
-    op = _FLIP[op] if slope < 0 else op
+    op = MIRRORED[op] if slope < 0 else op
     closed = op in ("\\le", "\\ge")
     if op in ("<", "\\le"):
         return [Region(MINUS_INFINITY, bound, False, closed)]
@@ -147,12 +148,12 @@ def _solved(expr: Expr) -> tuple[Fraction, Expr] | None:
     if isinstance(expr, Sym):
         return Fraction(1), Num(Fraction(0))
     try:
-        found = exact.linear(exact.canonical(expr))
+        line = exact.linear(exact.canonical(expr))
     except ArithmeticError:
         return None
-    if found is None:
+    if line is None:
         return None
-    _, slope, rest = found
+    _, slope, rest = line
     offset = rest.rational()
     return None if offset is None else (slope, Num(offset))
 

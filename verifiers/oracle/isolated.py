@@ -1,7 +1,7 @@
 """Symbolic comparisons in a worker process that can be killed.
 
-The worker is a fresh interpreter (``python -m verifiers.worker``), never a fork of this one, so that it can be started
-from any thread and from inside Ray. It starts when the first comparison needs it.
+The worker is a fresh interpreter (``python -m bonbench.verifiers.oracle.worker``), never a fork of this one, so that
+it can be started from any thread and from inside Ray. It starts when the first comparison needs it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from typing import Any
 
 import bonbench
 
-#: A leaf: LaTeX, or the lists of :func:`verifiers.syntax.to_lists`.
+#: A leaf: LaTeX, or the lists of :func:`bonbench.verifiers.reading.syntax.to_lists`.
 Leaf = str | list[Any]
 #: (a, b, whether symbols are whole numbers) -> (equal, reason).
 Oracle = Callable[[Leaf, Leaf, bool], tuple[bool, str]]
+#: Reasons that stand for a comparison that exceeded its limits.
+FAILURES = frozenset({"timeout", "memory", "crash"})
 #: Loading sympy may take this long (seconds) on a busy machine; it does not count as anybody's time.
 _STARTUP_S = 600.0
 #: Wall time allowed, as a multiple of the processor time allowed: on a busy machine waiting is not computing.

@@ -1,4 +1,4 @@
-"""The worker process of ``isolated``: ``python -m verifiers.worker BYTES``.
+"""The worker process of ``isolated``: ``python -m bonbench.verifiers.oracle.worker BYTES``.
 
 It loads sympy and the parser once, then lives as two processes: this one, which never sees an answer, and a fork of it,
 with BYTES of address space, that reads one JSON question per line from standard input and writes one JSON line per
