@@ -53,7 +53,9 @@ def ours(task: dict[str, Any]) -> Result:
     rollouts, facts = build_rollouts(data, params)
     output = Path(task["output"])
     output.mkdir()
-    _, result = measured(lambda: train_worker(Job("implicit", params, rollouts, task["model"], output)))
+    _, result = measured(
+        lambda: train_worker(Job("implicit", params, rollouts, task["model"], output), lambda *_: None)
+    )
     losses = [json.loads(line)["loss"] for line in (output / "history.jsonl").read_text().splitlines()]
     return {**result, "losses": losses, "pairs": facts["n_pairs"]}
 

@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from harness.core.errors import UserError
+from harness.core.errors import UserError, shortened
 from harness.core.files import put_in_place
 
 
@@ -55,7 +55,7 @@ def _convert(file: Path, folder: Path) -> None:
             file.parent, gguf_file=file.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
         )
     except Exception as error:  # whatever a reader meets in a damaged file or an unknown architecture
-        raise UserError(f"{file} cannot be converted: {' '.join(str(error).split())[:300]}") from error
+        raise UserError(f"{file} cannot be converted: {shortened(str(error))}") from error
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config  # the saved weights are plain ones
     model.save_pretrained(folder)

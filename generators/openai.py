@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 
 from bonbench.generators.prompts import PromptParams, conversation, raw_prompt
 from harness.core.components import Generator, Runtime
-from harness.core.errors import UserError
+from harness.core.errors import UserError, shortened
 from harness.core.records import Problem, Response, Sampling
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _message(reply: httpx2.Response) -> str:
         text = text.get("message", text) if isinstance(text, dict) else text
     except (ValueError, AttributeError):
         pass
-    return " ".join(str(text).split())[:400] or reply.reason_phrase
+    return shortened(str(text)) or reply.reason_phrase
 
 
 def _hint(status: int, api_key_env: str) -> str:

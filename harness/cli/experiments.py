@@ -11,6 +11,7 @@ from harness.core.shipped import experiments, located
 
 if TYPE_CHECKING:
     from harness.cost_model.gpus import Gpu
+    from harness.engine.executor import Executor
     from harness.engine.graph import Graph, Training
 
 
@@ -82,6 +83,23 @@ def load_graph(
         return build_graph(experiment, extra, stand_ins, evaluation)
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
+
+
+def choose_executor(address: str | None, local: bool) -> Executor:
+    """What runs an experiment: this process, or Ray.
+
+    Raises:
+        UserError: for a cluster and this process at once.
+    """
+    if not local:
+        from harness.engine.ray_executor import RayExecutor
+
+        return RayExecutor(address)
+    if address is not None:
+        raise UserError("--local: it runs in this process, and --address names a cluster: leave one of them out")
+    from harness.engine.local_executor import LocalExecutor
+
+    return LocalExecutor()
 
 
 def check_stage(name: str) -> None:

@@ -36,4 +36,12 @@ ExtraRewardModels = Annotated[
     ),
 ]
 Address = Annotated[str | None, typer.Option(help="Ray cluster to join (host:port or auto). Default: this machine.")]
+Local = Annotated[
+    bool,
+    typer.Option(
+        "--local",
+        help="Run in this process, without Ray, one thing at a time: the same results. It starts at once, shows lines "
+        "instead of live progress, and breakpoint() works in components.",
+    ),
+]
 Results = Annotated[Path, typer.Argument(help="Results folder, e.g. results/pocket.", metavar="RESULTS")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
@@ -22,6 +22,7 @@ from harness.core.records import (
     TokenLogprobs,
 )
 from harness.core.terms import ScoreType
+from harness.core.workers import Launcher, Progress, Workers
 
 
 class ComponentParams(BaseModel):
@@ -59,6 +60,10 @@ class TrainerParams(ComponentParams):
     workers: int = Field(1, ge=1)
     cpus_per_worker: int = Field(1, ge=1)
     gpus_per_worker: int = Field(0, ge=0, le=1)
+
+    def in_workers(self) -> Workers:
+        """The workers that these parameters ask for."""
+        return Workers(self.workers, self.cpus_per_worker, self.gpus_per_worker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +285,10 @@ class Trainer(Component[T]):
 
     @abstractmethod
     def train(
-        self, data: Sequence[GradedSolution], output: Path, progress: Callable[[int, int, str], None]
+        self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
     ) -> TrainingFacts:
         """Write the trained model to the folder ``output``; return facts for the ledger and the report.
 
-        Must be deterministic. ``progress(done, total, note)`` may be called at any rate.
+        Must be deterministic. ``progress(done, total, note)`` may be called at any rate. What takes long or needs a GPU
+        goes through ``launch``, which runs it in the workers that the parameters ask for.
         """

@@ -19,6 +19,21 @@ class Unavailable(UserError):
     """Data that are not on this machine and could not be fetched."""
 
 
+_ONE_LINE = 400
+
+
+def one_line(error: BaseException) -> str:
+    """An error's type and the beginning of its message, which says what happened, in one line."""
+    message = shortened(str(error))
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def shortened(text: str, most: int = _ONE_LINE) -> str:
+    """The beginning of a text in one line of at most ``most`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 def suggest(word: str, choices: Any) -> str:
     """A trailing hint for an error line: near matches of ``word``, or all choices where they are few."""
     choices = sorted(choices)

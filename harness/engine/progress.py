@@ -66,12 +66,15 @@ class Line:
 
 
 class Board:
-    """The place where stages report. Use as a context; quiet lines on stderr when it is not a terminal."""
+    """The place where stages report. Use as a context; quiet lines on stderr when it is not a terminal.
 
-    def __init__(self) -> None:
+    ``live=False`` prints lines on a terminal too: a live display would draw over a debugger's prompt.
+    """
+
+    def __init__(self, live: bool = True) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.live: Progress | None = None
-        if self._console.is_terminal:
+        if live and self._console.is_terminal:
             self.live = Progress(
                 SpinnerColumn(finished_text="✓"),
                 TextColumn("{task.description}"),

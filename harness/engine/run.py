@@ -10,18 +10,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import UserError
+from harness.core.errors import UserError, one_line
 from harness.core.records import LedgerRow, Problem
+from harness.engine.executor import Executor, Pool, ShardFailed
 from harness.engine.graph import Graph, Shard, Stage, Training
 from harness.engine.progress import Board, Line
 from harness.engine.provenance import write_manifest
 from harness.engine.tasks import Result
 from harness.engine.training import recount_development, run_training, trained_key
-from harness.engine.workers import ActorPool, ShardFailed, check_resources, start_ray
 from harness.storage.arrow import to_table
 from harness.storage.files import locked
 from harness.storage.manifest import portable
@@ -44,7 +45,7 @@ class Outcome:
         return [said, *(f"quarantined: {entry['shard']}: {entry['error']}" for entry in self.quarantined)]
 
 
-def run_stages(graph: Graph, stages: list[Stage | Training], address: str | None, board: Board) -> Outcome:
+def run_stages(graph: Graph, stages: list[Stage | Training], executor: Executor, board: Board) -> Outcome:
     """Run what is missing of ``stages`` and write the manifest.
 
     Raises:
@@ -55,7 +56,7 @@ def run_stages(graph: Graph, stages: list[Stage | Training], address: str | None
         for stage in stages:
             if isinstance(stage, Training) and recount_development(stage, graph.results):
                 board.say(f"train {stage.who}: its FLOPs are counted anew, as this version counts them.")
-        outcome = asyncio.run(_Run(graph, stages, address, board).execute())
+        outcome = asyncio.run(_Run(graph, stages, executor, board).execute())
         for stage in stages:
             if isinstance(stage, Stage):
                 for folder in {s.folder for s in stage.shards}:
@@ -104,8 +105,8 @@ class _TrainingSlots:
 
 
 class _Run:
-    def __init__(self, graph: Graph, stages: list[Stage | Training], address: str | None, board: Board) -> None:
-        self._graph, self._stages, self._address, self._board = graph, stages, address, board
+    def __init__(self, graph: Graph, stages: list[Stage | Training], executor: Executor, board: Board) -> None:
+        self._graph, self._stages, self._executor, self._board = graph, stages, executor, board
         self._results = graph.results
         self._outcome = Outcome()
         self._tasks: dict[Stage | Training, asyncio.Task[None]] = {}
@@ -115,11 +116,9 @@ class _Run:
 
     async def execute(self) -> Outcome:
         missing: dict[Stage, list[Shard]] = {}
-        needs_ray = False
         for stage in self._stages:
             if isinstance(stage, Training):
                 self._trained[stage] = trained_key(stage.folder) == stage.key
-                needs_ray |= not self._trained[stage]
                 self._outcome.stored += self._trained[stage]
                 continue
             missing[stage] = []
@@ -130,14 +129,13 @@ class _Run:
                     self._outcome.stored += 1
                 else:
                     missing[stage].append(shard)
-                    needs_ray = True
-        if not needs_ray:
+        todo = [s for s in self._stages if (not self._trained[s] if isinstance(s, Training) else missing[s])]
+        if not todo:
             return self._outcome
-        start_ray(self._address)
-        for stage in self._stages:
-            if isinstance(stage, Training) or missing[stage]:
-                check_resources(stage.spec)
+        self._executor.start()
         try:
+            for stage in todo:
+                self._executor.check(stage.spec)
             async with asyncio.TaskGroup() as group:
                 for stage in self._stages:
                     work = self._train(stage) if isinstance(stage, Training) else self._run(stage, missing[stage])
@@ -145,9 +143,7 @@ class _Run:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
-            import ray
-
-            ray.shutdown()
+            self._executor.close()
         return self._outcome
 
     async def _run(self, stage: Stage, missing: list[Shard]) -> None:
@@ -155,10 +151,12 @@ class _Run:
             return
         await asyncio.gather(*(self._tasks[s] for s in stage.after))
         line = self._board.line(f"{stage.name} {stage.who}", sum(s.n_responses for s in missing), "responses")
-        async with ActorPool(stage.spec, len(missing)) as pool:
+        if stage.spec.pool.holds_resources:
+            await asyncio.gather(*{self._available[s] for shard in missing for s in shard.inputs.values()})
+        async with self._executor.pool(stage.spec, len(missing)) as pool:
             await asyncio.gather(*(self._shard(stage, shard, pool, line) for shard in missing))
 
-    async def _shard(self, stage: Stage, shard: Shard, pool: ActorPool, line: Line) -> None:
+    async def _shard(self, stage: Stage, shard: Shard, pool: Pool, line: Line) -> None:
         inputs = await asyncio.gather(*(self._available[s] for s in shard.inputs.values()))
         trained = all(self._trained[t] for t in stage.after if isinstance(t, Training))
         if not all(inputs) or not trained:
@@ -229,11 +227,11 @@ class _Run:
         async with self._training_slots.take(self._stages.index(training), alone):
             line = self._board.line(f"train {training.who}", 1, "steps")
             try:
-                await asyncio.to_thread(run_training, training, self._results, line.update)
+                await self._executor.train(partial(run_training, training, self._results, line.update))
             except UserError as error:
                 raise UserError(f"{training.spec.where}: {error}") from None
             except Exception as error:
-                self._quarantine(training, None, f"{type(error).__name__}: {' '.join(str(error).split())[-400:]}")
+                self._quarantine(training, None, one_line(error))
                 return
             self._trained[training] = True
             self._outcome.computed += 1

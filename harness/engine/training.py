@@ -14,6 +14,7 @@ from typing import Any
 from harness.core.components import TrainingFacts
 from harness.core.files import put_in_place, replacing
 from harness.core.records import Grade, GradedSolution, LedgerRow, Response, Solution, StepLabels, TokenLogprobs
+from harness.core.workers import Launcher, Progress
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Shard, Training
 from harness.engine.prefixes import prefixes
@@ -40,7 +41,7 @@ def trained_facts(folder: Path) -> dict[str, Any]:
     return json.loads((folder / _KEY_FILE).read_text())["facts"]  # type: ignore[no-any-return]
 
 
-def run_training(training: Training, results: Path, progress: Callable[[int, int, str], None]) -> None:
+def run_training(training: Training, results: Path, progress: Progress, launch: Launcher) -> None:
     """Train, put the model at ``training.folder``, and its development costs into the ledger."""
     data = _graded_solutions(training, results)
     trainer = training.spec.cls(loadable(training.spec.params), training.who)
@@ -50,7 +51,7 @@ def run_training(training: Training, results: Path, progress: Callable[[int, int
         temporary.mkdir(parents=True)
         _write_key(temporary, {"key": training.key})
     started_at, clock = time.time(), time.perf_counter()
-    facts: TrainingFacts = trainer.train(data, temporary, progress)
+    facts: TrainingFacts = trainer.train(data, temporary, progress, launch)
     wall_s = time.perf_counter() - clock
     _write_key(temporary, {"key": training.key, "facts": _reported(facts)})
     # The ledger first: a model that is there has its costs.

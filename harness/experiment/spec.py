@@ -19,6 +19,11 @@ class Pool:
     num_cpus: float = 1
     num_gpus: float = 0
 
+    @property
+    def holds_resources(self) -> bool:
+        """Whether a replica keeps CPUs or GPUs from others while it waits for work."""
+        return self.num_cpus > 0 or self.num_gpus > 0
+
 
 @dataclass(frozen=True)
 class Spec:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import Field
 
-from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
+from bonbench.reward_models.training.fit import Job, absolute, fit
 from bonbench.reward_models.training.params import RolloutTrainer, TrainingParams
 from harness.core.components import TrainingFacts
 from harness.core.files import replacing
 from harness.core.records import GradedSolution, Solution
+from harness.core.workers import Launcher, Progress
 
 _NO_CONFIDENCE = 1e-5
 _FACTS_FILE = "facts.json"
@@ -55,7 +56,9 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
     def reads_per_rollout(cls, params: AutoPSVTrainerParams) -> float:
         return 2 * params.epochs + 1 / 3  # twice trained on, once read for the labels
 
-    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> TrainingFacts:
+    def train(
+        self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
+    ) -> TrainingFacts:
         """Train both verifiers on ``data`` and write the trained folder.
 
         Returns:
@@ -70,10 +73,12 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
         verifier = output / "outcome"
         rollouts, prepared = build_tokens(data, params)
         first = _once(
-            verifier / _FACTS_FILE, lambda: fit(Job("value", params, rollouts, params.base, verifier), progress)
+            verifier / _FACTS_FILE, lambda: fit(Job("value", params, rollouts, params.base, verifier), progress, launch)
         )
-        steps = _label(verifier, [item.solution for item in prepared.items], params)
-        second = fit(Job("value", params, relabelled(prepared, params, steps), str(verifier), output), progress)
+        reading = _Reading(str(verifier), [item.solution for item in prepared.items], params)
+        values = launch(_values, reading, params.in_workers().alone(), output / "workers", progress)
+        steps = [labels_from_confidence(of_steps, params.drop) for of_steps in values]
+        second = fit(Job("value", params, relabelled(prepared, params, steps), str(verifier), output), progress, launch)
         shutil.rmtree(verifier)
         sequences = rollouts.sequences
         both = replace(
@@ -108,23 +113,25 @@ def labels_from_confidence(values: Sequence[float], drop: float) -> list[int]:
     return [1] * len(values)
 
 
-def _label(verifier: Path, solutions: list[Solution], params: AutoPSVTrainerParams) -> list[list[int]]:
-    """The steps' labels of each solution, from a worker that reads them with the verifier."""
-    import ray
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Solutions that a verifier is to read."""
 
-    read = ray.remote(num_cpus=params.cpus_per_worker, num_gpus=params.gpus_per_worker)(_values)
-    values = ray.get(read.remote(str(verifier), solutions, params))
-    return [labels_from_confidence(steps, params.drop) for steps in values]
+    verifier: str
+    solutions: list[Solution]
+    params: AutoPSVTrainerParams
 
 
-def _values(verifier: str, solutions: list[Solution], params: AutoPSVTrainerParams) -> list[tuple[float, ...]]:
+def _values(reading: _Reading, progress: Progress) -> list[tuple[float, ...]]:
+    """The verifier's value at the end of each step of each solution."""
     import torch
 
     from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
 
+    params = reading.params
     torch.set_num_threads(params.cpus_per_worker)
-    model = HeadPRM(HeadPRMParams(model=verifier, dtype="float32", max_batch_tokens=params.max_batch_tokens))
-    return [scores.step_rewards for scores in model.score(solutions)]
+    model = HeadPRM(HeadPRMParams(model=reading.verifier, dtype="float32", max_batch_tokens=params.max_batch_tokens))
+    return [scores.step_rewards for scores in model.score(reading.solutions)]
 
 
 def _once(file: Path, compute: Callable[[], TrainingFacts]) -> TrainingFacts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.integrations import TensorBoardCallback
 
 from bonbench.reward_models.training.tasks import Judgement, summed
-from harness.core.files import replacing
+from harness.core.workers import Progress
 
 if TYPE_CHECKING:
     from bonbench.reward_models.training.loop import JudgingTrainer
@@ -60,24 +59,23 @@ def summary(history: list[Row]) -> Row:
 
 
 class Curves(TrainerCallback):  # type: ignore[misc]
-    """Logs every step, and writes how far the training is to a file, which the driver polls."""
+    """Logs every step, and says now and then how far the training is."""
 
-    def __init__(self, trainer: JudgingTrainer, progress: Path) -> None:
+    def __init__(self, trainer: JudgingTrainer, progress: Progress) -> None:
         self._trainer = trainer
         self._progress = progress
-        self._written = 0.0
+        self._said = 0.0
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._trainer.log(self._trainer.sums.take(args.device))
         now = time.monotonic()
         last = state.global_step == state.max_steps
-        if not state.is_world_process_zero or (now - self._written < _PROGRESS_EVERY_S and not last):
+        if not state.is_world_process_zero or (now - self._said < _PROGRESS_EVERY_S and not last):
             return
-        self._written = now
+        self._said = now
         recent = summary(state.log_history[-40:])
         note = f"loss {recent['loss']:.3f}, accuracy {recent['reward_accuracy']:.2f}"
-        with replacing(self._progress) as temporary:
-            temporary.write_text(json.dumps({"done": state.global_step, "total": state.max_steps, "note": note}))
+        self._progress(state.global_step, state.max_steps, note)
 
 
 def tensorboard(output: Path) -> TrainerCallback:

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
+from bonbench.reward_models.training.fit import Job, absolute, fit
 from bonbench.reward_models.training.params import RolloutTrainer, StepLabelParams, TrainingParams, share_in_pairs
 from harness.core.components import ModelPath, PassOf, TrainingFacts
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
+from harness.core.workers import Launcher, Progress
 
 PAIRED = ("dpo", "nca")
 _ABOUT_LABELS = set(StepLabelParams.model_fields) - set(TrainingParams.model_fields)
@@ -109,7 +110,9 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
             return params.epochs + (params.epochs + 1) / 3
         return params.epochs
 
-    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> TrainingFacts:
+    def train(
+        self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
+    ) -> TrainingFacts:
         """Train on ``data`` and write the trained folder.
 
         Returns:
@@ -122,4 +125,4 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
             paths["reference"] = absolute(self.params.reference)
         params = self.params.model_copy(update=paths)
         rollouts, facts = build_rollouts(data, params)
-        return fit(Job("implicit", params, rollouts, params.base, output.resolve()), progress).saying(facts)
+        return fit(Job("implicit", params, rollouts, params.base, output.resolve()), progress, launch).saying(facts)

@@ -28,7 +28,7 @@ from transformers.utils import logging as transformers_logging
 from bonbench.reward_models.training.batches import MicroBatch, accumulation_steps, epoch_batches, split
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
 from bonbench.reward_models.training.data import Rollouts
-from bonbench.reward_models.training.fit import CHECKPOINTS, PROGRESS_FILE, Job
+from bonbench.reward_models.training.fit import CHECKPOINTS, Job
 from bonbench.reward_models.training.history import Curves, StepSums, steps_of, summary, tensorboard
 from bonbench.reward_models.training.pairs import Indices
 from bonbench.reward_models.training.params import TrainingParams
@@ -36,9 +36,10 @@ from bonbench.reward_models.training.reference import bfloat16, mismatched_refer
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.tasks import TASKS, Batch, Task
 from harness.core.components import TrainingFacts
+from harness.core.workers import Progress
 
 
-def train_worker(job: Job) -> TrainingFacts:
+def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     """Train on this worker's part of every batch; the first worker writes the model and returns the facts."""
     params, rollouts, output = job.params, job.rollouts, job.output
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
@@ -62,7 +63,7 @@ def train_worker(job: Job) -> TrainingFacts:
     trainer = JudgingTrainer(task, model=model, args=args, train_dataset=_MicroBatches(rollouts, mine, crossed))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Checkpoints())
-    trainer.add_callback(Curves(trainer, output / PROGRESS_FILE))
+    trainer.add_callback(Curves(trainer, progress))
     if params.tensorboard:
         trainer.add_callback(tensorboard(output))
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))

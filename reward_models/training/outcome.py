@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
+from bonbench.reward_models.training.fit import Job, absolute, fit
 from bonbench.reward_models.training.params import RolloutTrainer, TrainingParams, share_in_pairs
 from harness.core.components import TrainingFacts
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
+from harness.core.workers import Launcher, Progress
 
 
 class OutcomeTrainerParams(TrainingParams):
@@ -52,7 +53,9 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
         in_pairs = params.objective == "bradley-terry"
         return params.epochs * (share_in_pairs(params.responses) if in_pairs else 1)
 
-    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> TrainingFacts:
+    def train(
+        self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
+    ) -> TrainingFacts:
         """Train on ``data`` and write the trained folder.
 
         Returns:
@@ -62,4 +65,4 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
 
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
         rollouts, facts = build_outcomes(data, params)
-        return fit(Job("outcome", params, rollouts, params.base, output.resolve()), progress).saying(facts)
+        return fit(Job("outcome", params, rollouts, params.base, output.resolve()), progress, launch).saying(facts)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from bonbench.reward_models.training.fit import Job, Progress, absolute, fit
+from bonbench.reward_models.training.fit import Job, absolute, fit
 from bonbench.reward_models.training.params import RolloutTrainer, StepLabelParams
 from harness.core.components import TrainingFacts
 from harness.core.records import GradedSolution
+from harness.core.workers import Launcher, Progress
 
 
 class StepTokenTrainerParams(StepLabelParams):
@@ -53,7 +54,9 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
     def reads_per_rollout(cls, params: StepTokenTrainerParams) -> float:
         return params.epochs
 
-    def train(self, data: Sequence[GradedSolution], output: Path, progress: Progress) -> TrainingFacts:
+    def train(
+        self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
+    ) -> TrainingFacts:
         """Train on ``data``, whose steps are labelled, and write the trained folder.
 
         Returns:
@@ -64,4 +67,4 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
 
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
         rollouts, facts = build_steps(data, params)
-        return fit(Job("step-token", params, rollouts, params.base, output.resolve()), progress).saying(facts)
+        return fit(Job("step-token", params, rollouts, params.base, output.resolve()), progress, launch).saying(facts)

@@ -38,7 +38,7 @@ from harness import TrainingFacts
 class Recorder(RolloutTrainer[TrainingParams]):
     Params = TrainingParams
 
-    def train(self, data, output, progress):
+    def train(self, data, output, progress, launch):
         seen = [[d.solution.problem.problem_id, d.solution.problem.problem, d.solution.response.generator,
                  d.solution.response.sample, d.correct] for d in data]
         (output / "seen.json").write_text(json.dumps(seen))

@@ -8,6 +8,7 @@ from pathlib import Path
 from training_data import graded_sums
 
 from bonbench.reward_models.training.implicit import ImplicitTrainer, ImplicitTrainerParams
+from harness.engine.ray_training import launch_on_ray
 
 
 def parameters(base: str) -> ImplicitTrainerParams:
@@ -22,5 +23,5 @@ if __name__ == "__main__":
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     base, output = sys.argv[1:]
     ImplicitTrainer(parameters(base)).train(
-        graded_sums(base), Path(output), lambda done, total, note: print("step", done, total, flush=True)
+        graded_sums(base), Path(output), lambda done, total, note: print("step", done, total, flush=True), launch_on_ray
     )

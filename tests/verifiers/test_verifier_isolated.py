@@ -154,7 +154,7 @@ def test_inside_ray_actors() -> None:
     """Called from an actor's threads, none of them the main one: limits hold, and the worker ends with its actor."""
     done = run(r"""
         import ray
-        from harness.engine.workers import start_ray
+        from harness.engine.ray_executor import start_ray
         from bonbench.verifiers.math import MathVerifier, MathParams
 
         class Grader:

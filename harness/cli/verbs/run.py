@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.exit_codes import ExitCode
-from harness.cli.options import Address, Config, Debug, ExtraRewardModels, Set
+from harness.cli.options import Address, Config, Debug, ExtraRewardModels, Local, Set
 
 Until = Annotated[str, typer.Option(metavar="STAGE", help="Stop after sample, grade, train, score or report.")]
 
@@ -18,13 +18,14 @@ def run(
     reward_model: ExtraRewardModels = None,
     until: Until = "report",
     address: Address = None,
+    local: Local = False,
     debug: Debug = False,
 ) -> ExitCode:
     """Compute everything an experiment still lacks, then write its report.
 
     Results go to results/NAME (or the file's output:). Stop it at any time and run it again: it continues.
     """
-    from harness.cli.experiments import check_stage, load_graph
+    from harness.cli.experiments import check_stage, choose_executor, load_graph
     from harness.cli.freshness import mark_report, report_is_fresh
     from harness.engine.graph import until as stages_until
     from harness.engine.progress import Board
@@ -32,8 +33,9 @@ def run(
 
     check_stage(until)
     graph = load_graph(config, set_, reward_model)
-    with Board() as board:
-        outcome = run_stages(graph, stages_until(graph, until), address, board)
+    executor = choose_executor(address, local)
+    with Board(live=not local) as board:
+        outcome = run_stages(graph, stages_until(graph, until), executor, board)
         fresh = report_is_fresh(graph.results)
         for line in outcome.lines(graph.results):
             board.say(line)

@@ -7,19 +7,24 @@ from typing import Annotated
 import typer
 
 from harness.cli.exit_codes import ExitCode
-from harness.cli.options import Address, Config, Debug, Set
+from harness.cli.options import Address, Config, Debug, Local, Set
 
 Name = Annotated[str | None, typer.Argument(help="The reward model to train, where several are.", metavar="[NAME]")]
 
 
 def train(
-    config: Config, name: Name = None, set_: Set = None, address: Address = None, debug: Debug = False
+    config: Config,
+    name: Name = None,
+    set_: Set = None,
+    address: Address = None,
+    local: Local = False,
+    debug: Debug = False,
 ) -> ExitCode:
     """Train one reward model of an experiment: its rollouts, grades and what else its training needs, no more.
 
     All is stored where `run` would store it, and reused. Stop it at any time and run it again: it continues.
     """
-    from harness.cli.experiments import load_graph, one_training
+    from harness.cli.experiments import choose_executor, load_graph, one_training
     from harness.cli.tables.training import show_training
     from harness.engine.graph import needed
     from harness.engine.progress import Board
@@ -27,8 +32,9 @@ def train(
 
     graph = load_graph(config, set_, evaluation=False)
     training = one_training(graph, name)
-    with Board() as board:
-        outcome = run_stages(graph, needed(training, graph), address, board)
+    executor = choose_executor(address, local)
+    with Board(live=not local) as board:
+        outcome = run_stages(graph, needed(training, graph), executor, board)
         for line in outcome.lines(graph.results):
             board.say(line)
     if outcome.quarantined:

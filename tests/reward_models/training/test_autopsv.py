@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from transformers import AutoModelForTokenClassification
 from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
 from bonbench.reward_models.training.autopsv import AutoPSVTrainer, AutoPSVTrainerParams, labels_from_confidence
 from bonbench.reward_models.training.labelled_steps import build_tokens
+from harness.engine.local_executor import in_this_process
 
 
 @pytest.mark.parametrize(
@@ -44,15 +44,7 @@ def test_labels_by_the_formula(values: list[float], drop: float) -> None:
     assert labels_from_confidence(values, drop) == [int(t < first) for t in range(len(values))]
 
 
-@pytest.fixture(scope="module")
-def ray_started() -> Iterator[None]:
-    ray = pytest.importorskip("ray")
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
-
-
-def test_training(ray_started: None, tmp_path: Path) -> None:
+def test_training(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     base, data = make_model(tmp_path / "base", width=64), graded_sums(None)
     params = AutoPSVTrainerParams(
@@ -68,7 +60,7 @@ def test_training(ray_started: None, tmp_path: Path) -> None:
 
     output = tmp_path / "psv"
     output.mkdir()
-    facts = AutoPSVTrainer(params, "psv").train(data, output, lambda *_: None)
+    facts = AutoPSVTrainer(params, "psv").train(data, output, lambda *_: None, in_this_process)
     assert facts.extra["outcome"]["reward_accuracy"] > 0.7  # half of the tokens come before anything shows
     assert facts.extra["reward_accuracy"] > 0.8
     assert facts.extra["n_steps"] == 2 * len(data)

@@ -26,6 +26,8 @@ from bonbench.reward_models.training.responses import build_rollouts
 from bonbench.reward_models.training.subsets import near_duplicates
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution, Solution
+from harness.engine.local_executor import in_this_process
+from harness.engine.ray_training import launch_on_ray
 
 
 @pytest.fixture(scope="module")
@@ -254,28 +256,30 @@ def ray_started() -> Iterator[None]:
 def test_two_workers_learn_like_one(ray_started: None, base: str, data: list[GradedSolution], tmp_path: Path) -> None:
     """Two gloo workers, and one with twice the accumulation, have one curve; KTO's z0 goes over the workers too."""
     curves = []
-    for workers in (1, 2):
+    for workers, launch in ((1, in_this_process), (2, launch_on_ray)):
         asked = params(base, "kto", epochs=2, workers=workers, max_batch_tokens=300)
         folder = tmp_path / str(workers)
         folder.mkdir()
-        ImplicitTrainer(asked, "kto").train(data, folder, lambda *_: None)
+        ImplicitTrainer(asked, "kto").train(data, folder, lambda *_: None, launch)
         curves.append(curve(folder))
+        assert not (folder / "workers").exists()
     for one, two in zip(*curves, strict=True):
         assert one == pytest.approx(two, abs=1e-4)
     weights = [AutoModelForCausalLM.from_pretrained(tmp_path / str(workers)).state_dict() for workers in (1, 2)]
     torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=0)
 
 
-def test_training(ray_started: None, base: str, data: list[GradedSolution], tmp_path: Path) -> None:
-    """The slow one: deterministic, loads anywhere, and tells right from wrong."""
+def test_training(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
+    """Deterministic, loads anywhere, and tells right from wrong."""
     asked = params(base, "dpo", epochs=4)
     digests, seen = [], []
     for run in ("first", "second"):
         (tmp_path / run).mkdir()
-        facts = ImplicitTrainer(asked, "dpo").train(data, tmp_path / run, lambda *state: seen.append(state))
+        facts = ImplicitTrainer(asked, "dpo").train(
+            data, tmp_path / run, lambda *state: seen.append(state), in_this_process
+        )
         digests.append(hashlib.sha256((tmp_path / run / "model.safetensors").read_bytes()).hexdigest())
     assert digests[0] == digests[1]
-    assert not (tmp_path / "first" / "ray").exists()
     rollouts, _ = build_rollouts(data, asked)
     assert facts.extra["n_pairs"] == facts.extra["n_examples"] == len(rollouts.examples)
     assert facts.extra["steps"] == 4 * math.ceil(len(rollouts.examples) / 16)

@@ -21,6 +21,7 @@ from bonbench.reward_models.training.fit import CHECKPOINTS, Job
 from bonbench.reward_models.training.responses import build_rollouts
 from harness.core.registry import find
 from harness.engine.graph import Training
+from harness.engine.local_executor import in_this_process
 from harness.engine.training import run_training, trained_facts
 from harness.experiment.spec import Pool, Spec
 
@@ -71,7 +72,7 @@ def test_killed_training(base: str, undisturbed: Path, tmp_path: Path) -> None:
     process = start(base, output)
     wait_for_step(process, 20)
     below = psutil.Process(process.pid).children(recursive=True)
-    (worker,) = [p for p in below if "RayTrainWorker" in " ".join(p.cmdline())]
+    (worker,) = [p for p in below if p.cmdline()[:1] and p.cmdline()[0].startswith("ray::_Process")]
     worker.kill()
     wait_for_step(process, 60)
     process.kill()
@@ -125,7 +126,7 @@ class Stumbling(Trainer):
     class Params(TrainerParams):
         base: str = "none"
 
-    def train(self, data, output, progress):
+    def train(self, data, output, progress, launch):
         seen = output / "seen"
         seen.write_text(seen.read_text() + "again" if seen.exists() else "once")
         if not (output.parent / "go").exists():
@@ -147,7 +148,7 @@ def test_what_a_killed_run_left_is_gone_on_from(tmp_path: Path) -> None:
         return Training("rm", spec, key, tmp_path / "rm", passes={}, **nothing)
 
     def run(key: str) -> None:
-        run_training(training(key), tmp_path, lambda *_: None)
+        run_training(training(key), tmp_path, lambda *_: None, in_this_process)
 
     for key in ("one", "two", "two"):
         with pytest.raises(KeyboardInterrupt):

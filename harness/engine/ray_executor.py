@@ -1,7 +1,7 @@
-"""Ray actor pools: one component per actor, one shard per actor at a time.
+"""Runs shards in Ray actors and trainings in workers that Ray places. This and ``ray_training`` alone know Ray.
 
-A dead actor is replaced and its shard tried again; a shard that keeps failing is given back as a
-:class:`ShardFailed` for the pipeline to quarantine.
+A dead actor is replaced and its shard tried again. A shard that keeps failing is given back as a
+:class:`~harness.engine.executor.ShardFailed`.
 """
 
 from __future__ import annotations
@@ -10,50 +10,78 @@ import asyncio
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from harness.core.errors import UserError
-from harness.core.registry import find
-from harness.engine import tasks
+from harness.core.errors import UserError, one_line, shortened
+from harness.core.workers import Launcher
+from harness.engine.executor import Node, ShardFailed, check_placement
+from harness.engine.ray_training import launch_on_ray
 from harness.engine.tasks import Result
-from harness.experiment.model_files import loadable
+from harness.engine.worker import Worker
 from harness.experiment.spec import Spec
 
-TRIES = 3  # attempts at a shard before it is quarantined
+TRIES = 3  # attempts at a shard before it is given up
+
+T = TypeVar("T")
 
 
-class ShardFailed(Exception):
-    """A shard failed ``TRIES`` times; the message is the last error, in one line."""
+class RayExecutor:
+    """An :class:`~harness.engine.executor.Executor` on the cluster at ``address``, or on a local one of its own."""
+
+    def __init__(self, address: str | None = None) -> None:
+        self._address = address
+
+    def start(self) -> None:
+        start_ray(self._address)
+
+    def check(self, spec: Spec) -> None:
+        resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        check_placement(spec, [Node(r.get("CPU", 0.0), r.get("GPU", 0.0)) for r in resources])
+
+    def pool(self, spec: Spec, shards: int) -> ActorPool:
+        return ActorPool(spec, min(spec.pool.replicas, shards))
+
+    async def train(self, training: Callable[[Launcher], T]) -> T:
+        return await _in_thread(lambda: training(launch_on_ray))
+
+    def close(self) -> None:
+        ray.shutdown()
 
 
-class Worker:
-    """The actor: a component, built where it runs."""
+async def _in_thread(function: Callable[[], T]) -> T:
+    """Call a function in a thread that ends with the process, unlike those of :func:`asyncio.to_thread`: whoever stops
+    the run does not wait for it."""
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[T] = loop.create_future()
 
-    def __init__(self, kind: Any, type_: str, params: Mapping[str, Any], name: str) -> None:
-        self._component: Any = None
-        self._failure: Exception | None = None
+    def settle(value: T | None, error: BaseException | None) -> None:
+        if not result.done():  # else the run was stopped
+            result.set_exception(error) if error else result.set_result(value)  # type: ignore[arg-type]
+
+    def run() -> None:
+        value, error = None, None
         try:
-            cls = find(kind, type_)
-            self._component = cls(loadable(cls.Params.model_validate(params)), name)
-        except Exception as error:  # for run() to raise: an actor that dies at birth cannot say why
-            self._failure = error
+            value = function()
+        except BaseException as raised:
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, value, error)
 
-    def run(self, task: str, payload: Mapping[str, Any]) -> Result:
-        if self._failure is not None:
-            raise self._failure
-        return tasks.run(task, self._component, payload)
+    threading.Thread(target=run, daemon=True).start()
+    return await result
 
 
 def start_ray(address: str | None) -> None:
     """Join the cluster at ``address``, or start a local one that stays quiet and small.
 
     Raises:
-        UserError: where nothing answers at ``address``.
+        UserError: where nothing answers at ``address``, or no local Ray starts.
     """
     host, colon, port = (address or "").rpartition(":")
     if colon and port.isdigit() and "//" not in host:
@@ -71,28 +99,18 @@ def start_ray(address: str | None) -> None:
             logging_level="ERROR",
             **({} if address else local),
         )
-    except (ConnectionError, RuntimeError) as error:
-        raise UserError(f"--address {address}: no Ray cluster answers there ({str(error).splitlines()[0]})") from None
-
-
-def check_resources(spec: Spec) -> None:
-    """Raise :class:`UserError` where no node of the cluster could ever hold one replica of ``spec``."""
-    most = {"CPU": 0.0, "GPU": 0.0}
-    for node in ray.nodes():
-        for resource in most:
-            most[resource] = max(most[resource], node["Resources"].get(resource, 0.0))
-    for option, resource in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
-        wanted = getattr(spec.pool, option)
-        if wanted > most[resource]:
-            raise UserError(f"{spec.where}.{option}: {wanted:g} wanted, no node has more than {most[resource]:g}")
+    except (ConnectionError, RuntimeError, OSError, ValueError) as error:
+        if address is None:
+            hint = "`--local` runs without Ray"
+            raise UserError(f"Ray does not start on this machine: {hint} ({shortened(str(error))})") from None
+        raise UserError(f"--address {address}: no Ray cluster answers there ({shortened(str(error))})") from None
 
 
 class ActorPool:
     """Replicas of a component. Use as an async context; :meth:`run` takes a free replica, or waits for one."""
 
-    def __init__(self, spec: Spec, most: int) -> None:
-        self._spec = spec
-        self._size = min(spec.pool.replicas, most)
+    def __init__(self, spec: Spec, size: int) -> None:
+        self._spec, self._size = spec, size
         self._free: asyncio.Queue[Any] = asyncio.Queue()
         self._actors: set[Any] = set()
         self._joining: set[asyncio.Task[None]] = set()
@@ -155,4 +173,4 @@ class ActorPool:
                 raise UserError(f"{self._spec.where}: {cause}") from None
         assert error is not None
         cause = getattr(error, "cause", None) or error
-        raise ShardFailed(f"{type(cause).__name__}: {' '.join(str(cause).split())[-400:]}")
+        raise ShardFailed(one_line(cause))

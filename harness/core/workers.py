@@ -1,0 +1,50 @@
+"""The processes that a training runs in, and what starts them: a trainer is handed a launcher, and knows no cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+#: (done, total, note): how far some work is.
+Progress = Callable[[int, int, str], None]
+
+J = TypeVar("J")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How many processes, and how many CPUs and GPUs each of them takes."""
+
+    count: int = 1
+    cpus: int = 1
+    gpus: int = 0
+
+    def alone(self) -> Workers:
+        """One of them."""
+        return Workers(1, self.cpus, self.gpus)
+
+
+class Launcher(Protocol):
+    """Runs a function in the workers of a training."""
+
+    def __call__(
+        self, work: Callable[[J, Progress], T], job: J, workers: Workers, scratch: Path, progress: Progress
+    ) -> T:
+        """Call ``work(job, progress)`` in every worker and return what it gives in the first one.
+
+        Several workers form a `torch.distributed` process group. ``work`` is called again, with the same job, when a
+        worker dies.
+
+        Args:
+            work: a function of a module, so that another process can import it.
+            scratch: a folder for the launcher's own files, which does not exist, and does not when it is done.
+            progress: what the first worker says of its progress comes here.
+
+        Raises:
+            UserError: if ``work`` does.
+            RuntimeError: with the first worker's error, for any other one.
+        """
+        ...

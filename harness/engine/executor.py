@@ -1,0 +1,114 @@
+"""Where a run computes: the engine asks an :class:`Executor`, and does not know whether that is Ray or this process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from harness.core.components import TrainerParams
+from harness.core.errors import UserError
+from harness.core.workers import Launcher, Workers
+from harness.engine.tasks import Result
+from harness.experiment.spec import Spec
+
+T = TypeVar("T")
+
+
+class ShardFailed(Exception):
+    """A shard failed for good; the message is the last error, in one line."""
+
+
+class Pool(Protocol):
+    """The replicas of one component."""
+
+    async def run(self, task: str, payload: Callable[[], Mapping[str, Any]]) -> Result:
+        """Run one shard.
+
+        Args:
+            task: a name of ``harness.engine.tasks.TASKS``.
+            payload: reads what the task takes; called when a replica is free.
+
+        Raises:
+            UserError: for a mistake of the user's that only the component could see.
+            ShardFailed: for any other error.
+        """
+        ...
+
+
+class Executor(Protocol):
+    """Runs shards and trainings. ``start`` comes first, ``close`` last."""
+
+    def start(self) -> None:
+        """Begin.
+
+        Raises:
+            UserError: where there is nothing to run on.
+        """
+        ...
+
+    def check(self, spec: Spec) -> None:
+        """Check that a component, or a trainer with all its workers, can ever be placed.
+
+        Raises:
+            UserError: where it cannot, however long it waits.
+        """
+        ...
+
+    def pool(self, spec: Spec, shards: int) -> AbstractAsyncContextManager[Pool]:
+        """Replicas of a component for so many shards, until the context ends."""
+        ...
+
+    async def train(self, training: Callable[[Launcher], T]) -> T:
+        """Run a training, which gets what launches its workers."""
+        ...
+
+    def close(self) -> None:
+        """Stop whatever still runs, and wait for none of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What one machine has."""
+
+    cpus: float
+    gpus: float
+
+    def holds(self, cpus: float, gpus: float) -> float:
+        """How many replicas of that size the machine holds."""
+        ratios = [math.floor(has / needs) for has, needs in ((self.cpus, cpus), (self.gpus, gpus)) if needs > 0]
+        return min(ratios, default=math.inf)
+
+
+def workers_of(spec: Spec) -> Workers:
+    """The workers of a training."""
+    assert isinstance(spec.params, TrainerParams), f"{spec.where} is a trainer"
+    return spec.params.in_workers()
+
+
+def check_placement(spec: Spec, nodes: Sequence[Node]) -> None:
+    """Check that the nodes can hold a replica of a component, or all workers of a training at once.
+
+    Raises:
+        UserError: naming the entry, what it asks for, and what there is.
+    """
+    size: dict[str, float]
+    if spec.kind == "trainers":
+        workers = workers_of(spec)
+        count, size = workers.count, {"cpus_per_worker": workers.cpus, "gpus_per_worker": workers.gpus}
+    else:
+        count, size = 1, {"num_cpus": spec.pool.num_cpus, "num_gpus": spec.pool.num_gpus}
+    cpus, gpus = size.values()
+    most = max(node.cpus for node in nodes), max(node.gpus for node in nodes)
+    for (option, needs), has in zip(size.items(), most, strict=True):
+        if needs > has:
+            raise UserError(f"{spec.where}.{option}: {needs:g} wanted, no node has more than {has:g}")
+    places = sum(node.holds(cpus, gpus) for node in nodes)
+    if places == 0:
+        raise UserError(f"{spec.where}: {cpus:g} CPUs and {gpus:g} GPUs wanted on one node, no node has both")
+    if places < count:
+        each = f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+        raise UserError(f"{spec.where}.workers: {count} of {each} each wanted, there is room for {places:g}")

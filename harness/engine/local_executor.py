@@ -1,0 +1,126 @@
+"""Runs everything in this process, one thing at a time: it starts at once, and ``breakpoint()`` works in a component.
+
+This process is a machine with room for one actor. Stages whose actors take CPUs or GPUs follow each other, so at most
+one model is in memory, as well as what stages without resources of their own hold (graders).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.core.errors import UserError, one_line
+from harness.core.workers import Launcher, Progress, Workers
+from harness.engine.executor import Node, ShardFailed, check_placement, workers_of
+from harness.engine.tasks import Result
+from harness.engine.worker import Worker
+from harness.experiment.spec import Spec
+
+J = TypeVar("J")
+T = TypeVar("T")
+
+
+class LocalExecutor:
+    """An :class:`~harness.engine.executor.Executor` that computes in this process."""
+
+    def __init__(self) -> None:
+        self._room = asyncio.Lock()
+        self._threads = os.environ.get("OMP_NUM_THREADS")
+
+    def start(self) -> None:
+        # A library that is loaded now reads this variable, as in an actor of one CPU.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+    def check(self, spec: Spec) -> None:
+        if spec.kind == "trainers" and (count := workers_of(spec).count) > 1:
+            raise UserError(f"{spec.where}.workers: {count} wanted, and --local runs in one process: leave it out")
+        check_placement(spec, [Node(os.cpu_count() or 1, _gpus() if _asks_for_gpus(spec) else 0)])
+
+    @asynccontextmanager
+    async def pool(self, spec: Spec, shards: int) -> AsyncIterator[_LocalPool]:
+        if not spec.pool.holds_resources:
+            yield _LocalPool(spec, self._threads)
+            return
+        async with self._room:
+            pool = _LocalPool(spec, self._threads)
+            yield pool
+            pool.drop()
+
+    async def train(self, training: Callable[[Launcher], T]) -> T:
+        async with self._room:
+            with _interruptible():
+                return training(in_this_process)
+
+    def close(self) -> None:
+        if self._threads is None:
+            os.environ.pop("OMP_NUM_THREADS", None)
+
+
+class _LocalPool:
+    """One component, built for its first shard."""
+
+    def __init__(self, spec: Spec, threads: str | None) -> None:
+        self._spec = spec
+        # As many threads as Ray lets an actor of that size have: sums over threads differ in their last bits.
+        self._threads = int(threads) if threads and threads.isdigit() else max(1, int(spec.pool.num_cpus))
+        self._worker: Worker | None = None
+
+    async def run(self, task: str, payload: Callable[[], Mapping[str, Any]]) -> Result:
+        spec, tables = self._spec, payload()
+        try:
+            with _interruptible():
+                if self._worker is None:
+                    self._worker = Worker(spec.kind, spec.type_, spec.params.model_dump(), spec.name)
+                _set_torch_threads(self._threads)
+                return self._worker.run(task, tables)
+        except UserError as error:
+            raise UserError(f"{spec.where}: {error}") from None
+        except Exception as error:  # not tried again: what failed in this process fails once more
+            raise ShardFailed(one_line(error)) from error
+
+    def drop(self) -> None:
+        """Free the component's memory."""
+        self._worker = None
+        gc.collect()
+
+
+def in_this_process(work: Callable[[J, Progress], T], job: J, workers: Workers, scratch: Path, progress: Progress) -> T:
+    """A :class:`~harness.core.components.Launcher` that calls ``work`` itself."""
+    assert workers.count == 1, "checked before"
+    return work(job, progress)
+
+
+def _asks_for_gpus(spec: Spec) -> bool:
+    return workers_of(spec).gpus > 0 if spec.kind == "trainers" else spec.pool.num_gpus > 0
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _set_torch_threads(threads: int) -> None:
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end long work at once; a running event loop would hear of it only when the work is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,136 @@
+"""Workers of a training on a Ray cluster: a lone one as an actor, several under Ray Train."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayActorError, RayError, RayTaskError
+
+from harness.core.files import replacing
+from harness.core.workers import Progress, Workers
+
+J = TypeVar("J")
+T = TypeVar("T")
+
+#: How often the workers are started again when one of them dies.
+_RESTARTS = 2
+#: Ray Train looks after workers every 2 s and counts its own seconds; most trainings here take few.
+_RAY_TRAIN_SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25", "RAY_TRAIN_METRICS_ENABLED": "0"}
+#: Seconds between looks at how far the workers are.
+_POLL_S = 0.5
+
+
+def launch_on_ray(work: Callable[[J, Progress], T], job: J, workers: Workers, scratch: Path, progress: Progress) -> T:
+    """A :class:`~harness.core.workers.Launcher` of workers that Ray places."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    said = scratch / "progress.json"
+    done: list[Any] = []
+
+    def run() -> None:
+        try:
+            done.append((_alone if workers.count == 1 else _together)(work, job, workers, said))
+        except Exception as error:
+            done.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(_POLL_S)
+            if (state := _read(said)) is not None:
+                progress(state["done"], state["total"], state["note"])
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    result = done[0]
+    if isinstance(result, Exception):
+        raise result
+    return result  # type: ignore[no-any-return]
+
+
+class _Process:
+    """The actor of a lone worker: a process of its own."""
+
+    def run(self, work: Callable[[J, Progress], T], job: J, said: Path) -> T:
+        return work(job, _reporter(said))
+
+
+def _alone(work: Callable[[J, Progress], T], job: J, workers: Workers, said: Path) -> T:
+    job_, died = ray.put(job), None
+    for _ in range(1 + _RESTARTS):
+        actor = ray.remote(_Process).options(num_cpus=workers.cpus, num_gpus=workers.gpus).remote()
+        try:
+            return ray.get(actor.run.remote(work, job_, said))  # type: ignore[no-any-return]
+        except RayActorError as error:
+            died = error
+        except RayTaskError as error:
+            raise error.cause from None
+        finally:
+            with contextlib.suppress(RayError):
+                ray.kill(actor)
+    assert died is not None
+    raise died
+
+
+def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: Path) -> T:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2.api.config import LoggingConfig
+    from ray.train.v2.api.exceptions import WorkerGroupError
+
+    for variable, value in _RAY_TRAIN_SETTINGS.items():
+        os.environ.setdefault(variable, value)
+    trainer = TorchTrainer(
+        _in_group,
+        train_loop_config={"work": work, "job": job, "said": said},
+        scaling_config=ScalingConfig(
+            num_workers=workers.count,
+            use_gpu=workers.gpus > 0,
+            resources_per_worker={"CPU": workers.cpus, "GPU": workers.gpus},
+        ),
+        run_config=RunConfig(
+            name="train",
+            storage_path=str(said.parent),
+            # Ray Train gives up on workers that wait a minute for their CPUs, which other stages may hold for hours:
+            # it is to try again as often as it takes.
+            failure_config=FailureConfig(max_failures=_RESTARTS, controller_failure_limit=-1),
+            logging_config=LoggingConfig(log_level="ERROR"),
+        ),
+    )
+    try:
+        return trainer.fit().return_value  # type: ignore[no-any-return]
+    except WorkerGroupError as error:
+        failure = next(iter(error.worker_failures.values()))
+        raise getattr(failure, "_base_exc", failure) from None
+
+
+def _in_group(config: dict[str, Any]) -> Any:
+    from ray.train import get_context
+
+    first = get_context().get_world_rank() == 0
+    return config["work"](config["job"], _reporter(config["said"]) if first else lambda *_: None)
+
+
+def _reporter(said: Path) -> Progress:
+    """Writes how far the work is to a file, which the driver reads."""
+
+    def report(done: int, total: int, note: str) -> None:
+        with replacing(said) as path:
+            path.write_text(json.dumps({"done": done, "total": total, "note": note}))
+
+    return report
+
+
+def _read(said: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(said.read_text()))
+    except (OSError, ValueError):
+        return None
