@@ -14,6 +14,7 @@ from harness.core.errors import UserError
 from harness.core.records import Grade, LedgerRow, Response
 from harness.engine.build import build_graph
 from harness.engine.graph import Graph, Shard, Stage, Training, needed, until
+from harness.engine.local_executor import in_this_process
 from harness.engine.training import development_ledger, run_training
 from harness.experiment.config import Experiment
 from harness.experiment.entries import sweep
@@ -197,7 +198,7 @@ def test_a_training_tells_problems_of_one_id_apart(raw: dict[str, Any], tmp_path
         if isinstance(stage, Stage) and stage.name == "rollout":
             for shard in stage.shards:
                 tokens |= _sampled(g, stage.who, shard, learning)
-    run_training(learning, g.results, lambda *_: None)
+    run_training(learning, g.results, lambda *_: None, in_this_process)
 
     seen = json.loads((learning.folder / "seen.json").read_text())
     assert len(seen) == 4 * (4 + 2 + 3)
