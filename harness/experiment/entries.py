@@ -103,8 +103,10 @@ def sweep(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, 
         yield label, expanded
 
 
-def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
+def parse_spec(text: str, option: str = "--reward-model") -> tuple[str, dict[str, Any]]:
     """``name``, ``name:key=value,...`` or ``path.py:Class[:key=value,...]`` -> (name, entry).
+
+    ``option`` is the option of the command line that ``text`` was given to, for the error message.
 
     Raises:
         UserError: for options that are not ``key=value``.
@@ -113,12 +115,12 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
 
     match = re.match(r"^(?P<type>.+?\.py:[\w-]+|[^:]+)(?::(?P<options>.*))?$", text)
     if match is None:
-        raise UserError(f"--reward-model {text!r}: expected NAME, NAME:key=value,... or path.py:Class")
+        raise UserError(f"{option} {text!r}: expected NAME, NAME:key=value,... or path.py:Class")
     type_, options = match["type"], match["options"]
     entry: dict[str, Any] = {"type": type_}
-    for option in filter(None, (options or "").split(",")):
-        key, equals, value = option.partition("=")
+    for assignment in filter(None, (options or "").split(",")):
+        key, equals, value = assignment.partition("=")
         if not equals:
-            raise UserError(f"--reward-model {text}: {option!r} is not key=value")
+            raise UserError(f"{option} {text}: {assignment!r} is not key=value")
         entry[key] = yaml.safe_load(value)
     return type_.rpartition(":")[2], entry

@@ -4,25 +4,67 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.core.components import Verifier
 from harness.data.lines import Row
-from harness.streams.transform import Transformed, transform
+from harness.experiment.entries import build, parse_spec
+from harness.experiment.model_files import Artifacts, loadable
+from harness.storage.shards import digest
+from harness.streams.transform import Transformed, silent, transform
 
 #: Lines graded together: enough for equal answers to be decided once, few enough to stay small in memory.
 _BATCH = 2000
 
 
-@dataclass
+class Grader:
+    """The verifier that ``text`` (NAME, NAME:key=value,… or path.py:Class) names.
+
+    Raises:
+        UserError: for a mistake in ``text``.
+    """
+
+    def __init__(self, text: str = "math") -> None:
+        name, entry = parse_spec(text, "--verifier")
+        where = f"--verifier {text}"
+        spec = build("verifiers", name, entry, where, {})
+        self.key = digest("grading", Artifacts().identity(spec))
+        self._verifier: Verifier[Any] = spec.cls(loadable(spec.params), spec.name)
+
+    def grade(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows with ``extracted``, ``correct`` and ``reason`` added."""
+        answers = [self._answer(row) for row in rows]
+        pairs = [(answer, str(row["gold"])) for answer, row in zip(answers, rows, strict=True)]
+        return [
+            {**row, "extracted": answer, "correct": correct, "reason": reason}
+            for row, answer, (correct, reason) in zip(rows, answers, self._verifier.verify(pairs), strict=True)
+        ]
+
+    def _answer(self, row: Row) -> str | None:
+        if "pred" in row:
+            return None if row["pred"] is None else str(row["pred"])
+        return self._verifier.extract(row["response"])
+
+
+@dataclass(frozen=True)
 class GradeSummary:
     """What became of the lines."""
 
     file: Transformed
-    correct: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def correct(self) -> int:
+        return sum(count for (correct, _), count in self.file.counts.items() if correct)
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How often each reason decided."""
+        reasons: Counter[str] = Counter()
+        for (_, reason), count in self.file.counts.items():
+            reasons[reason] += count
+        return reasons
 
     def __str__(self) -> str:
         reasons = ", ".join(f"{reason} {count}" for reason, count in self.reasons.most_common())
@@ -30,35 +72,27 @@ class GradeSummary:
         return f"{self.file.good} graded, {self.correct} correct ({share:.2f} %): {reasons}{self.file.complaint()}"
 
 
-def grade_file(
-    source: Path, output: Path, verifier: Verifier[Any], progress: Callable[[int], None] | None = None
-) -> GradeSummary:
-    """Grade a JSONL file; :func:`harness.streams.transform.transform` says how files are read and written.
+def grade_file(source: Path, output: Path, grader: Grader, progress: Callable[[int], None] = silent) -> GradeSummary:
+    """Grade a file of answers; :func:`harness.streams.transform.transform` says how files are read and written.
 
-    Each line has ``gold`` and either ``pred`` (an answer, null for none) or ``response`` (a solution, whose answer is
+    Each row has ``gold`` and either ``pred`` (an answer, null for none) or ``response`` (a solution, whose answer is
     extracted), and whatever else; it is written with ``extracted``, ``correct`` and ``reason`` added.
 
     Raises:
-        UserError: for a file that cannot be read or written, or without a single good line.
+        UserError: for a file that cannot be read or written, or that has no good line.
     """
-
-    def work(rows: Sequence[Row]) -> list[Row]:
-        answers = [_answer(row, verifier) for row in rows]
-        verdicts = verifier.verify([(answer, str(row["gold"])) for answer, row in zip(answers, rows, strict=True)])
-        return [
-            {**row, "extracted": answer, "correct": correct, "reason": reason}
-            for row, answer, (correct, reason) in zip(rows, answers, verdicts, strict=True)
-        ]
-
-    def seen(row: Row) -> None:
-        reasons[row["reason"]] += 1
-        correct[row["correct"]] += 1
-
-    reasons: Counter[str] = Counter()
-    correct: Counter[bool] = Counter()
-    key = f"grade {type(verifier).__qualname__} {verifier.revision} {verifier.params.model_dump_json()}"
-    file = transform(source, output, key=key, check=_complaint, work=work, batch=_BATCH, seen=seen, progress=progress)
-    return GradeSummary(file, correct[True], reasons)
+    return GradeSummary(
+        transform(
+            source,
+            output,
+            key=grader.key,
+            check=_complaint,
+            work=grader.grade,
+            batch=_BATCH,
+            counted=("correct", "reason"),
+            progress=progress,
+        )
+    )
 
 
 def _complaint(row: Row) -> str:
@@ -67,9 +101,3 @@ def _complaint(row: Row) -> str:
     if "pred" not in row and not isinstance(row.get("response"), str):
         return 'neither "pred" nor "response"'
     return "" if isinstance(row.get("pred"), str | int | float | None) else '"pred" is not a text'
-
-
-def _answer(row: Row, verifier: Verifier[Any]) -> str | None:
-    if "pred" in row:
-        return None if row["pred"] is None else str(row["pred"])
-    return verifier.extract(row["response"])

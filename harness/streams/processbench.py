@@ -22,7 +22,7 @@ from harness.core.errors import UserError
 from harness.core.steps import join_steps
 from harness.data.hub import HubSplit, load_split
 from harness.data.lines import Row, read_rows
-from harness.streams.scorer import Scoring
+from harness.streams.scorer import Scorer
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+:\w+")
 _BATCH = 32  # solutions between two signs of progress
@@ -39,7 +39,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracies:
+class ErrorLocationScores:
     """Shares (0 to 1) of the solutions with a wrong step, and of those without, that are judged exactly right."""
 
     wrong: float
@@ -57,8 +57,8 @@ class SubsetResult:
 
     name: str
     n: int
-    accuracies: Accuracies
-    best: Accuracies
+    scores: ErrorLocationScores
+    best: ErrorLocationScores
 
 
 def load(source: str) -> list[Labelled]:
@@ -103,7 +103,7 @@ def _is_finite(value: Any) -> bool:
         return False
 
 
-def step_rewards(data: Sequence[Labelled], scoring: Scoring, progress: Callable[[int], None]) -> list[Floats]:
+def step_rewards(data: Sequence[Labelled], scorer: Scorer, progress: Callable[[int], None]) -> list[Floats]:
     """Step rewards of each solution under a model.
 
     Raises:
@@ -112,11 +112,11 @@ def step_rewards(data: Sequence[Labelled], scoring: Scoring, progress: Callable[
     rewards = []
     for start in range(0, len(data), _BATCH):
         part = data[start : start + _BATCH]
-        scores = scoring.score([(item.problem, join_steps(item.steps)) for item in part])
+        scores = scorer.score([(item.problem, join_steps(item.steps)) for item in part])
         for item, score in zip(part, scores, strict=True):
             if len(score.step_rewards) != len(item.steps):
                 raise UserError(
-                    f"{scoring.model.name} gives {len(score.step_rewards)} rewards for {len(item.steps)} steps: "
+                    f"{scorer.model.name} gives {len(score.step_rewards)} rewards for {len(item.steps)} steps: "
                     "ProcessBench needs a process reward model"
                 )
             rewards.append(np.asarray(score.step_rewards, dtype=np.float64))
@@ -135,13 +135,13 @@ def recorded_rewards(data: Sequence[Labelled], source: str) -> list[Floats]:
     return [np.asarray(item.step_rewards, dtype=np.float64) for item in data]
 
 
-def accuracies(rewards: Sequence[Floats], labels: Sequence[int], threshold: float) -> Accuracies:
+def error_location_scores(rewards: Sequence[Floats], labels: Sequence[int], threshold: float) -> ErrorLocationScores:
     """The two accuracies at a threshold."""
     hits: dict[bool, list[bool]] = {True: [], False: []}
     for values, label in zip(rewards, labels, strict=True):
         below = np.flatnonzero(values < threshold)
         hits[label == -1].append((int(below[0]) if len(below) else -1) == label)
-    return Accuracies(*(float(np.mean(hits[right])) if hits[right] else 0.0 for right in (False, True)))
+    return ErrorLocationScores(*(float(np.mean(hits[right])) if hits[right] else 0.0 for right in (False, True)))
 
 
 def best_threshold(rewards: Sequence[Floats], labels: Sequence[int]) -> float:
@@ -186,8 +186,8 @@ def evaluate(subsets: Sequence[tuple[str, Sequence[Floats], Sequence[int]]]) -> 
         SubsetResult(
             name,
             len(labels),
-            accuracies(rewards, labels, threshold),
-            accuracies(rewards, labels, best_threshold(rewards, labels)),
+            error_location_scores(rewards, labels, threshold),
+            error_location_scores(rewards, labels, best_threshold(rewards, labels)),
         )
         for name, rewards, labels in subsets
     ]

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from harness.data.lines import Row
-from harness.streams.scorer import Scoring
-from harness.streams.transform import Transformed, transform
+from harness.streams.scorer import Scorer
+from harness.streams.transform import Transformed, silent, transform
 
 #: Lines scored together: enough to share prompts, few enough that progress shows and a kill loses little.
 BATCH = 128
 
 
-def score_file(
-    source: Path, output: Path, scoring: Scoring, progress: Callable[[int], None] | None = None
-) -> Transformed:
-    """Score a JSONL file; :func:`harness.streams.transform.transform` says how files are read and written.
+def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[int], None] = silent) -> Transformed:
+    """Score a file of solutions; :func:`harness.streams.transform.transform` says how files are read and written.
 
-    Each line has ``problem`` and ``response``, and whatever else; it is written with ``step_rewards``, ``step_ends``
+    Each row has ``problem`` and ``response``, and whatever else; it is written with ``step_rewards``, ``step_ends``
     (character offsets into the response, null for a model that has its own steps) and ``score`` added.
 
     Raises:
-        UserError: for a file that cannot be read or written, or without a single good line.
+        UserError: for a file that cannot be read or written, or that has no good line.
     """
+    work = partial(_scored, scorer)
+    return transform(source, output, key=scorer.key, check=_complaint, work=work, batch=BATCH, progress=progress)
 
-    def work(rows: Sequence[Row]) -> list[Row]:
-        scores = scoring.score([(row["problem"], row["response"]) for row in rows])
-        return [
-            {**row, "step_rewards": s.step_rewards, "step_ends": s.step_ends, "score": scoring.total(s)}
-            for row, s in zip(rows, scores, strict=True)
-        ]
 
-    return transform(source, output, key=scoring.key, check=_complaint, work=work, batch=BATCH, progress=progress)
+def _scored(scorer: Scorer, rows: Sequence[Row]) -> list[Row]:
+    scores = scorer.score([(row["problem"], row["response"]) for row in rows])
+    return [
+        {**row, "step_rewards": s.step_rewards, "step_ends": s.step_ends, "score": scorer.total(s)}
+        for row, s in zip(rows, scores, strict=True)
+    ]
 
 
 def _complaint(row: Row) -> str:

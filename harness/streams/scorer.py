@@ -18,7 +18,7 @@ from harness.experiment.spec import Spec
 from harness.storage.shards import digest
 
 
-class Scoring:
+class Scorer:
     """The reward model that ``text`` (NAME, NAME:key=value,… or path.py:Class) names.
 
     Raises:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from places import BONBENCH
 
+from harness.cli import main
 from harness.core.errors import UserError
 from harness.core.steps import join_steps, step_ends
-from harness.streams.processbench import Accuracies, accuracies, best_threshold, evaluate, load
+from harness.data.hub import HubSplit
+from harness.streams import processbench
+from harness.streams.processbench import ErrorLocationScores, best_threshold, error_location_scores, evaluate, load
 
 
 def arrays(rows: list[list[float]]) -> list[np.ndarray]:
@@ -24,10 +25,10 @@ def arrays(rows: list[list[float]]) -> list[np.ndarray]:
 def test_by_hand() -> None:
     """First step below 0.5: found, missed (early), missed (none), right kept, right accused."""
     rewards = arrays([[0.9, 0.2, 0.1], [0.4, 0.2], [0.9, 0.8], [0.7, 0.5], [0.9, 0.49]])
-    found = accuracies(rewards, [1, 1, 0, -1, -1], 0.5)
-    assert found == Accuracies(wrong=1 / 3, right=1 / 2)
-    assert found.f1 == pytest.approx(2 * (1 / 3) * (1 / 2) / (1 / 3 + 1 / 2))
-    assert Accuracies(0.0, 0.0).f1 == 0.0
+    scores = error_location_scores(rewards, [1, 1, 0, -1, -1], 0.5)
+    assert scores == ErrorLocationScores(wrong=1 / 3, right=1 / 2)
+    assert scores.f1 == pytest.approx(2 * (1 / 3) * (1 / 2) / (1 / 3 + 1 / 2))
+    assert ErrorLocationScores(0.0, 0.0).f1 == 0.0
 
 
 @st.composite
@@ -43,8 +44,8 @@ def subsets(draw: st.DrawFn) -> tuple[list[np.ndarray], list[int]]:
 def test_the_best_threshold_is_the_best_of_all(subset: tuple[list[np.ndarray], list[int]]) -> None:
     rewards, labels = subset
     every = [-3.0, *(v + d for v in (-2.0, -0.5, 0.0, 0.25, 0.5, 1.0) for d in (-0.01, 0.0, 0.01)), 2.0]
-    best = max(accuracies(rewards, labels, t).f1 for t in every)
-    assert accuracies(rewards, labels, best_threshold(rewards, labels)).f1 == pytest.approx(best)
+    best = max(error_location_scores(rewards, labels, t).f1 for t in every)
+    assert error_location_scores(rewards, labels, best_threshold(rewards, labels)).f1 == pytest.approx(best)
 
 
 def test_the_first_subset_tunes_for_all() -> None:
@@ -52,8 +53,8 @@ def test_the_first_subset_tunes_for_all() -> None:
     second = ("b", arrays([[0.3, 0.2], [0.35]]), [1, -1])
     threshold, results = evaluate([first, second])
     assert 0.1 < threshold <= 0.8
-    assert results[0].accuracies.f1 == 1.0
-    assert results[1].accuracies.f1 == 0.0 and results[1].best.f1 == 1.0
+    assert results[0].scores.f1 == 1.0
+    assert results[1].scores.f1 == 0.0 and results[1].best.f1 == 1.0
 
 
 def test_real_solutions_keep_their_steps(shared_data: Path) -> None:
@@ -68,27 +69,48 @@ def write(path: Path, rows: list[dict[str, object]]) -> Path:
     return path
 
 
-def test_recorded_rewards_on_the_command_line(tmp_path: Path) -> None:
+def test_recorded_rewards_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
         {"problem": "p", "steps": ["a", "b"], "label": 1, "step_rewards": [0.9, 0.1]},
         {"problem": "q", "steps": ["a"], "label": -1, "step_rewards": [0.8]},
     ]
-    done = subprocess.run(
-        [*BONBENCH, "processbench", str(write(tmp_path / "gsm8k.jsonl", rows))], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "100.0" in done.stdout and "threshold" in done.stdout
+    assert main(["processbench", str(write(tmp_path / "gsm8k.jsonl", rows))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].split() == ["gsm8k.jsonl", "2", "100.0", "100.0", "100.0", "100.0"]
+    assert lines[-1].startswith("threshold 0.45, tuned on ")
+
+
+def row(**changed: object) -> dict[str, object]:
+    return {"problem": "p", "steps": ["a"], "label": -1} | changed
 
 
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
-        ({"problem": "p", "steps": ["a"], "label": 1}, '"label" is not the index'),
-        ({"problem": "p", "steps": [], "label": -1}, '"steps" is not a list'),
-        ({"steps": ["a"], "label": -1}, 'no "problem"'),
-        ({"problem": "p", "steps": ["a"], "label": -1, "step_rewards": []}, "0 step_rewards for 1 steps"),
+        (row(problem=None), 'no "problem"'),
+        (row(problem=5), 'no "problem"'),
+        *((row(steps=steps), '"steps" is not a list of texts') for steps in (None, "a", [], ["a", " "], [1])),
+        *((row(label=label), '"label" is not the index of one of 1 steps') for label in (1, -2, None, "0", 0.0, True)),
+        (row(step_rewards=[]), "0 step_rewards for 1 steps"),
+        *(
+            (row(step_rewards=rewards), '"step_rewards" is not a list of finite numbers')
+            for rewards in (0.5, "0.5", {}, ["x"], [None], [True], [[0.5]], [float("nan")], [10**400])
+        ),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, row: dict[str, object], complaint: str) -> None:
-    with pytest.raises(UserError, match=f"line 1: .*{complaint}"):
+    with pytest.raises(UserError, match=f"x.jsonl line 1: {complaint}"):
         load(str(write(tmp_path / "x.jsonl", [row])))
+
+
+def test_a_split_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[HubSplit] = []
+
+    def split(of: HubSplit) -> list[dict[str, object]]:
+        asked.append(of)
+        return [row(), row(label=5)]
+
+    monkeypatch.setattr(processbench, "load_split", split)
+    with pytest.raises(UserError, match='Qwen/ProcessBench:gsm8k row 2: "label" is not the index'):
+        load("Qwen/ProcessBench:gsm8k")
+    assert asked == [HubSplit(path="Qwen/ProcessBench", split="gsm8k")]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 import torch
-from places import BONBENCH, ROOT
+from places import ROOT
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from harness.cli import main
 from harness.core.steps import step_spans
 
 MODELS = ROOT / "experiments" / "pocket" / "models"
@@ -22,10 +22,10 @@ ROWS = [
 ]
 
 
-def score(folder: Path, rows: list[object], spec: str) -> subprocess.CompletedProcess[str]:
+def score(folder: Path, rows: list[object], spec: str) -> int:
+    """Write the rows to in.jsonl, score them into out.jsonl; the exit code."""
     (folder / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = [*BONBENCH, "score", str(folder / "in.jsonl"), "--reward-model", spec, "-o", str(folder / "out.jsonl")]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    return main(["score", str(folder / "in.jsonl"), "--reward-model", spec, "-o", str(folder / "out.jsonl")])
 
 
 @torch.inference_mode()
@@ -42,8 +42,7 @@ def log_likelihood(model_folder: Path, problem: str, response: str) -> float:
 
 
 def test_scores_are_those_of_a_plain_computation(tmp_path: Path) -> None:
-    done = score(tmp_path, [*ROWS], f"implicit:policy={MODELS / 'middle'},reference={MODELS / 'weak'},beta=0.5")
-    assert done.returncode == 0, done.stderr
+    assert score(tmp_path, [*ROWS], f"implicit:policy={MODELS / 'middle'},reference={MODELS / 'weak'},beta=0.5") == 0
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [{k: row[k] for k in ("id", "problem", "response")} for row in rows] == ROWS
     for row in rows:
@@ -57,10 +56,9 @@ def test_scores_are_those_of_a_plain_computation(tmp_path: Path) -> None:
     assert rows[0]["step_rewards"] == rows[3]["step_rewards"]
 
 
-def test_bad_lines_and_bad_models_are_one_line(tmp_path: Path) -> None:
-    done = score(tmp_path, [ROWS[0], {"problem": "p"}], f"implicit:policy={MODELS / 'middle'},reference=null")
-    assert done.returncode == 2
-    assert '1 scored\n1 bad lines, passed over: line 2: no "response"' in done.stdout + done.stderr
-    done = score(tmp_path, [ROWS[0]], "implicit:policy=/nowhere,reference=null")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("bonbench: --reward-model implicit:policy=/nowhere,reference=null")
+def test_bad_lines_and_bad_models_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert score(tmp_path, [ROWS[0], {"problem": "p"}], f"implicit:policy={MODELS / 'middle'},reference=null") == 2
+    assert '1 scored\n1 bad lines, passed over: line 2: no "response"' in "".join(capsys.readouterr())
+    assert score(tmp_path, [ROWS[0]], "implicit:policy=/nowhere,reference=null") == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("bonbench: --reward-model implicit:policy=/nowhere,reference=null")

@@ -19,7 +19,7 @@ def show_error_location(threshold: float, results: Sequence[SubsetResult]) -> No
     for column in _COLUMNS:
         table.add_column(column, justify="right" if column else "left", overflow="fold")
     for r in results:
-        values = (r.accuracies.wrong, r.accuracies.right, r.accuracies.f1, r.best.f1)
+        values = (r.scores.wrong, r.scores.right, r.scores.f1, r.best.f1)
         table.add_row(Path(r.name).name, str(r.n), *(f"{100 * value:.1f}" for value in values))
     Console().print(table)
     print(f"threshold {threshold:.6g}, tuned on {results[0].name}")

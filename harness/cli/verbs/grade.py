@@ -12,17 +12,20 @@ from harness.cli.options import Debug
 
 Source = Annotated[Path, typer.Argument(help="JSONL: {pred or response, gold, …} per line.", metavar="IN.jsonl")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where the graded lines go.", metavar="OUT.jsonl")]
+VerifiedBy = Annotated[
+    str,
+    typer.Option("--verifier", metavar="SPEC", help="Who decides: NAME, NAME:key=value,… or path.py:Class."),
+]
 
 
-def grade(source: Source, output: Output, debug: Debug = False) -> ExitCode:
+def grade(source: Source, output: Output, verifier: VerifiedBy = "math", debug: Debug = False) -> ExitCode:
     """Grade answers: adds extracted, correct and reason to every line, in order. Exit code 2: some lines were bad."""
     from harness.engine.progress import Board
-    from harness.experiment.entries import build
-    from harness.streams.grade import grade_file
+    from harness.streams.grade import Grader, grade_file
 
-    spec = build("verifiers", "verifier", {"type": "math"}, "verifier", {})
+    grader = Grader(verifier)
     with Board() as board:
         progress = board.line("grade", None, "lines").start().advance
-        summary = grade_file(source, output, spec.cls(spec.params, "math"), progress)
+        summary = grade_file(source, output, grader, progress)
         board.say(str(summary))
     return ExitCode.MISTAKE if summary.file.bad_lines else ExitCode.DONE

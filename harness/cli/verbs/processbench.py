@@ -33,14 +33,14 @@ def processbench(sources: Sources, reward_model: ScoredBy = None, debug: Debug =
     from harness.cli.tables.error_location import show_error_location
     from harness.engine.progress import Board
     from harness.streams.processbench import evaluate, load, recorded_rewards, step_rewards
-    from harness.streams.scorer import Scoring
+    from harness.streams.scorer import Scorer
 
     subsets = {source: load(source) for source in sources}
-    scoring = Scoring(reward_model) if reward_model else None
+    scorer = Scorer(reward_model) if reward_model else None
     with Board() as board:
         rewards = {
-            source: step_rewards(data, scoring, board.line(source, len(data), "solutions").start().advance)
-            if scoring
+            source: step_rewards(data, scorer, board.line(source, len(data), "solutions").start().advance)
+            if scorer
             else recorded_rewards(data, source)
             for source, data in subsets.items()
         }

@@ -24,10 +24,10 @@ def score(source: Source, reward_model: ScoredBy, output: Output, debug: Debug =
     """
     from harness.engine.progress import Board
     from harness.streams.score import score_file
-    from harness.streams.scorer import Scoring
+    from harness.streams.scorer import Scorer
 
-    scoring = Scoring(reward_model)
+    scorer = Scorer(reward_model)
     with Board() as board:
-        done = score_file(source, output, scoring, board.line("score", None, "responses").start().advance)
+        done = score_file(source, output, scorer, board.line("score", None, "responses").start().advance)
         board.say(f"{done.good} scored{done.complaint()}")
     return ExitCode.MISTAKE if done.bad_lines else ExitCode.DONE
