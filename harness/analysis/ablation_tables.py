@@ -18,6 +18,7 @@ from harness.analysis.choosers import PASS_AT_1, Chooser, first_aggregations
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import holm
 from harness.core.arrays import Floats
+from harness.core.stages import StageKind
 from harness.storage.results import Results
 
 
@@ -190,12 +191,12 @@ def scoring_cost(evaluation: Evaluation) -> AnalysisTable | None:
     alike and spend the same FLOPs the first one. By token pass where there are several."""
     results, accuracies = evaluation.results, evaluation.accuracies
     models = results.manifest.reward_models
-    generation = {g: _cost(results, "responses", g) for g in accuracies.generators}
+    generation = {g: _cost(results, StageKind.SAMPLE.folder, g) for g in accuracies.generators}
     generators = [g for g, (_, flops) in generation.items() if flops]
     rows, seen = [], set()
     for name in (t.reward_model for t in evaluation.headline if generators):
-        parts = {role: ("token-passes", label) for role, label in models[name].token_passes.items()}
-        parts["own"] = ("scores", name)
+        parts = {role: (StageKind.TOKEN_PASS.folder, label) for role, label in models[name].token_passes.items()}
+        parts["own"] = (StageKind.SCORE.folder, name)
         costs = {part: np.array([_cost(results, *place, g) for g in generators]) for part, place in parts.items()}
         total = np.sum(list(costs.values()), axis=0)
         kind = (models[name].type, *costs, *total[:, 1])

@@ -18,11 +18,12 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis.trainings import TrainedAs
+from harness.core.stages import DevelopmentItem, StageKind
 from harness.cost_model.shape import plain_flops
 from harness.storage.results import Results
-from harness.storage.shards import read_shard, shard_meta
+from harness.storage.shards import LEDGER, read_shard, shard_meta
 
-DEVELOPMENT = ("collection", "labels", "reference", "training")
+DEVELOPMENT: tuple[str, ...] = tuple(item.value for item in DevelopmentItem)
 CONVENTIONS = ("flops", "plain_flops")
 _SUMMED = {
     "prompt_tokens": "prompt_tokens",
@@ -32,7 +33,7 @@ _SUMMED = {
     "plain_flops": "plain_flops",
     "wall_s": "seconds",
 }
-_GENERATED = ("development/collection", "development/labels")
+_GENERATED = (DevelopmentItem.COLLECTION.stage, DevelopmentItem.LABELS.stage)
 
 
 def reward_model_costs(results: Results) -> pd.DataFrame:
@@ -45,11 +46,11 @@ def reward_model_costs(results: Results) -> pd.DataFrame:
     for name, facts in models.items():
         developed = results.training_model(name)
         chosen = {
-            item: ledger[(ledger["stage"] == f"development/{item}") & (ledger["what"] == developed)]
-            for item in DEVELOPMENT
+            item.value: ledger[(ledger["stage"] == item.stage) & (ledger["what"] == developed)]
+            for item in DevelopmentItem
         }
-        passes = ledger["stage"].eq("token-pass") & ledger["what"].isin(set(facts.token_passes.values()))
-        chosen["scoring"] = ledger[passes | (ledger["stage"].eq("score") & ledger["what"].eq(name))]
+        passes = ledger["stage"].eq(StageKind.TOKEN_PASS) & ledger["what"].isin(set(facts.token_passes.values()))
+        chosen["scoring"] = ledger[passes | (ledger["stage"].eq(StageKind.SCORE) & ledger["what"].eq(name))]
         train = models[developed].train if developed is not None and developed in models else None
         trained = (train or {}).get("facts", {})
         for item, rows in chosen.items():
@@ -64,7 +65,7 @@ def reward_model_costs(results: Results) -> pd.DataFrame:
 
 def _params(results: Results) -> dict[str, int]:
     """The weights that multiply a token, by the name of what ran and by its model's, as in the ledger."""
-    ledgers, found = results.folder / "ledger", {}
+    ledgers, found = results.folder / LEDGER, {}
     for folder in sorted({path.parent for path in ledgers.rglob("part-*.parquet")}):
         first = min(folder.glob("part-*.parquet"))
         made = results.folder / first.relative_to(ledgers)
@@ -82,7 +83,7 @@ def _plain(row: Mapping[Any, Any], params: Mapping[str, int], facts: Mapping[str
     size = params.get(row["model"], params.get(row["what"]))
     if size is None:
         return float("nan")
-    if row["stage"] == "development/training":
+    if row["stage"] == DevelopmentItem.TRAINING.stage:
         in_pairs = 2 * facts["n_pairs"] / facts["n_responses"] if facts.get("n_pairs") else 1.0
         return plain_flops(size, facts.get("forward_tokens", 0), row["train_tokens"] * in_pairs)
     prompts = 0 if row["stage"] in _GENERATED else row["prompt_tokens"]
@@ -129,4 +130,4 @@ def development_table(trainings: Mapping[str, TrainedAs], costs: pd.DataFrame) -
 
 def generation_flops(results: Results) -> float:
     """FLOPs of sampling the responses that were compared; 0 for responses that already existed."""
-    return float(results.ledger.loc[results.ledger["stage"] == "sample", "flops"].sum())
+    return float(results.ledger.loc[results.ledger["stage"] == StageKind.SAMPLE, "flops"].sum())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError, suggest
 from harness.core.shipped import experiments, located
+from harness.core.stages import Until
 
 if TYPE_CHECKING:
     from harness.cost_model.gpus import Gpu
@@ -102,12 +103,15 @@ def choose_executor(address: str | None, local: bool) -> Executor:
     return LocalExecutor()
 
 
-def check_stage(name: str) -> None:
-    """Raise :class:`UserError` where no stage is named ``name``."""
-    from harness.engine.graph import STAGES
+def last_stage(name: str) -> Until:
+    """What ``--until`` names.
 
-    if name not in STAGES:
-        raise UserError(f"--until {name}: no such stage{suggest(name, STAGES)}")
+    Raises:
+        UserError: where no stage has that name.
+    """
+    if name not in list(Until):
+        raise UserError(f"--until {name}: no such stage{suggest(name, Until)}")
+    return Until(name)
 
 
 def gpu_named(name: str) -> Gpu:
@@ -129,9 +133,7 @@ def one_training(graph: Graph, name: str | None) -> Training:
     Raises:
         UserError: where there is none, or several to choose from.
     """
-    from harness.engine.graph import Training
-
-    trainings = {s.who: s for s in graph.stages if isinstance(s, Training)}
+    trainings = graph.trainings
     if not trainings:
         raise UserError("reward_models: nothing to train: no entry has a train: block")
     if name is None and len(trainings) > 1:

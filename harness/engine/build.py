@@ -20,7 +20,8 @@ from harness.core.components import PassOf, TrainerParams
 from harness.core.errors import UserError
 from harness.core.records import Problem, Sampling
 from harness.core.registry import find
-from harness.engine.graph import Graph, Shard, Stage, Training
+from harness.core.stages import StageKind, Task
+from harness.engine.graph import Graph, Node, Shard, Stage, Training, producers
 from harness.experiment.config import Experiment
 from harness.experiment.entries import build, sweep, token_scorer_entry
 from harness.experiment.model_files import Artifacts
@@ -56,7 +57,7 @@ class _Builder:
         self.experiment = experiment
         self.artifacts = Artifacts()
         self.models: dict[str, str] = {}
-        self.stages: list[Stage | Training] = []
+        self.nodes: list[Node] = []
         self._passes: dict[tuple[Any, ...], Stage] = {}
         self._labelling: dict[str, list[Stage]] = {}
         self._rollouts: dict[str, tuple[Stage, Stage]] = {}
@@ -78,11 +79,10 @@ class _Builder:
             for set_ in self._sets(name, entries[name]["train"]):
                 self._sampled_and_graded(set_)
         self.samples = [
-            self._sample("sample", f"responses/{name}", self.generators[name], evaluated, self.n)
-            for name in self.evaluated
+            self._sample(StageKind.SAMPLE, name, self.generators[name], evaluated, self.n) for name in self.evaluated
         ]
         for stage in self.samples:
-            self._grade("grade", "grades", stage)
+            self._grade(StageKind.GRADE, stage)
         for name in trained:
             entries[name] = self._train(name, entries[name])
         specs, passes, policies = {}, {}, {}
@@ -91,7 +91,6 @@ class _Builder:
             passes = {name: self._score(spec) for name, spec in specs.items()}
             for name, entry in experiment.policies.models.items():
                 policies[name] = self._policy(name, entry, evaluated)
-        by_model = {str(t.folder): t.who for t in self.trainings.values()}
         self.graph = Graph(
             experiment=experiment,
             problems=self.problems,
@@ -100,14 +99,8 @@ class _Builder:
             reward_models=specs,
             policies=policies,
             passes={name: {role: self._pass_label(wanted) for role, wanted in p.items()} for name, p in passes.items()},
-            trained_by={
-                name: by_model[model]
-                for name, spec in specs.items()
-                for model in spec.paths("model").values()
-                if model in by_model
-            },
             n=self.n,
-            stages=self.stages,
+            nodes=self.nodes,
             stand_ins=stand_ins,
         )
 
@@ -177,16 +170,16 @@ class _Builder:
         size = self.experiment.problems_per_shard
         return [tuple(problems[i : i + size]) for i in range(0, len(problems), size)]
 
-    def _sample(self, name: str, folder: str, spec: Spec, problems: list[Problem], n: int) -> Stage:
-        """``n`` responses to each problem, in ``<kind>/<who>``."""
+    def _sample(self, kind: StageKind, who: str, spec: Spec, problems: list[Problem], n: int) -> Stage:
+        """``n`` responses to each problem."""
         config = self.experiment
         sampling = Sampling(**{**config.sampling.model_dump(), "n": n})
         identity = [self.artifacts.identity(spec), dataclasses.asdict(sampling), config.seed]
         shards = [
             Shard(
-                folder=folder,
+                folder=f"{kind.folder}/{who}",
                 index=i,
-                key=digest("sample", spec.name, *identity, [dataclasses.asdict(p) for p in block]),
+                key=digest(Task.SAMPLE, spec.name, *identity, [dataclasses.asdict(p) for p in block]),
                 problems=block,
                 generator=spec.name,
                 n_responses=n * len(block),
@@ -194,35 +187,36 @@ class _Builder:
             for i, block in enumerate(self._blocks(problems))
         ]
         arguments = {"sampling": sampling, "run_seed": config.seed}
-        if name == "rollout" and spec.cls.recorded:
+        if kind is StageKind.ROLLOUT and spec.cls.recorded:
             arguments["fewer"] = True
-        return self._add(Stage(name, _who(folder), spec, shards, arguments=arguments))
+        return self._add(Stage(kind=kind, who=who, spec=spec, shards=shards, arguments=arguments))
 
-    def _grade(self, name: str, folder: str, sampled: Stage) -> Stage:
+    def _grade(self, kind: StageKind, sampled: Stage) -> Stage:
         identity = self.artifacts.identity(self.verifier)
         shards = [
-            self._derive(s, f"{folder}/{sampled.who}", ["grade", identity], {"responses": s}) for s in sampled.shards
+            self._derive(s, f"{kind.folder}/{sampled.who}", [Task.GRADE, identity], {"responses": s})
+            for s in sampled.shards
         ]
-        return self._add(Stage(name, sampled.who, self.verifier, shards))
+        return self._add(Stage(kind=kind, who=sampled.who, spec=self.verifier, shards=shards))
 
-    def _token_pass(self, name: str, wanted: PassOf, sampled: Sequence[Stage], pool: Pool) -> Stage:
+    def _token_pass(self, kind: StageKind, wanted: PassOf, sampled: Sequence[Stage], pool: Pool) -> Stage:
         """A model's pass over what was sampled; one pass serves every reward model that asks for the same."""
         entry = token_scorer_entry(wanted)
-        key = (name, *(stage.who for stage in sampled), *sorted(entry.items()))
+        key = (kind, *(stage.who for stage in sampled), *sorted(entry.items()))
         if key not in self._passes:
             label = self._pass_label(wanted)
-            several = name == "rollout-pass" and len(self._rollouts) > 1
+            several = kind is StageKind.ROLLOUT_PASS and len(self._rollouts) > 1
             who = f"{label}/{sampled[0].who}" if several else label
             spec = build("token_scorers", label, entry, label, self.models, pool)
             identity = self.artifacts.identity(spec)
-            folder = {"token-pass": "token-passes", "rollout-pass": "rollout-passes"}[name]
             shards = [
-                self._derive(s, f"{folder}/{label}/{stage.who}", ["token-pass", identity], {"responses": s})
+                self._derive(s, f"{kind.folder}/{label}/{stage.who}", [Task.TOKEN_PASS, identity], {"responses": s})
                 for stage in sampled
                 for s in stage.shards
             ]
-            trained = (t for t in self.trainings.values() if str(t.folder) == entry["model"])
-            self._passes[key] = self._add(Stage(name, who, spec, shards, [*sampled, *trained]))
+            self._passes[key] = self._add(
+                Stage(kind=kind, who=who, spec=spec, shards=shards, after=[*sampled], trained=self._producers(spec))
+            )
         return self._passes[key]
 
     def _train(self, name: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -236,7 +230,7 @@ class _Builder:
         for set_ in sets:
             sampled, graded = self._sampled_and_graded(set_)
             own_passes = {
-                role: self._token_pass("rollout-pass", model, [sampled], spec.pool)
+                role: self._token_pass(StageKind.ROLLOUT_PASS, model, [sampled], spec.pool)
                 for role, model in spec.cls.token_passes(spec.params).items()
             }
             labelling = self._step_labels(spec, sampled, graded)
@@ -244,12 +238,11 @@ class _Builder:
             grades += graded.shards
             for role, stage in own_passes.items():
                 passes.setdefault(role, []).extend(stage.shards)
-            completions += [s for stage in labelling if stage.task == "complete" for s in stage.shards]
+            completions += [s for stage in labelling if stage.kind is StageKind.COMPLETE for s in stage.shards]
             labels += labelling[-1].shards if labelling else []
             reads += [sampled, graded, *own_passes.values(), *labelling]
-        models = set(spec.paths("model").values())
-        key = digest("train", self.artifacts.identity(spec), [[s.key for s in stage.shards] for stage in reads])
-        folder = (self.experiment.folder / "trained" / name).resolve()
+        key = digest(StageKind.TRAIN, self.artifacts.identity(spec), [[s.key for s in stage.shards] for stage in reads])
+        folder = (self.experiment.folder / StageKind.TRAIN.folder / name).resolve()
         self.artifacts.planned[str(folder)] = key
         self.models[name] = str(folder)
         self.trainings[name] = Training(
@@ -264,9 +257,10 @@ class _Builder:
             base=earlier,
             completions=completions,
             labels=labels,
-            after=[*reads, *(t for t in self.trainings.values() if str(t.folder) in models)],
+            after=reads,
+            trained=self._producers(spec),
         )
-        self.stages.append(self.trainings[name])
+        self.nodes.append(self.trainings[name])
         base = spec.paths("model").get("base", "")
         rest = {k: v for k, v in entry.items() if k not in ("train", "type")}
         cls = find("reward_models", entry["type"])
@@ -314,18 +308,23 @@ class _Builder:
                 f"go on after each, and the responses of {generator.name} are recorded"
             )
         sampling = Sampling(**{**config.sampling.model_dump(), "n": n})
-        identity = ["complete", self.artifacts.identity(generator), dataclasses.asdict(sampling), config.seed]
-        verifying = ["step-labels", self.artifacts.identity(self.verifier)]
+        identity = [Task.COMPLETE, self.artifacts.identity(generator), dataclasses.asdict(sampling), config.seed]
+        verifying = [StageKind.LABEL.folder, self.artifacts.identity(self.verifier)]
         completed, labelled = [], []
         for i, (rollouts, grades) in enumerate(zip(sampled.shards, graded.shards, strict=True)):
             known = {"labels": before.shards[i]} if before else {}
-            completed.append(self._derive(rollouts, f"completions/{who}", identity, {"responses": rollouts, **known}))
+            completed.append(
+                self._derive(rollouts, f"{StageKind.COMPLETE.folder}/{who}", identity, {"responses": rollouts, **known})
+            )
             inputs = {"responses": rollouts, "grades": grades, "completions": completed[-1], **known}
-            labelled.append(self._derive(rollouts, f"step-labels/{who}", verifying, inputs))
+            labelled.append(self._derive(rollouts, f"{StageKind.LABEL.folder}/{who}", verifying, inputs))
         arguments = {"sampling": sampling, "run_seed": config.seed}
         after = [sampled, before] if before else [sampled]
-        completing = self._add(Stage("complete", who, generator, completed, [*after], arguments))
-        return [completing, self._add(Stage("label", who, self.verifier, labelled))]
+        completing = Stage(
+            kind=StageKind.COMPLETE, who=who, spec=generator, shards=completed, after=after, arguments=arguments
+        )
+        labelling = Stage(kind=StageKind.LABEL, who=who, spec=self.verifier, shards=labelled)
+        return [self._add(completing), self._add(labelling)]
 
     def _sets(self, name: str, block: Mapping[str, Any]) -> list[str]:
         where = f"reward_models.{name}.train.rollouts"
@@ -336,8 +335,8 @@ class _Builder:
         if name not in self._rollouts:
             of = self.experiment.rollouts[name]
             spec, problems = self.generators[of.generator], self.problems[of.problems]
-            sampled = self._sample("rollout", f"rollouts/{name}", spec, problems, of.n)
-            self._rollouts[name] = sampled, self._grade("rollout-grade", "rollout-grades", sampled)
+            sampled = self._sample(StageKind.ROLLOUT, name, spec, problems, of.n)
+            self._rollouts[name] = sampled, self._grade(StageKind.ROLLOUT_GRADE, sampled)
         return self._rollouts[name]
 
     def _policy(self, name: str, entry: dict[str, Any], problems: list[Problem]) -> Spec:
@@ -347,10 +346,9 @@ class _Builder:
         available = spec.cls.available_samples(spec.params)
         if available is not None and available < n:
             raise UserError(f"policies.n: {n} wanted, {spec.where} has {available} responses to some problem")
-        sampled = self._sample("policy", f"policy-responses/{name}", spec, problems, n)
-        models = set(spec.paths("model").values())
-        sampled.after += [t for t in self.trainings.values() if str(t.folder) in models]
-        self._grade("policy-grade", "policy-grades", sampled)
+        sampled = self._sample(StageKind.POLICY, name, spec, problems, n)
+        sampled.trained = self._producers(spec)
+        self._grade(StageKind.POLICY_GRADE, sampled)
         return spec
 
     def _reward_model(self, name: str, entry: dict[str, Any]) -> Spec:
@@ -360,25 +358,34 @@ class _Builder:
         """Add the scoring of a reward model and the token passes it needs; return its passes by role."""
         wanted: Mapping[str, PassOf] = spec.cls.token_passes(spec.params)
         sampled = self.samples
-        passes = {role: self._token_pass("token-pass", of, sampled, spec.pool) for role, of in wanted.items()}
+        passes = {role: self._token_pass(StageKind.TOKEN_PASS, of, sampled, spec.pool) for role, of in wanted.items()}
         identity = self.artifacts.identity(spec)
         shards = []
         for i, response in enumerate(shard for stage in sampled for shard in stage.shards):
             inputs = {"responses": response} | {role: stage.shards[i] for role, stage in passes.items()}
-            folder = f"scores/{spec.name}/{response.generator}"
-            shards.append(self._derive(response, folder, ["score", spec.name, identity], inputs))
-        after: list[Stage | Training] = list(passes.values()) or list(sampled)
-        trained = set(spec.paths("model").values())
-        after += [t for t in self.trainings.values() if str(t.folder) in trained]
-        self._add(Stage("score", spec.name, spec, shards, after))
+            folder = f"{StageKind.SCORE.folder}/{spec.name}/{response.generator}"
+            shards.append(self._derive(response, folder, [Task.SCORE, spec.name, identity], inputs))
+        self._add(
+            Stage(
+                kind=StageKind.SCORE,
+                who=spec.name,
+                spec=spec,
+                shards=shards,
+                after=list(passes.values()) or list(sampled),
+                trained=self._producers(spec),
+            )
+        )
         return wanted
 
     def _derive(self, source: Shard, folder: str, identity: list[Any], inputs: dict[str, Shard]) -> Shard:
         key = digest(*identity, {role: shard.key for role, shard in inputs.items()})
         return dataclasses.replace(source, folder=folder, key=key, inputs=inputs)
 
+    def _producers(self, spec: Spec) -> list[Training]:
+        return producers(self.trainings.values(), spec.paths("model").values())
+
     def _add(self, stage: Stage) -> Stage:
-        self.stages.append(stage)
+        self.nodes.append(stage)
         return stage
 
     def _pass_label(self, wanted: PassOf) -> str:
@@ -393,10 +400,6 @@ class _Builder:
             if path == model:
                 return name
         return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")[-60:]
-
-
-def _who(folder: str) -> str:
-    return folder.partition("/")[2]
 
 
 def _bases_first(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from harness.core.components import TrainerParams
 from harness.core.errors import UserError
+from harness.core.stages import Task
 from harness.core.workers import Launcher, Workers
 from harness.engine.tasks import Result
 from harness.experiment.spec import Spec
@@ -24,7 +25,7 @@ class ShardFailed(Exception):
 class Pool(Protocol):
     """The replicas of one component."""
 
-    async def run(self, task: str, payload: Callable[[], Mapping[str, Any]]) -> Result:
+    async def run(self, task: Task, payload: Callable[[], Mapping[str, Any]]) -> Result:
         """Run one shard.
 
         Args:

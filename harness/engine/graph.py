@@ -6,7 +6,9 @@ the shards it reads, so a change anywhere upstream reaches exactly what depends 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,18 +16,11 @@ from typing import Any
 
 from harness.core.components import TrainerParams
 from harness.core.records import Problem
+from harness.core.stages import StageKind, Task, Until
 from harness.experiment.config import Experiment
 from harness.experiment.spec import Spec
-from harness.storage.shards import shard_key, shard_path
-
-STAGES = ("sample", "grade", "train", "score", "report")  # what --until takes, in order
-_TASKS = {
-    "rollout": "sample",
-    "rollout-grade": "grade",
-    "rollout-pass": "token-pass",
-    "policy": "sample",
-    "policy-grade": "grade",
-}
+from harness.storage.shards import ledger_path, shard_key, shard_path
+from harness.storage.trained import trained_key
 
 
 @dataclass(eq=False)
@@ -43,29 +38,56 @@ class Shard:
     def path(self, results: Path) -> Path:
         return shard_path(results / self.folder, self.index)
 
+    def ledger(self, results: Path) -> Path:
+        """Where it is written what the shard cost."""
+        return ledger_path(results, self.folder, self.index)
+
     def stored(self, results: Path) -> bool:
         return shard_key(self.path(results)) == self.key
 
 
-@dataclass(eq=False)
-class Stage:
-    """Shards that one component computes. ``after`` lists what must be complete before its actors start."""
+@dataclass(eq=False, kw_only=True)
+class Node(ABC):
+    """A stage or a training, computed by the component ``spec``.
 
-    name: str
+    ``after`` are the stages that must be complete before it starts, ``trained`` the trainings whose models it uses.
+    """
+
+    kind: StageKind
     who: str
     spec: Spec
+    after: list[Stage] = field(default_factory=list)
+    trained: list[Training] = field(default_factory=list)
+
+    @property
+    def requires(self) -> list[Node]:
+        """All nodes that must be complete before it starts."""
+        return [*self.after, *self.trained]
+
+    @abstractmethod
+    def is_done(self, results: Path) -> bool:
+        """Whether all that it makes is stored."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Stage(Node):
+    """Shards that one component computes."""
+
     shards: list[Shard]
-    after: list[Stage | Training] = field(default_factory=list)
     arguments: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def task(self) -> str:
+    def task(self) -> Task:
         """The function of ``harness.engine.tasks`` that computes a shard."""
-        return _TASKS.get(self.name, self.name)
+        assert self.kind.task is not None
+        return self.kind.task
+
+    def is_done(self, results: Path) -> bool:
+        return all(shard.stored(results) for shard in self.shards)
 
 
-@dataclass(eq=False)
-class Training:
+@dataclass(eq=False, kw_only=True)
+class Training(Node):
     """Training of one reward model; its output is the folder ``trained/<who>``.
 
     ``base`` is the training whose model it starts from, where another entry trains that. ``rollouts`` and what was made
@@ -73,19 +95,23 @@ class Training:
     ``labels`` what came of the last one.
     """
 
-    who: str
-    spec: Spec
+    kind: StageKind = StageKind.TRAIN
     key: str
     folder: Path
     rollouts: list[Shard]
     grades: list[Shard]
     passes: dict[str, list[Shard]]
-    after: list[Stage | Training]
     base: Training | None = None
     completions: list[Shard] = field(default_factory=list)
     labels: list[Shard] = field(default_factory=list)
     sets: list[str] = field(default_factory=list)
-    name: str = "train"
+
+    def is_done(self, results: Path) -> bool:
+        return trained_key(self.folder) == self.key
+
+    def ledger(self, results: Path) -> Path:
+        """Where it is written what the development of the reward model cost."""
+        return ledger_path(results, f"{StageKind.TRAIN.folder}/{self.who}", 0)
 
     @property
     def params(self) -> TrainerParams:
@@ -128,11 +154,10 @@ class Training:
     @property
     def lineage(self) -> list[Training]:
         """It and the trainings that came before it, each once."""
-        found = {self: None}
-        for training in self.after:
-            if isinstance(training, Training):
-                found |= dict.fromkeys(training.lineage)
-        return list(found)
+        lineage: dict[Training, None] = {self: None}
+        for training in self.trained:
+            lineage |= dict.fromkeys(training.lineage)
+        return list(lineage)
 
     @property
     def n_responses(self) -> int:
@@ -151,30 +176,59 @@ class Graph:
     reward_models: dict[str, Spec]
     policies: dict[str, Spec]
     passes: dict[str, dict[str, str]]  # reward model -> role -> label of the token pass
-    trained_by: dict[str, str]  # reward model -> the entry whose training made its model
     n: int
-    stages: list[Stage | Training]
+    nodes: list[Node]
     stand_ins: list[str]  # problem sets that are not to be had here, nameless problems standing in for them
 
     @property
     def results(self) -> Path:
         return self.experiment.folder
 
+    @cached_property
+    def stages(self) -> list[Stage]:
+        return [node for node in self.nodes if isinstance(node, Stage)]
 
-def until(graph: Graph, last: str) -> list[Stage | Training]:
-    """The graph's stages up to and including ``last`` (a name of :data:`STAGES`)."""
-    group = dict.fromkeys(("rollout", "rollout-grade", "rollout-pass", "complete", "label"), "train")
-    group |= dict.fromkeys(("token-pass", "policy", "policy-grade"), "score")
-    place = STAGES.index(last)
-    return [stage for stage in graph.stages if STAGES.index(group.get(stage.name, stage.name)) <= place]
+    @cached_property
+    def trainings(self) -> dict[str, Training]:
+        """By the entry that asks for it."""
+        return {node.who: node for node in self.nodes if isinstance(node, Training)}
+
+    def stage(self, kind: StageKind, who: str) -> Stage:
+        """The stage of a kind and name.
+
+        Raises:
+            KeyError: where there is none.
+        """
+        stage = next((s for s in self.stages if (s.kind, s.who) == (kind, who)), None)
+        if stage is None:
+            raise KeyError(f"{kind} {who}")
+        return stage
+
+    def producers(self, paths: Collection[str]) -> list[Training]:
+        """The trainings that make the models at ``paths``, in the graph's order."""
+        return producers(self.trainings.values(), paths)
+
+    def trained_by(self, spec: Spec) -> Training | None:
+        """The training that makes the model of a component: of its several models the first that is trained here."""
+        makers = [self.producers([path]) for path in spec.paths("model").values()]
+        return next((maker for found in makers for maker in found), None)
+
+    def until(self, last: Until) -> list[Node]:
+        """The nodes that a run computes which stops after ``last``."""
+        return [node for node in self.nodes if last.includes(node.kind.until)]
+
+    def needed(self, training: Training) -> list[Node]:
+        """The nodes without which a training cannot be, itself the last."""
+        needed: set[Node] = set()
+        waiting: list[Node] = [training]
+        while waiting:
+            node = waiting.pop()
+            if node not in needed:
+                needed.add(node)
+                waiting += node.requires
+        return [node for node in self.nodes if node in needed]
 
 
-def needed(training: Training, graph: Graph) -> list[Stage | Training]:
-    """The graph's stages without which a training cannot be, itself the last."""
-    found: set[Stage | Training] = {training}
-    waiting = [training.after]
-    while waiting:
-        new = [stage for stage in waiting.pop() if stage not in found]
-        found.update(new)
-        waiting += [stage.after for stage in new]
-    return [stage for stage in graph.stages if stage in found]
+def producers(trainings: Iterable[Training], paths: Collection[str]) -> list[Training]:
+    """Those of some trainings that make the models at ``paths``."""
+    return [training for training in trainings if str(training.folder) in paths]

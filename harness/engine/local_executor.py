@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.core.errors import UserError, one_line
+from harness.core.stages import Task
 from harness.core.workers import Launcher, Progress, Workers
 from harness.engine.executor import Node, ShardFailed, check_placement, workers_of
 from harness.engine.tasks import Result
@@ -73,7 +74,7 @@ class _LocalPool:
         self._threads = int(threads) if threads and threads.isdigit() else max(1, int(spec.pool.num_cpus))
         self._worker: Worker | None = None
 
-    async def run(self, task: str, payload: Callable[[], Mapping[str, Any]]) -> Result:
+    async def run(self, task: Task, payload: Callable[[], Mapping[str, Any]]) -> Result:
         spec, tables = self._spec, payload()
         try:
             with _interruptible():

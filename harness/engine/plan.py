@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 
 import pyarrow.parquet as pq
 
+from harness.core.stages import StageKind, Task
 from harness.cost_model import gpus as hardware
 from harness.cost_model.gpus import Footprint, Gpu
 from harness.cost_model.known_models import model_sizes
 from harness.cost_model.shape import ModelShape
-from harness.engine.graph import Graph, Shard, Stage, Training
-from harness.engine.training import trained_key
+from harness.engine.graph import Graph, Node, Shard, Stage, Training
 from harness.experiment.problem_sets import STAND_IN_CHARACTERS
 
 CHARACTERS_PER_TOKEN = 4
@@ -39,7 +39,7 @@ class PlannedStage:
     architecture is. ``gpu_hours`` is 0 where no model runs.
     """
 
-    name: str
+    kind: StageKind
     who: str
     stored: int
     missing: int
@@ -96,9 +96,7 @@ class _Planner:
         self._graph, self._gpu = graph, gpu
         self._limit = graph.experiment.sampling.max_tokens
         self._assumed = min(tokens_per_response, self._limit)
-        self._bases = {
-            str(s.folder): s.spec.paths("model").get("base", "") for s in graph.stages if isinstance(s, Training)
-        }
+        self._bases = {str(t.folder): t.spec.paths("model").get("base", "") for t in graph.trainings.values()}
         self._models: dict[tuple[str, bool], _Model | None] = {}
         self._measured: dict[str, _Lengths] = {}  # folder of responses, or their generator -> lengths
         self._in_flight: dict[str, str] = {}  # generator -> responses at once
@@ -107,22 +105,28 @@ class _Planner:
 
     def plan(self) -> Plan:
         for stage in self._graph.stages:
-            if isinstance(stage, Stage) and stage.task == "sample":
+            if stage.task is Task.SAMPLE:
                 for folder, shards in _by_source(stage.shards).items():
                     if lengths := _measure(self._graph, shards):
                         self._measured[folder] = lengths
                         self._measured.setdefault(shards[0].generator, lengths)
-        stages = [self._training(s) if isinstance(s, Training) else self._stage(s) for s in self._graph.stages]
+        stages = [self._planned(node) for node in self._graph.nodes]
         return Plan(stages, [*self._general(), *self._notes])
 
     # -- stages -----------------------------------------------------------------------------------------------
+
+    def _planned(self, node: Node) -> PlannedStage:
+        if isinstance(node, Training):
+            return self._training(node)
+        assert isinstance(node, Stage)
+        return self._stage(node)
 
     def _stage(self, stage: Stage) -> PlannedStage:
         missing = [s for s in stage.shards if not s.stored(self._graph.results)]
         groups = [self._reading(stage, folder, shards) for folder, shards in _by_source(missing).items()]
         prompt, response = sum(g.prompt_tokens for g in groups), sum(g.response_tokens for g in groups)
         row = PlannedStage(
-            name=stage.name,
+            kind=stage.kind,
             who=stage.who,
             stored=len(stage.shards) - len(missing),
             missing=len(missing),
@@ -142,7 +146,7 @@ class _Planner:
             reading = group.prompts * model.shape.forward(round(lengths.prompt))
             answering = group.responses * model.shape.forward(round(lengths.response), past=round(lengths.prompt))
             flops += reading + answering
-            if stage.task in ("sample", "complete"):
+            if stage.task in (Task.SAMPLE, Task.COMPLETE):
                 seconds += hardware.forward_s(self._gpu, reading)
                 seconds += self._decode_s(stage, model, lengths, group.responses, answering)
             else:
@@ -150,8 +154,8 @@ class _Planner:
         return replace(row, flops=flops, gpu_hours=seconds / 3600 if math.isfinite(seconds) else None)
 
     def _training(self, training: Training) -> PlannedStage:
-        if trained_key(training.folder) == training.key:
-            return PlannedStage("train", training.who, stored=1, missing=0, responses=0)
+        if training.is_done(self._graph.results):
+            return PlannedStage(training.kind, training.who, stored=1, missing=0, responses=0)
         tokens = [self._tokens(folder, shards) for folder, shards in _by_source(training.rollouts).items()]
         prompt = sum(prompts for prompts, _ in tokens) / sum(len(s.problems) for s in training.rollouts)
         response = sum(responses for _, responses in tokens) / sum(s.n_responses for s in training.rollouts)
@@ -160,7 +164,7 @@ class _Planner:
         self._reads[training.who] = reads
         sequences = training.n_responses * reads
         row = PlannedStage(
-            name="train",
+            kind=training.kind,
             who=training.who,
             stored=0,
             missing=1,
@@ -182,12 +186,12 @@ class _Planner:
         """What a stage's shards read and write of the responses in ``folder``."""
         prompt, response = self._tokens(folder, shards)
         problems, responses = sum(len(s.problems) for s in shards), sum(s.n_responses for s in shards)
-        if stage.task != "complete":
+        if stage.task is not Task.COMPLETE:
             return _Reading(problems, responses, prompt, response)
         n = stage.arguments["sampling"].n
         self._note(f"Completions: {STEPS} steps per response, {n} completions after each but the last, half as long.")
         if "labels" in shards[0].inputs:
-            self._note(f"complete {stage.who}: as if no step had a right completion yet, the most there can be.")
+            self._note(f"{stage.kind} {stage.who}: as if no step had a right completion yet, the most there can be.")
         prefixes = responses * (STEPS - 1)
         begun = prompt / problems + response / responses / 2
         return _Reading(prefixes, prefixes * n, prefixes * begun, prefixes * n * response / responses / 2)
@@ -238,10 +242,10 @@ class _Planner:
             data = size / sum(s.n_responses for s in stored) * responses
         else:
             data = {
-                "sample": TEXT_BYTES * response_tokens,
-                "complete": TEXT_BYTES * response_tokens,
-                "token-pass": PASS_BYTES * response_tokens,
-                "grade": GRADE_BYTES * responses,
+                Task.SAMPLE: TEXT_BYTES * response_tokens,
+                Task.COMPLETE: TEXT_BYTES * response_tokens,
+                Task.TOKEN_PASS: PASS_BYTES * response_tokens,
+                Task.GRADE: GRADE_BYTES * responses,
             }.get(stage.task, SCORE_BYTES * responses)
         return data + _LEDGER_BYTES * len(missing)
 
@@ -300,8 +304,8 @@ def _measure(graph: Graph, shards: Sequence[Shard]) -> _Lengths | None:
 def _model_run(stage: Stage) -> str | None:
     """The model that a stage runs, or None where it only compares, replays or calculates."""
     spec = stage.spec
-    replayed = stage.task == "sample" and spec.cls.recorded
-    calculated = stage.task == "score" and spec.cls.token_passes(spec.params)
+    replayed = stage.task is Task.SAMPLE and spec.cls.recorded
+    calculated = stage.task is Task.SCORE and spec.cls.token_passes(spec.params)
     return None if replayed or calculated else spec.paths("model").get("model")
 
 

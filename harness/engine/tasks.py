@@ -18,6 +18,7 @@ import pyarrow as pa
 from harness.core.components import Component, Generator, ModelFacts, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
+from harness.core.stages import Task
 from harness.cost_model.shape import ModelShape
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
 from harness.storage.arrow import to_records, to_table
@@ -154,17 +155,17 @@ def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, 
     return result
 
 
-TASKS: dict[str, Callable[..., Result]] = {
-    "sample": sample,
-    "complete": complete,
-    "label": label,
-    "grade": grade,
-    "token-pass": token_pass,
-    "score": score,
+TASKS: dict[Task, Callable[..., Result]] = {
+    Task.SAMPLE: sample,
+    Task.COMPLETE: complete,
+    Task.LABEL: label,
+    Task.GRADE: grade,
+    Task.TOKEN_PASS: token_pass,
+    Task.SCORE: score,
 }
 
 
-def run(task: str, component: Any, payload: Mapping[str, Any]) -> Result:
+def run(task: Task, component: Any, payload: Mapping[str, Any]) -> Result:
     """Run a task by name and time it."""
     started_at, clock = time.time(), time.perf_counter()
     result = TASKS[task](component, **payload)

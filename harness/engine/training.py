@@ -12,33 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.components import TrainingFacts
-from harness.core.files import put_in_place, replacing
+from harness.core.files import put_in_place
 from harness.core.records import Grade, GradedSolution, LedgerRow, Response, Solution, StepLabels, TokenLogprobs
+from harness.core.stages import DevelopmentItem
 from harness.core.workers import Launcher, Progress
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Shard, Training
 from harness.engine.prefixes import prefixes
 from harness.experiment.model_files import loadable
 from harness.storage.arrow import to_records, to_table
-from harness.storage.shards import digest, read_shard, shard_key, shard_meta, shard_path, write_shard
+from harness.storage.shards import digest, read_shard, shard_key, shard_meta, write_shard
+from harness.storage.trained import trained_facts, trained_key, write_trained_key
 
-_KEY_FILE = "bonbench.json"
 #: Raised when the same training would have other rows in the ledger. Rows of an earlier revision are made anew from
 #: what is stored. Since 2 a model without an output head costs none.
 LEDGER_REVISION = 2
-
-
-def trained_key(folder: Path) -> str | None:
-    """The key a trained folder was made with, or None."""
-    try:
-        return json.loads((folder / _KEY_FILE).read_text())["key"]  # type: ignore[no-any-return]
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def trained_facts(folder: Path) -> dict[str, Any]:
-    """What the trainer reported (loss, counts), without the model's config."""
-    return json.loads((folder / _KEY_FILE).read_text())["facts"]  # type: ignore[no-any-return]
 
 
 def run_training(training: Training, results: Path, progress: Progress, launch: Launcher) -> None:
@@ -49,11 +37,11 @@ def run_training(training: Training, results: Path, progress: Progress, launch: 
     if trained_key(temporary) != training.key:  # else a run was killed here, and the trainer goes on from what it left
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        _write_key(temporary, {"key": training.key})
+        write_trained_key(temporary, training.key)
     started_at, clock = time.time(), time.perf_counter()
     facts: TrainingFacts = trainer.train(data, temporary, progress, launch)
     wall_s = time.perf_counter() - clock
-    _write_key(temporary, {"key": training.key, "facts": _reported(facts)})
+    write_trained_key(temporary, training.key, _reported(facts))
     # The ledger first: a model that is there has its costs.
     _write_development(training, results, facts, wall_s, started_at)
     shutil.rmtree(training.folder, ignore_errors=True)
@@ -66,7 +54,7 @@ def recount_development(training: Training, results: Path) -> bool:
     Nothing is trained again: tokens are as the training counted them, times as they were measured. Rows stay as they
     are where something that they were made of is no longer stored.
     """
-    ledger = development_ledger(training, results)
+    ledger = training.ledger(results)
     reads = [*training.rollouts, *training.grades, *training.completions, *training.labels]
     reads += [shard for shards in training.passes.values() for shard in shards]
     of_earlier = shard_key(ledger) not in (None, _ledger_key(training)) and trained_key(training.folder) == training.key
@@ -92,7 +80,7 @@ def _write_development(
 ) -> None:
     """Write the ledger's rows of a training: what led up to it, and the training itself."""
     cost = LedgerRow(
-        stage="development/training",
+        stage=DevelopmentItem.TRAINING.stage,
         what=training.who,
         model=training.who,
         device=facts.device,
@@ -104,16 +92,11 @@ def _write_development(
         started_at=started_at,
     )
     rows = to_table(LedgerRow, [*_attributed(training, results), cost])
-    write_shard(development_ledger(training, results), rows, _ledger_key(training))
+    write_shard(training.ledger(results), rows, _ledger_key(training))
 
 
 def _ledger_key(training: Training) -> str:
     return digest("development", LEDGER_REVISION, training.key)
-
-
-def development_ledger(training: Training, results: Path) -> Path:
-    """Where the costs of developing it are."""
-    return shard_path(results / "ledger" / "trained" / training.who, 0)
 
 
 def _reported(facts: TrainingFacts) -> dict[str, Any]:
@@ -134,11 +117,6 @@ def _training_flops(facts: TrainingFacts) -> float:
     # Training is three forwards; what was only read is one.
     read = shape.training(facts.forward_tokens, facts.forward_positions) / 3
     return shape.training(facts.train_tokens, facts.train_positions) + read
-
-
-def _write_key(folder: Path, content: dict[str, Any]) -> None:
-    with replacing(folder / _KEY_FILE) as path:
-        path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]:
@@ -171,21 +149,21 @@ def _attributed(training: Training, results: Path) -> list[LedgerRow]:
     alone; the wall time of a shared shard is divided by responses. What an earlier training of its lineage learnt from
     counts as well, and once where both did.
     """
-    readers: dict[tuple[str, _Part, str], dict[Shard, list[_Data]]] = {}
+    readers: dict[tuple[DevelopmentItem, _Part, str], dict[Shard, list[_Data]]] = {}
     for one in training.lineage:
-        items: list[tuple[str, _Part, list[Shard]]] = [
-            ("development/collection", _read, one.rollouts),
-            ("development/labels", _compared, one.grades),
-            *(("development/reference", _passed, shards) for shards in one.passes.values()),
-            ("development/labels", _completed, one.completions),
+        items: list[tuple[DevelopmentItem, _Part, list[Shard]]] = [
+            (DevelopmentItem.COLLECTION, _read, one.rollouts),
+            (DevelopmentItem.LABELS, _compared, one.grades),
+            *((DevelopmentItem.REFERENCE, _passed, shards) for shards in one.passes.values()),
+            (DevelopmentItem.LABELS, _completed, one.completions),
         ]
-        for stage, part, shards in items:
+        for item, part, shards in items:
             for shard in shards:
                 data = _Data(one.used, one.own(shard))
-                readers.setdefault((stage, part, shard.folder), {}).setdefault(shard, []).append(data)
+                readers.setdefault((item, part, shard.folder), {}).setdefault(shard, []).append(data)
     rows = []
-    for (stage, part, _), shares in readers.items():
-        row = LedgerRow(stage, training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
+    for (item, part, _), shares in readers.items():
+        row = LedgerRow(item.stage, training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
         for shard, of in shares.items():
             row = _add(row, shard, *part(shard, of, results), results)
         rows.append(row)
@@ -247,14 +225,14 @@ def _in_any(data: Sequence[_Data], problem_id: str, sample: int) -> bool:
 
 def _trained(training: Training, results: Path) -> LedgerRow:
     """The ledger's row of a training that is over."""
-    rows = to_records(LedgerRow, read_shard(development_ledger(training, results)))
-    return next(row for row in rows if (row.stage, row.model) == ("development/training", training.who))
+    rows = to_records(LedgerRow, read_shard(training.ledger(results)))
+    return next(row for row in rows if (row.stage, row.model) == (DevelopmentItem.TRAINING.stage, training.who))
 
 
 def _add(row: LedgerRow, shard: Shard, responses: Sequence[Response], share: float, results: Path) -> LedgerRow:
     """``row`` with what it cost a shard's model to sample or read ``responses``: every prompt once, and a share of the
     shard's wall time."""
-    ledger = read_shard(shard_path(results / "ledger" / shard.folder, shard.index)).to_pylist()[0]
+    ledger = read_shard(shard.ledger(results)).to_pylist()[0]
     sizes = shard_meta(shard.path(results)).get("shape")
     shape = ModelShape(**sizes) if sizes else None
     prompts = {r.problem_id: r.n_prompt_tokens for r in responses}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.core.registry import find
+from harness.core.stages import Task
 from harness.core.terms import Kind
 from harness.engine import tasks
 from harness.engine.tasks import Result
@@ -24,7 +25,7 @@ class Worker:
         except Exception as error:  # for run() to raise: an actor that dies at birth cannot say why
             self._failure = error
 
-    def run(self, task: str, payload: Mapping[str, Any]) -> Result:
+    def run(self, task: Task, payload: Mapping[str, Any]) -> Result:
         """Run a task on a shard's tables.
 
         Raises:

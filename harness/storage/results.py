@@ -14,10 +14,11 @@ from pydantic import ValidationError
 
 from harness.core.errors import UserError, first_error
 from harness.core.records import Grade, LedgerRow, Problem, StepScores
+from harness.core.stages import StageKind
 from harness.core.terms import AGGREGATIONS
 from harness.storage.arrow import SCHEMAS
 from harness.storage.manifest import Manifest
-from harness.storage.shards import read_shard
+from harness.storage.shards import LEDGER, read_shard
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +36,17 @@ class Results:
 
         An Arrow table: step rewards of a large run do not fit comfortably in Python objects.
         """
-        return _table(self.folder / "scores" / reward_model / generator, StepScores)
+        return _table(self.folder / StageKind.SCORE.folder / reward_model / generator, StepScores)
 
     def policy_grades(self) -> pd.DataFrame:
         """The grades of all policies, in the columns of ``grades``: ``generator`` is the policy."""
-        frames = [_frame(self.folder / "policy-grades" / name, Grade) for name in self.manifest.policies]
+        frames = [_frame(self.folder / StageKind.POLICY_GRADE.folder / name, Grade) for name in self.manifest.policies]
         found: pd.DataFrame = pd.concat(frames or [SCHEMAS[Grade].empty_table().to_pandas()], ignore_index=True)
         return found
 
     def ledger_of(self, *place: str) -> pd.DataFrame:
         """What a folder of the results cost: ``"responses", generator``, say; without rows where that is not known."""
-        rows: pd.DataFrame = _table(self.folder.joinpath("ledger", *place), LedgerRow).to_pandas()
+        rows: pd.DataFrame = _table(self.folder.joinpath(LEDGER, *place), LedgerRow).to_pandas()
         return rows
 
     def by_problem(self, record: type, *place: str) -> RowsByProblem:
@@ -118,11 +119,11 @@ def load_results(folder: Path) -> Results:
     problems = _frame(folder / "problems" / manifest.problem_set, Problem)
     if problems.empty:
         raise UserError(f"{folder}: no problems under problems/{manifest.problem_set}; run the experiment again")
-    grades = {name: _frame(folder / "grades" / name, Grade) for name in manifest.generators}
+    grades = {name: _frame(folder / StageKind.GRADE.folder / name, Grade) for name in manifest.generators}
     missing = [name for name, frame in grades.items() if frame.empty]
     if missing:
         raise UserError(f"{folder}: no grades of {', '.join(missing)}: the run is not complete, start it again")
-    ledger = _concatenate(sorted((folder / "ledger").rglob("part-*.parquet")), LedgerRow).to_pandas()
+    ledger = _concatenate(sorted((folder / LEDGER).rglob("part-*.parquet")), LedgerRow).to_pandas()
     return Results(folder, manifest, problems, pd.concat(grades.values(), ignore_index=True), ledger)
 
 

@@ -18,6 +18,9 @@ import pyarrow.parquet as pq
 
 from harness.core.files import replacing
 
+#: The folder, below the results folder, that has the costs of every shard under the shard's own path.
+LEDGER = "ledger"
+
 SCHEMA_VERSION = 2  # enters every key: raise it when the columns below change meaning
 
 
@@ -29,6 +32,11 @@ def digest(*parts: Any) -> str:
 
 def shard_path(folder: Path, index: int) -> Path:
     return folder / f"part-{index:05d}.parquet"
+
+
+def ledger_path(results: Path, folder: str, index: int) -> Path:
+    """Where the costs of a shard are: ``<results>/ledger/<folder>/part-<index>.parquet``."""
+    return shard_path(results / LEDGER / folder, index)
 
 
 def write_shard(path: Path, table: pa.Table, key: str, meta: dict[str, Any] | None = None) -> None:

@@ -11,7 +11,7 @@ import pytest
 from harness.core.records import LedgerRow
 from harness.core.registry import find
 from harness.engine.graph import Training
-from harness.engine.training import development_ledger, recount_development, run_training
+from harness.engine.training import recount_development, run_training
 from harness.experiment.spec import Pool, Spec
 from harness.storage.arrow import to_records, to_table
 from harness.storage.shards import read_shard, write_shard
@@ -56,12 +56,12 @@ def training(tmp_path: Path, name: str) -> Training:
     (tmp_path / "mine.py").write_text(TRAINER)
     type_ = f"{tmp_path / 'mine.py'}:{name}"
     spec = Spec("trainers", "rm", type_, find("trainers", type_).Params(base="none"), Pool(), "train")
-    nothing: dict[str, list[Any]] = {part: [] for part in ("rollouts", "grades", "completions", "labels", "after")}
-    return Training("rm", spec, "key", tmp_path / "rm", passes={}, **nothing)
+    nothing: dict[str, list[Any]] = {part: [] for part in ("rollouts", "grades", "completions", "labels")}
+    return Training(who="rm", spec=spec, key="key", folder=tmp_path / "rm", passes={}, **nothing)
 
 
 def row(training: Training, results: Path) -> LedgerRow:
-    (only,) = to_records(LedgerRow, read_shard(development_ledger(training, results)))
+    (only,) = to_records(LedgerRow, read_shard(training.ledger(results)))
     return only
 
 
@@ -80,7 +80,7 @@ def test_rows_of_an_earlier_revision_are_counted_anew(tmp_path: Path) -> None:
     counted = row(asked, tmp_path)
     # As the first revision wrote it: with a head, under the training's key.
     before = dataclasses.replace(counted, flops=float(by_hand(8 * 11)), wall_s=12.5, started_at=3.0)
-    write_shard(development_ledger(asked, tmp_path), to_table(LedgerRow, [before]), asked.key)
+    write_shard(asked.ledger(tmp_path), to_table(LedgerRow, [before]), asked.key)
     assert recount_development(asked, tmp_path)
     assert row(asked, tmp_path) == dataclasses.replace(counted, wall_s=12.5, started_at=3.0)
     assert not recount_development(asked, tmp_path)

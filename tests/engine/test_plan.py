@@ -17,12 +17,13 @@ from places import BONBENCH, ROOT
 from bonbench.reward_models.training.pairs import pair_up
 from harness.core.model_sizes import ModelSizes
 from harness.core.records import Response
+from harness.core.stages import StageKind
 from harness.cost_model import gpus as hardware
 from harness.cost_model.gpus import GPUS, Footprint, Gpu
 from harness.cost_model.known_models import model_sizes
 from harness.cost_model.shape import ModelShape
 from harness.engine.build import build_graph
-from harness.engine.graph import Graph, Stage
+from harness.engine.graph import Graph
 from harness.engine.plan import CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS, Plan, PlannedStage, plan
 from harness.experiment.config import Experiment
 from harness.storage.arrow import to_table
@@ -135,7 +136,7 @@ def graph(tmp_path: Path, model: str, **change: Any) -> Graph:
 
 
 def rows(found: Plan) -> dict[tuple[str, str], PlannedStage]:
-    return {(s.name, s.who): s for s in found.stages}
+    return {(s.kind, s.who): s for s in found.stages}
 
 
 def token_flops(position: int) -> int:
@@ -208,7 +209,7 @@ def test_sets_of_rollouts_and_policies_are_counted(tmp_path: Path, model: str) -
     assert policy.flops == 6 * reading + 12 * answering
     assert (found["policy-grade", "p"].responses, found["policy-grade", "p"].flops) == (12, 0)
     # What is known of a generator's responses serves for all its sets.
-    shard = next(s for s in g.stages if isinstance(s, Stage) and s.who == "h").shards[0]
+    shard = g.stage(StageKind.SAMPLE, "h").shards[0]
     n = shard.n_responses // len(shard.problems)
     stored = [Response(p.problem_id, "h", i, "text", 7, 30) for p in shard.problems for i in range(n)]
     write_shard(shard.path(g.results), to_table(Response, stored), shard.key)
@@ -238,7 +239,7 @@ def test_the_longest_possible_response_bounds_the_assumption(tmp_path: Path, mod
 
 def test_stored_shards_are_done_and_measured(tmp_path: Path, model: str) -> None:
     g = graph(tmp_path, model)
-    sampling = next(s for s in g.stages if isinstance(s, Stage) and s.name == "sample")
+    sampling = g.stage(StageKind.SAMPLE, "g")
     shard = sampling.shards[0]
     responses = [
         Response(p.problem_id, "g", i, "text", n_prompt_tokens=7, n_tokens=30 + 2 * i)

@@ -18,8 +18,9 @@ from safetensors.numpy import load_file
 from bonbench.reward_models.implicit import ImplicitPRM
 from harness.core.errors import UserError
 from harness.core.records import Response
+from harness.core.stages import StageKind
 from harness.engine.build import build_graph
-from harness.engine.graph import Graph, Training
+from harness.engine.graph import Graph
 from harness.engine.prefixes import prefixes
 from harness.experiment.config import Experiment
 from harness.storage.arrow import to_records
@@ -52,14 +53,10 @@ def graph(change: dict[str, Any] | None = None) -> Graph:
     return build_graph(Experiment.model_validate(raw))
 
 
-def training(g: Graph, name: str) -> Training:
-    return next(s for s in g.stages if isinstance(s, Training) and s.who == name)
-
-
 def test_it_waits_for_its_base_and_refers_to_its_reference() -> None:
     g = graph()
-    first, second = training(g, "dpo"), training(g, "steps")
-    assert g.stages.index(first) < g.stages.index(second)
+    first, second = g.trainings["dpo"], g.trainings["steps"]
+    assert g.nodes.index(first) < g.nodes.index(second)
     assert second.base is first and second.lineage == [second, first]
     assert second.spec.params.base == str(first.folder)
     assert second.spec.params.reference == first.spec.params.reference == str(MODELS / "middle")
@@ -68,17 +65,17 @@ def test_it_waits_for_its_base_and_refers_to_its_reference() -> None:
     assert g.passes["steps"] == {"policy": "steps", "reference": "middle"}
     scoring = ImplicitPRM.with_trained({}, "trained", second.spec.params.base, second.spec.params)
     assert scoring["reference"] == str(MODELS / "middle")
-    alone = training(graph({"dpo": {**RAW["reward_models"]["dpo"]["train"], "reference": None}}), "steps")
+    alone = graph({"dpo": {**RAW["reward_models"]["dpo"]["train"], "reference": None}}).trainings["steps"]
     assert alone.spec.params.reference is None
-    own = training(graph({"steps": {**STEPS, "reference": "dpo"}}), "steps")
+    own = graph({"steps": {**STEPS, "reference": "dpo"}}).trainings["steps"]
     assert own.spec.params.reference == own.spec.params.base
-    outcomes = training(graph({"steps": {**STEPS, "base": "middle"}}), "steps")
+    outcomes = graph({"steps": {**STEPS, "base": "middle"}}).trainings["steps"]
     assert (outcomes.base, outcomes.method) == (None, "step KTO, decided early")
 
 
 def test_its_key_hangs_on_its_base() -> None:
     def keys(change: dict[str, Any]) -> dict[str, str]:
-        return {name: training(graph(change), name).key for name in ("dpo", "steps")}
+        return {name: graph(change).trainings[name].key for name in ("dpo", "steps")}
 
     plain = keys({})
     first = keys({"dpo": {**RAW["reward_models"]["dpo"]["train"], "lr": 1e-3}})
@@ -98,12 +95,12 @@ def test_completions_are_shared_by_those_who_ask_for_the_same() -> None:
         "soft": {"type": "step-token", "train": {**prm, "labels": "soft"}},
     }
     g = build_graph(Experiment.model_validate(raw))
-    made = {name: training(g, name).completions for name in ("steps", "early", "full", "soft")}
+    made = {name: g.trainings[name].completions for name in ("steps", "early", "full", "soft")}
     assert made["steps"] == made["early"] and made["full"] == made["soft"]
     assert len(made["early"]) == 2 * len(made["full"]) and not {*made["early"]} & {*made["full"]}
-    rounds = [s for s in g.stages if s.name == "complete" and "round" in s.who]
+    rounds = [s for s in g.stages if s.kind is StageKind.COMPLETE and "round" in s.who]
     assert [s.arguments["sampling"].n for s in rounds] == [1, 3]
-    assert rounds[1].after[-1].name == "label", "which prefixes are undecided is known then"
+    assert rounds[1].after[-1].kind is StageKind.LABEL, "which prefixes are undecided is known then"
 
 
 def test_circles_are_named() -> None:
@@ -135,7 +132,7 @@ def test_its_costs_are_those_of_both_stages(results: Path) -> None:
     """Counted by hand from what is stored: shared rollouts once, completions as they were sampled, both trainings."""
     raw = {**RAW, "output": str(results)}
     g = build_graph(Experiment.model_validate(raw))
-    first, second = training(g, "dpo"), training(g, "steps")
+    first, second = g.trainings["dpo"], g.trainings["steps"]
     wanted = {first.who: (4, first.problems), second.who: (2, second.problems)}
     assert len(first.problems) == 6 and len(second.problems) == 9 and first.problems <= second.problems
     rollouts = [r for s in first.rollouts for r in to_records(Response, read_shard(s.path(results)))]

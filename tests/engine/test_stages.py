@@ -10,8 +10,9 @@ import pytest
 from places import MODELS
 
 from harness.core.errors import UserError
+from harness.core.stages import StageKind, Until
 from harness.engine.build import build_graph
-from harness.engine.graph import Graph, Stage, Training, until
+from harness.engine.graph import Graph
 from harness.engine.tasks import response_seed
 from harness.experiment.config import Experiment
 from harness.experiment.entries import build, parse_spec, sweep
@@ -48,12 +49,9 @@ def graph(change: dict[str, Any] | None = None, extra: Any = ()) -> Graph:
 
 
 def keys(g: Graph) -> dict[str, str]:
-    found = {}
+    found = {f"trained/{name}": training.key for name, training in g.trainings.items()}
     for stage in g.stages:
-        if isinstance(stage, Training):
-            found[f"trained/{stage.who}"] = stage.key
-        else:
-            found |= {f"{s.folder}/{s.index}": s.key for s in stage.shards}
+        found |= {f"{s.folder}/{s.index}": s.key for s in stage.shards}
     return found
 
 
@@ -64,20 +62,24 @@ def changed(change: dict[str, Any]) -> set[str]:
 
 
 def test_a_pass_is_shared_by_all_who_ask() -> None:
-    stages = [s for s in graph().stages if s.name == "token-pass"]
-    assert sorted(s.who for s in stages) == ["dpo-2", "dpo-4", "middle"]
-    assert sum(s.name == "rollout-pass" for s in graph().stages) == 1
-    assert sum(s.name == "train" for s in graph().stages) == 2
+    g = graph()
+    assert sorted(s.who for s in g.stages if s.kind is StageKind.TOKEN_PASS) == ["dpo-2", "dpo-4", "middle"]
+    assert sum(s.kind is StageKind.ROLLOUT_PASS for s in g.stages) == 1
+    assert list(g.trainings) == ["dpo-2", "dpo-4"]
 
 
 def test_training_comes_before_what_needs_it() -> None:
     g = graph()
-    scoring = next(s for s in g.stages if s.name == "score" and s.who == "dpo-4-no-reference")
-    pass_ = next(s for s in g.stages if s.name == "token-pass" and s.who == "dpo-4")
-    assert pass_ in scoring.after
-    assert any(isinstance(s, Training) and s.who == "dpo-4" for s in pass_.after)
-    assert g.trained_by == {"dpo-2": "dpo-2", "dpo-4": "dpo-4", "dpo-4-no-reference": "dpo-4"}
-    assert [s.name for s in until(g, "grade")] == ["sample", "sample", "grade", "grade"]
+    scoring = g.stage(StageKind.SCORE, "dpo-4-no-reference")
+    pass_ = g.stage(StageKind.TOKEN_PASS, "dpo-4")
+    assert pass_ in scoring.requires and g.trainings["dpo-4"] in pass_.requires
+    makers = {name: g.trained_by(spec) for name, spec in g.reward_models.items()}
+    assert {name: maker.who for name, maker in makers.items() if maker} == {
+        "dpo-2": "dpo-2",
+        "dpo-4": "dpo-4",
+        "dpo-4-no-reference": "dpo-4",
+    }
+    assert [n.kind for n in g.until(Until.GRADE)] == [StageKind.SAMPLE] * 2 + [StageKind.GRADE] * 2
 
 
 SAMPLED = {"responses/weak", "responses/middle", "rollouts/middle"}
@@ -196,6 +198,6 @@ def test_seeds_differ_in_everything_they_are_made_of() -> None:
 
 
 def test_every_stage_is_of_a_known_kind() -> None:
-    assert {s.name for s in graph().stages if isinstance(s, Stage)} == {
+    assert {s.kind for s in graph().stages} == {
         "sample", "grade", "rollout", "rollout-grade", "rollout-pass", "token-pass", "score",
     }  # fmt: skip

@@ -12,14 +12,15 @@ from places import MODELS
 
 from harness.core.errors import UserError
 from harness.core.records import Grade, LedgerRow, Response
+from harness.core.stages import StageKind, Until
 from harness.engine.build import build_graph
-from harness.engine.graph import Graph, Shard, Stage, Training, needed, until
+from harness.engine.graph import Graph, Shard, Training
 from harness.engine.local_executor import in_this_process
-from harness.engine.training import development_ledger, run_training
+from harness.engine.training import run_training
 from harness.experiment.config import Experiment
 from harness.experiment.entries import sweep
 from harness.storage.arrow import to_records, to_table
-from harness.storage.shards import read_shard, shard_path, write_shard
+from harness.storage.shards import read_shard, write_shard
 
 DPO = {"objective": "dpo", "base": "middle"}
 SETS = {
@@ -77,23 +78,15 @@ def graph(raw: Mapping[str, Any], **options: Any) -> Graph:
 
 def keys(g: Graph) -> dict[str, str]:
     """Folder -> keys of what is in it."""
-    found: dict[str, str] = {}
-    for stage in g.stages:
-        if isinstance(stage, Training):
-            found[f"trained/{stage.who}"] = stage.key
-        else:
-            for shard in stage.shards:
-                found[shard.folder] = found.get(shard.folder, "") + shard.key
+    found = {f"trained/{name}": training.key for name, training in g.trainings.items()}
+    for shard in (shard for stage in g.stages for shard in stage.shards):
+        found[shard.folder] = found.get(shard.folder, "") + shard.key
     return found
 
 
 def reached(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
     old, new = keys(graph(before)), keys(graph(after))
     return {folder for folder, key in new.items() if old.get(folder) != key}
-
-
-def training(g: Graph, name: str) -> Training:
-    return next(s for s in g.stages if isinstance(s, Training) and s.who == name)
 
 
 def test_one_block_is_a_set_named_for_its_generator(raw: dict[str, Any]) -> None:
@@ -110,12 +103,12 @@ def test_a_training_reads_the_sets_it_names(raw: dict[str, Any]) -> None:
         for kind in ("rollouts", "rollout-grades", "rollout-passes/middle")
         for name in ("main", "other")
     }  # nobody learns from the third
-    both = training(g, "mixed")
+    both = g.trainings["mixed"]
     assert [s.folder for s in both.rollouts] == ["rollouts/main"] * 2 + ["rollouts/other"] * 2
     assert [s.folder for s in both.grades] == ["rollout-grades/main"] * 2 + ["rollout-grades/other"] * 2
     assert [s.folder.split("/")[2] for s in both.passes["reference"]] == ["main"] * 2 + ["other"] * 2
     assert (both.used, both.n_responses) == (4, 4 * (4 + 2))
-    assert {s.who for s in g.stages if s.name == "rollout-pass"} == {"middle/main", "middle/other"}
+    assert {s.who for s in g.stages if s.kind is StageKind.ROLLOUT_PASS} == {"middle/main", "middle/other"}
     # Seeds go by generator and problem: what is added to a set leaves the rest of it and the other sets alone.
     more = raw | {"rollouts": SETS | {"other": SETS["other"] | {"n": 3}}}
     downstream = {f for f in keys(g) if "mixed" in f}
@@ -128,7 +121,7 @@ def test_a_training_reads_the_sets_it_names(raw: dict[str, Any]) -> None:
 def test_responses_are_counted_in_each_set(raw: dict[str, Any]) -> None:
     def with_responses(responses: int | None) -> Training:
         block = DPO | {"rollouts": ["main", "other", "extra"]} | ({"responses": responses} if responses else {})
-        return training(graph(raw | {"reward_models": {"rm": {"type": "implicit", "train": block}}}), "rm")
+        return graph(raw | {"reward_models": {"rm": {"type": "implicit", "train": block}}}).trainings["rm"]
 
     assert [with_responses(r).n_responses for r in (None, 4, 3, 2)] == [4 * (4 + 2 + 3), 36, 4 * (3 + 2 + 3), 24]
     with pytest.raises(
@@ -182,8 +175,7 @@ def test_another_generator_may_complete(raw: dict[str, Any]) -> None:
     swapped = raw | {"rollouts": {"main": SETS["main"] | {"completed_by": "weak"}}}
     raw["rollouts"] = {"main": SETS["main"]}
     assert {f for f in reached(raw, swapped) if "ms" not in f} == {"completions/main-8", "step-labels/main-8"}
-    completing = next(s for s in graph(swapped).stages if s.name == "complete")
-    assert isinstance(completing, Stage) and completing.spec.name == "weak"
+    assert graph(swapped).stage(StageKind.COMPLETE, "main-8").spec.name == "weak"
 
 
 def test_a_training_tells_problems_of_one_id_apart(raw: dict[str, Any], tmp_path: Path) -> None:
@@ -192,10 +184,10 @@ def test_a_training_tells_problems_of_one_id_apart(raw: dict[str, Any], tmp_path
     block = {"type": f"{tmp_path}/recorder.py:Recorder", "base": "middle", "rollouts": list(SETS), "responses": 3}
     raw["reward_models"] = {"rm": {"type": "sequence-classifier", "train": {**block, "instructions": 0.5}}}
     g = graph(raw)
-    learning = training(g, "rm")
+    learning = g.trainings["rm"]
     tokens = {}
     for stage in g.stages:
-        if isinstance(stage, Stage) and stage.name == "rollout":
+        if stage.kind is StageKind.ROLLOUT:
             for shard in stage.shards:
                 tokens |= _sampled(g, stage.who, shard, learning)
     run_training(learning, g.results, lambda *_: None, in_this_process)
@@ -217,7 +209,7 @@ def test_a_training_tells_problems_of_one_id_apart(raw: dict[str, Any], tmp_path
     expected = sum(
         n for (set_, text, sample), n in tokens.items() if sample < 3 and text + "~2" * (set_ == "extra") in chosen
     )
-    rows = to_records(LedgerRow, read_shard(development_ledger(learning, g.results)))
+    rows = to_records(LedgerRow, read_shard(learning.ledger(g.results)))
     collected = [row for row in rows if row.stage == "development/collection"]
     assert [row.what for row in collected] == ["rm"] * 3
     assert sum(row.completion_tokens for row in collected) == expected > 0
@@ -243,7 +235,7 @@ def _sampled(g: Graph, set_: str, shard: Shard, learning: Training) -> dict[tupl
         (graded, to_table(Grade, grades), 0.0),
     ):
         row = LedgerRow("rollout", set_, "m", "cpu", 0, 0, 0, 0.0, seconds, 0.0)
-        write_shard(shard_path(g.results / "ledger" / where.folder, where.index), to_table(LedgerRow, [row]), where.key)
+        write_shard(where.ledger(g.results), to_table(LedgerRow, [row]), where.key)
         write_shard(where.path(g.results), table, where.key)
     return {(set_, problem, i): count for (problem, i), count in tokens.items()}
 
@@ -265,7 +257,7 @@ def test_generators_for_rollouts_alone(raw: dict[str, Any]) -> None:
 
 def test_a_training_alone_needs_nothing_to_evaluate(raw: dict[str, Any]) -> None:
     whole = graph(raw)
-    assert [f"{s.name} {s.who}" for s in needed(training(whole, "dpo"), whole)] == [
+    assert [f"{n.kind} {n.who}" for n in whole.needed(whole.trainings["dpo"])] == [
         "rollout main", "rollout-grade main", "rollout-pass middle/main", "train dpo",
     ]  # fmt: skip
     del raw["problems"]["test"], raw["sampling"]["n"], raw["evaluation"]
@@ -273,8 +265,8 @@ def test_a_training_alone_needs_nothing_to_evaluate(raw: dict[str, Any]) -> None
     with pytest.raises(UserError, match=r"evaluation\.problems: no problem set is named 'test'"):
         graph(raw)
     g = graph(raw, evaluation=False)
-    assert [s.key for s in g.stages if isinstance(s, Training)] == [training(whole, n).key for n in ("dpo", "mixed")]
-    assert {s.name for s in g.stages} == {"rollout", "rollout-grade", "rollout-pass", "train"}
+    assert [t.key for t in g.trainings.values()] == [whole.trainings[n].key for n in ("dpo", "mixed")]
+    assert {n.kind for n in g.nodes} == {"rollout", "rollout-grade", "rollout-pass", "train"}
     assert (g.reward_models, g.policies, g.evaluated) == ({}, {}, [])
 
 
@@ -284,18 +276,18 @@ def test_policies_follow_their_training(raw: dict[str, Any]) -> None:
         "models": {"dpo": {"type": "transformers", "model": "dpo"}, "as-vllm": {"type": "vllm", "model": "mixed"}},
     }
     g = graph(raw)
-    sampled = {s.who: s for s in g.stages if isinstance(s, Stage) and s.name == "policy"}
-    assert {who: s.after for who, s in sampled.items()} == {
-        "dpo": [training(g, "dpo")],
-        "as-vllm": [training(g, "mixed")],
+    sampled = {s.who: s for s in g.stages if s.kind is StageKind.POLICY}
+    assert {who: s.requires for who, s in sampled.items()} == {
+        "dpo": [g.trainings["dpo"]],
+        "as-vllm": [g.trainings["mixed"]],
     }
     assert [s.n_responses for s in sampled["dpo"].shards] == [6, 6]
     assert (sampled["dpo"].task, sampled["dpo"].arguments["sampling"].n) == ("sample", 2)
     places = {f"policy-{kind}/{who}" for kind in ("responses", "grades") for who in ("dpo", "as-vllm")}
     assert {f for f in keys(g) if f.startswith("policy")} == places
     assert not any(f.startswith("scores") and "policy" in f for f in keys(g))
-    assert {s.name for s in until(g, "train")} & {"policy", "policy-grade"} == set()
-    assert {"policy", "policy-grade"} < {s.name for s in until(g, "score")}
+    assert {n.kind for n in g.until(Until.TRAIN)} & {"policy", "policy-grade"} == set()
+    assert {"policy", "policy-grade"} < {n.kind for n in g.until(Until.SCORE)}
 
     other = json.loads(json.dumps(raw, default=str))
     other["reward_models"]["dpo"]["train"]["lr"] = 1e-3
@@ -308,5 +300,5 @@ def test_policies_follow_their_training(raw: dict[str, Any]) -> None:
 
 def test_as_many_of_a_policy_as_of_a_generator(raw: dict[str, Any]) -> None:
     raw["policies"] = {"models": {"base": {"type": "transformers", "model": "middle"}}}
-    stage = next(s for s in graph(raw).stages if s.name == "policy")
-    assert isinstance(stage, Stage) and stage.arguments["sampling"].n == 4 and stage.after == []
+    stage = graph(raw).stage(StageKind.POLICY, "base")
+    assert stage.arguments["sampling"].n == 4 and stage.requires == []

@@ -18,6 +18,7 @@ from bonbench.reward_models.known_models import IMPLICIT
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.text.layouts import numbered
 from harness.core.records import Problem, Response, Solution
+from harness.core.stages import StageKind
 from harness.core.steps import step_ends, step_of_token
 from harness.engine.build import build_graph
 from harness.experiment.config import Experiment
@@ -122,7 +123,7 @@ def test_passes_over_numbered_steps_are_shared_and_kept_apart() -> None:
         )
     )
     reference = "meta-llama-Llama-3.1-8B-Instruct"
-    assert sorted(stage.who for stage in graph.stages if stage.name == "token-pass") == [
+    assert sorted(stage.who for stage in graph.stages if stage.kind is StageKind.TOKEN_PASS) == [
         "Windy0822-ImplicitPRM_CE-numbered",
         "Windy0822-ImplicitPRM_DPO-numbered",
         reference,

@@ -26,7 +26,7 @@ def _table(plan: Plan, title: str) -> Table:
         table.add_column(column, justify="left" if column in _TEXT else "right", no_wrap=True)
     for row in plan.stages:
         work = (row.prompt_tokens, row.response_tokens, row.flops, row.gpu_hours, row.disk)
-        table.add_row(row.name, row.who, str(row.stored), str(row.missing), _amount(row.responses), *_cells(*work))
+        table.add_row(row.kind, row.who, str(row.stored), str(row.missing), _amount(row.responses), *_cells(*work))
     amounts = [
         [v or 0 for v in (r.prompt_tokens, r.response_tokens, r.flops, r.gpu_hours, r.disk)] for r in plan.stages
     ]

@@ -7,9 +7,10 @@ from typing import Any
 from rich.table import Table
 
 from harness.cli.tables.wide import print_wide
+from harness.core.stages import DevelopmentItem
 from harness.engine.graph import Graph, Training
-from harness.engine.training import development_ledger, trained_facts
 from harness.storage.shards import read_shard
+from harness.storage.trained import trained_facts
 
 _COUNTS = {
     "n_problems": "problems",
@@ -50,8 +51,8 @@ def _summary(training: Training, graph: Graph) -> list[str]:
 
 def _costs(training: Training, graph: Graph) -> Table:
     """What it took to develop, as if it had been alone: from the ledger, by item, and in all."""
-    frame = read_shard(development_ledger(training, graph.results)).to_pandas()
-    frame["stage"] = frame["stage"].str.removeprefix("development/")
+    frame = read_shard(training.ledger(graph.results)).to_pandas()
+    frame["stage"] = frame["stage"].map({item.stage: item.value for item in DevelopmentItem})
     sums = frame.groupby("stage", sort=False)[list(_COSTS)].sum()
     table = Table(title="Development", title_justify="left", box=None, pad_edge=False)
     table.add_column("")

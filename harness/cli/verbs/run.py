@@ -25,26 +25,25 @@ def run(
 
     Results go to results/NAME (or the file's output:). Stop it at any time and run it again: it continues.
     """
-    from harness.cli.experiments import check_stage, choose_executor, load_graph
+    from harness.cli.experiments import choose_executor, last_stage, load_graph
     from harness.cli.freshness import mark_report, report_is_fresh
-    from harness.engine.graph import until as stages_until
     from harness.engine.progress import Board
     from harness.engine.run import run_stages
 
-    check_stage(until)
+    last = last_stage(until)
     graph = load_graph(config, set_, reward_model)
     executor = choose_executor(address, local)
     with Board(live=not local) as board:
-        outcome = run_stages(graph, stages_until(graph, until), executor, board)
+        outcome = run_stages(graph, graph.until(last), executor, board)
         fresh = report_is_fresh(graph.results)
         for line in outcome.lines(graph.results):
             board.say(line)
-        if until == "report" and not fresh:
+        if last == "report" and not fresh:
             from harness.report.write import write_report
 
             write_report(graph.results)
             mark_report(graph.results)
-    if until == "report":
+    if last == "report":
         from harness.cli.tables.accuracy import show_accuracy
 
         show_accuracy(graph.results)

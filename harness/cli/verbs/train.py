@@ -26,7 +26,6 @@ def train(
     """
     from harness.cli.experiments import choose_executor, load_graph, one_training
     from harness.cli.tables.training import show_training
-    from harness.engine.graph import needed
     from harness.engine.progress import Board
     from harness.engine.run import run_stages
 
@@ -34,7 +33,7 @@ def train(
     training = one_training(graph, name)
     executor = choose_executor(address, local)
     with Board(live=not local) as board:
-        outcome = run_stages(graph, needed(training, graph), executor, board)
+        outcome = run_stages(graph, graph.needed(training), executor, board)
         for line in outcome.lines(graph.results):
             board.say(line)
     if outcome.quarantined:

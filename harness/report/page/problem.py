@@ -17,6 +17,7 @@ import pyarrow as pa
 from harness.analysis.selection import aggregate, best_of_n, majority
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.records import Response, StepScores
+from harness.core.stages import StageKind
 from harness.core.terms import ScoreType
 from harness.report.page.blocks import rounded
 from harness.storage.results import Results
@@ -98,8 +99,8 @@ def explored_problems(
     choosers: Sequence[ExploredChooser],
 ) -> Iterator[ExploredProblem | None]:
     """The problems in order; None for one without graded responses."""
-    responses = results.by_problem(Response, "responses", generator)
-    scores = [results.by_problem(StepScores, "scores", model, generator) for model in models]
+    responses = results.by_problem(Response, StageKind.SAMPLE.folder, generator)
+    scores = [results.by_problem(StepScores, StageKind.SCORE.folder, model, generator) for model in models]
     score_types = [results.manifest.reward_models[model].score_type for model in models]
     grades = results.grades[results.grades["generator"] == generator]
     rows = grades.groupby("problem_id").indices

@@ -22,8 +22,9 @@ from bonbench.reward_models.training.responses import build_rollouts
 from harness.core.registry import find
 from harness.engine.graph import Training
 from harness.engine.local_executor import in_this_process
-from harness.engine.training import run_training, trained_facts
+from harness.engine.training import run_training
 from harness.experiment.spec import Pool, Spec
+from harness.storage.trained import trained_facts
 
 TESTS = Path(__file__).parent
 
@@ -144,8 +145,8 @@ def test_what_a_killed_run_left_is_gone_on_from(tmp_path: Path) -> None:
     spec = Spec("trainers", "rm", type_, find("trainers", type_).Params(), Pool(), "train")
 
     def training(key: str) -> Training:
-        nothing: dict[str, list[Any]] = {part: [] for part in ("rollouts", "grades", "completions", "labels", "after")}
-        return Training("rm", spec, key, tmp_path / "rm", passes={}, **nothing)
+        nothing: dict[str, list[Any]] = {part: [] for part in ("rollouts", "grades", "completions", "labels")}
+        return Training(who="rm", spec=spec, key=key, folder=tmp_path / "rm", passes={}, **nothing)
 
     def run(key: str) -> None:
         run_training(training(key), tmp_path, lambda *_: None, in_this_process)
