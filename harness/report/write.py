@@ -24,6 +24,7 @@ from harness.report.figures import accuracy as figures
 from harness.report.figures import costs as cost_figures
 from harness.report.figures import scales as analysis_figures
 from harness.report.figures.style import encode, figure_files, styled
+from harness.report.freshness import mark_report, results_key
 from harness.report.page.chart import curve_data
 from harness.report.page.explorer import collect
 from harness.report.page.page import Frames, PageFigure, PageTable, render_page
@@ -108,6 +109,8 @@ _FIGURES = (
 def write_report(folder: Path, published: Path | None = None, column_width: float | None = None) -> list[Path]:
     """Write ``tables/``, ``figures/`` and ``report.html`` of a results folder; returns the paths written.
 
+    Without options this is the standard report, which counts as fresh until the results change.
+
     Args:
         published: a folder of published numbers (``harness.analysis.published_numbers``) to lay these beside.
         column_width: of the figures, in inches (see :func:`harness.report.figures.style.styled`).
@@ -115,6 +118,7 @@ def write_report(folder: Path, published: Path | None = None, column_width: floa
     Raises:
         UserError: for a folder without results, or incomplete ones.
     """
+    key = results_key(folder)
     evaluation = Evaluation.of(load_results(folder))
     texts, frames, missing = _tables(evaluation)
     if published is not None:
@@ -143,10 +147,14 @@ def write_report(folder: Path, published: Path | None = None, column_width: floa
         missing=missing,
     ).encode()
 
+    mark_report(folder, None)
     for stale in [*folder.glob("tables/*"), *folder.glob("figures/*")]:
         if stale.is_file() and str(stale.relative_to(folder)) not in outputs:
             stale.unlink()
-    return write_files(folder, outputs)
+    paths = write_files(folder, outputs)
+    if published is None and column_width is None:
+        mark_report(folder, key)
+    return paths
 
 
 def _tables(evaluation: Evaluation) -> tuple[dict[str, str], Frames, list[tuple[str, str]]]:

@@ -22,7 +22,6 @@ ColumnWidth = Annotated[
 def report(results: Results, beside: Beside = None, column_width: ColumnWidth = None, debug: Debug = False) -> ExitCode:
     """Redraw tables, figures and report.html from stored results, or from published numbers. Loads no model."""
     from harness.analysis.published_numbers import is_published
-    from harness.cli.freshness import mark_report
     from harness.cli.tables.accuracy import show_accuracy
     from harness.report.write import write_report
     from harness.report.write_published import write_published_report
@@ -31,6 +30,5 @@ def report(results: Results, beside: Beside = None, column_width: ColumnWidth = 
         write_published_report(results, column_width)
     else:
         write_report(results, beside, column_width)
-        mark_report(results)
     show_accuracy(results)
     return ExitCode.DONE

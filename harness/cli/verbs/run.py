@@ -26,9 +26,9 @@ def run(
     Results go to results/NAME (or the file's output:). Stop it at any time and run it again: it continues.
     """
     from harness.cli.experiments import choose_executor, last_stage, load_graph
-    from harness.cli.freshness import mark_report, report_is_fresh
     from harness.engine.progress import Board
     from harness.engine.run import run_stages
+    from harness.report.freshness import report_is_fresh
 
     last = last_stage(until)
     graph = load_graph(config, set_, reward_model)
@@ -42,7 +42,6 @@ def run(
             from harness.report.write import write_report
 
             write_report(graph.results)
-            mark_report(graph.results)
     if last == "report":
         from harness.cli.tables.accuracy import show_accuracy
 
