@@ -13,7 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness.analysis.inference import Bootstrap, IntervalMethod
+from harness.analysis.inference import Bootstrap
+from harness.core.terms import IntervalMethod
 
 #: A problem's accuracy: Beta(a, b), on average a / (a + b), mostly near 0 or 1 where a and b are below 1.
 POPULATIONS = {"half right": (0.3, 0.3), "mostly right": (0.9, 0.1), "mostly wrong": (0.06, 0.94)}

@@ -1,10 +1,11 @@
 """Expected accuracy at n from N samples per problem.
 
-The headline estimates are expectations over all size-n subsets of the N samples: in closed form for
-best-of-n and pass@n, over seeded random subsets for the voting rules (over all of them where there are few).
-``first_n`` is the protocol of most papers: the first n samples only, an estimate from one subset.
+The headline estimates are expectations over all size-n subsets of the N samples. For best-of-n and pass@n they have a
+closed form. For the voting rules they are averages over seeded random subsets, or over all subsets where there are few.
+``first_n`` is the protocol of most papers: it takes the first n samples only, an estimate from one subset.
 
-Shapes and the treatment of ties are those of ``harness.analysis.selection``. Every result is float [len(ns), P].
+Arrays: P problems, N samples each, as in ``harness.analysis.selection``, which also says how ties are treated. Every
+result is float [len(ns), P].
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from math import comb
 
 import numpy as np
 
-from harness.analysis.selection import Ballots, average, best_of_n, oracle
+from harness.analysis.ballots import Ballots
+from harness.analysis.selection import average, best_of_n, oracle
 from harness.core.arrays import Bools, Floats, Ints
 
 #: Random subsets per n for voting. They come as the disjoint blocks of random permutations, so each sample
@@ -23,19 +25,29 @@ from harness.core.arrays import Bools, Floats, Ints
 SUBSETS = 256
 
 
-def grid(n_samples: int, wanted: Sequence[int] = ()) -> list[int]:
-    """The n at which accuracy is reported: 1, 2, 4, … up to N, N itself and those of ``wanted`` up to N."""
+def grid(n_samples: int, sizes: Sequence[int] = ()) -> list[int]:
+    """The n at which accuracy is reported: 1, 2, 4, … up to N, N itself, and each of ``sizes`` that is at most N."""
     powers = [1 << k for k in range(n_samples.bit_length())]
-    return sorted({n for n in (*powers, n_samples, *wanted) if n <= n_samples})
+    return sorted({n for n in (*powers, n_samples, *sizes) if n <= n_samples})
 
 
 def expected_best_of_n(scores: Floats, correct: Bools, ns: Sequence[int]) -> Floats:
-    """Accuracy of the best-scored of n samples, expected over all size-n subsets.
+    """Accuracy of the best-scored of n samples, expected over all size-n subsets, float [len(ns), P].
 
-    In descending order of score, the sample at 0-based position i is a subset's best with probability
-    C(N-1-i, n-1) / C(N, n). Tied samples share theirs: each counts with the mean accuracy of its tie.
+    Order the samples by descending score. The sample at position i, counted from 0, is the best of a subset if the
+    subset contains it and takes its other n - 1 samples from the N - 1 - i samples after it. This is the case for
+    C(N-1-i, n-1) of the C(N, n) subsets. Samples with the same score share their probabilities: each counts with the
+    mean accuracy of its tie.
+
+    Args:
+        scores: float [P, N], higher is better.
+        correct: bool [P, N].
+
+    Raises:
+        ValueError: for an n below 1 or above N.
     """
     n_problems, n_samples = scores.shape
+    _check(ns, n_samples)
     order = np.argsort(-scores, axis=1, kind="stable")
     ranked = np.take_along_axis(scores, order, axis=1)
     right = np.take_along_axis(correct, order, axis=1).astype(np.float64)
@@ -55,14 +67,27 @@ def expected_best_of_n(scores: Floats, correct: Bools, ns: Sequence[int]) -> Flo
 
 
 def pass_at_n(correct: Bools, ns: Sequence[int]) -> Floats:
-    """Probability that a size-n subset has a right sample: 1 - C(N-c, n) / C(N, n) with c right samples."""
+    """Probability that a size-n subset has a right sample, float [len(ns), P], from ``correct``, bool [P, N].
+
+    It is 1 - C(N-c, n) / C(N, n) with c right samples (Chen et al. 2021, "Evaluating large language models trained on
+    code", equation 1).
+
+    Raises:
+        ValueError: for an n below 1 or above N.
+    """
     n_samples = correct.shape[1]
+    _check(ns, n_samples)
     miss = np.array([[comb(n_samples - c, n) / comb(n_samples, n) for c in range(n_samples + 1)] for n in ns])
     return np.asarray(1.0 - miss[:, correct.sum(axis=1)], dtype=np.float64)
 
 
 def subsets(n_samples: int, n: int, seed: int, count: int = SUBSETS) -> Bools:
-    """Size-n subsets of the samples, bool [R, N]: all of them if at most ``count``, else about that many."""
+    """Size-n subsets of the samples, bool [R, N]: all of them if at most ``count``, else about that many.
+
+    Raises:
+        ValueError: for an n below 1 or above N.
+    """
+    _check([n], n_samples)
     if comb(n_samples, n) <= count:
         members = np.array(list(combinations(range(n_samples), n)), dtype=np.int64)
     else:
@@ -81,39 +106,75 @@ def expected_votes(
     """Accuracy of majority and of weighted voting among n samples, averaged over subsets.
 
     Args:
-        weights: one [P, N] array per score to vote with (see :func:`harness.analysis.selection.vote_weights`).
-        seed: of the subsets; the same ones serve all problems and weights, so differences are paired.
+        classes: int [P, N], -1 for a sample without an answer.
+        correct: bool [P, N].
+        weights: one array float [P, N] per score to vote with (see :func:`harness.analysis.selection.vote_weights`).
+        seed: of the subsets. The same subsets serve all problems and weights, so differences are paired.
 
     Returns:
-        Majority [len(ns), P], and one such array per entry of ``weights``.
+        The accuracy of majority, float [len(ns), P], and one such array per entry of ``weights``.
+
+    Raises:
+        ValueError: for an n below 1 or above N.
     """
     ballots = Ballots(classes, correct)
     return _votes(ballots, [subsets(correct.shape[1], n, seed, count) for n in ns], weights)
 
 
 def _votes(ballots: Ballots, chosen: Sequence[Bools], weights: Sequence[Floats]) -> tuple[Floats, list[Floats]]:
-    found = np.array([ballots.accuracies(members, [None, *weights]) for members in chosen])
-    return found[:, 0], [found[:, 1 + i] for i in range(len(weights))]
+    accuracies = np.array([ballots.accuracies(members, [None, *weights]) for members in chosen])
+    return accuracies[:, 0], [accuracies[:, 1 + i] for i in range(len(weights))]
 
 
 def first_n_best(scores: Floats, correct: Bools, ns: Sequence[int]) -> Floats:
-    """Accuracy of the best-scored of the first n samples."""
+    """Accuracy of the best-scored of the first n samples, float [len(ns), P].
+
+    Args:
+        scores, correct: [P, N], as for :func:`expected_best_of_n`.
+
+    Raises:
+        ValueError: for an n below 1 or above N.
+    """
+    _check(ns, correct.shape[1])
     return np.array([best_of_n(scores[:, :n], correct[:, :n]) for n in ns])
 
 
 def first_n_oracle(correct: Bools, ns: Sequence[int]) -> Floats:
-    """1 where any of the first n samples is right."""
+    """1 where any of the first n samples is right, else 0: float [len(ns), P], from ``correct``, bool [P, N].
+
+    Raises:
+        ValueError: for an n below 1 or above N.
+    """
+    _check(ns, correct.shape[1])
     return np.array([oracle(correct[:, :n]) for n in ns])
 
 
 def first_n_average(correct: Bools, ns: Sequence[int]) -> Floats:
-    """Mean accuracy of the first n samples."""
+    """Mean accuracy of the first n samples, float [len(ns), P], from ``correct``, bool [P, N].
+
+    Raises:
+        ValueError: for an n below 1 or above N.
+    """
+    _check(ns, correct.shape[1])
     return np.array([average(correct[:, :n]) for n in ns])
 
 
 def first_n_votes(
     classes: Ints, correct: Bools, weights: Sequence[Floats], ns: Sequence[int]
 ) -> tuple[Floats, list[Floats]]:
-    """Accuracy of majority and weighted voting among the first n samples, as :func:`expected_votes`."""
+    """Accuracy of majority and of weighted voting among the first n samples.
+
+    Arrays [P, N] and results [len(ns), P] are those of :func:`expected_votes`.
+
+    Raises:
+        ValueError: for an n below 1 or above N.
+    """
+    _check(ns, correct.shape[1])
     first = [np.arange(correct.shape[1])[None, :] < n for n in ns]
     return _votes(Ballots(classes, correct), first, weights)
+
+
+def _check(ns: Sequence[int], n_samples: int) -> None:
+    for n in ns:
+        if not 1 <= n <= n_samples:
+            raise ValueError(f"n = {n}: there are {n_samples} samples per problem")

@@ -1,22 +1,23 @@
 """How sure we are: bootstrap intervals over problems and paired comparisons.
 
-The problems are the sample: another set of problems of the same kind would have given other numbers. The
-samples of one problem belong together, so whole problems are drawn. One set of draws serves every row, so
-whatever is compared is compared on the same draws.
+The problems are the sample: another set of problems of the same kind would have given other numbers. The samples of one
+problem belong together, so whole problems are drawn. One set of draws serves every row. So all rows are compared on the
+same draws.
+
+Arrays: P problems; ``values`` float [rows, P] have a value per problem, NaN where there is none; ``drawn`` float
+[draws, rows] are the rows' means in each draw.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-from scipy.stats import binom
+from scipy.stats import binomtest
 
 from harness.core.arrays import Floats
-
-IntervalMethod = Literal["percentile", "bca"]
+from harness.core.terms import IntervalMethod
 
 _TAILS = (0.025, 0.975)
 _FLIPS = 9_999
@@ -24,7 +25,7 @@ _FLIPS = 9_999
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over problems with its 95 % interval, as fractions. ``n_problems`` is what it rests on.
+    """A mean over ``n_problems`` problems with its 95 % interval, as fractions.
 
     The bounds of a number that was published without an interval are NaN.
     """
@@ -39,9 +40,10 @@ class Interval:
 class Difference:
     """A paired difference of two accuracies, as a fraction, with its 95 % bootstrap interval.
 
-    ``p_bootstrap`` is twice the share of bootstrap draws on the far side of 0. ``p_permutation`` tests
-    that the two are exchangeable on every problem: the exact McNemar test where each problem is simply won,
-    lost or drawn, else the sign-flip test with 9,999 random flips. ``won`` and ``lost`` count problems.
+    ``p_bootstrap`` belongs to the interval: the interval of level 1 - p ends at 0. It is below 0.05 exactly where the
+    95 % interval leaves 0 out. ``p_permutation`` tests whether the two are exchangeable on every problem. It is the
+    exact McNemar test where each problem is simply won, lost or drawn, else the sign-flip test with 9,999 random flips.
+    ``won`` and ``lost`` count problems.
     """
 
     mean: float
@@ -71,7 +73,7 @@ class Bootstrap:
         self._interval = interval
 
     def intervals(self, values: Floats) -> list[Interval]:
-        """Mean and interval of each row of ``values``, float [rows, P]; rows have at least one value."""
+        """Mean and interval of each row of ``values``, float [rows, P]. Every row has at least one value."""
         if not len(values):
             return []
         low, high = self._bounds(values, self.means(values))
@@ -92,38 +94,56 @@ class Bootstrap:
         low, high = self._bounds(differences, drawn)
         means = np.nanmean(differences, axis=1)
         flipped = self._sign_flip_p(differences)
-        found = []
+        p = self._bootstrap_p(differences, drawn)
+        compared = []
         for row, values in enumerate(differences):
             values = values[np.isfinite(values)]
             won, lost = int((values > 0).sum()), int((values < 0).sum())
             binary = bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
-            found.append(
+            compared.append(
                 Difference(
                     mean=float(means[row]),
                     low=float(low[row]),
                     high=float(high[row]),
-                    p_bootstrap=_bootstrap_p(drawn[:, row]),
+                    p_bootstrap=float(p[row]),
                     p_permutation=mcnemar(won, lost) if binary else float(flipped[row]),
                     won=won,
                     lost=lost,
                     n_problems=len(values),
                 )
             )
-        return found
+        return compared
 
     def means(self, values: Floats) -> Floats:
-        """Mean of each row in each draw, float [draws, rows]; NaN where a draw has none of a row's problems."""
-        there = np.isfinite(values)
-        sums = self._weights @ np.where(there, values, 0.0).T
-        counts = self._weights @ there.astype(np.float64).T
+        """Mean of each row of ``values``, float [rows, P], in each draw: float [draws, rows].
+
+        NaN where a draw has none of the problems that the row has a value for.
+        """
+        finite = np.isfinite(values)
+        sums = self._weights @ np.where(finite, values, 0.0).T
+        counts = self._weights @ finite.astype(np.float64).T
         return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
     def _bounds(self, values: Floats, drawn: Floats) -> tuple[Floats, Floats]:
-        """Lower and upper ends of the intervals of the rows' means, given their ``drawn`` means."""
+        """Lower and upper ends of the rows' intervals, float [rows] each."""
         if self._interval == "bca":
-            return _quantiles(drawn, _bca_levels(values, drawn))
+            return _quantiles(drawn, _Correction.of(values, drawn).levels(np.array(_TAILS)))
         low, high = np.nanquantile(drawn, _TAILS, axis=0)
         return low, high
+
+    def _bootstrap_p(self, values: Floats, drawn: Floats) -> Floats:
+        """For each row the p at which the interval of level 1 - p ends at 0, float [rows].
+
+        Two-sided, twice the smaller of two tails: the largest level below which the lower end is at most 0, and the
+        same for the upper end. B draws show no p below 2 / (B + 1).
+        """
+        below, above = _levels_of_zero(drawn)
+        if self._interval == "bca":
+            correction = _Correction.of(values, drawn)
+            below, above = correction.nominal(below), correction.nominal(above)
+        least = 2.0 / (1.0 + np.isfinite(drawn).sum(axis=0))
+        p: Floats = np.clip(2.0 * np.minimum(above, 1.0 - below), np.minimum(least, 1.0), 1.0)
+        return p
 
     def _sign_flip_p(self, differences: Floats) -> Floats:
         filled = np.where(np.isfinite(differences), differences, 0.0)
@@ -141,22 +161,69 @@ class Bootstrap:
         return (1.0 + reached) / (1.0 + _FLIPS)
 
 
-def _bca_levels(values: Floats, drawn: Floats) -> Floats:
-    """Which quantiles of the draws are the ends of the BCa interval, float [2, rows] (Efron 1987, section 4)."""
-    means = np.nanmean(values, axis=1)
-    there = np.isfinite(drawn)
-    share = ((drawn < means) + 0.5 * (drawn == means)).sum(axis=0) / there.sum(axis=0)
-    bias = ndtri(share)
-    # Leaving a problem out moves a mean over k of them by (value - mean) / (k - 1), and k - 1 cancels.
-    off = values - means[:, None]
-    squares = np.nansum(off**2, axis=1)
-    constant = squares <= 1e-20  # the same value everywhere, up to rounding: nothing to correct
-    acceleration = np.nansum(off**3, axis=1) / (6 * np.where(constant, 1.0, squares) ** 1.5)
-    tails = ndtri(np.array(_TAILS))[:, None]
-    levels = ndtr(bias + (bias + tails) / (1 - acceleration * (bias + tails)))
-    # With all draws on one side of the mean (a handful of problems) the correction is infinite: none is made.
-    usable = np.isfinite(levels) & np.isfinite(bias) & ~constant
-    return np.where(usable, levels, np.array(_TAILS)[:, None])
+@dataclass(frozen=True, slots=True)
+class _Correction:
+    """How BCa shifts the level of each row's quantiles (Efron 1987, section 4): ``bias`` is z0, ``acceleration`` a.
+
+    Both are 0 for the rows without a correction.
+    """
+
+    bias: Floats  # [rows]
+    acceleration: Floats  # [rows]
+
+    @classmethod
+    def of(cls, values: Floats, drawn: Floats) -> _Correction:
+        """From the rows, float [rows, P], and their means in the draws, float [draws, rows]."""
+        means = np.nanmean(values, axis=1)
+        share = ((drawn < means) + 0.5 * (drawn == means)).sum(axis=0) / np.isfinite(drawn).sum(axis=0)
+        bias = ndtri(share)
+        # Leaving a problem out moves a mean over k of them by (value - mean) / (k - 1), and k - 1 cancels.
+        off = values - means[:, None]
+        squares = np.nansum(off**2, axis=1)
+        constant = squares <= 1e-20  # the same value everywhere, up to rounding: nothing to correct
+        acceleration = np.nansum(off**3, axis=1) / (6 * np.where(constant, 1.0, squares) ** 1.5)
+        # With all draws on one side of the mean (a handful of problems) the correction is infinite: none is made.
+        usable = np.isfinite(bias) & ~constant
+        return cls(np.where(usable, bias, 0.0), np.where(usable, acceleration, 0.0))
+
+    def levels(self, nominal: Floats) -> Floats:
+        """Which quantiles of the draws stand for the ``nominal`` levels, float [levels]: float [levels, rows]."""
+        shifted = self.bias + ndtri(nominal)[:, None]
+        levels: Floats = ndtr(self.bias + shifted / (1 - self.acceleration * shifted))
+        plain = (self.bias == 0) & (self.acceleration == 0)
+        return np.where(plain, nominal[:, None], levels)
+
+    def nominal(self, levels: Floats) -> Floats:
+        """The inverse: the nominal levels that quantiles of the draws at ``levels``, float [rows], stand for.
+
+        The formula of Efron and Tibshirani 1993, "An introduction to the bootstrap", section 15.4.
+        """
+        shifted = ndtri(levels) - self.bias
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scale = 1 + self.acceleration * shifted
+            # Where the scale is not positive, no nominal level reaches so far into the tail.
+            unshifted = np.where(np.isfinite(shifted) & (scale > 0), shifted / scale, np.copysign(np.inf, shifted))
+        nominal: Floats = ndtr(unshifted - self.bias)
+        return nominal
+
+
+def _levels_of_zero(drawn: Floats) -> tuple[Floats, Floats]:
+    """The least and the largest level at which the quantile of each column of ``drawn`` is 0, float [rows] each.
+
+    The inverse of :func:`_quantiles`. Both are the same where no draw is 0; both are 0 or 1 where all draws are on one
+    side of 0.
+    """
+    ranked = np.sort(drawn, axis=0)  # NaN last
+    count = np.isfinite(drawn).sum(axis=0)
+    levels = []
+    for before in ((drawn < 0).sum(axis=0), (drawn <= 0).sum(axis=0)):
+        inside = (before > 0) & (before < count)
+        last, first = np.maximum(before - 1, 0), np.minimum(before, len(drawn) - 1)
+        start = np.take_along_axis(ranked, last[None], axis=0)[0]
+        stop = np.take_along_axis(ranked, first[None], axis=0)[0]
+        share = np.divide(-start, stop - start, out=np.zeros_like(start), where=inside)
+        levels.append(np.where(inside, (last + share) / np.maximum(count - 1, 1), before >= count))
+    return levels[0], levels[1]
 
 
 def _quantiles(drawn: Floats, levels: Floats) -> tuple[Floats, Floats]:
@@ -170,21 +237,16 @@ def _quantiles(drawn: Floats, levels: Floats) -> tuple[Floats, Floats]:
     return low, high
 
 
-def _bootstrap_p(drawn: Floats) -> float:
-    drawn = drawn[np.isfinite(drawn)]
-    tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
-    return min(1.0, 2.0 * (1.0 + tail) / (1.0 + len(drawn)))
-
-
 def mcnemar(won: int, lost: int) -> float:
-    """Exact two-sided McNemar p: the binomial test of ``won`` among the problems that were not drawn."""
-    return min(1.0, 2.0 * float(binom.cdf(min(won, lost), won + lost, 0.5)))
+    """Exact two-sided McNemar p: the binomial test of ``won`` among the problems that were not drawn; 1 for none."""
+    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
 
 
 def holm(p: Floats) -> Floats:
-    """p adjusted so that the chance of even one false claim among them stays below the level (Holm 1979).
+    """p, float [comparisons], corrected for their number: float [comparisons] (Holm 1979).
 
-    The k-th smallest of m is multiplied by m - k + 1, and is at least those before it and at most 1.
+    Claiming a difference wherever the corrected p is below a level makes even one false claim with at most that
+    probability. The k-th smallest of m is multiplied by m - k + 1; it is at least the one before it, and at most 1.
     """
     order = np.argsort(p, kind="stable")
     raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))

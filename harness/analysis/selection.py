@@ -1,9 +1,9 @@
 """Selection: from step rewards to a response's score, from scores to a choice.
 
-Every rule here works on the samples it is given; which samples those are (all, the first n, a random
-subset) is ``harness.analysis.estimators``' business. A rule's result is its expected accuracy: where the best score
-or vote is shared, the choice is uniform among the tied candidates and their accuracy is averaged, so no
-result depends on the order of the samples.
+Every rule here works on all the samples that it is given. ``harness.analysis.estimators`` decides which samples those
+are: all of them, the first n, a random subset. The result of a rule is its expected accuracy. Where several candidates
+share the best score or the most votes, the rule chooses each of them with the same probability, and their accuracies
+are averaged. So no result depends on the order of the samples.
 
 Arrays: P problems, N samples each. ``correct`` bool [P, N]; ``scores`` float [P, N], higher is better;
 ``classes`` int [P, N], equal for equivalent answers of one problem, -1 for a response without an answer.
@@ -11,22 +11,15 @@ Arrays: P problems, N samples each. ``correct`` bool [P, N]; ``scores`` float [P
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
+from harness.analysis.ballots import Ballots
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
 from harness.core.terms import AGGREGATIONS, ScoreType
-
-Real = TypeVar("Real", np.float32, np.float64)
-
-#: Totals closer than this (relative to the largest) are tied: sums of the same weights in another order
-#: differ by rounding only.
-TIE = 1e-9
 
 
 def _mean(flat: Floats, starts: Ints, counts: Ints) -> Floats:
@@ -46,8 +39,8 @@ def aggregate(flat: Floats, lengths: Ints, aggregation: str, score_type: ScoreTy
     """Response scores from step rewards.
 
     Args:
-        flat: the step rewards of all responses, one after the other.
-        lengths: int [R], the number of steps of each response, at least 1.
+        flat: float [S], the step rewards of all R responses, one response after the other.
+        lengths: int [R], the number of steps of each response, at least 1; their sum is S.
         aggregation: one of ``AGGREGATIONS``. The paper's default is ``min``.
         score_type: what the rewards are; a product has a meaning for probabilities only.
 
@@ -73,7 +66,10 @@ def aggregate(flat: Floats, lengths: Ints, aggregation: str, score_type: ScoreTy
 
 
 def vote_weights(scores: Floats, score_type: ScoreType, coefficient: float) -> Floats:
-    """What a score adds to its answer in weighted voting: itself if a probability, else sigmoid(c * score)."""
+    """What each score adds to its answer in weighted voting, float [P, N], not negative.
+
+    A probability adds itself; any other ``scores``, float [P, N], add sigmoid(``coefficient`` * score).
+    """
     if score_type == "probability":
         return scores
     weights: Floats = expit(coefficient * scores)
@@ -81,165 +77,43 @@ def vote_weights(scores: Floats, score_type: ScoreType, coefficient: float) -> F
 
 
 def average(correct: Bools) -> Floats:
-    """Accuracy of a sample drawn at random (pass@1): float [P]."""
+    """Accuracy of a sample drawn at random (pass@1), float [P], from ``correct``, bool [P, N]."""
     return np.asarray(correct.mean(axis=1), dtype=np.float64)
 
 
 def oracle(correct: Bools) -> Floats:
-    """1 where any sample is right (pass@n), float [P]."""
+    """1 where any sample is right (pass@n), else 0: float [P], from ``correct``, bool [P, N]."""
     return np.asarray(correct.any(axis=1), dtype=np.float64)
 
 
 def best_of_n(scores: Floats, correct: Bools) -> Floats:
-    """Accuracy of the sample with the highest score, float [P]."""
+    """Accuracy of the sample with the highest score, float [P].
+
+    Args:
+        scores: float [P, N], higher is better.
+        correct: bool [P, N].
+    """
     best = scores == scores.max(axis=1, keepdims=True)
     return np.asarray((best & correct).sum(axis=1) / best.sum(axis=1), dtype=np.float64)
 
 
 def majority(classes: Ints, correct: Bools) -> Floats:
-    """Accuracy of the most frequent answer, float [P]; 0 where no sample has an answer."""
+    """Accuracy of the most frequent answer, float [P]; 0 where no sample has an answer.
+
+    Args:
+        classes: int [P, N], equal for equivalent answers of one problem, -1 for a sample without an answer.
+        correct: bool [P, N].
+    """
     accuracy: Floats = Ballots(classes, correct).accuracies(np.ones((1, classes.shape[1]), dtype=bool), [None])[0]
     return accuracy
 
 
 def weighted_best_of_n(weights: Floats, classes: Ints, correct: Bools) -> Floats:
-    """Accuracy of the answer with the largest sum of ``weights`` (see :func:`vote_weights`), float [P]."""
-    accuracy: Floats = Ballots(classes, correct).accuracies(np.ones((1, classes.shape[1]), dtype=bool), [weights])[0]
-    return accuracy
-
-
-class Ballots:
-    """Votes counted over many subsets of the samples at once.
+    """Accuracy of the answer with the largest sum of weights, float [P].
 
     Args:
-        classes, correct: [P, N] as above.
-
-    Problems with similarly many distinct answers are handled together, so that few zeros are added up.
+        weights: float [P, N], not negative (see :func:`vote_weights`).
+        classes, correct: [P, N], as for :func:`majority`.
     """
-
-    _BLOCK_ELEMENTS = 1 << 16  # of a [problems, answers, subsets] array: half a MiB, which stays in cache
-
-    def __init__(self, classes: Ints, correct: Bools) -> None:
-        self._correct = correct.astype(np.float64)
-        self._codes, self._n_codes, n_right, pure = _dense_codes(classes, correct)
-        # Most problems have one answer that is right whenever it is given; where none is, nothing can be won.
-        self._plain = np.flatnonzero(pure & (n_right == 1))
-        self._mixed = np.flatnonzero(~pure | (n_right > 1))
-
-    def accuracies(self, subsets: Bools, weights: Sequence[Floats | None]) -> Floats:
-        """Mean accuracy over the subsets of the answer with the largest sum of weights, float [len(weights), P].
-
-        Args:
-            subsets: bool [R, N], the samples in each subset; the same subsets serve every problem.
-            weights: float [P, N], not negative, for each way to vote; None gives every sample one vote.
-        """
-        chosen = np.ascontiguousarray(subsets.T, dtype=np.float64)
-        single = chosen.astype(np.float32)
-        found = np.zeros((len(weights), len(self._codes)))
-        for rows in self._blocks(self._plain, len(subsets)):
-            members = self._members(rows)
-            for i, by_sample in enumerate(weights):
-                left, among = rows, members
-                if by_sample is not None:
-                    accuracy, clear = _clear_accuracy(_totals(members, by_sample, rows, single), len(single))
-                    found[i, rows] = accuracy
-                    left, among = rows[~clear], members[~clear]
-                if len(left):
-                    accuracy, decided = _plain_accuracy(_totals(among, by_sample, left, chosen))
-                    found[i, left] = accuracy
-                    if not decided.all():
-                        left = left[~decided]
-                        found[i, left] = self._mixed_accuracy(left, by_sample, chosen)
-        for rows in self._blocks(self._mixed, len(subsets)):
-            for i, by_sample in enumerate(weights):
-                found[i, rows] = self._mixed_accuracy(rows, by_sample, chosen)
-        return found
-
-    def _blocks(self, rows: Ints, n_subsets: int) -> Iterator[Ints]:
-        """Runs of ``rows``, ordered by the number of answers, whose arrays hold about ``_BLOCK_ELEMENTS``."""
-        order = rows[np.argsort(self._n_codes[rows], kind="stable")]
-        elements = np.maximum(self._n_codes[order], 1) * n_subsets
-        start = 0
-        while start < len(order):
-            ahead = elements[start : start + self._BLOCK_ELEMENTS // elements[start]]
-            size = np.arange(1, len(ahead) + 1) * ahead
-            stop = start + max(int(np.searchsorted(size, self._BLOCK_ELEMENTS, side="right")), 1)
-            yield order[start:stop]
-            start = stop
-
-    def _members(self, rows: Ints) -> Floats:
-        """Which samples give which answer, float [rows, answers, N] of 0 and 1."""
-        width = max(int(self._n_codes[rows].max()), 1)
-        members: Floats = (self._codes[rows][:, None, :] == np.arange(width)[:, None]).astype(np.float64)
-        return members
-
-    def _mixed_accuracy(self, rows: Ints, weights: Floats | None, chosen: Floats) -> Floats:
-        """The general case, [rows]: several right answers, answers that are right at times, votes without weight."""
-        members = self._members(rows)
-        counts = _totals(members, None, rows, chosen)
-        right = _totals(members, self._correct, rows, chosen)
-        share = np.divide(right, counts, out=np.zeros_like(right), where=counts > 0)
-        totals = _totals(members, weights, rows, chosen)
-        totals[counts == 0] = -np.inf  # an answer that is not in the subset cannot win, whatever the others weigh
-        best = totals.max(axis=1, keepdims=True)
-        # Where a subset has no answer at all, every total is -inf and every share 0: so is the accuracy.
-        winners = totals >= best - TIE * np.where(np.isfinite(best), best, 0.0)
-        accuracy: Floats = ((winners * share).sum(axis=1) / winners.sum(axis=1)).mean(axis=1)
-        return accuracy
-
-
-def _totals(members: Floats, weights: Floats | None, rows: Ints, chosen: npt.NDArray[Real]) -> npt.NDArray[Real]:
-    """Votes of each answer in each subset, [rows, answers, R], added up in the precision of ``chosen``."""
-    ballots = members if weights is None else members * weights[rows][:, None, :]
-    # One flat product: numpy would make a small one per problem.
-    totals: npt.NDArray[Real] = ballots.reshape(-1, ballots.shape[2]).astype(chosen.dtype, copy=False) @ chosen
-    return totals.reshape(*ballots.shape[:2], -1)
-
-
-def _clear_accuracy(totals: npt.NDArray[np.float32], n_samples: int) -> tuple[Floats, Bools]:
-    """Mean accuracy [rows] where the first answer is the right one, and whether single precision is sure of it.
-
-    It is where every subset's margin exceeds what adding up may have lost; that is most problems, at half the time.
-    """
-    right, others = totals[:, 0], totals[:, 1:].max(axis=1, initial=0.0)
-    lost = 4 * n_samples * float(np.finfo(np.float32).eps)
-    margin = np.abs(right - others) - lost * np.maximum(right, others)
-    return (right > others).mean(axis=1), margin.min(axis=1) > np.finfo(np.float32).tiny
-
-
-def _plain_accuracy(totals: Floats) -> tuple[Floats, Bools]:
-    """Mean accuracy [rows] where the first answer is the right one, and whether every subset has a vote with weight.
-
-    Then no absent answer can win: its total is 0, less than the best by more than a tie.
-    """
-    right, others = totals[:, 0], totals[:, 1:].max(axis=1, initial=0.0)
-    best = np.maximum(right, others)
-    least = best - TIE * best
-    won = right >= least
-    accuracy = won.astype(np.float64)
-    rows, subsets = np.nonzero(won & (others >= least))
-    if len(rows):
-        accuracy[rows, subsets] = 1.0 / (totals[rows, :, subsets] >= least[rows, subsets, None]).sum(axis=1)
-    return accuracy.mean(axis=1), (best > 0).all(axis=1)
-
-
-def _dense_codes(classes: Ints, correct: Bools) -> tuple[Ints, Ints, Ints, Bools]:
-    """Answer classes renumbered 0, 1, … per problem (-1 stays), those with a right sample first.
-
-    Returns:
-        The codes, int [P, N]; per problem, how many there are and how many have a right sample, int [P]; and whether
-        samples with the same answer agree on being right, bool [P].
-    """
-    codes = np.full(classes.shape, -1, dtype=np.int64)
-    n_codes, n_right = np.zeros(classes.shape[0], dtype=np.int64), np.zeros(classes.shape[0], dtype=np.int64)
-    pure = np.ones(classes.shape[0], dtype=bool)
-    for row, line in enumerate(classes):
-        votes = line >= 0
-        names, inverse, counts = np.unique(line[votes], return_inverse=True, return_counts=True)
-        rights = np.bincount(inverse, weights=correct[row, votes], minlength=len(names))
-        place = np.empty(len(names), dtype=np.int64)
-        place[np.argsort(rights == 0, kind="stable")] = np.arange(len(names))
-        codes[row, votes] = place[inverse]
-        n_codes[row], n_right[row] = len(names), (rights > 0).sum()
-        pure[row] = bool(((rights == 0) | (rights == counts)).all())
-    return codes, n_codes, n_right, pure
+    accuracy: Floats = Ballots(classes, correct).accuracies(np.ones((1, classes.shape[1]), dtype=bool), [weights])[0]
+    return accuracy

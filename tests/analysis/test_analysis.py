@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from plain import plain_best_of_n
 from results_folder import GENERATORS, N_PROBLEMS, N_SAMPLES, ledger, write_results, write_rows
 
 from harness.analysis import ablation_tables as analysis_tables
@@ -19,7 +19,6 @@ from harness.analysis.ablation_tables import AnalysisTable
 from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import holm
-from harness.analysis.selection import best_of_n
 from harness.core.records import Grade, LedgerRow
 from harness.report.ablation_text import analysis_latex, analysis_markdown
 from harness.report.figures import scales as analysis_figures
@@ -110,21 +109,9 @@ def evaluation(results: Results) -> Evaluation:
     return Evaluation.of(results)
 
 
-def per_problem(results: Results, reward_model: str, generator: str, n: int) -> np.ndarray:
-    """Accuracy of best-of-n over all size-n subsets, per problem in order, from the rows themselves."""
-    scores = results.scores(reward_model, generator).to_pandas()
-    rows = results.grades[results.grades["generator"] == generator].merge(scores, on=["problem_id", "sample"])
-    values = []
-    for _, problem in rows.groupby("problem_id", sort=True):
-        score, correct = problem["step_rewards"].map(min).to_numpy(), problem["correct"].to_numpy()
-        pools = [list(p) for p in combinations(range(N_SAMPLES), n)]
-        values.append(np.mean([best_of_n(score[None, p], correct[None, p])[0] for p in pools]))
-    return np.array(values)
-
-
 def average(results: Results, reward_model: str, generators: tuple[str, ...] = GENERATORS) -> np.ndarray:
     """The mean over generators and the sizes above 1, in percent per problem."""
-    return 100 * np.mean([per_problem(results, reward_model, g, n) for g in generators for n in (4, 8)], axis=0)
+    return 100 * np.mean([plain_best_of_n(results, reward_model, g, n) for g in generators for n in (4, 8)], axis=0)
 
 
 def check_accuracies(table: AnalysisTable, results: Results, base: dict[str, str]) -> None:
@@ -278,7 +265,7 @@ def test_figures_have_a_line_per_scale(results: Results, evaluation: Evaluation,
         drawn = [line for line in axes.lines if line.get_marker() not in ("None", None, "")]
         for line, member in zip(drawn, members, strict=True):
             assert list(line.get_xdata()) == [1, 2, 4, 8]
-            expected = [100 * per_problem(results, member, generator, n).mean() for n in (1, 2, 4, 8)]
+            expected = [100 * plain_best_of_n(results, member, generator, n).mean() for n in (1, 2, 4, 8)]
             assert list(line.get_ydata()) == pytest.approx(expected)
         assert {text.get_text() for text in axes.texts} == {*labels, "majority"}
         # In grey, what had less data is paler.

@@ -23,7 +23,7 @@ from harness.analysis.estimators import (
     pass_at_n,
     subsets,
 )
-from harness.analysis.inference import Bootstrap, mcnemar
+from harness.analysis.inference import Bootstrap
 from harness.analysis.selection import aggregate, best_of_n, majority, oracle, weighted_best_of_n
 
 
@@ -112,12 +112,31 @@ def test_first_n_looks_at_the_first_samples_only() -> None:
             assert weighted[i, p] == weighted_best_of_n(head[None], answers, right[None])[0]
 
 
+@pytest.mark.parametrize("n", [0, 9])
 @pytest.mark.parametrize(
-    ("n_samples", "wanted", "expected"),
+    "estimate",
+    [
+        lambda scores, correct, classes, n: expected_best_of_n(scores, correct, [n]),
+        lambda scores, correct, classes, n: pass_at_n(correct, [n]),
+        lambda scores, correct, classes, n: expected_votes(classes, correct, [scores], [1, n], seed=0),
+        lambda scores, correct, classes, n: subsets(8, n, seed=0),
+        lambda scores, correct, classes, n: first_n_best(scores, correct, [n]),
+        lambda scores, correct, classes, n: first_n_oracle(correct, [n]),
+        lambda scores, correct, classes, n: first_n_average(correct, [n]),
+        lambda scores, correct, classes, n: first_n_votes(classes, correct, [scores], [n]),
+    ],
+)
+def test_more_samples_than_there_are_is_an_error(estimate, n: int) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=f"n = {n}: there are 8 samples per problem"):
+        estimate(*random_problems(3, 8, seed=0), n)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "sizes", "expected"),
     [(1, [], [1]), (64, [], [1, 2, 4, 8, 16, 32, 64]), (12, [3, 64], [1, 2, 3, 4, 8, 12])],
 )
-def test_grid(n_samples: int, wanted: list[int], expected: list[int]) -> None:
-    assert grid(n_samples, wanted) == expected
+def test_grid(n_samples: int, sizes: list[int], expected: list[int]) -> None:
+    assert grid(n_samples, sizes) == expected
 
 
 # --- intervals and comparisons ------------------------------------------------------------------------
@@ -155,8 +174,6 @@ def test_exact_p_is_the_sign_test_on_decided_problems() -> None:
     (difference,) = Bootstrap(16, 1000, seed=0).compare(a, b)
     assert (difference.won, difference.lost) == (9, 2)
     assert difference.p_permutation == pytest.approx(binomtest(2, 11).pvalue)
-    assert mcnemar(3, 3) == 1.0
-    assert mcnemar(0, 0) == 1.0
 
 
 def test_sign_flip_p_matches_enumeration_of_all_flips() -> None:

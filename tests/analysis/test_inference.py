@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import combinations
+from math import comb
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import bootstrap
 
 from harness.analysis.inference import Bootstrap, holm, mcnemar
 from harness.analysis.selection import weighted_best_of_n
@@ -67,6 +68,53 @@ def test_comparisons_use_the_same_kind_of_interval() -> None:
     assert (difference.low, difference.high) == (interval.low, interval.high)
 
 
+def rows_near_zero(n_problems: int) -> np.ndarray:
+    """Skewed rows whose means are so near 0 that many 95 % intervals have an end close to it."""
+    rng = np.random.default_rng(7)
+    shifts = np.concatenate([np.linspace(-0.25, 0.25, 150), np.linspace(-0.6, 0.6, 50)])
+    rows = rng.gamma(0.5, 0.8, size=(200, n_problems)) - 0.4 + shifts[:, None]
+    rows[::2] *= -1
+    rows[150:] = np.round(rows[150:])  # many draws are exactly 0
+    return rows
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_p_is_below_five_percent_where_the_interval_leaves_zero_out(method: str) -> None:
+    rows = rows_near_zero(25)
+    bootstrap = Bootstrap(25, 1000, seed=0, interval=method)  # type: ignore[arg-type]
+    differences = bootstrap.compare(rows, np.zeros_like(rows))
+    clear = [d.low > 0 or d.high < 0 for d in differences]
+    assert [d.p_bootstrap < 0.05 for d in differences] == clear
+    assert 20 < sum(clear) < 180
+
+
+@pytest.mark.parametrize(("method", "name"), [("percentile", "percentile"), ("bca", "BCa")])
+def test_the_interval_of_level_one_minus_p_ends_at_zero(method: str, name: str) -> None:
+    """With scipy's interval of that level on the same draws."""
+    rows = rows_near_zero(25)[:150:10]
+    ours = Bootstrap(25, 1000, seed=0, interval=method)  # type: ignore[arg-type]
+    checked = 0
+    for row, difference in zip(rows, ours.compare(rows, np.zeros_like(rows)), strict=True):
+        if not 0.01 < difference.p_bootstrap < 0.99:
+            continue
+        drawn = SimpleNamespace(bootstrap_distribution=ours.means(row[None])[:, 0])
+        theirs = bootstrap(
+            (row,), np.mean, n_resamples=0, bootstrap_result=drawn, method=name,
+            confidence_level=1 - difference.p_bootstrap,
+        ).confidence_interval  # fmt: skip
+        assert min(abs(theirs.low), abs(theirs.high)) < 1e-9
+        checked += 1
+    assert checked > 5
+
+
+def test_p_of_draws_on_one_side_of_zero_is_the_least_that_so_many_draws_show() -> None:
+    rows = np.array([[0.5, 0.6, 0.7, 0.9] * 5, [-0.5, -0.6, -0.7, -0.9] * 5, [0.0] * 20, [0.3] * 20])
+    for method in ("percentile", "bca"):
+        bootstrap = Bootstrap(20, 99, seed=0, interval=method)  # type: ignore[arg-type]
+        found = [d.p_bootstrap for d in bootstrap.compare(rows, np.zeros_like(rows))]
+        assert found == pytest.approx([0.02, 0.02, 1.0, 0.02])
+
+
 # --- several comparisons -------------------------------------------------------------------------------
 
 
@@ -90,9 +138,12 @@ def test_holm_of_one_and_of_none() -> None:
     assert holm(np.array([])).tolist() == []
 
 
-@pytest.mark.parametrize(("won", "lost"), [(0, 1), (1, 6), (5, 5), (12, 3), (0, 40)])
+@pytest.mark.parametrize(("won", "lost"), [(0, 0), (0, 1), (1, 6), (5, 5), (12, 3), (0, 40)])
 def test_mcnemar_is_the_two_sided_binomial_test(won: int, lost: int) -> None:
-    assert mcnemar(won, lost) == pytest.approx(binomtest(won, won + lost).pvalue)
+    """The sum of the probabilities of all outcomes that are no more likely than this one."""
+    n = won + lost
+    likely = [comb(n, k) / 2**n for k in range(n + 1)]
+    assert mcnemar(won, lost) == pytest.approx(sum(p for p in likely if p <= likely[won] * (1 + 1e-9)))
 
 
 # --- votes near a tie ----------------------------------------------------------------------------------

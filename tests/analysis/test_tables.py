@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from plain import plain_best_of_n
 from results_folder import GENERATORS, N_PROBLEMS, N_SAMPLES, REWARD_MODELS, write_results, write_rows
 
 from harness.analysis import headline_tables as tables
@@ -19,7 +19,6 @@ from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Choo
 from harness.analysis.costs import development_flops, generation_flops
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import holm
-from harness.analysis.selection import best_of_n
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, StepScores
 from harness.report import text as rendering
@@ -34,18 +33,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 @pytest.fixture(scope="module")
 def evaluation(results: Results) -> Evaluation:
     return Evaluation.of(results)
-
-
-def plain_best_of_n(results: Results, generator: str, reward_model: str, n: int) -> float:
-    """Mean over problems and all size-n subsets, from the rows themselves."""
-    scores = results.scores(reward_model, generator).to_pandas()
-    rows = results.grades[results.grades["generator"] == generator].merge(scores, on=["problem_id", "sample"])
-    per_problem = []
-    for _, problem in rows.groupby("problem_id"):
-        score, correct = problem["step_rewards"].map(min).to_numpy(), problem["correct"].to_numpy()
-        pools = [list(p) for p in combinations(range(N_SAMPLES), n)]
-        per_problem.append(np.mean([best_of_n(score[None, p], correct[None, p])[0] for p in pools]))
-    return 100 * float(np.mean(per_problem))
 
 
 def test_accuracy_table_is_the_long_form_and_right(results: Results) -> None:
@@ -65,7 +52,7 @@ def test_accuracy_table_is_the_long_form_and_right(results: Results) -> None:
     rows = frame.set_index(["generator", "reward_model", "strategy", "n"])["accuracy"]
     for n in (1, 4, 8):
         found = [rows[g, "ce-2", "best_of_n", n] for g in GENERATORS]
-        assert found == pytest.approx([plain_best_of_n(results, g, "ce-2", n) for g in GENERATORS])
+        assert found == pytest.approx([100 * plain_best_of_n(results, "ce-2", g, n).mean() for g in GENERATORS])
         assert rows[AVERAGE, "ce-2", "best_of_n", n] == pytest.approx(np.mean(found))
 
 

@@ -15,7 +15,6 @@ from harness.cli import main
 from harness.report import write
 from harness.report.freshness import report_is_fresh
 
-
 PAPER = ROOT / "results" / "paper"
 
 
