@@ -1,10 +1,13 @@
-"""Answers that try to execute, hang, exhaust or confuse a grader."""
+"""Answers that try to execute, hang, exhaust or confuse a grader.
+
+Code that succeeds makes the file that the environment variable HOSTILE_MARKER names.
+"""
 
 from __future__ import annotations
 
 CODE = [
-    "__import__('os').system('touch /tmp/owned')",
-    "__import__('subprocess').run(['touch','/tmp/owned'])",
+    "__import__('os').system('touch $HOSTILE_MARKER')",
+    "__import__('subprocess').run('touch $HOSTILE_MARKER', shell=True)",
     "().__class__.__bases__[0].__subclasses__()",
     "[].__class__.__mro__[1].__subclasses__()",
     "eval('1+1')",
@@ -29,7 +32,7 @@ CODE = [
     "sympify('1')",
     "parse_expr('1')",
     r"\input{/etc/passwd}",
-    r"\write18{touch /tmp/owned}",
+    r"\write18{touch $HOSTILE_MARKER}",
     r"\immediate\write18{id}",
     r"\catcode`\@=11",
     r"\def\x{\x\x}\x",
@@ -46,8 +49,8 @@ CODE = [
     "<script>alert(1)</script>",
     "'; DROP TABLE grades; --",
     "${jndi:ldap://x}",
-    "$(touch /tmp/owned)",
-    "`touch /tmp/owned`",
+    "$(touch $HOSTILE_MARKER)",
+    "`touch $HOSTILE_MARKER`",
     "%s%s%s%n",
     "{0.__class__}",
     "#{7*7}",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -46,10 +48,42 @@ def test_the_time_limit_is_shared_by_one_comparison(worker: SymbolicWorker) -> N
     assert worker._asked - before <= 3
 
 
-def test_memory_is_limited(worker: SymbolicWorker) -> None:
-    equal, reason = ask(worker, r"\operatorname{zeros}(30000,30000)", "1")
-    assert not equal and reason in ("memory", "timeout", "unparsable", "crash")
-    assert ask(worker, "1", "1")[0]
+def test_the_worker_has_its_memory_limit(worker: SymbolicWorker) -> None:
+    ask(worker, "1", "1")
+    assert resource.prlimit(worker._pid, resource.RLIMIT_AS) == (worker.memory, worker.memory)
+
+
+def test_memory_is_limited() -> None:
+    """A question that takes 2 GiB where 1 GiB is allowed fails at once; the time limit is far away."""
+    done = run(
+        """
+        from bonbench.verifiers.oracle import worker
+
+        class Greedy:
+            def equal(self, a, b, whole):
+                try:
+                    return len(bytearray(2**31)) > 0, "allocated"
+                except MemoryError:
+                    return False, "memory"
+
+        worker._serve(1, 2**30, None, Greedy())
+        """,
+        input=json.dumps({"id": 1, "a": "1", "b": "1", "whole": False, "cpu_s": 600, "wall_s": 600}) + "\n",
+    )
+    greeting, answer = map(json.loads, done.stdout.splitlines())
+    assert greeting["predecessor"] is None
+    assert answer == {"id": 1, "equal": False, "reason": "memory"}
+
+
+@pytest.mark.parametrize("part", ["build", "_vanishes"])
+def test_out_of_memory_is_named(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    from bonbench.verifiers.oracle import symbolic
+
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(symbolic, part, exhausted)
+    assert symbolic.equal(["Sym", "x"], ["Call", "abs", ["Sym", "x"]], False) == (False, "memory")
 
 
 def test_a_killed_worker_is_replaced(worker: SymbolicWorker) -> None:
@@ -87,13 +121,9 @@ def test_answers_do_not_depend_on_history(worker: SymbolicWorker) -> None:
     assert not ask(worker, "x", "3")[0]
 
 
-def run(code: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def run(code: str, input: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, text=True, input=input
     )
 
 
@@ -150,6 +180,7 @@ def test_plain_answers_need_neither_worker_nor_sympy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.thorough
 def test_inside_ray_actors() -> None:
     """Called from an actor's threads, none of them the main one: limits hold, and the worker ends with its actor."""
     done = run(r"""

@@ -185,6 +185,7 @@ EQUAL = {
             r"\begin{pmatrix}6&8\end{pmatrix}",
         ),
         (r"\begin{pmatrix}1&2\end{pmatrix}^T", r"\begin{pmatrix}1\\2\end{pmatrix}"),
+        (r"\begin{pmatrix}6&8\end{pmatrix}-\begin{pmatrix}5&6\end{pmatrix}", r"\begin{pmatrix}1&2\end{pmatrix}"),
     ],
     "equations": [
         ("2x+4y-3=0", r"y=-\frac12x+\frac34"),
@@ -323,6 +324,11 @@ def test_symbolic_equality(verifier: MathVerifier, pred: str, gold: str) -> None
 def test_different_meaning(verifier: MathVerifier, pred: str, gold: str) -> None:
     (there, _), (back, _) = verifier.verify([(pred, gold), (gold, pred)])
     assert not there and not back
+
+
+def test_rows_of_unequal_length_are_no_matrix(verifier: MathVerifier) -> None:
+    ragged = r"\begin{pmatrix}1&2\\3\end{pmatrix}^T"
+    assert verifier.verify([(ragged, "5")]) == [(False, "different")]
 
 
 def test_no_answer_is_wrong(verifier: MathVerifier) -> None:
