@@ -13,22 +13,26 @@ import math
 from fractions import Fraction
 from functools import lru_cache
 
-from bonbench.verifiers.reading.syntax import Call, Const, Expr, Num, Power, Product, Sum, Sym
-
-Monomial = tuple[tuple[str, Fraction], ...]
-Polynomial = dict[Monomial, Fraction]
+from bonbench.verifiers.equivalence.polynomials import (
+    MAX_BITS,
+    ONE,
+    UNIT,
+    ZERO,
+    Monomial,
+    Polynomial,
+    TooLarge,
+    add_to,
+    multiply,
+    reduced,
+    single,
+    spell,
+    subtract,
+)
+from bonbench.verifiers.reading.syntax import SIGNS, Call, Const, Expr, Num, Power, Product, Sum, Sym
 
 # Work stops, and the question is left open, beyond these sizes.
-_MAX_TERMS = 400
-_MAX_BITS = 100_000
 _MAX_POWER = 40
 _MAX_FACTORIAL = 2000
-_ZERO, _UNIT = Fraction(0), Fraction(1)
-_ONE: Polynomial = {(): _UNIT}
-
-
-class TooLarge(ArithmeticError):
-    """An exact value exceeds the bounds above."""
 
 
 class Undefined(ArithmeticError):
@@ -40,22 +44,22 @@ class Quotient:
 
     __slots__ = ("above", "below", "complete")
 
-    def __init__(self, above: Polynomial, below: Polynomial = _ONE, complete: bool = True) -> None:
+    def __init__(self, above: Polynomial, below: Polynomial = ONE, complete: bool = True) -> None:
         self.above = above
         self.below = below
         self.complete = complete
 
     def rational(self) -> Fraction | None:
         """The value, where it is a rational number."""
-        if self.below != _ONE:
+        if self.below != ONE:
             return None
         if not self.above:
-            return _ZERO
+            return ZERO
         return self.above.get(()) if len(self.above) == 1 else None
 
     def key(self) -> str:
         """A canonical spelling (up to common factors of numerator and denominator)."""
-        return _spell(self.above) if self.below == _ONE else f"{_spell(self.above)}/{_spell(self.below)}"
+        return spell(self.above) if self.below == ONE else f"{spell(self.above)}/{spell(self.below)}"
 
 
 def decide(a: Expr, b: Expr) -> bool | None:
@@ -68,14 +72,14 @@ def decide(a: Expr, b: Expr) -> bool | None:
 
 def equal(x: Quotient, y: Quotient) -> bool | None:
     """Whether two quotients are equal; None where that is open."""
-    if _subtract(_multiply(x.above, y.below), _multiply(y.above, x.below)):
+    if subtract(multiply(x.above, y.below), multiply(y.above, x.below)):
         return False if x.complete and y.complete else None
     return True
 
 
 def proportional(x: Quotient, y: Quotient) -> bool | None:
     """Whether x = c y with a rational constant c other than 0: equations with one solution set."""
-    left, right = _multiply(x.above, y.below), _multiply(y.above, x.below)
+    left, right = multiply(x.above, y.below), multiply(y.above, x.below)
     if not left or not right:
         return not left and not right
     ratio = next(iter(left.values())) / right[first] if (first := next(iter(left))) in right else None
@@ -86,19 +90,19 @@ def proportional(x: Quotient, y: Quotient) -> bool | None:
 
 def linear(x: Quotient) -> tuple[str, Fraction, Quotient] | None:
     """(symbol, slope, constant part) where ``x`` is slope * symbol + a part without symbols."""
-    if x.below != _ONE:
+    if x.below != ONE:
         return None
-    found: tuple[str, Fraction] | None = None
+    term: tuple[str, Fraction] | None = None
     rest: Polynomial = {}
     for monomial, coefficient in x.above.items():
         names = [atom for atom, _ in monomial if atom.startswith("s:")]
         if not names:
             rest[monomial] = coefficient
-        elif found is None and len(monomial) == 1 and monomial[0][1] == 1:
-            found = (names[0][2:], coefficient)
+        elif term is None and len(monomial) == 1 and monomial[0][1] == 1:
+            term = (names[0][2:], coefficient)
         else:
             return None
-    return None if found is None else (*found, Quotient(rest, complete=x.complete))
+    return None if term is None else (*term, Quotient(rest, complete=x.complete))
 
 
 @lru_cache(maxsize=65536)
@@ -121,19 +125,15 @@ def canonical(expr: Expr) -> Quotient:
         case Num(value):
             return Quotient({(): value} if value else {})
         case Sym(name):
-            return Quotient(_atom("s:" + name))
+            return Quotient(single("s:" + name))
         case Const("i"):
-            return Quotient(_atom("c:i"))
-        case Const("percent"):
-            return Quotient({(): Fraction(1, 100)})
-        case Const("degree"):
-            return Quotient({(("c:pi", _UNIT),): Fraction(1, 180)})
+            return Quotient(single("c:i"))
         case Const(name):
-            return Quotient(_atom("c:" + name))
+            return canonical(SIGNS[name]) if name in SIGNS else Quotient(single("c:" + name))
         case Sum(terms):
             return _total([canonical(t) for t in terms])
         case Product(factors):
-            result = Quotient(_ONE)
+            result = Quotient(ONE)
             for factor in factors:
                 result = _product(result, canonical(factor))
             return result
@@ -144,100 +144,27 @@ def canonical(expr: Expr) -> Quotient:
     raise AssertionError(expr)
 
 
-# -- polynomials ---------------------------------------------------------------------------------------------
-
-
-def _atom(name: str, exponent: Fraction = _UNIT) -> Polynomial:
-    return {((name, exponent),): _UNIT}
-
-
-def _spell(p: Polynomial) -> str:
-    return "+".join(
-        f"{c}" + "".join(f"*{atom}^{e}" for atom, e in m) for m, c in sorted(p.items())
-    ) or "0"  # fmt: skip
-
-
-def _add_to(target: Polynomial, monomial: Monomial, coefficient: Fraction) -> None:
-    value = target.get(monomial, _ZERO) + coefficient
-    if value:
-        target[monomial] = value
-    else:
-        target.pop(monomial, None)
-    if len(target) > _MAX_TERMS:
-        raise TooLarge
-
-
-def _subtract(p: Polynomial, q: Polynomial) -> Polynomial:
-    result = dict(p)
-    for monomial, coefficient in q.items():
-        _add_to(result, monomial, -coefficient)
-    return result
-
-
-def _multiply(p: Polynomial, q: Polynomial) -> Polynomial:
-    if p is _ONE:
-        return q
-    if q is _ONE:
-        return p
-    if len(p) * len(q) > 16 * _MAX_TERMS:
-        raise TooLarge
-    result: Polynomial = {}
-    for left, c in p.items():
-        for right, d in q.items():
-            monomial, factor = _merge(left, right)
-            coefficient = c * d * factor
-            if coefficient.numerator.bit_length() + coefficient.denominator.bit_length() > _MAX_BITS:
-                raise TooLarge
-            _add_to(result, monomial, coefficient)
-    return result
-
-
-def _merge(left: Monomial, right: Monomial) -> tuple[Monomial, Fraction]:
-    """Product of two monomials: i and the prime radicals are reduced, which may leave a rational factor."""
-    if not left or not right:
-        return left or right, _UNIT
-    exponents = dict(left)
-    factor = _UNIT
-    for atom, exponent in right:
-        total = exponents.get(atom, _ZERO) + exponent
-        if atom == "c:i":
-            total %= 4
-            if total >= 2:
-                total -= 2
-                factor = -factor
-        elif atom[0] == "p":
-            whole = math.floor(total)
-            if whole:
-                factor *= Fraction(int(atom[2:])) ** whole
-                total -= whole
-        if total:
-            exponents[atom] = total
-        else:
-            exponents.pop(atom, None)
-    return tuple(sorted(exponents.items())), factor
-
-
 # -- quotients -----------------------------------------------------------------------------------------------
 
 
 def _product(x: Quotient, y: Quotient) -> Quotient:
-    return Quotient(_multiply(x.above, y.above), _multiply(x.below, y.below), x.complete and y.complete)
+    return Quotient(multiply(x.above, y.above), multiply(x.below, y.below), x.complete and y.complete)
 
 
 def _total(parts: list[Quotient]) -> Quotient:
     above: Polynomial = {}
-    below: Polynomial = _ONE
+    below: Polynomial = ONE
     complete = True
     for part in parts:
         complete = complete and part.complete
         if part.below == below:
             above = dict(above)
             for monomial, coefficient in part.above.items():
-                _add_to(above, monomial, coefficient)
+                add_to(above, monomial, coefficient)
         else:
-            scaled = _multiply(above, part.below)
-            above = _subtract(scaled, {m: -c for m, c in _multiply(part.above, below).items()})
-            below = _multiply(below, part.below)
+            scaled = multiply(above, part.below)
+            above = subtract(scaled, {m: -c for m, c in multiply(part.above, below).items()})
+            below = multiply(below, part.below)
     return Quotient(above, below, complete)
 
 
@@ -249,23 +176,9 @@ def _inverse(x: Quotient) -> Quotient:
         ((monomial, coefficient),) = x.above.items()
         result: Polynomial = {(): 1 / coefficient}
         for atom, exponent in monomial:
-            result = _multiply(result, _reduced(atom, -exponent))
-        return Quotient(_multiply(result, x.below), _ONE, x.complete)
+            result = multiply(result, reduced(atom, -exponent))
+        return Quotient(multiply(result, x.below), ONE, x.complete)
     return Quotient(x.below, x.above, x.complete)
-
-
-def _reduced(atom: str, exponent: Fraction) -> Polynomial:
-    """atom ** exponent as a polynomial in normal form."""
-    if not exponent:
-        return _ONE
-    if atom == "c:i":
-        turns = int(exponent % 4)
-        return {(() if turns % 2 == 0 else (("c:i", _UNIT),)): Fraction(-1 if turns >= 2 else 1)}
-    if atom[0] == "p":
-        whole = math.floor(exponent)
-        rest = exponent - whole
-        return {(((atom, rest),) if rest else ()): Fraction(int(atom[2:])) ** whole}
-    return _atom(atom, exponent)
 
 
 def _power(base: Quotient, exponent: Quotient) -> Quotient:
@@ -277,15 +190,15 @@ def _power(base: Quotient, exponent: Quotient) -> Quotient:
     value = base.rational()
     if value is not None:
         return _radical(value, power)
-    if base.below == _ONE and len(base.above) == 1:
+    if base.below == ONE and len(base.above) == 1:
         root = _monomial_root(base, power)
         if root is not None:
             return root
-    if base.below != _ONE and base.complete:
+    if base.below != ONE and base.complete:
         top, bottom = Quotient(base.above), Quotient(base.below)
         if top.rational() is not None or bottom.rational() is not None:
             return _product(_power(top, exponent), _inverse(_power(bottom, exponent)))
-    return Quotient(_atom(f"o:({base.key()})", power), complete=False)
+    return Quotient(single(f"o:({base.key()})", power), complete=False)
 
 
 def _whole_power(base: Quotient, power: int) -> Quotient:
@@ -295,21 +208,21 @@ def _whole_power(base: Quotient, power: int) -> Quotient:
     if value is not None:
         if value in (0, 1, -1):
             power = min(power, 2 + power % 2)
-        elif max(value.numerator.bit_length(), value.denominator.bit_length()) * power > _MAX_BITS:
+        elif max(value.numerator.bit_length(), value.denominator.bit_length()) * power > MAX_BITS:
             raise TooLarge
         result = value**power
         return Quotient({(): result} if result else {})
-    if len(base.above) == 1 and base.below == _ONE:
+    if len(base.above) == 1 and base.below == ONE:
         ((monomial, coefficient),) = base.above.items()
         if power > 10_000:
             raise TooLarge
         above = _whole_power(Quotient({(): coefficient}), power).above
         for atom, exponent in monomial:
-            above = _multiply(above, _reduced(atom, exponent * power))
-        return Quotient(above, _ONE, base.complete)
+            above = multiply(above, reduced(atom, exponent * power))
+        return Quotient(above, ONE, base.complete)
     if power > _MAX_POWER:
         raise TooLarge
-    product = Quotient(_ONE)
+    product = Quotient(ONE)
     for _ in range(power):
         product = _product(product, base)
     return product
@@ -327,8 +240,8 @@ def _monomial_root(base: Quotient, power: Fraction) -> Quotient | None:
     result = _radical(coefficient, power)
     above = result.above
     for atom, exponent in monomial:
-        above = _multiply(above, _reduced(atom, exponent * power))
-    return Quotient(above, _ONE, base.complete and result.complete)
+        above = multiply(above, reduced(atom, exponent * power))
+    return Quotient(above, ONE, base.complete and result.complete)
 
 
 def _radical(value: Fraction, power: Fraction) -> Quotient:
@@ -337,10 +250,10 @@ def _radical(value: Fraction, power: Fraction) -> Quotient:
         if power < 0:
             raise Undefined
         return Quotient({})
-    sign = Quotient(_ONE)
+    sign = Quotient(ONE)
     if value < 0:
         if power.denominator == 2:
-            sign = Quotient(_reduced("c:i", Fraction(power.numerator % 4)))
+            sign = Quotient(reduced("c:i", Fraction(power.numerator % 4)))
         elif power.denominator % 2:  # the real root, as \sqrt[3]{-8} means it
             sign = Quotient({(): Fraction(-1 if power.numerator % 2 else 1)})
         else:
@@ -348,14 +261,14 @@ def _radical(value: Fraction, power: Fraction) -> Quotient:
         value = -value
     result, complete = sign.above, True
     for part, direction in ((value.numerator, 1), (value.denominator, -1)):
-        factors, known = _factor(part)
-        complete = complete and known
+        factors, all_prime = _factor(part)
+        complete = complete and all_prime
         for prime, multiplicity in factors:
             exponent = multiplicity * power * direction
-            if abs(exponent) * prime.bit_length() > _MAX_BITS:
+            if abs(exponent) * prime.bit_length() > MAX_BITS:
                 raise TooLarge
-            result = _multiply(result, _reduced(f"p:{prime}", exponent))
-    return Quotient(result, _ONE, complete)
+            result = multiply(result, reduced(f"p:{prime}", exponent))
+    return Quotient(result, ONE, complete)
 
 
 @lru_cache(maxsize=4096)
@@ -384,38 +297,38 @@ def _factor(n: int) -> tuple[tuple[tuple[int, int], ...], bool]:
 
 def _exponential(base: Quotient, exponent: Quotient) -> Quotient:
     """base ** (sum of terms) as a product of atoms base**term, each to a rational power."""
-    complete = base.complete and exponent.complete and exponent.below == _ONE
+    complete = base.complete and exponent.complete and exponent.below == ONE
     value = base.rational()
     bases: list[tuple[str, int]]
     if value is not None and value > 0:
         if value == 1:
-            return Quotient(_ONE)
+            return Quotient(ONE)
         above, known_above = _factor(value.numerator)
         below, known_below = _factor(value.denominator)
         complete = complete and known_above and known_below
         bases = [(str(p), m) for p, m in above] + [(str(p), -m) for p, m in below]
     else:
         bases = [(base.key(), 1)]
-        simple = base.above == _atom("c:e") or (
-            base.below == _ONE and len(base.above) == 1 and all(a[0] == "s" for m in base.above for a, _ in m)
+        simple = base.above == single("c:e") or (
+            base.below == ONE and len(base.above) == 1 and all(a[0] == "s" for m in base.above for a, _ in m)
         )
         complete = complete and simple and value is None
     terms: list[tuple[Monomial, Fraction]]
-    if exponent.below == _ONE:
+    if exponent.below == ONE:
         terms = list(exponent.above.items())
         complete = complete and not any(atom == "c:i" for m, _ in terms for atom, _ in m)
     else:
-        return Quotient(_atom(f"o:({base.key()})^({exponent.key()})"), complete=False)
-    result: Polynomial = _ONE
-    factor = Quotient(_ONE)
+        return Quotient(single(f"o:({base.key()})^({exponent.key()})"), complete=False)
+    result: Polynomial = ONE
+    factor = Quotient(ONE)
     for monomial, coefficient in terms:
         if not monomial:
             factor = _product(factor, _power(base, Quotient({(): coefficient})))
             continue
-        spelling = _spell({monomial: _UNIT})
+        spelling = spell({monomial: UNIT})
         for name, multiplicity in bases:
-            result = _multiply(result, _atom(f"e:{name}|{spelling}", coefficient * multiplicity))
-    return _product(Quotient(result, _ONE, complete), factor)
+            result = multiply(result, single(f"e:{name}|{spelling}", coefficient * multiplicity))
+    return _product(Quotient(result, ONE, complete), factor)
 
 
 def _call(name: str, args: list[Quotient]) -> Quotient:
@@ -437,4 +350,4 @@ def _call(name: str, args: list[Quotient]) -> Quotient:
     if name in ("max", "min") and values and all(v is not None for v in values):
         best = (max if name == "max" else min)(v for v in values if v is not None)
         return Quotient({(): best} if best else {})
-    return Quotient(_atom(f"o:{name}({','.join(a.key() for a in args)})"), complete=False)
+    return Quotient(single(f"o:{name}({','.join(a.key() for a in args)})"), complete=False)

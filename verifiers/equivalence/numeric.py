@@ -86,12 +86,9 @@ _CONSTANTS = {
     "pi": lambda: mpmath.pi,
     "e": lambda: mpmath.e,
     "i": lambda: mpmath.mpc(0, 1),
-    "percent": lambda: mpmath.mpf(1) / 100,
-    "degree": lambda: mpmath.pi / 180,
 }
 _FUNCTIONS = {
-    **{f: getattr(mpmath, f) for f in syntax.TRIGONOMETRIC},
-    **{"arc" + f: getattr(mpmath, "a" + f) for f in syntax.TRIGONOMETRIC},
+    **syntax.trigonometric(mpmath),
     "abs": abs,
     "floor": mpmath.floor,
     "ceil": mpmath.ceil,
@@ -105,6 +102,8 @@ def _value(expr: Expr, point: Mapping[str, Any]) -> Any:
         case Sym(name):
             return point[name]
         case Const(name):
+            if name in syntax.SIGNS:
+                return _value(syntax.SIGNS[name], point)
             if name not in _CONSTANTS:
                 raise NoValue(name)
             return +_CONSTANTS[name]()

@@ -15,7 +15,7 @@ import latex2sympy2
 import sympy
 from sympy.polys.polyerrors import BasePolynomialError
 
-from bonbench.verifiers.reading.syntax import TRIGONOMETRIC
+from bonbench.verifiers.reading.syntax import SIGNS, to_lists, trigonometric
 
 # What simplification raises where it does not apply.
 _GIVEN_UP = (
@@ -28,7 +28,11 @@ _POINTS = 3
 
 @lru_cache(maxsize=4096)
 def parse(latex: str) -> Any:
-    """The expression in ``latex``, evaluated. Raises whatever the parser raises."""
+    """The expression in ``latex``, evaluated.
+
+    Raises:
+        ValueError: where it is no expression; and whatever the parser raises.
+    """
     # The parser keeps assignments between calls; without this a verdict could depend on earlier ones.
     latex2sympy2.set_variances({})
     latex2sympy2.set_real(True)
@@ -39,14 +43,17 @@ def parse(latex: str) -> Any:
 
 
 def build(tree: list[Any], whole: bool) -> Any:
-    """The expression that :func:`verifiers.syntax.to_lists` wrote. Symbols are real, or positive whole numbers."""
+    """The expression that :func:`bonbench.verifiers.reading.syntax.to_lists` wrote.
+
+    Symbols are real, or positive whole numbers where ``whole`` says so.
+    """
     kind, *parts = tree
     if kind == "Num":
         return sympy.Rational(*map(int, parts[0].split("/")))
     if kind == "Sym":
         return sympy.Symbol(parts[0], integer=True, positive=True) if whole else sympy.Symbol(parts[0], real=True)
     if kind == "Const":
-        return _CONSTANTS[parts[0]]
+        return build(to_lists(SIGNS[parts[0]]), whole) if parts[0] in SIGNS else _CONSTANTS[parts[0]]
     if kind == "Call":
         name = parts.pop(0)
         return _FUNCTIONS[name](*(build(p, whole) for p in parts))
@@ -67,12 +74,9 @@ _CONSTANTS = {
     "e": sympy.E,
     "i": sympy.I,
     "infty": sympy.oo,
-    "percent": sympy.Rational(1, 100),
-    "degree": sympy.pi / 180,
 }
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(sympy, name) for name in TRIGONOMETRIC},
-    **{"arc" + name: getattr(sympy, "a" + name) for name in TRIGONOMETRIC},
+    **trigonometric(sympy),
     "log": sympy.log,
     "abs": sympy.Abs,
     "floor": sympy.floor,
@@ -115,7 +119,11 @@ def warm_up() -> None:
 
 
 def _refuted(x: sympy.Expr, y: sympy.Expr) -> bool:
-    """Whether the two differ in value at some rational point."""
+    """Whether the two differ in value at some rational point.
+
+    ``equivalence.numeric`` has asked this of trees already, without sympy. It cannot read LaTeX, and it gives up values
+    that sympy finds.
+    """
     names = sorted(x.free_symbols | y.free_symbols, key=str)
     generator = random.Random(str(names))
     for _ in range(_POINTS if names else 1):

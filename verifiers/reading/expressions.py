@@ -1,4 +1,4 @@
-"""The reader of expressions: mathematics as people write it, with mixed numbers, ``\\frac34``, ``\\sin 2x`` and
+"""The parser of expressions: mathematics as people write it, with mixed numbers, ``\\frac34``, ``\\sin 2x`` and
 implicit products."""
 
 from __future__ import annotations
@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+from bonbench.verifiers.reading.cursor import Cursor
 from bonbench.verifiers.reading.spelling import FUNCTIONS, words
 from bonbench.verifiers.reading.syntax import (
     HALF,
@@ -46,42 +47,13 @@ def parse(tokens: Sequence[Token]) -> tuple[Expr, int]:
     expr = parser.sum()
     if depth(expr) > _MAX_DEPTH:
         raise Unreadable("nested too deeply")
-    return expr, parser.position - parser.inserted
+    return expr, parser.taken
 
 
-class _Parser:
+class _Parser(Cursor):
     def __init__(self, tokens: Sequence[Token]) -> None:
-        self.tokens = tokens
-        self.position = 0
-        self.inserted = 0  # tokens more than there were, from numbers cut in two
+        super().__init__(tokens)
         self.bars = 0  # open | … |
-
-    # -- reading ---------------------------------------------------------------------------------------
-
-    def peek(self, ahead: int = 0) -> str:
-        """The next token's text; "" at the end and for words, so that no word is taken for maths."""
-        index = self.position + ahead
-        if index >= len(self.tokens) or self.tokens[index].kind == "word":
-            return ""
-        return self.tokens[index].text
-
-    def kind(self, ahead: int = 0) -> str:
-        index = self.position + ahead
-        return self.tokens[index].kind if index < len(self.tokens) else ""
-
-    def take(self) -> Token:
-        if self.position >= len(self.tokens):
-            raise Unreadable("ends early")
-        token = self.tokens[self.position]
-        self.position += 1
-        return token
-
-    def expect(self, text: str) -> None:
-        if self.peek() != text:
-            raise Unreadable(f"{text} missing")
-        self.position += 1
-
-    # -- grammar ---------------------------------------------------------------------------------------
 
     def sum(self) -> Expr:
         terms = [self.product()]
@@ -219,10 +191,7 @@ class _Parser:
         if self.kind() == "num":
             text = self.peek()
             if digit and len(text) > 1 and text.isdigit():
-                tokens = list(self.tokens)
-                tokens[self.position : self.position + 1] = [Token("num", text[0]), Token("num", text[1:])]
-                self.tokens = tokens
-                self.inserted += 1
+                self.cut_number(1)
             return self.number()
         return self.atom()
 
@@ -274,17 +243,6 @@ class _Parser:
         lead = Fraction(text.rstrip(".")) if text.strip(".") else Fraction(0)
         places = len(text.partition(".")[2])
         return Num(lead + Fraction(int(period), (10 ** len(period) - 1) * 10**places))
-
-    def argument_tokens(self) -> list[Token]:
-        """The tokens of a braced group, or the single next token."""
-        if self.peek() != "{":
-            return [self.take()]
-        depth, start = 0, self.position + 1
-        while True:
-            token = self.take()
-            depth += (token.text == "{") - (token.text == "}")
-            if depth == 0:
-                return list(self.tokens[start : self.position - 1])
 
     def subscript(self) -> str:
         if self.peek() != "_":

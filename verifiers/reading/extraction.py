@@ -1,15 +1,15 @@
 """The final answer stated in a response.
 
 In this order: the last balanced ``\\boxed{}`` (or the boxes that end the response together), GSM8K's ``#### 42``,
-"the answer is …", then the last statement, read as a person would (``statements``). Where nothing settles it, or the
-response breaks off, there is no answer.
+"the answer is …", then the last statement, understood as a person would (``statements``). Where nothing settles it, or
+the response breaks off, there is no answer.
 """
 
 from __future__ import annotations
 
 import re
 
-from bonbench.verifiers.reading.statements import MATHS, inner_maths, plain, read_statement
+from bonbench.verifiers.reading.statements import MATHS, inner_maths, plain, stated_value
 
 #: Only this much of the end of a response is searched.
 MAX_TAIL = 100_000
@@ -32,7 +32,19 @@ _MAX_DECLARED = 200
 
 
 def extract(text: str) -> str | None:
-    """The final answer stated in ``text``, or None. An empty box is no answer."""
+    r"""The final answer stated in ``text``, or None. An empty box is no answer.
+
+    >>> extract(r"First \boxed{3}. No: it is \boxed{\frac{1}{2}}.")
+    '\\frac{1}{2}'
+    >>> extract(r"So \boxed{1} and \boxed{2}")
+    '1, 2'
+    >>> extract("The correct answer is (B).")
+    '(B)'
+    >>> extract("Thus, there are 3 ways to put 5 balls into 2 boxes.")
+    '3'
+    >>> extract("From 3 and 4 and 5 one gets nothing.") is None
+    True
+    """
     tail = _TURN_END.split(text[-MAX_TAIL:], maxsplit=1)[0] if "<" in text else text[-MAX_TAIL:]
     boxed = _boxed(tail)
     if boxed is not None:
@@ -46,7 +58,7 @@ def extract(text: str) -> str | None:
 
 def boxes(text: str) -> list[tuple[int, int, str]]:
     """(start, end, content) of every balanced box, outermost ones only."""
-    found = []
+    found_boxes = []
     position = 0
     while (match := _BOX.search(text, position)) is not None:
         start, position = match.start(), match.end()
@@ -61,8 +73,8 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
                 continue
             content, position = word[0], word.end()
         if content.strip():
-            found.append((start, position, content.strip()))
-    return found
+            found_boxes.append((start, position, content.strip()))
+    return found_boxes
 
 
 _BARE_CONTENT = re.compile(r"\\?\w+")
@@ -93,11 +105,11 @@ def breaks_off(text: str) -> bool:
 def _boxed(text: str) -> str | None:
     if "box" not in text:
         return None
-    found = boxes(text)
-    if not found:
+    text_boxes = boxes(text)
+    if not text_boxes:
         return None
-    contents = [found[-1][2]]
-    for (_, end, content), (start, _, _) in zip(found[-2::-1], found[:0:-1], strict=True):
+    contents = [text_boxes[-1][2]]
+    for (_, end, content), (start, _, _) in zip(text_boxes[-2::-1], text_boxes[:0:-1], strict=True):
         if _CONNECTION.fullmatch(text[end:start]) is None:
             break
         contents.append(content)
@@ -114,7 +126,7 @@ def _declared(text: str) -> str | None:
     maths = MATHS.match(sentence)
     if maths is not None and len(sentence) <= maths.end() + 1:
         return inner_maths(maths)
-    value = read_statement(sentence, text[: matches[-1].start()])
+    value = stated_value(sentence, text[: matches[-1].start()])
     if value is not None or not sentence:
         return value
     sentence = plain(sentence)
@@ -128,4 +140,4 @@ def _last_statement(text: str) -> str | None:
     sentence = re.split(r"(?<=[a-z)\]}*$%\"\d])[.!?]\s+(?=[A-Z\\$*])|\n(?![^\n]*(?:\\\]|\$\$))", last)[-1].strip()
     if sentence.endswith(("\\]", "$$")):
         sentence = last
-    return read_statement(sentence, text[: len(text) - len(sentence)])
+    return stated_value(sentence, text[: len(text) - len(sentence)])

@@ -1,4 +1,4 @@
-"""From an answer's text to its readings: each distinct string is read once."""
+"""From an answer's text to what it may mean. Each distinct text is interpreted once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from bonbench.verifiers.reading.answers import Answer, Text
 from bonbench.verifiers.reading.extraction import boxes, extract
-from bonbench.verifiers.reading.statements import MATHS, inner_maths, is_money, read_statement
-from bonbench.verifiers.reading.structure import read
+from bonbench.verifiers.reading.statements import MATHS, inner_maths, is_money, stated_value
+from bonbench.verifiers.reading.structure import parse
 from bonbench.verifiers.reading.tokens import Unreadable, clean, tokenize
 
 _DECIMAL_COMMA = re.compile(r"\s*\d{4,},\d{1,2}\s*")
@@ -25,7 +25,7 @@ _WRAPPED = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\[(.*)\\\]|\\\((.*)\\\)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Interpretation:
     """``text`` is the spelling-independent text, ``answers`` what it may mean, the likeliest first."""
 
     text: str
@@ -33,27 +33,35 @@ class Reading:
 
 
 @lru_cache(maxsize=65536)
-def interpret(text: str) -> Reading:
-    """What ``text`` says as an answer; no answers where it cannot be read."""
-    answer = peel(text)
+def interpret(text: str) -> Interpretation:
+    r"""What ``text`` says as an answer; no answers where it cannot be read.
+
+    >>> interpret(r"$x = \dfrac34$").text
+    'x = \\frac 34'
+    >>> [type(answer).__name__ for answer in interpret("100,200,300").answers]  # one number, or three
+    ['Scalar', 'Listing']
+    >>> interpret("not 5").answers
+    ()
+    """
+    answer = unwrap(text)
     if answer is None:
-        return Reading("", ())
+        return Interpretation("", ())
     try:
         cleaned = clean(answer)
         tokens = tokenize(cleaned)
     except Unreadable:
-        return Reading(answer, ())
+        return Interpretation(answer, ())
     canonical = " ".join(t.text for t in tokens)
     answers: list[Answer] = []
     try:
-        answers.append(_spelled_out(cleaned) or read(tokens))
+        answers.append(_spelled_out(cleaned) or parse(tokens))
         if _GROUPED.fullmatch(cleaned):  # 100,200,300 may be three numbers
-            answers.append(read(tokenize(cleaned.replace(",", ", "))))
+            answers.append(parse(tokenize(cleaned.replace(",", ", "))))
         elif _DECIMAL_COMMA.fullmatch(cleaned):  # too many digits to be grouped in threes: 1000,99
-            answers.append(read(tokenize(cleaned.replace(",", "."))))
+            answers.append(parse(tokenize(cleaned.replace(",", "."))))
     except (Unreadable, RecursionError):
         pass
-    return Reading(canonical, tuple(answers))
+    return Interpretation(canonical, tuple(answers))
 
 
 def _spelled_out(text: str) -> Answer | None:
@@ -61,8 +69,12 @@ def _spelled_out(text: str) -> Answer | None:
     return Text((text.strip().lower(),)) if _CAPITALS.fullmatch(text) else None
 
 
-def peel(text: str) -> str | None:
-    """The answer itself, where ``text`` wraps it in a box, in dollars, or in a statement; None where it states none."""
+def unwrap(text: str) -> str | None:
+    r"""The answer itself, where ``text`` wraps it in a box, in dollars, or in a statement; None where it states none.
+
+    >>> unwrap(r"\[ \boxed{12} \]"), unwrap("The area is $12$."), unwrap("12")
+    ('12', '12', '12')
+    """
     for _ in range(3):
         wrapped = _WRAPPED.fullmatch(text)
         if wrapped is not None and len(MATHS.findall(text)) <= 1:
@@ -72,7 +84,7 @@ def peel(text: str) -> str | None:
         elif _STATEMENT.match(text):
             maths = [m for m in MATHS.finditer(text) if not is_money(m)]
             if len(maths) == 1 and len(text) < _MAX_STATEMENT:
-                inner = inner_maths(maths[0]) if maths[0].end() > len(text) - 2 else read_statement(text)
+                inner = inner_maths(maths[0]) if maths[0].end() > len(text) - 2 else stated_value(text)
                 return text if inner is None else inner
             if _BROKEN_INLINE.search(text):
                 return None

@@ -56,8 +56,14 @@ _NO_NAMES = words(
 _CONTEXT = 2000
 
 
-def read_statement(sentence: str, before: str = "") -> str | None:
-    """The value that ``sentence`` gives, or None. ``before`` is the text that led to it."""
+def stated_value(sentence: str, before: str = "") -> str | None:
+    """The value that ``sentence`` gives, or None. ``before`` is the text that led to it.
+
+    >>> stated_value("If she stays for 30 years, her pension will be **$52,500**.")
+    '$52,500'
+    >>> stated_value("The fastest student is Evelyn.")
+    'Evelyn'
+    """
     sentence = sentence.strip()
     emphasised = [v for m in _EMPHASIS.finditer(sentence) if (v := _emphasised(m)) is not None]
     if emphasised:

@@ -1,6 +1,6 @@
 """The structure of an answer: tuples, intervals, sets, lists, matrices, equations, text, and leaf expressions.
 
-:func:`read` turns tokens into one tree of the types of ``answers``. It decides what was written, not what is
+:func:`parse` turns tokens into one tree of the types of ``answers``. It decides what was written, not what is
 equal: whether ``(1, 2)`` is a point or an interval, or whether units count, is decided in ``equivalence``.
 """
 
@@ -10,23 +10,22 @@ import re
 from collections.abc import Sequence
 from itertools import product
 
-from bonbench.verifiers.reading import expressions, syntax
+from bonbench.verifiers.reading import expressions
 from bonbench.verifiers.reading.answers import (
     Answer,
     Based,
     Braced,
     Bracketed,
     Listing,
-    Matrix,
     Opaque,
     Relation,
     Scalar,
     Text,
     Union,
 )
-from bonbench.verifiers.reading.brackets import CLOSING, OPENING, closing_index, find, split, trim, with_depth
+from bonbench.verifiers.reading.brackets import OPENING, closing_index, find, split, trim, with_depth
+from bonbench.verifiers.reading.matrices import has_environment, parse_environment
 from bonbench.verifiers.reading.spelling import MONTHS, words
-from bonbench.verifiers.reading.syntax import Expr
 from bonbench.verifiers.reading.tokens import Token, Unreadable
 from bonbench.verifiers.reading.wording import NUMBER_WORDS, is_unit, without_label, without_lead, without_remarks
 
@@ -34,12 +33,11 @@ _RELATIONS = words(
     "= < > \\le \\ge \\ne \\in \\equiv \\subset \\subseteq \\sim \\cong \\propto "
     "\\mapsto \\rightarrow \\perp \\parallel"
 )
-_MATRICES = words("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array cases aligned align gathered")
 _TEXT_MARKS = frozenset("-.'\"{}()?`")
 _MAX_VARIANTS = 16
 
 
-def read(tokens: Sequence[Token]) -> Answer:
+def parse(tokens: Sequence[Token]) -> Answer:
     """The answer that ``tokens`` spell.
 
     Raises:
@@ -55,23 +53,23 @@ def read(tokens: Sequence[Token]) -> Answer:
     tokens = without_remarks(without_lead(tokens))
     if not tokens:
         raise Unreadable("empty")
-    return _read_listing(tokens)
+    return _parse_listing(tokens)
 
 
 # -- levels, from the loosest separator inwards --------------------------------------------------------------
 
 
-def _read_listing(tokens: list[Token]) -> Answer:
+def _parse_listing(tokens: list[Token]) -> Answer:
     tokens = trim(tokens)
     for separators in ((";",), (",", "and", "or", "&", "\\\\", "\\land", "\\lor")):
         parts = [p for p in (trim(p) for p in split(tokens, separators)) if p]
         if len(parts) > 1:
-            return Listing(tuple(item for p in parts for item in _spread(_read_listing(p))))
+            return Listing(tuple(item for p in parts for item in _spread(_parse_listing(p))))
         if len(parts) == 1 and len(parts[0]) < len(tokens):
             tokens = parts[0]
     if not tokens:
         raise Unreadable("empty")
-    return _read_relation(tokens)
+    return _parse_relation(tokens)
 
 
 def _spread(item: Answer) -> tuple[Answer, ...]:
@@ -79,7 +77,7 @@ def _spread(item: Answer) -> tuple[Answer, ...]:
     return item.items if isinstance(item, Listing) and all(isinstance(i, Scalar) for i in item.items) else (item,)
 
 
-def _read_relation(tokens: list[Token]) -> Answer:
+def _parse_relation(tokens: list[Token]) -> Answer:
     cut = find(tokens, ("\\approx", "\\simeq", "\\Rightarrow", "\\doteq", "\\Leftrightarrow"))
     if cut is not None:
         tokens = tokens[:cut] or tokens[1:]
@@ -93,10 +91,10 @@ def _read_relation(tokens: list[Token]) -> Answer:
         else:
             pieces[-1].append(token)
     if not ops:
-        return _read_union(tokens)
+        return _parse_union(tokens)
     if not pieces[-1] or all(not trim(p) for p in pieces):
         raise Unreadable("relation without sides")
-    items = tuple(_read_union(trim(p)) for p in pieces if trim(p))
+    items = tuple(_parse_union(trim(p)) for p in pieces if trim(p))
     if len(items) == 1:
         return items[0]
     if len(items) != len(ops) + 1:
@@ -104,15 +102,15 @@ def _read_relation(tokens: list[Token]) -> Answer:
     return Relation(items, tuple(ops))
 
 
-def _read_union(tokens: list[Token]) -> Answer:
+def _parse_union(tokens: list[Token]) -> Answer:
     head, *removed = split(tokens, ("\\setminus",))
     parts = split(head, ("\\cup",))
     if len(parts) == 1 and not removed:
-        return _read_item(tokens)
-    return Union(tuple(_read_item(trim(p)) for p in parts), tuple(_read_item(trim(p)) for p in removed))
+        return _parse_item(tokens)
+    return Union(tuple(_parse_item(trim(p)) for p in parts), tuple(_parse_item(trim(p)) for p in removed))
 
 
-def _read_item(tokens: list[Token]) -> Answer:
+def _parse_item(tokens: list[Token]) -> Answer:
     tokens = trim(tokens)
     if not tokens:
         raise Unreadable("empty")
@@ -121,40 +119,40 @@ def _read_item(tokens: list[Token]) -> Answer:
         inner, last = tokens[1:closing], tokens[closing].text
         rest = tokens[closing + 1 :]
         if not rest or (is_unit(rest) and opening in ("(", "[", "\\{", "\\langle")):
-            bracketed = _read_brackets(opening, inner, last)
+            bracketed = _parse_brackets(opening, inner, last)
             if bracketed is not None:
                 return bracketed
     ratio = [trim(p) for p in split(tokens, (":",))]
     if len(ratio) > 2 and all(ratio):
-        return Bracketed(":", tuple(_read_leaf(p) for p in ratio), ":")
-    if any(t.text.startswith("\\begin{") for t in tokens):
-        matrix = _read_matrix(tokens)
+        return Bracketed(":", tuple(_parse_leaf(p) for p in ratio), ":")
+    if has_environment(tokens):
+        matrix = parse_environment(tokens, _parse_listing)
         if matrix is not None:
             return matrix
-    return _read_leaf(tokens)
+    return _parse_leaf(tokens)
 
 
-def _read_brackets(opening: str, inner: list[Token], closing: str) -> Answer | None:
+def _parse_brackets(opening: str, inner: list[Token], closing: str) -> Answer | None:
     """The content of one pair of brackets; None where they only group an expression."""
     if opening in ("{", "\\lfloor", "\\lceil"):
-        return _read_listing(inner) if opening == "{" and trim(inner) else None
+        return _parse_listing(inner) if opening == "{" and trim(inner) else None
     if opening == "\\{":
         bar = find(inner, ("|", ":"))
         if bar and bar + 1 < len(inner) and find(inner[:bar], (",",)) is None:
-            return _read_listing(inner[bar + 1 :])
+            return _parse_listing(inner[bar + 1 :])
         if not trim(inner):
             return Braced(())
-        content = _read_listing(inner)
+        content = _parse_listing(inner)
         return Braced(content.items if isinstance(content, Listing) else (content,))
     parts = [trim(p) for p in split(inner, (",", ";"))]
     if len(parts) < 2:
         if opening == "(" and inner and find(inner, tuple(_RELATIONS | {"\\cup"})) is not None:
-            return _read_listing(inner)
+            return _parse_listing(inner)
         return _as_text(trim(inner)) if opening == "(" else None
     if not all(parts):
         return None
     opening, closing = (_round(b) for b in (opening, closing))
-    choices = [_variants(_read_relation(p)) for p in parts]
+    choices = [_variants(_parse_relation(p)) for p in parts]
     count = 1
     for choice in choices:
         count *= len(choice)
@@ -173,62 +171,13 @@ def _variants(item: Answer) -> tuple[Answer, ...]:
     return item.items if isinstance(item, Listing) else (item,)
 
 
-def _read_matrix(tokens: list[Token]) -> Matrix | Listing | None:
-    """An environment with rows, alone, transposed, scaled or added up; None for anything else."""
-    start = next(i for i, t in enumerate(tokens) if t.text.startswith("\\begin{"))
-    name = tokens[start].text[7:-1]
-    end = next((i for i in range(start, len(tokens)) if tokens[i].text == f"\\end{{{name}}}"), None)
-    if end is None or name not in _MATRICES:
-        return None
-    rows = tuple(
-        tuple(_read_listing(cell) for cell in split(row, ("&",)))
-        for row in split(tokens[start + 1 : end], ("\\\\",))
-        if trim(row)
-    )
-    before, after = tokens[:start], tokens[end + 1 :]
-    if name in ("cases", "aligned", "align", "gathered"):
-        return None if before or after else Listing(tuple(cell for row in rows for cell in row))
-    if before and after and before[-1].text in OPENING and after[0].text in CLOSING:
-        before, after = before[:-1], after[1:]
-    if after and after[0].text == "^" and [t.text for t in after[1:] if t.text not in "{}"] in (["T"], ["\\top"]):
-        rows, after = tuple(zip(*rows, strict=True)), []
-    if len({len(row) for row in rows}) > 1 or (after and after[0].text not in ("+", "-")):
-        return None
-    if before:
-        factor, used = expressions.parse([*before, Token("num", "1")])
-        if used != len(before) + 1:
-            return None
-        rows = tuple(tuple(_scaled(factor, cell) for cell in row) for row in rows)
-    matrix = Matrix(rows)
-    if after:
-        sign = syntax.ONE if after[0].text == "+" else syntax.MINUS_ONE
-        other = _read_matrix(after[1:]) if any(t.text.startswith("\\begin{") for t in after) else None
-        if not isinstance(other, Matrix) or [len(r) for r in other.rows] != [len(r) for r in rows]:
-            return None
-        pairs = (zip(a, b, strict=True) for a, b in zip(rows, other.rows, strict=True))
-        matrix = Matrix(tuple(tuple(_added(a, _scaled(sign, b)) for a, b in row) for row in pairs))
-    return matrix
-
-
-def _scaled(factor: Expr, cell: Answer) -> Answer:
-    if not isinstance(cell, Scalar):
-        raise Unreadable("scaled matrix of structures")
-    return Scalar(syntax.Product((factor, cell.expr)), cell.unit)
-
-
-def _added(a: Answer, b: Answer) -> Answer:
-    if not (isinstance(a, Scalar) and isinstance(b, Scalar)):
-        raise Unreadable("sum of structures")
-    return Scalar(syntax.Sum((a.expr, b.expr)), a.unit)
-
-
 # -- leaves --------------------------------------------------------------------------------------------------
 
 
-def _read_leaf(tokens: list[Token]) -> Answer:
+def _parse_leaf(tokens: list[Token]) -> Answer:
     signs = [i for i, t in enumerate(tokens) if t.text in ("\\pm", "\\mp")]
     if signs:
-        return Listing(tuple(_read_leaf(_signed(tokens, plus)) for plus in (True, False)))
+        return Listing(tuple(_parse_leaf(_signed(tokens, plus)) for plus in (True, False)))
     while tokens and tokens[0].kind == "word":
         if len(tokens) == 1 and tokens[0].text.lower() in NUMBER_WORDS:
             tokens = [Token("num", str(NUMBER_WORDS[tokens[0].text.lower()]))]
@@ -238,7 +187,7 @@ def _read_leaf(tokens: list[Token]) -> Answer:
         raise Unreadable("only words")
     if _ends_with_scale(tokens):
         tokens = [*tokens[:-1], Token("word", tokens[-1].text)]
-    if (based := _read_based(tokens)) is not None:
+    if (based := _parse_based(tokens)) is not None:
         return based
     try:
         expr, used = expressions.parse(tokens)
@@ -261,7 +210,7 @@ def _signed(tokens: list[Token], plus: bool) -> list[Token]:
     return [Token("op", swap[t.text]) if t.text in swap else t for t in tokens]
 
 
-def _read_based(tokens: list[Token]) -> Based | None:
+def _parse_based(tokens: list[Token]) -> Based | None:
     """``4210_{5}``, ``(1A)_{16}``, ``2516_\\text{eight}``."""
     texts = [t.text for t in tokens if t.text not in "{}()" and t.kind != "word"]
     sign = "-" if texts[:1] == ["-"] else ""
@@ -293,7 +242,7 @@ def _words(tokens: list[Token]) -> Answer | None:
         elif token.text not in _TEXT_MARKS:
             return None
     if len(spoken) == 1 and spoken[0] in NUMBER_WORDS:
-        return _read_leaf(tokens)
+        return _parse_leaf(tokens)
     if len(spoken) == 1 and len(spoken[0]) == 1:
-        return _read_leaf([Token("let", t.text) for t in tokens if t.kind in ("word", "let")])
+        return _parse_leaf([Token("let", t.text) for t in tokens if t.kind in ("word", "let")])
     return Text(tuple(w for w in spoken if w not in ("the", "a", "an") or len(spoken) == 1)) if spoken else None

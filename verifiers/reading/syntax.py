@@ -56,11 +56,22 @@ ONE = Num(Fraction(1))
 MINUS_ONE = Num(Fraction(-1))
 HALF = Num(Fraction(1, 2))
 
+#: The values of the constants ``percent`` and ``degree``.
+SIGNS: dict[str, Expr] = {"percent": Num(Fraction(1, 100)), "degree": Product((Num(Fraction(1, 180)), Const("pi")))}
+
 #: Functions whose inverse is spelled with `arc`.
 TRIGONOMETRIC = words("sin cos tan cot sec csc sinh cosh tanh coth")
 
 
+def trigonometric(library: Any) -> dict[str, Any]:
+    """Name -> function of ``library`` (mpmath, sympy), which spells the inverses with ``a``."""
+    functions = {name: getattr(library, name) for name in TRIGONOMETRIC}
+    inverses = {"arc" + name: getattr(library, "a" + name) for name in TRIGONOMETRIC}
+    return functions | inverses
+
+
 def negate(expr: Expr) -> Expr:
+    """``-expr``; the negative of a number is a number."""
     if isinstance(expr, Num):
         return Num(-expr.value)
     return Product((MINUS_ONE, expr))

@@ -57,7 +57,10 @@ _SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})(?![
 
 
 def clean(text: str) -> str:
-    """``text`` without invisible characters, with Unicode maths rewritten as LaTeX.
+    r"""``text`` without invisible characters, with Unicode maths rewritten as LaTeX.
+
+    >>> clean("x² ≤ ½"), clean("1.2e3"), clean(r"11,\!880")
+    ('x^{2} \\le  \\frac{1}{2}', '1.2\\cdot 10^{3}', '11,880')
 
     Raises:
         Unreadable: for a text longer than ``MAX_CHARS``.
@@ -93,7 +96,12 @@ def _join_thousands(match: re.Match[str]) -> str:
 
 
 def tokenize(text: str) -> list[Token]:
-    """Tokens of a cleaned answer.
+    r"""Tokens of a cleaned answer.
+
+    >>> [token.text for token in tokenize(r"\dfrac12\left(x+1\right)\text{ cm}")]
+    ['\\frac', '12', '(', 'x', '+', '1', ')', 'cm']
+    >>> [token.kind for token in tokenize("2x miles")]
+    ['num', 'let', 'word']
 
     Raises:
         Unreadable: for nesting deeper than ``MAX_DEPTH``.

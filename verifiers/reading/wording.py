@@ -45,7 +45,11 @@ def without_label(tokens: list[Token]) -> list[Token]:
 
 
 def without_lead(tokens: list[Token]) -> list[Token]:
-    """Drops the words before a value ("only x = 0", "the matrix …"), unless they deny it or label it."""
+    """Drops the words before a value ("only x = 0", "the matrix …"), unless they label it.
+
+    Raises:
+        Unreadable: where the words deny the value ("not 5").
+    """
     end = 0
     while end < len(tokens) and (
         tokens[end].kind == "word"
