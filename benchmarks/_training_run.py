@@ -31,9 +31,9 @@ def measured(train: Callable[[], Any]) -> tuple[Any, Result]:
 
 
 def ours(task: dict[str, Any]) -> Result:
-    from bonbench.reward_models.training.fit import Job
-    from bonbench.reward_models.training.implicit import ImplicitTrainerParams
+    from bonbench.reward_models.training.job import Job
     from bonbench.reward_models.training.loop import train_worker
+    from bonbench.reward_models.training.params import ImplicitTrainerParams
     from bonbench.reward_models.training.responses import build_rollouts
     from harness.core.records import GradedSolution, Problem, Response, Solution, TokenLogprobs
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pydantic import Field
-
-from bonbench.reward_models.training.fit import Job, absolute, fit
-from bonbench.reward_models.training.params import RolloutTrainer, TrainingParams
+from bonbench.reward_models.training.fit import fit
+from bonbench.reward_models.training.job import Job, absolute
+from bonbench.reward_models.training.params import AutoPSVTrainerParams
+from bonbench.reward_models.training.rollout_trainer import RolloutTrainer
 from harness.core.components import TrainingFacts
 from harness.core.files import replacing
 from harness.core.records import GradedSolution, Solution
@@ -19,15 +19,6 @@ from harness.core.workers import Launcher, Progress
 
 _NO_CONFIDENCE = 1e-5
 _FACTS_FILE = "facts.json"
-
-
-class AutoPSVTrainerParams(TrainingParams):
-    """Parameters of :class:`AutoPSVTrainer`; ``lr``, ``epochs``, ``batch_size`` (responses) go for both verifiers.
-
-    ``drop``: a step after which the verifier's value has fallen by more than this share of itself is the first error.
-    """
-
-    drop: float = Field(0.5, gt=0, le=1)
 
 
 class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):

@@ -3,30 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bonbench.reward_models.training.params import TrainingParams
+from bonbench.reward_models.training.job import CHECKPOINTS, Job
 from harness.core.components import TrainingFacts
 from harness.core.workers import Launcher, Progress
-
-if TYPE_CHECKING:
-    from bonbench.reward_models.training.data import Rollouts
-
-#: Where the first worker saves the state from which a killed training goes on, in the output folder.
-CHECKPOINTS = "checkpoints"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the workers are to do: train ``model`` by ``task`` (of ``reward_models.training.tasks``) on ``rollouts``."""
-
-    task: str
-    params: TrainingParams
-    rollouts: Rollouts
-    model: str
-    output: Path
 
 
 def fit(job: Job, progress: Progress, launch: Launcher) -> TrainingFacts:
@@ -43,11 +23,6 @@ def fit(job: Job, progress: Progress, launch: Launcher) -> TrainingFacts:
     facts = launch(_train, job, job.params.in_workers(), job.output / "workers", progress)
     shutil.rmtree(job.output / CHECKPOINTS, ignore_errors=True)
     return facts
-
-
-def absolute(model: str) -> str:
-    """A model folder's absolute path: workers run in a folder of their own. A hub id is left as it is."""
-    return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 
 def _train(job: Job, progress: Progress) -> TrainingFacts:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
-from bonbench.reward_models.training.tasks import Judgement, summed
+from bonbench.reward_models.training.model_losses import Judgement, summed
 from harness.core.workers import Progress
-
-if TYPE_CHECKING:
-    from bonbench.reward_models.training.loop import JudgingTrainer
 
 _PROGRESS_EVERY_S = 0.5
 
@@ -59,15 +57,20 @@ def summary(history: list[Row]) -> Row:
 
 
 class Curves(TrainerCallback):  # type: ignore[misc]
-    """Logs every step, and says now and then how far the training is."""
+    """Logs every step, and says now and then how far the training is.
 
-    def __init__(self, trainer: JudgingTrainer, progress: Progress) -> None:
-        self._trainer = trainer
+    Args:
+        sums: those of the step under way; they are taken at its end.
+        log: the `transformers` Trainer's.
+    """
+
+    def __init__(self, sums: StepSums, log: Callable[[Row], None], progress: Progress) -> None:
+        self._sums, self._log = sums, log
         self._progress = progress
         self._said = 0.0
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._trainer.log(self._trainer.sums.take(args.device))
+        self._log(self._sums.take(args.device))
         now = time.monotonic()
         last = state.global_step == state.max_steps
         if not state.is_world_process_zero or (now - self._said < _PROGRESS_EVERY_S and not last):

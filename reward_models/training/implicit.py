@@ -4,49 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, model_validator
-
-from bonbench.reward_models.training.fit import Job, absolute, fit
-from bonbench.reward_models.training.params import RolloutTrainer, StepLabelParams, TrainingParams, share_in_pairs
-from harness.core.components import ModelPath, PassOf, TrainingFacts
+from bonbench.reward_models.training.fit import fit
+from bonbench.reward_models.training.job import Job, absolute
+from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, StepLabelParams, TrainingParams
+from bonbench.reward_models.training.rollout_trainer import RolloutTrainer, share_in_pairs
+from harness.core.components import PassOf, TrainingFacts
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
 from harness.core.workers import Launcher, Progress
 
-PAIRED = ("dpo", "nca")
 _ABOUT_LABELS = set(StepLabelParams.model_fields) - set(TrainingParams.model_fields)
-
-
-class ImplicitTrainerParams(StepLabelParams):
-    """Parameters of :class:`ImplicitTrainer`; the defaults are the paper's.
-
-    ``reference`` is ``base`` unless said otherwise or, where ``base`` is itself an implicit reward model trained in the
-    experiment, that one's reference: log pi/pi_ref goes on meaning the same. An explicit null trains without one, on
-    log pi alone. ``level``: kto and ce learn the correctness of each "response", or the label of each "step"; what says
-    how steps are labelled is for the latter.
-
-    ``batch_size`` counts pairs (dpo, nca) or responses (kto, ce). ``pairs``: "all" correct x incorrect pairs of a
-    problem (the paper's code), or "one" counterpart for each correct response (the paper's text). ``balance`` drops
-    responses of the larger class, over the "dataset" or within each "instruction" (kto, ce). ``lambda_correct`` and
-    ``lambda_incorrect`` weigh kto's two classes.
-    """
-
-    reference: ModelPath | None
-    objective: Literal["dpo", "nca", "kto", "ce"] = "dpo"
-    level: Literal["response", "step"] = "response"
-    beta: float = Field(0.05, gt=0)
-    lr: float = Field(5e-7, gt=0)
-    pairs: Literal["all", "one"] = "all"
-    balance: Literal["none", "dataset", "instruction"] = "none"
-    lambda_correct: float = Field(1.0, gt=0)
-    lambda_incorrect: float = Field(1.0, gt=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _base_is_reference(cls, entry: Any) -> Any:
-        return {"reference": entry.get("base"), **entry} if isinstance(entry, dict) else entry
 
 
 class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):

@@ -10,8 +10,7 @@ import numpy.typing as npt
 from bonbench.reward_models.text.layouts import step_ends
 from bonbench.reward_models.training.data import Prepared, Rollouts, describe, prepare, single
 from bonbench.reward_models.training.encode import for_every_token, for_layout
-from bonbench.reward_models.training.params import StepLabelParams, TrainingParams
-from bonbench.reward_models.training.step_token import StepTokenTrainerParams
+from bonbench.reward_models.training.params import StepLabelParams, StepTokenTrainerParams, TrainingParams
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
 

@@ -28,13 +28,13 @@ from transformers.utils import logging as transformers_logging
 from bonbench.reward_models.training.batches import MicroBatch, accumulation_steps, epoch_batches, split
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
 from bonbench.reward_models.training.data import Rollouts
-from bonbench.reward_models.training.fit import CHECKPOINTS, Job
 from bonbench.reward_models.training.history import Curves, StepSums, steps_of, summary, tensorboard
+from bonbench.reward_models.training.job import CHECKPOINTS, Job
+from bonbench.reward_models.training.model_losses import MODEL_LOSSES, Batch, ModelLoss
 from bonbench.reward_models.training.pairs import Indices
 from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.reference import bfloat16, mismatched_reference
 from bonbench.reward_models.training.sequences import Sequences
-from bonbench.reward_models.training.tasks import TASKS, Batch, Task
 from harness.core.components import TrainingFacts
 from harness.core.workers import Progress
 
@@ -48,46 +48,46 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     transformers_logging.set_verbosity_error()
     set_seed(params.seed)
 
-    plan = Plan.of(rollouts, params, world)
-    args = _arguments(params, output, plan)
-    task = TASKS[job.task](params)
-    crossed = mismatched_reference(job, task, args.device)
+    schedule = Schedule.of(rollouts, params, world)
+    args = _arguments(params, output, schedule)
+    loss = MODEL_LOSSES[job.loss](params)
+    crossed = mismatched_reference(job, loss, args.device)
     tokenizer = AutoTokenizer.from_pretrained(params.base)
-    base = task.load(job.model)
+    base = loss.load(job.model)
     stored_dtype = base.dtype
     model = base.float()
-    model.forward = MethodType(task.forward, model)
+    model.forward = MethodType(loss.forward, model)
 
     resumed = last_checkpoint(output / CHECKPOINTS)
-    mine = plan.pieces[rank::world][steps_done(resumed) * plan.accumulation :]
-    trainer = JudgingTrainer(task, model=model, args=args, train_dataset=_MicroBatches(rollouts, mine, crossed))
+    mine = schedule.pieces[rank::world][steps_done(resumed) * schedule.accumulation :]
+    trainer = JudgingTrainer(loss, model=model, args=args, train_dataset=_MicroBatches(rollouts, mine, crossed))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Checkpoints())
-    trainer.add_callback(Curves(trainer, progress))
+    trainer.add_callback(Curves(trainer.sums, trainer.log, progress))
     if params.tensorboard:
         trainer.add_callback(tensorboard(output))
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
 
-    task.finish(model, tokenizer)
+    loss.finish(model, tokenizer)
     trainer.save_model(str(output))
     history = steps_of(trainer.state)
     if rank == 0:
         (output / "training_args.bin").unlink(missing_ok=True)
         if stored_dtype != torch.float32:
-            task.load(str(output), stored_dtype).save_pretrained(output)
+            loss.load(str(output), stored_dtype).save_pretrained(output)
         tokenizer.save_pretrained(output)
         (output / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
     return TrainingFacts(
         config=model.config.to_dict(),
         device=str(args.device),
         output_head=model.get_output_embeddings() is not None,
-        **plan.costs(rollouts, task.with_reference),
-        extra={"steps": plan.steps, **summary(history)},
+        **schedule.costs(rollouts, loss.with_reference),
+        extra={"steps": schedule.steps, **summary(history)},
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Schedule:
     """The micro-batches of all workers in training order, worker by worker, ``accumulation`` per worker and step."""
 
     pieces: list[MicroBatch]
@@ -95,7 +95,7 @@ class Plan:
     steps: int
 
     @classmethod
-    def of(cls, rollouts: Rollouts, params: TrainingParams, workers: int) -> Plan:
+    def of(cls, rollouts: Rollouts, params: TrainingParams, workers: int) -> Schedule:
         rng = np.random.default_rng(params.seed)
         examples, n_terms, lengths = rollouts.examples, rollouts.n_terms, rollouts.sequences.lengths
         epochs = [
@@ -128,17 +128,17 @@ def _sizes(what: str, sequences: Sequences, members: Indices) -> dict[str, int]:
     }
 
 
-def _arguments(params: TrainingParams, output: Path, plan: Plan) -> TrainingArguments:
+def _arguments(params: TrainingParams, output: Path, schedule: Schedule) -> TrainingArguments:
     on_gpu = params.gpus_per_worker > 0
     return TrainingArguments(
         output_dir=str(output / CHECKPOINTS),
-        max_steps=plan.steps,
-        gradient_accumulation_steps=plan.accumulation,
+        max_steps=schedule.steps,
+        gradient_accumulation_steps=schedule.accumulation,
         learning_rate=params.lr,
         lr_scheduler_type="cosine_with_min_lr",
         lr_scheduler_kwargs={"min_lr_rate": params.min_lr},
         # Rounded down: the first step of a warm-up has a rate of 0, and the only step of a short job must not.
-        warmup_steps=int(params.warmup * plan.steps),
+        warmup_steps=int(params.warmup * schedule.steps),
         bf16=bfloat16(params),
         gradient_checkpointing=params.gradient_checkpointing,
         fsdp=params.fsdp or None,
@@ -192,9 +192,9 @@ class _MicroBatches(Dataset[Batch]):
 
 
 class JudgingTrainer(Trainer):  # type: ignore[misc]
-    def __init__(self, task: Task[Any], **kwargs: Any) -> None:
+    def __init__(self, loss: ModelLoss[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.task = task
+        self.loss = loss
         self.sums = StepSums()
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
@@ -205,13 +205,13 @@ class JudgingTrainer(Trainer):  # type: ignore[misc]
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
     ) -> tuple[list[Batch], None]:
         batches = [self._prepare_inputs(batch) for batch in islice(epoch_iterator, num_batches)]
-        self.task.before_step(lambda batch: _call(self.model_wrapped, batch), batches)
+        self.loss.before_step(lambda batch: _call(self.model_wrapped, batch), batches)
         return batches, None
 
     def compute_loss(
         self, model: PreTrainedModel, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        judgement = self.task.judge(_call(model, inputs), inputs)
+        judgement = self.loss.judge(_call(model, inputs), inputs)
         if inputs["weight"] > 0:
             self.sums.add(judgement)
         weight: torch.Tensor = inputs["weight"]

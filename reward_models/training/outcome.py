@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
-from bonbench.reward_models.training.fit import Job, absolute, fit
-from bonbench.reward_models.training.params import RolloutTrainer, TrainingParams, share_in_pairs
+from bonbench.reward_models.training.fit import fit
+from bonbench.reward_models.training.job import Job, absolute
+from bonbench.reward_models.training.params import PAIRED, OutcomeTrainerParams
+from bonbench.reward_models.training.rollout_trainer import RolloutTrainer, share_in_pairs
 from harness.core.components import TrainingFacts
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
 from harness.core.workers import Launcher, Progress
-
-
-class OutcomeTrainerParams(TrainingParams):
-    """Parameters of :class:`OutcomeTrainer`.
-
-    ``batch_size`` counts responses (bce) or pairs (bradley-terry), ``pairs`` as for implicit models.
-    """
-
-    objective: Literal["bce", "bradley-terry"] = "bce"
-    pairs: Literal["all", "one"] = "all"
 
 
 class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
@@ -45,13 +36,12 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
 
     @classmethod
     def check(cls, params: OutcomeTrainerParams) -> None:
-        if params.objective == "bradley-terry" and params.responses < 2:
-            raise UserError("responses: bradley-terry needs at least 2 responses per problem to make a pair")
+        if params.objective in PAIRED and params.responses < 2:
+            raise UserError(f"responses: {params.objective} needs at least 2 responses per problem to make a pair")
 
     @classmethod
     def reads_per_rollout(cls, params: OutcomeTrainerParams) -> float:
-        in_pairs = params.objective == "bradley-terry"
-        return params.epochs * (share_in_pairs(params.responses) if in_pairs else 1)
+        return params.epochs * (share_in_pairs(params.responses) if params.objective in PAIRED else 1)
 
     def train(
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher

@@ -1,62 +1,87 @@
-"""What every training has in common."""
+"""The parameters of every training here; their descriptions are what ``bonbench list NAME`` shows."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from harness.core.components import Runtime, Trainer, TrainerParams
+from harness.core.components import ModelPath, Runtime, TrainerParams
 from harness.core.errors import UserError
+
+#: Objectives that learn from pairs of a correct and an incorrect response.
+PAIRED = ("dpo", "nca", "bradley-terry")
+
+_PAIRS = (
+    '"all" pairs of a correct and an incorrect response to one problem (the paper\'s code), or "one" counterpart for '
+    "each correct response (the paper's text)"
+)
 
 
 class TrainingParams(TrainerParams):
-    """What is trained on, for how long and on what machine.
+    """What is trained on, for how long and on what machine."""
 
-    ``responses`` takes the first so many rollouts of each problem, ``instructions`` that share of the problems: smaller
-    shares are contained in larger ones. ``dedup`` drops rollouts of which at least that share of the word 8-grams
-    occurs in an earlier one to the same problem (see :func:`reward_models.training.subsets.near_duplicates`). Solutions
-    longer than ``max_length`` tokens with their prompt are left out.
-
-    ``batch_size`` counts examples per step, over all workers. The learning rate rises over the first ``warmup`` (share
-    of the steps), then falls on a cosine to ``min_lr`` (share of ``lr``). ``max_batch_tokens`` is what goes through a
-    worker at once, padding included: it sets gradient accumulation. ``fsdp`` shards the model over the workers.
-    Precision "auto" is bfloat16 autocast on GPUs, float32 on CPUs.
-
-    Every ``checkpoint_steps`` steps the state is saved, from which a killed training goes on; ``tensorboard`` also
-    writes the curves as TensorBoard event files to ``tensorboard/`` in the trained folder.
-    """
-
-    lr: float = Field(1e-6, gt=0)
-    epochs: int = Field(1, ge=1)
-    instructions: float = Field(1.0, gt=0, le=1)
-    dedup: float | None = Field(None, gt=0, le=1)
-    batch_size: int = Field(64, ge=1)
-    warmup: float = Field(0.03, ge=0, lt=1)
-    min_lr: float = Field(0.1, ge=0, le=1)
-    max_length: int = Field(8192, ge=2)
-    max_batch_tokens: int = Field(16384, ge=1)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    gradient_checkpointing: bool = False
-    seed: int = 0
-    fsdp: bool = False
-    checkpoint_steps: Runtime[int] = Field(100, ge=1)
-    tensorboard: Runtime[bool] = False
+    base: ModelPath = Field(description="the model that the training starts from")
+    responses: int = Field(
+        8,
+        ge=1,
+        description="learn from the first so many rollouts of each problem; fewer are contained in more",
+    )
+    workers: int = Field(1, ge=1, description="processes that share every batch")
+    cpus_per_worker: int = Field(1, ge=1, description="CPUs of each worker")
+    gpus_per_worker: int = Field(0, ge=0, le=1, description="GPUs of each worker")
+    lr: float = Field(1e-6, gt=0, description="highest learning rate; it falls from there on a cosine")
+    epochs: int = Field(1, ge=1, description="times that the examples are gone through")
+    instructions: float = Field(
+        1.0, gt=0, le=1, description="share of the problems to learn from; smaller shares are contained in larger ones"
+    )
+    dedup: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="drop a rollout of which at least this share of the word 8-grams occurs in an earlier one to the "
+        "same problem; null drops none",
+    )
+    batch_size: int = Field(64, ge=1, description="examples per step, over all workers")
+    warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps over which the learning rate rises")
+    min_lr: float = Field(0.1, ge=0, le=1, description="what the learning rate falls to, as a share of lr")
+    max_length: int = Field(8192, ge=2, description="leave out solutions of more tokens, prompt included")
+    max_batch_tokens: int = Field(
+        16384,
+        ge=1,
+        description="tokens that go through a worker at once, padding included; it decides how often gradients are "
+        "accumulated",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 autocast on GPUs, float32 on CPUs"
+    )
+    gradient_checkpointing: bool = Field(False, description="compute activations twice to save memory")
+    seed: int = Field(0, description="decides the order of examples, and which are drawn where some are")
+    fsdp: bool = Field(False, description="shard the model over the workers")
+    checkpoint_steps: Runtime[int] = Field(
+        100, ge=1, description="steps between saved states, from which a killed training goes on"
+    )
+    tensorboard: Runtime[bool] = Field(
+        False, description="write the curves as TensorBoard events too, to tensorboard/ in the trained folder"
+    )
 
 
 class StepLabelParams(TrainingParams):
-    """How the steps of rollouts are labelled, for trainings that learn from them.
+    """How the steps of rollouts are labelled, for trainings that learn from them."""
 
-    ``completions`` of the rollout are sampled after every step and graded. ``labels``: "hard" calls a step good if any
-    of them came out right (the paper's main setting), "soft" takes the share that did as the probability that it is
-    good. ``stop_when_decided`` saves completions without changing a hard label: a step gets a quarter of them first,
-    and the rest only if none of these came out right. Math-Shepherd itself makes no such saving.
-    """
-
-    completions: int = Field(8, ge=1)
-    labels: Literal["hard", "soft"] = "hard"
-    stop_when_decided: bool = False
+    completions: int = Field(
+        8, ge=1, description="completions of the rollout to sample after every step, and to grade, for its label"
+    )
+    labels: Literal["hard", "soft"] = Field(
+        "hard",
+        description="hard: a step is good if any completion came out right (the paper's main setting); soft: the share "
+        "that did is the probability that it is good",
+    )
+    stop_when_decided: bool = Field(
+        False,
+        description="a step gets a quarter of its completions first, and the others only if none of these came out "
+        "right: the same hard labels from fewer completions (Math-Shepherd itself makes no such saving)",
+    )
 
     def rounds(self) -> tuple[int, ...]:
         """How many completions in each round."""
@@ -78,23 +103,63 @@ class StepLabelParams(TrainingParams):
             raise UserError("stop_when_decided: soft labels take the share of all completions: it is for hard ones")
 
 
-def share_in_pairs(responses: int) -> float:
-    """The expected share of rollouts that are in a pair at all, if each is right or wrong with even odds.
+class ImplicitTrainerParams(StepLabelParams):
+    """Parameters of :class:`~reward_models.training.implicit.ImplicitTrainer`; the defaults are the paper's."""
 
-    A rollout goes through the model once per batch, whatever number of pairs it is in, and a problem's pairs share a
-    batch; so this is also how often it is read in an epoch.
-    """
-    return 1 - 2.0 ** (1 - responses)
+    reference: ModelPath | None = Field(
+        description="the reference model: base if left out, or the reference of base where base is an implicit reward "
+        "model that the experiment trains; null trains on log pi alone"
+    )
+    objective: Literal["dpo", "nca", "kto", "ce"] = Field("dpo", description="the loss; dpo and nca learn from pairs")
+    level: Literal["response", "step"] = Field(
+        "response",
+        description="whether kto and ce learn the correctness of each response or the label of each step; completions, "
+        "labels and stop_when_decided are for steps",
+    )
+    beta: float = Field(0.05, gt=0, description="factor of log pi/pi_ref in the reward")
+    lr: float = Field(5e-7, gt=0, description="highest learning rate; it falls from there on a cosine")
+    batch_size: int = Field(64, ge=1, description="pairs (dpo, nca) or responses (kto, ce) per step, over all workers")
+    pairs: Literal["all", "one"] = Field("all", description=_PAIRS)
+    balance: Literal["none", "dataset", "instruction"] = Field(
+        "none",
+        description="kto and ce: drop responses of the larger class until both are equal, over the dataset or within "
+        "each instruction (problem)",
+    )
+    lambda_correct: float = Field(1.0, gt=0, description="kto: weight of correct responses")
+    lambda_incorrect: float = Field(1.0, gt=0, description="kto: weight of incorrect responses")
 
-
-P = TypeVar("P", bound=TrainingParams)
-
-
-class RolloutTrainer(Trainer[P]):
-    """Base of the trainers here: what follows from their common parameters."""
-
+    @model_validator(mode="before")
     @classmethod
-    def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
-        from bonbench.reward_models.training.subsets import share_of
+    def _base_is_reference(cls, entry: Any) -> Any:
+        return {"reference": entry.get("base"), **entry} if isinstance(entry, dict) else entry
 
-        return share_of(problem_ids, params.instructions, params.seed)
+
+class OutcomeTrainerParams(TrainingParams):
+    """Parameters of :class:`~reward_models.training.outcome.OutcomeTrainer`."""
+
+    batch_size: int = Field(64, ge=1, description="responses (bce) or pairs (bradley-terry) per step, over all workers")
+    objective: Literal["bce", "bradley-terry"] = Field(
+        "bce", description="cross-entropy with correctness, or of which of two responses is correct"
+    )
+    pairs: Literal["all", "one"] = Field("all", description=f"bradley-terry: {_PAIRS}")
+
+
+class StepTokenTrainerParams(StepLabelParams):
+    """Parameters of :class:`~reward_models.training.step_token.StepTokenTrainer`.
+
+    The learning rate is that of public Math-Shepherd recipes.
+    """
+
+    batch_size: int = Field(64, ge=1, description="responses per step, over all workers")
+
+
+class AutoPSVTrainerParams(TrainingParams):
+    """Parameters of :class:`~reward_models.training.autopsv.AutoPSVTrainer`, which trains two verifiers by them."""
+
+    batch_size: int = Field(64, ge=1, description="responses per step, over all workers")
+    drop: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="a step is the first error if the verifier's value falls there by more than this share of itself",
+    )

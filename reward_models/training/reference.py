@@ -7,29 +7,30 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from bonbench.reward_models.training.fit import CHECKPOINTS, Job
-from bonbench.reward_models.training.implicit import ImplicitTrainerParams
-from bonbench.reward_models.training.params import TrainingParams
+from bonbench.reward_models.training.job import CHECKPOINTS, Job
+from bonbench.reward_models.training.model_losses import ImplicitLoss, ModelLoss, row_sums, summed
+from bonbench.reward_models.training.params import ImplicitTrainerParams, TrainingParams
 from bonbench.reward_models.training.sequences import Sequences
-from bonbench.reward_models.training.tasks import ImplicitTask, Task, row_sums, summed
 from harness.core.files import replacing
 
 _FILE = "mismatched-reference.npy"
 
 
-def mismatched_reference(job: Job, task: Task[TrainingParams], device: torch.device) -> npt.NDArray[np.float64] | None:
+def mismatched_reference(
+    job: Job, loss: ModelLoss[TrainingParams], device: torch.device
+) -> npt.NDArray[np.float64] | None:
     """Log-probability of every mismatched response under the reference [rollouts]; None where there are none.
 
     Each worker reads a part of them. The results are kept beside the checkpoints, for when the training is resumed.
     """
     sequences, params = job.rollouts.mismatched, job.params
-    if sequences is None or not isinstance(task, ImplicitTask) or not isinstance(params, ImplicitTrainerParams):
+    if sequences is None or not isinstance(loss, ImplicitLoss) or not isinstance(params, ImplicitTrainerParams):
         return None
     if params.reference is None:
         return np.zeros(len(sequences))
     file = job.output / CHECKPOINTS / _FILE
     if not file.exists():  # so say all workers: the first one writes it after all have got here
-        sums = summed(_logprobs(task, sequences, params, params.reference, device), device)
+        sums = summed(_logprobs(loss, sequences, params, params.reference, device), device)
         if not dist.is_initialized() or dist.get_rank() == 0:
             with replacing(file) as temporary, temporary.open("wb") as stream:
                 np.save(stream, sums.numpy())
@@ -46,11 +47,11 @@ def bfloat16(params: TrainingParams) -> bool:
 
 @torch.inference_mode()
 def _logprobs(
-    task: ImplicitTask, sequences: Sequences, params: ImplicitTrainerParams, reference: str, device: torch.device
+    loss: ImplicitLoss, sequences: Sequences, params: ImplicitTrainerParams, reference: str, device: torch.device
 ) -> torch.Tensor:
     """Float64 [rollouts], 0 where another worker has the value."""
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    model = task.load(reference).float().to(device).eval()
+    model = loss.load(reference).float().to(device).eval()
     sums = torch.zeros(len(sequences), dtype=torch.float64)
     mine = np.argsort(-sequences.lengths, kind="stable")[rank::world]
     while len(mine):
@@ -58,6 +59,6 @@ def _logprobs(
         members, mine = mine[:size], mine[size:]
         batch = {name: torch.from_numpy(array).to(device) for name, array in sequences.batch(members).items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16(params)):
-            outputs = task.forward(model, batch["input_ids"], batch["rows"], batch["columns"])
+            outputs = loss.forward(model, batch["input_ids"], batch["rows"], batch["columns"])
         sums[members] = row_sums(outputs, batch).double().cpu()
     return sums

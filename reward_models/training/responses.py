@@ -11,10 +11,9 @@ from bonbench.reward_models.text.layouts import chat_turns
 from bonbench.reward_models.text.pieces import Marked
 from bonbench.reward_models.training.data import Prepared, Rollouts, Steps, describe, in_pairs, prepare, single
 from bonbench.reward_models.training.encode import for_layout, for_likelihood
-from bonbench.reward_models.training.implicit import PAIRED, ImplicitTrainerParams
 from bonbench.reward_models.training.labelled_steps import count_steps, step_targets
 from bonbench.reward_models.training.mismatched import mismatched
-from bonbench.reward_models.training.outcome import OutcomeTrainerParams
+from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, OutcomeTrainerParams
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution, TokenLogprobs
 from harness.core.steps import step_ends, step_of_token

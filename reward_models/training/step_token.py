@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import Field
-
-from bonbench.reward_models.training.fit import Job, absolute, fit
-from bonbench.reward_models.training.params import RolloutTrainer, StepLabelParams
+from bonbench.reward_models.training.fit import fit
+from bonbench.reward_models.training.job import Job, absolute
+from bonbench.reward_models.training.params import StepTokenTrainerParams
+from bonbench.reward_models.training.rollout_trainer import RolloutTrainer
 from harness.core.components import TrainingFacts
 from harness.core.records import GradedSolution
 from harness.core.workers import Launcher, Progress
-
-
-class StepTokenTrainerParams(StepLabelParams):
-    """Parameters of :class:`StepTokenTrainer`; its learning rate is that of public Math-Shepherd recipes.
-
-    ``batch_size`` counts responses.
-    """
-
-    lr: float = Field(1e-6, gt=0)
 
 
 class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):

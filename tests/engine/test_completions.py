@@ -13,7 +13,8 @@ from places import MODELS
 
 from bonbench.experiments.pocket.world import PocketDataset, PocketParams
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
-from bonbench.reward_models.training.step_token import StepTokenTrainer, StepTokenTrainerParams
+from bonbench.reward_models.training.params import StepTokenTrainerParams
+from bonbench.reward_models.training.step_token import StepTokenTrainer
 from bonbench.verifiers.math import MathParams, MathVerifier
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, Sampling, StepLabels

@@ -220,7 +220,8 @@ def test_sets_of_rollouts_and_policies_are_counted(tmp_path: Path, model: str) -
 
 
 def test_expected_pairs_are_the_mean_over_all_outcomes() -> None:
-    from bonbench.reward_models.training.implicit import ImplicitTrainer, ImplicitTrainerParams
+    from bonbench.reward_models.training.implicit import ImplicitTrainer
+    from bonbench.reward_models.training.params import ImplicitTrainerParams
 
     for responses in (2, 3, 4, 6):
         outcomes = [[bool(k >> i & 1) for i in range(responses)] for k in range(1 << responses)]

@@ -33,7 +33,8 @@ RECORDER = '''
 """Writes down what it is given."""
 import json
 
-from bonbench.reward_models.training.params import RolloutTrainer, TrainingParams
+from bonbench.reward_models.training.params import TrainingParams
+from bonbench.reward_models.training.rollout_trainer import RolloutTrainer
 from harness import TrainingFacts
 
 

@@ -13,7 +13,7 @@ from tiny_models import make_model
 
 from bonbench.reward_models.implicit import ImplicitParams, ImplicitPRM
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
-from bonbench.reward_models.training.implicit import ImplicitTrainerParams
+from bonbench.reward_models.training.params import ImplicitTrainerParams
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution, TokenLogprobs
 from harness.core.registry import find

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from training_data import graded_sums
 
-from bonbench.reward_models.training.implicit import ImplicitTrainer, ImplicitTrainerParams
+from bonbench.reward_models.training.implicit import ImplicitTrainer
+from bonbench.reward_models.training.params import ImplicitTrainerParams
 from harness.engine.ray_training import launch_on_ray
 
 

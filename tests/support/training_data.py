@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
-from bonbench.reward_models.training.fit import Job
+from bonbench.reward_models.training.job import Job
 from harness.core.components import TrainingFacts
 from harness.core.records import GradedSolution, Problem, Response, Solution
 from harness.core.steps import step_ends

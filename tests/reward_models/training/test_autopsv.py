@@ -14,8 +14,9 @@ from training_data import graded_sums
 from transformers import AutoModelForTokenClassification
 
 from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
-from bonbench.reward_models.training.autopsv import AutoPSVTrainer, AutoPSVTrainerParams, labels_from_confidence
+from bonbench.reward_models.training.autopsv import AutoPSVTrainer, labels_from_confidence
 from bonbench.reward_models.training.labelled_steps import build_tokens
+from bonbench.reward_models.training.params import AutoPSVTrainerParams
 from harness.engine.local_executor import in_this_process
 
 

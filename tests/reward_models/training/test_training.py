@@ -18,10 +18,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bonbench.reward_models.implicit import ImplicitPRM
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
-from bonbench.reward_models.training import tasks
-from bonbench.reward_models.training.fit import Job
-from bonbench.reward_models.training.implicit import ImplicitTrainer, ImplicitTrainerParams
+from bonbench.reward_models.training import model_losses
+from bonbench.reward_models.training.implicit import ImplicitTrainer
+from bonbench.reward_models.training.job import Job
 from bonbench.reward_models.training.pairs import pair_up
+from bonbench.reward_models.training.params import ImplicitTrainerParams
 from bonbench.reward_models.training.responses import build_rollouts
 from bonbench.reward_models.training.subsets import near_duplicates
 from harness.core.errors import UserError
@@ -186,14 +187,14 @@ def test_logits_in_blocks_give_the_same_gradients(
     base: str, data: list[GradedSolution], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rollouts, _ = build_rollouts(data, params(base, "ce"))
-    task = tasks.ImplicitTask(params(base, "ce"))
+    loss = model_losses.ImplicitLoss(params(base, "ce"))
     batch = {k: torch.from_numpy(v) for k, v in rollouts.sequences.batch(np.arange(8)).items()}
     found = []
     for block in (2**26, 2000):  # all at once, 6 tokens at a time
-        monkeypatch.setattr(tasks, "LOGITS_BLOCK", block)
-        model = task.load(base)
-        logprobs = task.forward(model, **batch)
-        tasks.row_sums(logprobs, batch).sum().backward()
+        monkeypatch.setattr(model_losses, "LOGITS_BLOCK", block)
+        model = loss.load(base)
+        logprobs = loss.forward(model, **batch)
+        model_losses.row_sums(logprobs, batch).sum().backward()
         found.append([logprobs.detach(), *(p.grad for p in model.parameters())])
     for whole, blocks in zip(*found, strict=True):
         torch.testing.assert_close(whole, blocks)

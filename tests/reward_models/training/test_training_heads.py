@@ -15,11 +15,12 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from bonbench.reward_models.sequence_classifier import SequenceClassifier, SequenceClassifierParams
 from bonbench.reward_models.step_token import StepTokenParams, StepTokenPRM
-from bonbench.reward_models.training.fit import Job
+from bonbench.reward_models.training.job import Job
 from bonbench.reward_models.training.labelled_steps import build_steps
-from bonbench.reward_models.training.outcome import OutcomeTrainer, OutcomeTrainerParams
+from bonbench.reward_models.training.outcome import OutcomeTrainer
+from bonbench.reward_models.training.params import OutcomeTrainerParams, StepTokenTrainerParams
 from bonbench.reward_models.training.responses import build_outcomes
-from bonbench.reward_models.training.step_token import StepTokenTrainer, StepTokenTrainerParams
+from bonbench.reward_models.training.step_token import StepTokenTrainer
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
 

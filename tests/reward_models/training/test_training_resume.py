@@ -17,7 +17,7 @@ from train_sums import parameters
 from training_data import curve, graded_sums, trained
 
 from bonbench.reward_models.training.checkpoints import last_checkpoint
-from bonbench.reward_models.training.fit import CHECKPOINTS, Job
+from bonbench.reward_models.training.job import CHECKPOINTS, Job
 from bonbench.reward_models.training.responses import build_rollouts
 from harness.core.registry import find
 from harness.engine.graph import Training

@@ -15,13 +15,14 @@ from training_data import graded_sums, trained
 from bonbench.reward_models.implicit import ImplicitParams, ImplicitPRM
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.training.data import Steps
-from bonbench.reward_models.training.fit import Job
-from bonbench.reward_models.training.implicit import ImplicitTrainer, ImplicitTrainerParams
+from bonbench.reward_models.training.implicit import ImplicitTrainer
+from bonbench.reward_models.training.job import Job
 from bonbench.reward_models.training.mismatched import partners
+from bonbench.reward_models.training.model_losses import step_sums
+from bonbench.reward_models.training.params import ImplicitTrainerParams, StepTokenTrainerParams
 from bonbench.reward_models.training.responses import build_rollouts
 from bonbench.reward_models.training.sequences import Sequences
-from bonbench.reward_models.training.step_token import StepTokenTrainer, StepTokenTrainerParams
-from bonbench.reward_models.training.tasks import step_sums
+from bonbench.reward_models.training.step_token import StepTokenTrainer
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution, Solution
 from harness.core.steps import step_ends

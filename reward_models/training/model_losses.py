@@ -1,11 +1,11 @@
-"""What is learnt: the model, what is computed from a micro-batch, and its losses."""
+"""What is learnt: which head a model gets, what is computed from a micro-batch with it, and the losses of that."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -24,13 +24,13 @@ from bonbench.reward_models.lm.causal_lm import LOGITS_BLOCK, target_logprobs, t
 from bonbench.reward_models.step_token import ANSWERS
 from bonbench.reward_models.text.pieces import PieceEncoder
 from bonbench.reward_models.training import objectives
-from bonbench.reward_models.training.implicit import ImplicitTrainerParams
-from bonbench.reward_models.training.outcome import OutcomeTrainerParams
-from bonbench.reward_models.training.params import P, TrainingParams
+from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, OutcomeTrainerParams, TrainingParams
+
+P = TypeVar("P", bound=TrainingParams)
 
 Batch = dict[str, Any]  # tensors; the batch of mismatched responses
 
-_PAIRED = {"dpo": objectives.dpo, "nca": objectives.nca, "bradley-terry": objectives.dpo}
+_OF_PAIRS = {"dpo": objectives.dpo, "nca": objectives.nca, "bradley-terry": objectives.dpo}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Judgement:
     wrong: torch.Tensor
 
 
-class Task(ABC, Generic[P]):
-    """One kind of training.
+class ModelLoss(ABC, Generic[P]):
+    """One kind of training: a model with its head, and the losses of micro-batches under it.
 
     :meth:`forward` takes the place of the model's own, so that whatever wraps the model (data parallelism, sharding,
     autocast) wraps all that touches its weights.
@@ -85,7 +85,7 @@ class Task(ABC, Generic[P]):
     def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement: ...
 
 
-class ImplicitTask(Task[ImplicitTrainerParams]):
+class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
     """z = beta * sum over the tokens of the response, or of each step, of log pi/pi_ref."""
 
     @property
@@ -129,7 +129,7 @@ class ImplicitTask(Task[ImplicitTrainerParams]):
         return self.params.beta * (sums - reference)
 
 
-class OutcomeTask(Task[OutcomeTrainerParams]):
+class OutcomeLoss(ModelLoss[OutcomeTrainerParams]):
     """z is a value head's output at the last token."""
 
     kind = AutoModelForSequenceClassification
@@ -150,7 +150,7 @@ class OutcomeTask(Task[OutcomeTrainerParams]):
         return _judge(outputs, batch, self.params)
 
 
-class ValueTask(Task[TrainingParams]):
+class ValueLoss(ModelLoss[TrainingParams]):
     """A value head's output is regressed to the target at each token that is read."""
 
     kind = AutoModelForTokenClassification
@@ -163,7 +163,7 @@ class ValueTask(Task[TrainingParams]):
         return _judge_reads((outputs - batch["targets"]) ** 2, outputs, batch["targets"])
 
 
-class StepTokenTask(Task[TrainingParams]):
+class StepTokenLoss(ModelLoss[TrainingParams]):
     """Cross-entropy of the two answers' probabilities against the target (the first one's) where a step is judged."""
 
     def __init__(self, params: TrainingParams) -> None:
@@ -180,11 +180,11 @@ class StepTokenTask(Task[TrainingParams]):
         return _judge_reads(losses, outputs.softmax(dim=-1)[:, 0], targets)
 
 
-TASKS: dict[str, type[Task[Any]]] = {
-    "implicit": ImplicitTask,
-    "outcome": OutcomeTask,
-    "value": ValueTask,
-    "step-token": StepTokenTask,
+MODEL_LOSSES: dict[str, type[ModelLoss[Any]]] = {
+    "implicit": ImplicitLoss,
+    "outcome": OutcomeLoss,
+    "value": ValueLoss,
+    "step-token": StepTokenLoss,
 }
 
 
@@ -217,9 +217,9 @@ def summed(values: torch.Tensor, device: torch.device) -> torch.Tensor:
 def _judge(z: torch.Tensor, batch: Batch, params: ImplicitTrainerParams | OutcomeTrainerParams) -> Judgement:
     """By an objective on the rewards z of responses [rows], or of steps [steps]."""
     objective, examples = params.objective, batch["examples"]
-    if objective in _PAIRED:
+    if objective in PAIRED:
         right, wrong = z[examples].unbind(dim=-1)
-        return Judgement(_PAIRED[objective](right, wrong), right > wrong, right, wrong)
+        return Judgement(_OF_PAIRS[objective](right, wrong), right > wrong, right, wrong)
     if "terms" in batch:
         targets = batch["targets"]
     else:

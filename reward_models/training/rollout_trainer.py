@@ -1,0 +1,29 @@
+"""What the trainers here have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TypeVar
+
+from bonbench.reward_models.training.params import TrainingParams
+from bonbench.reward_models.training.subsets import share_of
+from harness.core.components import Trainer
+
+P = TypeVar("P", bound=TrainingParams)
+
+
+class RolloutTrainer(Trainer[P]):
+    """Base of the trainers here: what follows from their common parameters."""
+
+    @classmethod
+    def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
+        return share_of(problem_ids, params.instructions, params.seed)
+
+
+def share_in_pairs(responses: int) -> float:
+    """The expected share of rollouts that are in a pair at all, if each is right or wrong with even odds.
+
+    A rollout goes through the model once per batch, whatever number of pairs it is in, and a problem's pairs share a
+    batch; so this is also how often it is read in an epoch.
+    """
+    return 1 - 2.0 ** (1 - responses)
