@@ -11,6 +11,7 @@ import pytest
 from harness.core.records import LedgerRow
 from harness.core.registry import find
 from harness.engine.graph import Training
+from harness.engine.local_executor import in_this_process
 from harness.engine.training import recount_development, run_training
 from harness.experiment.spec import Pool, Spec
 from harness.storage.arrow import to_records, to_table
@@ -26,7 +27,7 @@ from harness import Trainer, TrainerParams, TrainingFacts
 class Classifier(Trainer):
     output_head = False
 
-    def train(self, data, output, progress):
+    def train(self, data, output, progress, launch):
         config = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 11}
         config |= {"intermediate_size": 16}
         (output / "config.json").write_text(json.dumps(config))
@@ -37,8 +38,8 @@ class Classifier(Trainer):
 class LanguageModel(Classifier):
     output_head = True
 
-    def train(self, data, output, progress):
-        return dataclasses.replace(super().train(data, output, progress), output_head=True)
+    def train(self, data, output, progress, launch):
+        return dataclasses.replace(super().train(data, output, progress, launch), output_head=True)
 """
 
 
@@ -68,14 +69,14 @@ def row(training: Training, results: Path) -> LedgerRow:
 @pytest.mark.parametrize(("name", "head"), [("Classifier", 0), ("LanguageModel", 8 * 11)])
 def test_an_output_head_costs_where_there_is_one(tmp_path: Path, name: str, head: int) -> None:
     asked = training(tmp_path, name)
-    run_training(asked, tmp_path, lambda *_: None)
+    run_training(asked, tmp_path, lambda *_: None, in_this_process)
     assert row(asked, tmp_path).flops == by_hand(head)
 
 
 def test_rows_of_an_earlier_revision_are_counted_anew(tmp_path: Path) -> None:
     asked = training(tmp_path, "Classifier")
     assert not recount_development(asked, tmp_path)  # not trained yet
-    run_training(asked, tmp_path, lambda *_: None)
+    run_training(asked, tmp_path, lambda *_: None, in_this_process)
     assert not recount_development(asked, tmp_path)
     counted = row(asked, tmp_path)
     # As the first revision wrote it: with a head, under the training's key.
