@@ -60,7 +60,7 @@ def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board
         for stage in (node for node in nodes if isinstance(node, Stage)):
             for folder in {s.folder for s in stage.shards}:
                 keep = 1 + max(s.index for s in stage.shards if s.folder == folder)
-                remove_other_shards(graph.results / folder, keep, board.say)
+                remove_other_shards(graph.results, folder, keep, board.say)
         write_manifest(graph, outcome.quarantined)
     return outcome
 

@@ -123,8 +123,26 @@ def load_results(folder: Path) -> Results:
     missing = [name for name, frame in grades.items() if frame.empty]
     if missing:
         raise UserError(f"{folder}: no grades of {', '.join(missing)}: the run is not complete, start it again")
-    ledger = _concatenate(sorted((folder / LEDGER).rglob("part-*.parquet")), LedgerRow).to_pandas()
+    costs = [path for place in _places(manifest) for path in sorted((folder / LEDGER / place).glob("part-*.parquet"))]
+    ledger = _concatenate(costs, LedgerRow).to_pandas()
     return Results(folder, manifest, problems, pd.concat(grades.values(), ignore_index=True), ledger)
+
+
+def _places(manifest: Manifest) -> list[str]:
+    """The folders of what the manifest's generators, policies and reward models made, and of their trainings.
+
+    A results folder may hold more: what an earlier run of it had, and this one has not.
+    """
+    places = [f"{kind.folder}/{name}" for name in manifest.generators for kind in (StageKind.SAMPLE, StageKind.GRADE)]
+    policy = StageKind.POLICY, StageKind.POLICY_GRADE
+    places += [f"{kind.folder}/{name}" for name in manifest.policies for kind in policy]
+    for name, facts in manifest.reward_models.items():
+        if facts.trained_by or facts.train is not None:
+            places.append(f"{StageKind.TRAIN.folder}/{facts.trained_by or name}")
+        passes = [f"{StageKind.TOKEN_PASS.folder}/{label}" for label in facts.token_passes.values()]
+        made = [f"{StageKind.SCORE.folder}/{name}", *passes]
+        places += [f"{folder}/{generator}" for folder in made for generator in manifest.generators]
+    return list(dict.fromkeys(places))  # reward models share passes and trainings
 
 
 def _frame(folder: Path, record: type) -> pd.DataFrame:

@@ -66,9 +66,13 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pq.read_table(path, columns=columns, use_threads=False, partitioning=None)
 
 
-def remove_other_shards(folder: Path, keep: int, log: Callable[[str], None]) -> None:
-    """Remove shards ``keep`` and up, left there by an earlier run with more problems: results never mix."""
-    for path in sorted(folder.glob("part-*.parquet")):
-        if int(path.stem.removeprefix("part-")) >= keep:
-            log(f"removing {path}: not part of this experiment any more")
-            path.unlink()
+def remove_other_shards(results: Path, folder: str, keep: int, log: Callable[[str], None]) -> None:
+    """Remove shards ``keep`` and up of a folder of the results, and what they cost.
+
+    An earlier run with more problems left them: results never mix.
+    """
+    for place in (results / folder, results / LEDGER / folder):
+        for path in sorted(place.glob("part-*.parquet")):
+            if int(path.stem.removeprefix("part-")) >= keep:
+                log(f"removing {path}: not part of this experiment any more")
+                path.unlink()

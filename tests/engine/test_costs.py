@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from results_folder import write_results, write_rows
+from results_folder import LEDGER_FOLDER, write_results, write_rows
 
 from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_flops, development_table, reward_model_costs
@@ -62,7 +62,7 @@ def rows() -> list[LedgerRow]:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     folder = write_results(tmp_path_factory.mktemp("costs") / "run", MODELS)
-    write_rows(folder / "ledger" / "all", LedgerRow, rows(), 1)
+    write_rows(folder / LEDGER_FOLDER, LedgerRow, rows(), 1)
     # What tells the models' sizes: shards that were made with them, each beside its ledger.
     for place, model, size in (
         ("rollouts/base", "base", BASE),

@@ -11,6 +11,7 @@ from harness.storage.arrow import to_records, to_table
 from harness.storage.files import locked
 from harness.storage.shards import (
     digest,
+    ledger_path,
     read_shard,
     remove_other_shards,
     shard_key,
@@ -97,9 +98,12 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 
 
 def test_shards_of_a_larger_run_do_not_stay(tmp_path: Path) -> None:
+    """What they cost goes with them."""
     for i in range(4):
-        write_shard(shard_path(tmp_path, i), to_table(StepScores, SCORES), "key")
+        write_shard(shard_path(tmp_path / "scores" / "rm", i), to_table(StepScores, SCORES), "key")
+        write_shard(ledger_path(tmp_path, "scores/rm", i), to_table(StepScores, SCORES), "key")
     said: list[str] = []
-    remove_other_shards(tmp_path, 2, said.append)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["part-00000.parquet", "part-00001.parquet"]
-    assert len(said) == 2
+    remove_other_shards(tmp_path, "scores/rm", 2, said.append)
+    for folder in (tmp_path / "scores" / "rm", tmp_path / "ledger" / "scores" / "rm"):
+        assert sorted(p.name for p in folder.iterdir()) == ["part-00000.parquet", "part-00001.parquet"]
+    assert len(said) == 4

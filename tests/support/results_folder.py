@@ -18,6 +18,8 @@ HOSTILE = "Step 1: <script>alert('x')</script> & $\\boxed{1}$ | [red]\nStep 2: <
 
 GENERATORS = ("weak", "strong")
 N_PROBLEMS, N_SAMPLES = 12, 8
+#: One file has all costs: what reads them goes by the rows, once they are of the experiment.
+LEDGER_FOLDER = "ledger/grades/weak"
 
 REWARD_MODELS: dict[str, dict[str, Any]] = {
     "log-likelihood": {"token_passes": {"policy": "base"}},
@@ -80,7 +82,7 @@ def write_results(folder: Path, reward_models: dict[str, dict[str, Any]] | None 
         write_rows(folder / "grades" / generator, Grade, grades)
         for name, rows in scores.items():
             write_rows(folder / "scores" / name / generator, StepScores, rows)
-    write_rows(folder / "ledger" / "all", LedgerRow, ledger(), 1)
+    write_rows(folder / LEDGER_FOLDER, LedgerRow, ledger(), 1)
     facts = {
         "name": "tiny",
         "seed": 0,
