@@ -37,7 +37,9 @@ from harness.core.records import Problem, Response, Sampling  # noqa: E402
 from harness.cost_model.shape import ModelShape  # noqa: E402
 from harness.engine.prefixes import Prefix, prefixes  # noqa: E402
 from harness.engine.tasks import response_seed, sample  # noqa: E402
-from harness.report.figures.style import encode, looks, new_figure, styled  # noqa: E402
+from harness.report.figures.palette import looks  # noqa: E402
+from harness.report.figures.panels import new_figure  # noqa: E402
+from harness.report.figures.style import encode, styled  # noqa: E402
 from harness.storage.arrow import to_records, to_table  # noqa: E402
 
 N = 8
@@ -133,24 +135,30 @@ def draw(found: Calibration, file: Path) -> None:
         ("Soft: the share of 8 that is right", p, "y = p", found.soft, found.p),
         ("Hard: any of 8 is right", 1 - (1 - p) ** N, "1 − (1 − p)⁸", found.hard, found.expected),
     ]
-    colors = looks(["DPO", "CE"])
     with styled():
-        figure, panels = new_figure(2.7, 2.4, columns=2)
-        for axes, (title, curve, name, labels, expected), (color, marker) in zip(
-            panels, panels_of, colors.values(), strict=True
+        panels = new_figure((2.7, 2.4), panels=2, columns=2)
+        for axes, (title, curve, name, labels, expected), look in zip(
+            panels.axes, panels_of, looks(["DPO", "CE"]).values(), strict=True
         ):
             axes.plot(p, curve, color="#222222", linewidth=1, label=name)
             x, y = (np.array([i.mean for i in some]) for some in (found.p, labels))
             spans = np.array([[i.mean - i.low, i.high - i.mean] for i in labels]).T.clip(min=0)
             axes.errorbar(
-                x, y, spans, fmt=marker, color=color, markersize=4, elinewidth=1, label="labels, mean of a bin"
-            )
+                x,
+                y,
+                spans,
+                fmt=look.marker,
+                color=look.color,
+                markersize=4,
+                elinewidth=1,
+                label="labels, mean of a bin",
+            )  # fmt: skip
             axes.plot(x, [i.mean for i in expected], "_", color="#222222", markersize=9, label="expected in the bin")
             axes.set(title=title, xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
             axes.set(xlabel="success probability p, sampled", ylabel="mean label")
             axes.title.set_fontsize(8)
             axes.legend(loc="lower right", frameon=False, fontsize=7)
-        file.write_bytes(encode(figure, "png"))
+        file.write_bytes(encode(panels.figure, "png"))
     print(f"\n{file}: {file.stat().st_size / 1024:.0f} KiB")
 
 

@@ -93,6 +93,11 @@ class Accuracies:
             n = self.ns(generator)[-1]
         return self.rows.get(Key(generator, chooser, protocol or self.protocol, n))
 
+    def curve(self, generator: str, chooser: Chooser) -> dict[int, Interval]:
+        """n → mean over problems with its interval, for every n that has values."""
+        at = {n: values for n in self.ns(generator) if (values := self.values(generator, chooser, n)) is not None}
+        return dict(zip(at, self.bootstrap.intervals(np.array(list(at.values()))), strict=True)) if at else {}
+
     def overall(self, chooser: Chooser, generator: str | None = None) -> Floats | None:
         """Mean over generators, or for one, and over the headline sizes above 1 (the paper's "avg"), float [P]."""
         where = generator or (AVERAGE if self.averaged else self.generators[0])

@@ -1,4 +1,4 @@
-"""What methods cost at equal accuracy: the ratios that Figure 1 shows.
+"""What methods cost against how accurate they are, and what they cost at equal accuracy: the numbers of Figure 1.
 
 A method's line runs through its data scales, straight in accuracy over the logarithm of cost. The most accurate method
 with several scales is the yardstick; every other one is met at the highest accuracy that both reach, somewhere between
@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
+from harness.analysis.choosers import AVERAGE, Chooser
+from harness.analysis.costs import development_flops
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap
 from harness.core.arrays import Floats
 
@@ -22,12 +26,14 @@ Bound = Literal["", "<", ">"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A method at several scales: costs in FLOPs, ascending, and accuracies per problem, float [scales, P]."""
+class CostLine:
+    """A method at several data scales: costs in FLOPs, ascending, accuracies per problem, float [scales, P], and the
+    chooser of each scale."""
 
     method: str
     costs: tuple[float, ...]
     accuracies: Floats
+    choosers: tuple[Chooser, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,56 @@ class EqualAccuracy:
         return f"{self.bound}{self.ratio:.2g}"
 
 
+def accuracy_at_largest_n(evaluation: Evaluation, chooser: Chooser) -> Floats | None:
+    """Accuracy per problem, float [P], at the largest headline n, averaged over generators where there are several."""
+    accuracies = evaluation.accuracies
+    generator = AVERAGE if accuracies.averaged else accuracies.generators[0]
+    return accuracies.values(generator, chooser, accuracies.n_max)
+
+
+def cost_lines(evaluation: Evaluation) -> list[CostLine]:
+    """The trained methods of a run: development FLOPs against accuracy at the largest headline n.
+
+    Of a method only the reward models on its usual data are scales of one line.
+    """
+    flops = development_flops(evaluation.costs)
+    scales: dict[str, list[tuple[float, Chooser]]] = {}
+    for chooser in evaluation.choosers:
+        training = evaluation.trainings[chooser.reward_model]
+        has_accuracy = accuracy_at_largest_n(evaluation, chooser) is not None
+        if has_accuracy and training.trained and training.usual and training.reward_model in flops:
+            scales.setdefault(training.method, []).append((flops[training.reward_model], chooser))
+    lines = []
+    for method, of_method in scales.items():
+        costs, choosers = zip(*sorted(of_method), strict=True)
+        values = np.array([accuracy_at_largest_n(evaluation, chooser) for chooser in choosers])
+        lines.append(CostLine(method, costs, values, choosers))
+    return lines
+
+
+def equal_accuracies(evaluation: Evaluation) -> list[EqualAccuracy]:
+    """The cost ratios of a run: of the methods that score as they were trained, with their reference."""
+    lines = [line for line in cost_lines(evaluation) if evaluation.trainings[line.choosers[0].reward_model].reference]
+    return equal_accuracy(lines, evaluation.accuracies.bootstrap)
+
+
+def equal_accuracy_table(ratios: Sequence[EqualAccuracy]) -> pd.DataFrame:
+    """A row per ratio; accuracy and ``met`` in percent; ``bound``: the cost is =, < or > that ratio."""
+    return pd.DataFrame(
+        [
+            (
+                *(e.method, e.yardstick, 100 * e.accuracy, e.cost, e.yardstick_cost),
+                *(e.bound or "=", e.ratio, e.low, e.high, 100 * e.met),
+            )
+            for e in ratios
+        ],
+        columns=[
+            *("method", "yardstick", "accuracy", "flops", "yardstick_flops"),
+            *("bound", "ratio", "ratio_low", "ratio_high", "met"),
+        ],
+    )
+
+
 def cost_at(accuracy: float, costs: Sequence[float], accuracies: Sequence[float]) -> float | None:
     """The least cost at which a line reaches ``accuracy``; None where it starts above it or never does."""
     if accuracy < accuracies[0]:
@@ -71,7 +127,7 @@ def cost_at(accuracy: float, costs: Sequence[float], accuracies: Sequence[float]
     return None
 
 
-def equal_accuracy(lines: Sequence[Line], bootstrap: Bootstrap) -> list[EqualAccuracy]:
+def equal_accuracy(lines: Sequence[CostLine], bootstrap: Bootstrap) -> list[EqualAccuracy]:
     """Every other method against the yardstick, in the order of ``lines``."""
     means = {line.method: np.nanmean(line.accuracies, axis=1).tolist() for line in lines}
     if len(lines) < 2:
@@ -93,7 +149,7 @@ def equal_accuracy(lines: Sequence[Line], bootstrap: Bootstrap) -> list[EqualAcc
 
 
 def _meet(
-    line: Line, own: Sequence[float], yardstick: Line, others: Sequence[float]
+    line: CostLine, own: Sequence[float], yardstick: CostLine, others: Sequence[float]
 ) -> tuple[float, float, float, Bound]:
     """The highest accuracy that both lines reach and what it costs on each, or what bounds it from above."""
     accuracy = min(max(own), max(others))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_table
+from harness.analysis.equal_accuracy import equal_accuracies, equal_accuracy_table
 from harness.analysis.evaluation import Evaluation
-from harness.report.figures.costs import equal_accuracies, equal_accuracy_table
 from harness.report.text import cost_ratio_markdown, csv
 
 

@@ -23,6 +23,7 @@ from harness.report.cost_tables import cost_texts
 from harness.report.figures import accuracy as figures
 from harness.report.figures import costs as cost_figures
 from harness.report.figures import scales as analysis_figures
+from harness.report.figures.palette import Palette
 from harness.report.figures.style import encode, figure_files, styled
 from harness.report.freshness import mark_report, results_key
 from harness.report.page.chart import curve_data
@@ -44,7 +45,7 @@ class FigureOutput:
     title: str
     caption: str
     needs: str
-    draw: Callable[[Evaluation], Figure | None]
+    draw: Callable[[Evaluation, Palette], Figure | None]
     on_page: bool = True
 
 
@@ -126,10 +127,10 @@ def write_report(folder: Path, published: Path | None = None, column_width: floa
         frame = beside(evaluation, theirs)
         texts |= {"beside_paper.csv": rendering.csv(frame), "beside_paper.md": beside_markdown(frame, theirs.index)}
     outputs = {f"tables/{name}": text.encode() for name, text in texts.items()}
-    drawn = []
+    drawn, palette = [], Palette.of(evaluation)
     with styled(column_width):
         for output in _FIGURES:
-            figure = output.draw(evaluation)
+            figure = output.draw(evaluation, palette)
             if figure is None:
                 missing.append((output.title, output.needs))
                 continue
@@ -142,7 +143,7 @@ def write_report(folder: Path, published: Path | None = None, column_width: floa
         summary=summary(evaluation, best),
         frames=frames,
         figures=drawn,
-        curves=curve_data(evaluation),
+        curves=curve_data(evaluation, palette),
         explorer=collect(evaluation, best),
         missing=missing,
     ).encode()

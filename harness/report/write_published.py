@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from harness.analysis.headline_tables import Table1
 from harness.analysis.published_numbers import Published, load_published, published_table1
 from harness.core.files import write_files
-from harness.report.figures.accuracy import Votes, draw_votes
+from harness.report.figures.accuracy import VotingLine, draw_voting
 from harness.report.figures.costs import draw_relative_costs
-from harness.report.figures.style import Look, encode, figure_files, looks, styled
+from harness.report.figures.palette import looks
+from harness.report.figures.style import encode, figure_files, styled
 from harness.report.page.html import cell, data_uri, environment
 from harness.report.text import AVERAGE_NOTE, csv, signed, table1_latex, table1_markdown
 
@@ -44,17 +45,17 @@ def write_published_report(folder: Path, column_width: float | None = None) -> l
 
 def _costs(published: Published) -> Figure:
     ratios = published.relative_costs()
-    return draw_relative_costs(ratios, {name: color for name, (color, _) in looks([*ratios, "CE"]).items()})
+    return draw_relative_costs(ratios, {name: look.color for name, look in looks([*ratios, "CE"]).items()})
 
 
 def _votes(published: Published) -> Figure:
-    found = published.votes()
-    style = looks(found)
+    votes = published.votes()
+    look = looks(votes)
     lines = [
-        Votes(method, Look(*style[method]), plain, weighted, signed(weighted - plain))
-        for method, (plain, weighted) in found.items()
+        VotingLine(method, look[method], plain, weighted, signed(weighted - plain))
+        for method, (plain, weighted) in votes.items()
     ]
-    return draw_votes(lines, published.majority, "gain")
+    return draw_voting(lines, published.majority, "gain")
 
 
 def _page(published: Published, table1: Table1, note: str, figures: list[tuple[str, str]]) -> str:

@@ -12,12 +12,13 @@ from results_folder import LEDGER_FOLDER, write_results, write_rows
 
 from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_flops, development_table, reward_model_costs
-from harness.analysis.equal_accuracy import Line, cost_at, equal_accuracy
+from harness.analysis.equal_accuracy import CostLine, cost_at, equal_accuracies, equal_accuracy
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap
 from harness.core.records import LedgerRow, Response
 from harness.report.cost_tables import cost_texts
-from harness.report.figures.costs import cost_accuracy, development_cost, draw_relative_costs, equal_accuracies
+from harness.report.figures.costs import cost_accuracy, development_cost, draw_relative_costs
+from harness.report.figures.palette import Palette
 from harness.report.figures.style import styled
 from harness.report.text import cost_ratio_markdown
 from harness.storage.arrow import to_table
@@ -94,7 +95,8 @@ def test_a_model_whose_size_is_not_stored_has_no_plain_cost(tmp_path: Path) -> N
     assert costs["plain_flops"].isna().all()
     assert set(development_flops(costs, "flops")) == {"ce-2", "ce-4", "ce-4-alone"}
     # Neither method of two is missing a yardstick it could have, and no bar is drawn without one.
-    assert development_cost(Evaluation.of(found)) is None
+    evaluation = Evaluation.of(found)
+    assert development_cost(evaluation, Palette.of(evaluation)) is None
 
 
 def test_development_is_relative_to_ce_on_as_many_responses(results: Results) -> None:
@@ -129,8 +131,9 @@ def test_cost_files_and_figures_of_a_run(results: Results) -> None:
     texts = cost_texts(evaluation)
     assert {"development_cost.csv", "cost_ratio.csv", "cost_ratio.md"} <= set(texts)
     with styled():
-        bars = development_cost(evaluation)
-        dots = cost_accuracy(evaluation)
+        palette = Palette.of(evaluation)
+        bars = development_cost(evaluation, palette)
+        dots = cost_accuracy(evaluation, palette)
     assert bars is not None and dots is not None
     heights = sorted(patch.get_height() for patch in bars.axes[0].patches)
     assert heights == pytest.approx([0.0, 0.0, (9.2e6 + 6e6) / 9.2e6 - 1])
@@ -178,8 +181,8 @@ def test_the_most_accurate_method_is_the_yardstick_where_lines_meet() -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.02, 200)
 
-    def line(name: str, costs: tuple[float, ...], *means: float) -> Line:
-        return Line(name, costs, np.array([mean + noise - noise.mean() for mean in means]))
+    def line(name: str, costs: tuple[float, ...], *means: float) -> CostLine:
+        return CostLine(name, costs, np.array([mean + noise - noise.mean() for mean in means]))
 
     lines = [
         line("dear", (40.0, 400.0), 0.4, 0.6),

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from results_folder import write_results
 
-from harness.report.figures.style import looks, spread
+from harness.report.figures.palette import looks
+from harness.report.figures.panels import spread
 from harness.report.write import write_report
 
 TABLES = ["accuracy.csv", "costs.csv", "answers.csv", "breakdown.csv", "table1.csv", "table1.md", "table1.tex"]

@@ -1,8 +1,7 @@
-"""Figures of accuracy. None where a figure's inputs are not in the results. Those of cost: ``costs``."""
+"""Figures of accuracy: against n, and what voting with the scores adds. Figures of cost: ``costs``."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,91 +10,71 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
-from harness.report.figures.style import INK, LABEL_SIZE, MUTED, Look, label_ends, looks, new_figure, text_width
+from harness.analysis.inference import Interval
+from harness.analysis.voting import voting_gains
+from harness.report.figures.palette import Look, Palette
+from harness.report.figures.panels import LineEnd, new_figure, text_width
+from harness.report.figures.style import INK, LABEL_SIZE, MUTED
 from harness.report.text import signed
 
 _MOST_BANDS = 5
+_DASHES = {ORACLE: (0, (1, 1.2)), PASS_AT_1: (0, (5, 2, 1, 2)), MAJORITY: "-"}
 
 
-class Palette:
-    """The look of every reward model of a run, the same in all figures."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self._evaluation = evaluation
-        self.trainings = evaluation.trainings
-        self.labels = evaluation.choosers
-        # One reward model in several aggregations: the aggregations are told apart then.
-        self._by_aggregation = len(self.labels) > len({m.reward_model for m in self.labels}) == 1
-        # Colours are dealt to the headline methods first: they are the ones that meet in one panel.
-        ordered = [*self.headline(), *self.labels]
-        table = looks(self._group(chooser) for chooser in ordered)
-        self._looks = {chooser: table[self._group(chooser)] for chooser in ordered}
-
-    def _group(self, chooser: Chooser) -> str:
-        """What choosers of one colour have in common."""
-        training_method = self.trainings[chooser.reward_model].training_method
-        return f"{training_method} {chooser.aggregation}" if self._by_aggregation else training_method
-
-    def look(self, chooser: Chooser) -> Look:
-        color, marker = self._looks[chooser]
-        return Look(color, marker, hollow=not self.trainings[chooser.reward_model].reference)
-
-    def headline(self) -> list[Chooser]:
-        """The choosers worth a line each: the largest data scale of each, in its first aggregation."""
-        if self._by_aggregation:
-            return list(self.labels)
-        first = self._evaluation.first_choosers
-        return [first[t.reward_model] for t in self._evaluation.headline if t.reward_model in first]
-
-
-def curves(evaluation: Evaluation) -> Figure:
+def curves(evaluation: Evaluation, palette: Palette) -> Figure:
     """Accuracy against n per generator, and on average: reward models, majority, pass@1 and pass@n."""
-    palette, accuracies = Palette(evaluation), evaluation.accuracies
-    names = [*accuracies.generators, *([AVERAGE] if accuracies.averaged else [])]
-    columns = {1: 1, 2: 2, 4: 2}.get(len(names), 3)
-    rows = math.ceil(len(names) / columns)
-    labels = [*BASELINES.values(), *(palette.labels[m] for m in palette.headline())]
-    figure, panels = new_figure(2.5 if columns > 1 else 4.0, 2.3 if columns > 1 else 2.9, labels, rows, columns)
-    for axes in panels[len(names) :]:
-        axes.remove()
-    for axes, name in zip(panels, names, strict=False):
-        label_ends(axes, _curve_panel(axes, name, palette, accuracies))
-    return figure
+    accuracies = evaluation.accuracies
+    generators = [*accuracies.generators, *([AVERAGE] if accuracies.averaged else [])]
+    columns = {1: 1, 2: 2, 4: 2}.get(len(generators), 3)
+    labels = [*BASELINES.values(), *(evaluation.choosers[chooser] for chooser in palette.headline)]
+    size = (2.5, 2.3) if columns > 1 else (4.0, 2.9)
+    panels = new_figure(size, labels, panels=len(generators), columns=columns)
+    panels.name_lines(
+        [
+            _curve_panel(axes, generator, evaluation, palette)
+            for axes, generator in zip(panels.axes, generators, strict=True)
+        ]
+    )
+    return panels.figure
 
 
-def _curve_panel(axes: Axes, generator: str, palette: Palette, accuracies: Accuracies) -> list[tuple[str, float, str]]:
-    """Draw a panel; returns the names for the ends of its lines."""
-    ns = accuracies.ns(generator)
-    methods = palette.headline()
-    at_end = {m: v for m in methods if (v := accuracies.values(generator, m, ns[-1])) is not None}
-    # Where many bands would cover each other, the best line's stands for the width of all.
-    banded = methods if len(methods) <= _MOST_BANDS else sorted(at_end, key=lambda m: float(np.nanmean(at_end[m])))[-1:]
+def _curve_panel(axes: Axes, generator: str, evaluation: Evaluation, palette: Palette) -> list[LineEnd]:
+    accuracies = evaluation.accuracies
+    all_curves = {c: accuracies.curve(generator, c) for c in (ORACLE, PASS_AT_1, MAJORITY, *palette.headline)}
+    curves = {chooser: curve for chooser, curve in all_curves.items() if curve}
+    banded = _banded(curves, accuracies.ns(generator)[-1], palette)
     ends = []
-    for method in (ORACLE, PASS_AT_1, MAJORITY, *methods):
-        points = [(n, v) for n in ns if (v := accuracies.values(generator, method, n)) is not None]
-        if not points:
-            continue
-        x = [n for n, _ in points]
-        found = accuracies.bootstrap.intervals(np.array([v for _, v in points]))
-        y = [100 * i.mean for i in found]
-        if method in BASELINES:
-            style = {ORACLE: (0, (1, 1.2)), PASS_AT_1: (0, (5, 2, 1, 2)), MAJORITY: "-"}[method]
-            color, label = (MUTED if method == PASS_AT_1 else INK), BASELINES[method]
-            axes.plot(x, y, color=color, linestyle=style, linewidth=1.1, label=label)
+    for chooser, curve in curves.items():
+        x, y = list(curve), [100 * interval.mean for interval in curve.values()]
+        if chooser in BASELINES:
+            color, label = (MUTED if chooser == PASS_AT_1 else INK), BASELINES[chooser]
+            axes.plot(x, y, color=color, linestyle=_DASHES[chooser], linewidth=1.1, label=label)
         else:
-            look = palette.look(method)
-            color, label = look.color, palette.labels[method]
+            look = palette.looks[chooser]
+            color, label = look.color, evaluation.choosers[chooser]
             axes.plot(x, y, **look.line(), clip_on=False, zorder=3, label=label)
-        if method in banded:
-            low, high = [100 * i.low for i in found], [100 * i.high for i in found]
-            axes.fill_between(x, low, high, color=color, alpha=0.1, linewidth=0)
-        ends.append((label, y[-1], color))
-    sample_axis(axes, ns)
+        if chooser in banded:
+            draw_band(axes, curve, color, 0.1)
+        ends.append(LineEnd(label, y[-1], color))
+    sample_axis(axes, accuracies.ns(generator))
     axes.set_title("average over generators" if generator == AVERAGE else generator)
     return ends
+
+
+def _banded(curves: dict[Chooser, dict[int, Interval]], n: int, palette: Palette) -> Sequence[Chooser]:
+    """The choosers whose intervals are drawn as a band: where many bands would cover each other, the best at ``n``."""
+    if len(palette.headline) <= _MOST_BANDS:
+        return palette.headline
+    at_end = {c: curves[c][n].mean for c in palette.headline if c in curves and n in curves[c]}
+    return sorted(at_end, key=lambda chooser: at_end[chooser])[-1:]
+
+
+def draw_band(axes: Axes, curve: dict[int, Interval], color: str, alpha: float) -> None:
+    """The intervals of a curve, in percent, as a band around it."""
+    low, high = [100 * i.low for i in curve.values()], [100 * i.high for i in curve.values()]
+    axes.fill_between(list(curve), low, high, color=color, alpha=alpha, linewidth=0)
 
 
 def sample_axis(axes: Axes, ns: Sequence[int]) -> None:
@@ -111,8 +90,9 @@ def sample_axis(axes: Axes, ns: Sequence[int]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Votes:
-    """A line of Figure 3: accuracies in percent of the best-scored response and of voting with the scores."""
+class VotingLine:
+    """A line of Figure 3: accuracies in percent of the best-scored response and of voting with the scores, and the gain
+    in words."""
 
     label: str
     look: Look
@@ -121,45 +101,46 @@ class Votes:
     gain: str
 
 
-def weighted_voting(evaluation: Evaluation) -> Figure | None:
-    """Figure 3: what voting with the scores adds to taking the best one; mean over generators and sizes."""
-    palette, accuracies = Palette(evaluation), evaluation.accuracies
-    found = []
-    for method, label in palette.labels.items():
-        plain = accuracies.overall(method)
-        weighted = accuracies.overall(method.weighted)
-        if plain is not None and weighted is not None:
-            gain = accuracies.difference(weighted, plain)
-            text = f"{signed(100 * gain.mean)} [{signed(100 * gain.low)}, {signed(100 * gain.high)}]"
-            start, stop = 100 * float(np.nanmean(plain)), 100 * float(np.nanmean(weighted))
-            found.append(Votes(label, palette.look(method), start, stop, text))
-    votes = accuracies.overall(MAJORITY)
-    if not found or votes is None:
+def weighted_voting(evaluation: Evaluation, palette: Palette) -> Figure | None:
+    """Figure 3: what voting with the scores adds to taking the best one; None without reward models."""
+    majority = evaluation.accuracies.overall(MAJORITY)
+    lines = [
+        VotingLine(
+            evaluation.choosers[v.chooser],
+            palette.looks[v.chooser],
+            100 * v.best_of_n,
+            100 * v.weighted,
+            f"{signed(100 * v.gain.mean)} [{signed(100 * v.gain.low)}, {signed(100 * v.gain.high)}]",
+        )
+        for v in voting_gains(evaluation)
+    ]
+    if not lines or majority is None:
         return None
-    return draw_votes(found, 100 * float(np.nanmean(votes)), "gain [95 %]")
+    return draw_voting(lines, 100 * float(np.nanmean(majority)), "gain [95 %]")
 
 
-def draw_votes(found: Sequence[Votes], majority: float, gains: str) -> Figure:
+def draw_voting(lines: Sequence[VotingLine], majority: float, gains: str) -> Figure:
     """Figure 3 from its numbers; ``gains`` is the head of what stands to the right of the lines."""
-    left = 0.15 + text_width((line.label for line in found), 7.5)
-    figure, (axes,) = new_figure(3.6, 0.3 + 0.22 * len(found), [gains, *(line.gain for line in found)], left=left)
+    left = 0.15 + text_width((line.label for line in lines), 7.5)
+    panels = new_figure((3.6, 0.3 + 0.22 * len(lines)), [gains, *(line.gain for line in lines)], left=left)
+    (axes,) = panels.axes
     axes.axvline(majority, color=INK, linewidth=1.0, linestyle=(0, (2, 1.5)), zorder=1)
     above = axes.get_xaxis_transform()
     axes.text(majority, 1.01, "majority", transform=above, ha="center", va="bottom", fontsize=LABEL_SIZE, color=INK)
     axes.text(1.04, 1.01, gains, transform=axes.transAxes, va="bottom", fontsize=LABEL_SIZE, color=MUTED)
     beside = axes.get_yaxis_transform()
-    for row, line in enumerate(found):
+    for row, line in enumerate(lines):
         look = line.look
         axes.plot([line.best_of_n, line.weighted], [row, row], color=look.color, linewidth=1.2)
         axes.plot(line.best_of_n, row, marker="|", markersize=8, markeredgewidth=1.4, color=look.color)
         axes.plot(line.weighted, row, **{**look.line(), "linestyle": ""})
         axes.text(1.04, row, line.gain, transform=beside, va="center", fontsize=LABEL_SIZE, color=INK)
-    axes.set_yticks(range(len(found)), [line.label for line in found])
-    axes.set_ylim(len(found) - 0.4, -0.6)
+    axes.set_yticks(range(len(lines)), [line.label for line in lines])
+    axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     axes.margins(x=0.08)
-    inches = axes.get_position().width * figure.get_figwidth()
+    inches = axes.get_position().width * panels.figure.get_figwidth()
     axes.xaxis.set_major_locator(MaxNLocator(min(7, int(inches / 0.3)), steps=[1, 2, 5, 10]))
     axes.set_xlabel("accuracy (%), from best-of-n (bar) to weighted best-of-n (marker)")
-    return figure
+    return panels.figure

@@ -7,118 +7,93 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from harness.analysis.accuracy import Accuracies
-from harness.analysis.choosers import AVERAGE, BASELINES, MAJORITY, PASS_AT_1, Chooser
-from harness.analysis.costs import development_flops, development_table
-from harness.analysis.equal_accuracy import EqualAccuracy, Line, equal_accuracy
+from harness.analysis.choosers import BASELINES, MAJORITY, PASS_AT_1, Chooser
+from harness.analysis.costs import development_table
+from harness.analysis.equal_accuracy import (
+    CostLine,
+    EqualAccuracy,
+    accuracy_at_largest_n,
+    cost_lines,
+    equal_accuracies,
+)
 from harness.analysis.evaluation import Evaluation
-from harness.report.figures.accuracy import Palette
-from harness.report.figures.style import INK, LABEL_SIZE, MUTED, label_ends, new_figure, text_width
+from harness.report.figures.palette import Palette
+from harness.report.figures.panels import LineEnd, new_figure, text_width
+from harness.report.figures.style import INK, LABEL_SIZE, MUTED
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _READABLE = 1.5  # an arrow over a smaller ratio is too short for its name; the title has them all
 _TICK = 0.42  # what a tick's label needs, in inches
 
 
-def cost_lines(evaluation: Evaluation) -> list[tuple[Line, list[Chooser]]]:
-    """The trained methods as lines of development FLOPs against accuracy at the largest headline n, and their dots."""
-    accuracies = evaluation.accuracies
-    flops = development_flops(evaluation.costs)
-    dots: dict[str, list[tuple[float, Chooser]]] = {}
-    for chooser in evaluation.choosers:
-        training = evaluation.trainings[chooser.reward_model]
-        known = _accuracy(accuracies, chooser) is not None
-        if known and training.trained and training.usual and training.reward_model in flops:
-            dots.setdefault(training.method, []).append((flops[training.reward_model], chooser))
-    found = []
-    for name, points in dots.items():
-        points.sort()
-        values = np.array([_accuracy(accuracies, m) for _, m in points])
-        found.append((Line(name, tuple(cost for cost, _ in points), values), [m for _, m in points]))
-    return found
+def cost_accuracy(evaluation: Evaluation, palette: Palette) -> Figure | None:
+    """Figure 1: development FLOPs against best-of-N accuracy averaged over generators, one dot per data scale.
 
-
-def equal_accuracies(evaluation: Evaluation) -> list[EqualAccuracy]:
-    """The cost ratios that Figure 1 shows: of methods scored as they were trained, with their reference."""
-    lines = [line for line, dots in cost_lines(evaluation) if evaluation.trainings[dots[0].reward_model].reference]
-    return equal_accuracy(lines, evaluation.accuracies.bootstrap)
-
-
-def equal_accuracy_table(found: Sequence[EqualAccuracy]) -> pd.DataFrame:
-    """A row per ratio of Figure 1; accuracy and ``met`` in percent; ``bound``: the cost is =, < or > that ratio."""
-    return pd.DataFrame(
-        [
-            (
-                *(e.method, e.yardstick, 100 * e.accuracy, e.cost, e.yardstick_cost),
-                *(e.bound or "=", e.ratio, e.low, e.high, 100 * e.met),
-            )
-            for e in found
-        ],
-        columns=[
-            *("method", "yardstick", "accuracy", "flops", "yardstick_flops"),
-            *("bound", "ratio", "ratio_low", "ratio_high", "met"),
-        ],
-    )
-
-
-def _where(accuracies: Accuracies) -> str:
-    return AVERAGE if accuracies.averaged else accuracies.generators[0]
-
-
-def _accuracy(accuracies: Accuracies, method: Chooser) -> np.ndarray | None:
-    return accuracies.values(_where(accuracies), method, accuracies.n_max)
-
-
-def cost_accuracy(evaluation: Evaluation) -> Figure | None:
-    """Figure 1: development FLOPs against best-of-N accuracy averaged over generators, one dot per data scale."""
-    palette, accuracies = Palette(evaluation), evaluation.accuracies
+    None where no reward model was trained.
+    """
     lines = cost_lines(evaluation)
     if not lines:
         return None
-    untrained = [m for m in palette.labels if not evaluation.trainings[m.reward_model].trained]
-    level = {m: v for m in (PASS_AT_1, MAJORITY, *untrained) if (v := _accuracy(accuracies, m)) is not None}
-    names = {method: BASELINES.get(method) or palette.labels[method] for method in level}
-    equal = equal_accuracies(evaluation)
-    notes = []
-    scales = sorted({evaluation.trainings[m.reward_model].scale or 0 for _, dots in lines for m in dots})
-    if len(scales) > 1:
-        notes.append(f"dots, from left to right: {', '.join(map(str, scales))} responses per training problem")
-    if equal:
-        ratios = "; ".join(f"{e.method} {e.text}" for e in sorted(equal, key=lambda e: (e.bound == "<", -e.ratio)))
-        notes.append(f"at equal accuracy, in multiples of {equal[0].yardstick}'s cost: {ratios}")
-    figure, (axes,) = new_figure(4.2, 3.1, [*(line.method for line, _ in lines), *names.values()], notes=notes)
-    ends = []
-    for method, values in level.items():
-        height = 100 * float(np.nanmean(values))
-        color = {PASS_AT_1: MUTED, MAJORITY: INK}.get(method) or palette.look(method).color
-        dashes = (5, 2, 1, 2) if method == PASS_AT_1 else (2, 1.5)
-        axes.axhline(height, color=color, linewidth=1.0, linestyle=(0, dashes), label=names[method])
-        ends.append((names[method], height, color))
-    places: list[tuple[float, float]] = []
-    for line, dots in lines:
-        found = accuracies.bootstrap.intervals(line.accuracies)
-        look = palette.look(dots[0])
-        for cost, interval in zip(line.costs, found, strict=True):
+    levels, ratios = _levels(evaluation), equal_accuracies(evaluation)
+    names = [*(line.method for line in lines), *(label for _, label, _ in levels)]
+    panels = new_figure((4.2, 3.1), names, notes=_notes(evaluation, lines, ratios))
+    (axes,) = panels.axes
+    ends = [_draw_level(axes, palette, *level) for level in levels]
+    dots: list[tuple[float, float]] = []
+    for line in lines:
+        intervals = evaluation.accuracies.bootstrap.intervals(line.accuracies)
+        look = palette.looks[line.choosers[0]]
+        for cost, interval in zip(line.costs, intervals, strict=True):
             axes.plot([cost] * 2, [100 * interval.low, 100 * interval.high], color=look.color, linewidth=0.7, alpha=0.5)
-        heights = [100 * i.mean for i in found]
+        heights = [100 * interval.mean for interval in intervals]
         axes.plot(line.costs, heights, **look.line(), zorder=3, label=line.method)
-        places += zip(line.costs, heights, strict=True)
-        ends.append((line.method, 100 * found[-1].mean, look.color))
-    _cost_axis(axes, [cost for line, _ in lines for cost in line.costs])
+        dots += zip(line.costs, heights, strict=True)
+        ends.append(LineEnd(line.method, heights[-1], look.color))
+    _cost_axis(axes, [cost for line in lines for cost in line.costs])
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.margins(y=0.08)
-    for e in _apart(equal, 0.06 * (axes.get_ylim()[1] - axes.get_ylim()[0]) / 100):
-        _annotate(axes, e, places)
+    for ratio in _apart(ratios, 0.06 * (axes.get_ylim()[1] - axes.get_ylim()[0]) / 100):
+        _annotate(axes, ratio, dots)
     axes.set_xlabel("development cost (FLOPs)")
-    axes.set_ylabel(f"best-of-{accuracies.n_max} accuracy (%)")
-    label_ends(axes, ends)
-    return figure
+    axes.set_ylabel(f"best-of-{evaluation.accuracies.n_max} accuracy (%)")
+    panels.name_lines([ends])
+    return panels.figure
+
+
+def _levels(evaluation: Evaluation) -> list[tuple[Chooser, str, float]]:
+    """What costs nothing to develop: choosers with their labels and accuracies in percent."""
+    trainings = evaluation.trainings
+    labels = {chooser: BASELINES[chooser] for chooser in (PASS_AT_1, MAJORITY)}
+    labels |= {c: label for c, label in evaluation.choosers.items() if not trainings[c.reward_model].trained}
+    return [
+        (chooser, label, 100 * float(np.nanmean(values)))
+        for chooser, label in labels.items()
+        if (values := accuracy_at_largest_n(evaluation, chooser)) is not None
+    ]
+
+
+def _draw_level(axes: Axes, palette: Palette, chooser: Chooser, label: str, height: float) -> LineEnd:
+    color = {PASS_AT_1: MUTED, MAJORITY: INK}.get(chooser) or palette.looks[chooser].color
+    dashes = (5, 2, 1, 2) if chooser == PASS_AT_1 else (2, 1.5)
+    axes.axhline(height, color=color, linewidth=1.0, linestyle=(0, dashes), label=label)
+    return LineEnd(label, height, color)
+
+
+def _notes(evaluation: Evaluation, lines: Sequence[CostLine], ratios: Sequence[EqualAccuracy]) -> list[str]:
+    notes = []
+    scales = sorted({evaluation.trainings[c.reward_model].scale or 0 for line in lines for c in line.choosers})
+    if len(scales) > 1:
+        notes.append(f"dots, from left to right: {', '.join(map(str, scales))} responses per training problem")
+    if ratios:
+        ordered = sorted(ratios, key=lambda e: (e.bound == "<", -e.ratio))
+        text = "; ".join(f"{e.method} {e.text}" for e in ordered)
+        notes.append(f"at equal accuracy, in multiples of {ratios[0].yardstick}'s cost: {text}")
+    return notes
 
 
 def _apart(equal: Sequence[EqualAccuracy], gap: float) -> list[EqualAccuracy]:
@@ -176,7 +151,7 @@ def _scientific(value: float, _: object) -> str:
     return f"{value / 10**exponent:g}×10{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
-def development_cost(evaluation: Evaluation) -> Figure | None:
+def development_cost(evaluation: Evaluation, palette: Palette) -> Figure | None:
     """Figure 2: development FLOPs of each method by responses per problem, in multiples of CE's on as many."""
     table = development_table(evaluation.trainings, evaluation.costs).dropna(subset="flops_of_ce")
     table = table[table["method"] != "CE"]
@@ -185,8 +160,8 @@ def development_cost(evaluation: Evaluation) -> Figure | None:
     ratios: dict[str, dict[int, float]] = {}
     for row in table.to_dict("records"):
         ratios.setdefault(row["method"], {})[int(row["responses"])] = float(row["flops_of_ce"])
-    palette = Palette(evaluation)
-    colors = {evaluation.trainings[m.reward_model].method: palette.look(m).color for m in palette.labels}
+    trainings = evaluation.trainings
+    colors = {trainings[c.reward_model].method: palette.looks[c].color for c in evaluation.choosers}
     return draw_relative_costs(ratios, colors)
 
 
@@ -197,13 +172,14 @@ def draw_relative_costs(ratios: Mapping[str, Mapping[int, float]], colors: Mappi
     """
     scales = sorted({responses for of_method in ratios.values() for responses in of_method})
     width = 0.8 / len(ratios)
-    figure, (axes,) = new_figure(max(2.8, 0.42 * len(scales) * len(ratios)), 2.5, [*ratios, "CE"])
+    panels = new_figure((max(2.8, 0.42 * len(scales) * len(ratios)), 2.5), [*ratios, "CE"])
+    (axes,) = panels.axes
     axes.set_yscale("log")
     values = [ratio for of_method in ratios.values() for ratio in of_method.values()]
     axes.set_ylim(min(*values, 1.0) / 1.7, max(*values, 1.0) * 1.7)
-    slot = width * axes.get_position().width * figure.get_figwidth() / (len(scales) + 0.2)
+    slot = width * axes.get_position().width * panels.figure.get_figwidth() / (len(scales) + 0.2)
     crowded = slot < text_width(["0.55"])
-    ends = [("CE", 1.0, colors["CE"])]
+    ends = [LineEnd("CE", 1.0, colors["CE"])]
     for i, (method, of_method) in enumerate(ratios.items()):
         color = colors[method]
         for responses, ratio in of_method.items():
@@ -216,7 +192,7 @@ def draw_relative_costs(ratios: Mapping[str, Mapping[int, float]], colors: Mappi
                 textcoords="offset points", ha="center", va="bottom" if up else "top", fontsize=LABEL_SIZE, color=INK,
                 rotation=90 if crowded else 0,
             )  # fmt: skip
-        ends.append((method, of_method[max(of_method)], color))
+        ends.append(LineEnd(method, of_method[max(of_method)], color))
     axes.axhline(1, color=colors["CE"], linewidth=1.2, label="CE")
     axes.set_xlim(-0.6, len(scales) - 0.4)
     axes.set_xticks(range(len(scales)), [str(responses) for responses in scales])
@@ -227,5 +203,5 @@ def draw_relative_costs(ratios: Mapping[str, Mapping[int, float]], colors: Mappi
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("responses per training problem")
     axes.set_ylabel("development FLOPs, CE = 1")
-    label_ends(axes, ends)
-    return figure
+    panels.name_lines([ends])
+    return panels.figure

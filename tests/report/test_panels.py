@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.report.figures.style import label_ends, new_figure, styled, text_width
+from harness.report.figures.panels import LineEnd, new_figure, text_width
+from harness.report.figures.style import styled
 
 
 @pytest.mark.parametrize("column", [3.25, 5.5, 6.75])
@@ -12,11 +13,11 @@ from harness.report.figures.style import label_ends, new_figure, styled, text_wi
 def test_figures_fill_the_column(column: float, rows: int, columns: int) -> None:
     labels = ["CE", "DPO"]
     with styled(column):
-        figure, panels = new_figure(2.5, 2.3, labels, rows, columns)
-    width, height = figure.get_size_inches()
+        panels = new_figure((2.5, 2.3), labels, panels=rows * columns, columns=columns)
+    width, height = panels.figure.get_size_inches()
     assert width == pytest.approx(column)
-    assert len(panels) == rows * columns
-    boxes = [axes.get_position() for axes in panels]
+    assert len(panels.axes) == rows * columns
+    boxes = [axes.get_position() for axes in panels.axes]
     for i, box in enumerate(boxes):
         assert 0 <= box.x0 < box.x1 <= 1 - (text_width(labels) + 0.125) / width and 0 <= box.y0 < box.y1 <= 1
         assert box.height * height == pytest.approx(2.3)
@@ -27,26 +28,27 @@ def test_figures_fill_the_column(column: float, rows: int, columns: int) -> None
 def test_long_names_stand_below_the_panels(column: float, n_panels: int) -> None:
     labels = [f"a rather long name, {i}" for i in range(5)]
     with styled(column):
-        figure, panels = new_figure(2.5, 2.3, labels, 1, n_panels)
-        for axes in panels:
+        panels = new_figure((2.5, 2.3), labels, panels=n_panels, columns=n_panels)
+        for axes in panels.axes:
             for label in labels[:0:-1]:  # of some nothing may be drawn
                 axes.plot([0, 1], [0, 1], label=label)
-            label_ends(axes, [(label, 1.0, "black") for label in labels[1:]])
-        figure.draw_without_rendering()
-    (legend,) = figure.legends
+        panels.name_lines([[LineEnd(label, 1.0, "black") for label in labels[1:]]] * n_panels)
+        panels.figure.draw_without_rendering()
+    (legend,) = panels.figure.legends
     assert [text.get_text() for text in legend.get_texts()] == labels[1:]
     box = legend.get_window_extent()
-    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0
-    below = min(axes.get_tightbbox().y0 for axes in panels)
+    assert box.x0 >= 0 and box.x1 <= panels.figure.bbox.x1 and box.y0 >= 0
+    below = min(axes.get_tightbbox().y0 for axes in panels.axes)
     assert box.y1 <= below
-    assert min(axes.get_position().width * column for axes in panels) >= 0.99
-    assert not any(axes.texts for axes in panels)
+    assert min(axes.get_position().width * column for axes in panels.axes) >= 0.99
+    assert not any(axes.texts for axes in panels.axes)
 
 
 def test_notes_are_wrapped_above_the_panels() -> None:
     note = "as many words as it takes to go on for more than one line of a narrow column"
     with styled(2.5):
-        figure, (axes,) = new_figure(2.5, 2.3, ["CE"], notes=[note, "another"])
+        panels = new_figure((2.5, 2.3), ["CE"], notes=[note, "another"])
+        figure, (axes,) = panels.figure, panels.axes
         figure.draw_without_rendering()
     (text,) = figure.texts
     assert text.get_text().split() == [*note.split(), "another"]
@@ -59,5 +61,5 @@ def test_without_a_column_figures_are_as_wide_as_suits_them() -> None:
     with styled(3.25):
         pass
     with styled():
-        figure, panels = new_figure(2.5, 2.3, (), 2, 2)
-    assert len(panels) == 4 and figure.get_size_inches()[0] == pytest.approx(2 * (0.55 + 2.5 + 0.3))
+        panels = new_figure((2.5, 2.3), panels=4, columns=2)
+    assert len(panels.axes) == 4 and panels.figure.get_size_inches()[0] == pytest.approx(2 * (0.55 + 2.5 + 0.3))
