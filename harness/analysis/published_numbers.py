@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.analysis.accuracy import Accuracies
@@ -23,6 +22,7 @@ from harness.analysis.headline_tables import Row, Table1
 from harness.analysis.inference import Interval
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, first_error
+from harness.data.documents import read_yaml
 from harness.storage.results import Results
 
 INDEX = "published.yaml"
@@ -96,12 +96,10 @@ def load_published(folder: Path) -> Published:
         UserError: where a file is missing, or is not what it should be.
     """
     path = folder / INDEX
+    if not is_published(folder):
+        raise UserError(f"{folder}: no published numbers there (no {INDEX}); results/paper has the paper's")
     try:
-        index = Index.model_validate(yaml.safe_load(path.read_text()))
-    except OSError:
-        raise UserError(f"{folder}: no published numbers there (no {INDEX}); results/paper has the paper's") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {getattr(error, 'problem', error)}") from None
+        index = Index.model_validate(read_yaml(path))
     except ValidationError as error:
         raise UserError(f"{path}: {first_error(error, Index)}") from None
     frames = {}

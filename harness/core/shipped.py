@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from harness.core.errors import UserError
+
 
 def experiments() -> dict[str, Path]:
     """The experiments that BonBench ships: name -> file, in the order of their names."""
@@ -20,9 +22,16 @@ def located(path: str) -> str:
 
     A relative path is looked for below the working directory first. A path that begins with ``experiments/`` is then
     looked for among the files that BonBench ships. A path that is nowhere is returned as it is.
+
+    Raises:
+        UserError: for what can be no path: a name that is too long, or holds a null character.
     """
     shipped = _folder().parent / path
-    if Path(path).exists() or not shipped.is_relative_to(_folder()) or ".." in shipped.parts or not shipped.exists():
+    try:
+        is_here = Path(path).exists()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path!r} can be no path: {getattr(error, 'strerror', None) or error}") from None
+    if is_here or not shipped.is_relative_to(_folder()) or ".." in shipped.parts or not shipped.exists():
         return path
     return str(shipped)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
+from harness.core.errors import UserError
 from harness.core.model_sizes import ModelSizes
+from harness.data.documents import read_json
 
 _LLAMA_8B = ModelSizes(
     layers=32, hidden=4096, heads=32, kv_heads=8, head_dim=128, intermediate=14336, vocabulary=128256
@@ -59,6 +60,6 @@ def model_sizes(model: str) -> ModelSizes | None:
 
 def _read(path: Path) -> ModelSizes | None:
     try:
-        return ModelSizes.from_config(json.loads(path.read_text()))
-    except KeyError:
+        return ModelSizes.from_config(read_json(path))
+    except (UserError, KeyError, TypeError, AttributeError, ZeroDivisionError):  # no config, or not one of a decoder
         return None

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.core.errors import UserError, first_error
 from harness.core.terms import Aggregation, IntervalMethod, Protocol
+from harness.data.documents import parse_yaml, read_yaml
 
 Strategy = Literal["average", "oracle", "majority", "best_of_n", "weighted_best_of_n"]
 
@@ -148,16 +148,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     Raises:
         UserError: for a missing file, wrong YAML, an unknown key or a value of the wrong kind.
     """
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; an experiment is a YAML file") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from None
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise UserError(f"{path}: an experiment is a mapping with at least `name:`; `bonbench copy pocket` writes one")
     for override in overrides:
@@ -183,7 +174,4 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise UserError(f"--set {override}: {'.'.join(parents[: depth + 1])} is a value, not a mapping")
         node = child
-    try:
-        node[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UserError(f"--set {override}: {value!r} is not YAML") from None
+    node[last] = parse_yaml(value, f"--set {override}")

@@ -6,6 +6,7 @@ A name of a generator, or of a reward model that the experiment trains, may stan
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from harness.core.errors import UserError, first_error
 from harness.core.registry import find
 from harness.core.shipped import located
 from harness.core.terms import Kind
+from harness.data.documents import parse_yaml
 from harness.experiment.model_files import check_model
 from harness.experiment.spec import Pool, Spec, marked
 
@@ -44,7 +46,7 @@ def build(
     options = {f: entry.pop(f, getattr(default, f)) for f in Pool.__dataclass_fields__}
     for option, value in options.items():
         least = 1 if option == "replicas" else 0
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or value < least:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < math.inf:
             raise UserError(f"{where}.{option}: a number of at least {least} is expected (it is {value!r})")
     options["replicas"] = int(options["replicas"])
     try:
@@ -111,8 +113,6 @@ def parse_spec(text: str, option: str = "--reward-model") -> tuple[str, dict[str
     Raises:
         UserError: for options that are not ``key=value``.
     """
-    import yaml
-
     match = re.match(r"^(?P<type>.+?\.py:[\w-]+|[^:]+)(?::(?P<options>.*))?$", text)
     if match is None:
         raise UserError(f"{option} {text!r}: expected NAME, NAME:key=value,... or path.py:Class")
@@ -122,5 +122,5 @@ def parse_spec(text: str, option: str = "--reward-model") -> tuple[str, dict[str
         key, equals, value = assignment.partition("=")
         if not equals:
             raise UserError(f"{option} {text}: {assignment!r} is not key=value")
-        entry[key] = yaml.safe_load(value)
+        entry[key] = parse_yaml(value, f"{option} {text}: {key}")
     return type_.rpartition(":")[2], entry

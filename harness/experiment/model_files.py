@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from harness.core.components import Component, ComponentParams
 from harness.core.errors import UserError, suggest
 from harness.core.registry import source_digest
+from harness.data.documents import read_json
 from harness.experiment.spec import Spec, marked
 
 P = TypeVar("P", bound=ComponentParams)
@@ -30,6 +31,12 @@ def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UserError(f"{where}: {model} has no config.json: not a model folder in transformers format")
+        try:
+            config = read_json(folder / "config.json")
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        if not isinstance(config, dict):
+            raise UserError(f"{where}: {folder / 'config.json'} is not a JSON object")
         if not any(f.suffix in _WEIGHTS for f in folder.iterdir()):
             raise UserError(f"{where}: {model} has no weights ({', '.join(_WEIGHTS)})")
     elif folder.is_file() and _format(folder):

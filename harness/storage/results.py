@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from harness.core.errors import UserError, first_error
 from harness.core.records import Grade, LedgerRow, Problem, StepScores
 from harness.core.stages import StageKind
 from harness.core.terms import AGGREGATIONS
+from harness.data.documents import read_json
 from harness.storage.arrow import SCHEMAS
 from harness.storage.manifest import Manifest
 from harness.storage.shards import LEDGER, read_shard
@@ -104,12 +104,10 @@ def load_results(folder: Path) -> Results:
         UserError: for a folder without a manifest, a manifest that is not one, or results without problems or grades.
     """
     path = folder / "manifest.json"
+    if not path.is_file():
+        raise UserError(f"{folder}: no results there (no manifest.json); `bonbench run CONFIG` makes them")
     try:
-        manifest = Manifest.model_validate(json.loads(path.read_text()))
-    except OSError:
-        raise UserError(f"{folder}: no results there (no manifest.json); `bonbench run CONFIG` makes them") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} line {error.lineno}: not JSON: {error.msg}") from None
+        manifest = Manifest.model_validate(read_json(path))
     except ValidationError as error:
         raise UserError(f"{path}: {first_error(error, Manifest)}") from None
     for aggregation in manifest.evaluation.aggregation or []:
