@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -31,18 +32,26 @@ class ComponentParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
+class Mark(StrEnum):
+    """What the value of a parameter is, where it is more than a value: annotated as ``Annotated[str, Mark.MODEL]``."""
+
+    MODEL = "model"
+    DATA = "data"
+    RUNTIME = "runtime"
+
+
 #: A model: a folder in `transformers` format, a GGUF file, or a Hugging Face id. In an experiment the name of a
 #: generator or of a trained reward model may stand here too. Its content enters every key built from it.
-ModelPath = Annotated[str, "model"]
+ModelPath = Annotated[str, Mark.MODEL]
 
 #: A data file; its content enters every key built from it.
-DataPath = Annotated[str, "data"]
+DataPath = Annotated[str, Mark.DATA]
 
 V = TypeVar("V")
 
 #: A parameter that says where or how fast something runs and cannot change what comes out: ``Runtime[int]``. It enters
 #: no key.
-Runtime = Annotated[V, "runtime"]
+Runtime = Annotated[V, Mark.RUNTIME]
 
 #: A token pass: its model, or all parameters of its token scorer where there is more to say than the model.
 PassOf = str | Mapping[str, str]

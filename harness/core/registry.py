@@ -16,7 +16,8 @@ from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import Any, Literal, TypeVar, overload
 
 from harness.core.components import (
     Component,
@@ -55,49 +56,105 @@ def register(name: str) -> Callable[[type[C]], type[C]]:
 
 @cache
 def available(kind: Kind) -> dict[str, EntryPoint]:
-    """Registered names of a kind, with their entry points (nothing is imported)."""
-    return {e.name: e for e in sorted(entry_points(group=f"bonbench.{kind}"), key=lambda e: e.name)}
+    """Registered names of a kind, with their entry points (nothing is imported).
+
+    Raises:
+        UserError: where two packages register different classes under one name.
+    """
+    by_name: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=f"bonbench.{kind}"), key=lambda e: e.name):
+        other = by_name.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise UserError(
+                f"{_singular(kind)} {entry.name}: registered by {_package(other)} ({other.value}) and by "
+                f"{_package(entry)} ({entry.value}): uninstall one of them"
+            )
+    return by_name
 
 
-@cache
-def find(kind: Kind, type_: str) -> type[Any]:
+@overload
+def find(kind: Literal["datasets"], type_: str) -> type[Dataset[Any]]: ...
+@overload
+def find(kind: Literal["generators"], type_: str) -> type[Generator[Any]]: ...
+@overload
+def find(kind: Literal["verifiers"], type_: str) -> type[Verifier[Any]]: ...
+@overload
+def find(kind: Literal["token_scorers"], type_: str) -> type[TokenScorer[Any]]: ...
+@overload
+def find(kind: Literal["trainers"], type_: str) -> type[Trainer[Any]]: ...
+@overload
+def find(kind: Literal["reward_models"], type_: str) -> type[RewardModel[Any]]: ...
+@overload
+def find(kind: Kind, type_: str) -> type[Component[Any]]: ...
+def find(kind: Kind, type_: str) -> type[Component[Any]]:
     """The class that ``type_`` (a registered name or ``path.py:Class``) stands for.
+
+    A file is executed once in a process: every path that leads to it gives the same class.
 
     Raises:
         UserError: for an unknown name (near matches are suggested), a file that cannot be imported, or a
             class of another kind, or one whose parameters are those of another kind.
     """
-    if ".py:" in type_:
-        cls = _from_file(*type_.rsplit(":", 1))
-    else:
-        names = available(kind)
-        if type_ not in names:
-            raise UserError(f"no {kind[:-1].replace('_', ' ')} is named {type_!r}{suggest(type_, names)}")
-        try:
-            cls = names[type_].load()
-        except ImportError as error:
-            raise UserError(f"{type_} ({names[type_].value}) cannot be imported: {error}") from error
+    return _find(kind, absolute(type_))
+
+
+def absolute(type_: str) -> str:
+    """``type_`` with the path of its file resolved, where it names a class in a file."""
+    file, _, name = type_.rpartition(":")
+    return f"{Path(file).resolve()}:{name}" if is_file(type_) else type_
+
+
+def is_file(type_: str) -> bool:
+    """Whether ``type_`` names a class in a file, not a registered one."""
+    return ".py:" in type_
+
+
+def source_digest(type_: str) -> str | None:
+    """SHA-256 of the file behind ``path.py:Class``, so that editing it invalidates its results; else None."""
+    if not is_file(type_):
+        return None
+    return hashlib.sha256(Path(type_.rpartition(":")[0]).read_bytes()).hexdigest()
+
+
+@cache
+def _find(kind: Kind, type_: str) -> type[Component[Any]]:
+    cls = _in_file(type_) if is_file(type_) else _registered(kind, type_)
     base = BASES[kind]
     if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise UserError(f"{type_} is not a {base.__name__}: derive it from harness.core.registry.{base.__name__}")
+        raise UserError(f"{type_} is not a {base.__name__}: derive it from harness.{base.__name__}")
     if base is Trainer and not issubclass(cls.Params, TrainerParams):
         raise UserError(f"{type_}: its Params ({cls.Params.__name__}) must derive from harness.TrainerParams")
     return cls
 
 
-def source_digest(type_: str) -> str | None:
-    """SHA-256 of the file behind ``path.py:Class``, so that editing it invalidates its results; else None."""
-    if ".py:" not in type_:
-        return None
-    return hashlib.sha256(Path(type_.rsplit(":", 1)[0]).read_bytes()).hexdigest()
+def _registered(kind: Kind, name: str) -> Any:
+    names = available(kind)
+    if name not in names:
+        raise UserError(f"no {_singular(kind)} is named {name!r}{suggest(name, names)}")
+    try:
+        return names[name].load()
+    except ImportError as error:
+        raise UserError(f"{name} ({names[name].value}) cannot be imported: {error}") from error
 
 
-def _from_file(file: str, name: str) -> type[Any]:
-    path = Path(file)
-    if not path.is_file():
+def _in_file(type_: str) -> Any:
+    file, _, name = type_.rpartition(":")
+    module = _executed(Path(file))
+    classes = {n: v for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Component)}
+    classes |= {v.registered_name: v for v in classes.values() if v.__dict__.get("registered_name")}
+    if name not in classes:
+        defined_here = [n for n, v in classes.items() if v.__module__ == module.__name__]
+        raise UserError(f"{file} has no component {name}{suggest(name, defined_here)}")
+    return classes[name]
+
+
+@cache
+def _executed(file: Path) -> ModuleType:
+    """The module that a file is."""
+    if not file.is_file():
         raise UserError(f"{file}: no such file")
-    module_name = f"bonbench_file_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    module_name = f"bonbench_file_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(module_name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
@@ -106,9 +163,12 @@ def _from_file(file: str, name: str) -> type[Any]:
     except Exception as error:
         del sys.modules[module_name]
         raise UserError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
-    classes = {n: v for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Component)}
-    classes |= {v.registered_name: v for v in classes.values() if v.__dict__.get("registered_name")}
-    if name not in classes:
-        own = [n for n, v in classes.items() if v.__module__ == module_name]
-        raise UserError(f"{file} has no component {name}{suggest(name, own)}")
-    return classes[name]
+    return module
+
+
+def _singular(kind: Kind) -> str:
+    return kind.removesuffix("s").replace("_", " ")
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "a package without a name"

@@ -50,7 +50,7 @@ class Executor(Protocol):
         """
         ...
 
-    def check(self, spec: Spec) -> None:
+    def check(self, spec: Spec[Any]) -> None:
         """Check that a component, or a trainer with all its workers, can ever be placed.
 
         Raises:
@@ -58,7 +58,7 @@ class Executor(Protocol):
         """
         ...
 
-    def pool(self, spec: Spec, shards: int) -> AbstractAsyncContextManager[Pool]:
+    def pool(self, spec: Spec[Any], shards: int) -> AbstractAsyncContextManager[Pool]:
         """Replicas of a component for so many shards, until the context ends."""
         ...
 
@@ -84,13 +84,13 @@ class Node:
         return min(ratios, default=math.inf)
 
 
-def workers_of(spec: Spec) -> Workers:
+def workers_of(spec: Spec[Any]) -> Workers:
     """The workers of a training."""
     assert isinstance(spec.params, TrainerParams), f"{spec.where} is a trainer"
     return spec.params.in_workers()
 
 
-def check_placement(spec: Spec, nodes: Sequence[Node]) -> None:
+def check_placement(spec: Spec[Any], nodes: Sequence[Node]) -> None:
     """Check that the nodes can hold a replica of a component, or all workers of a training at once.
 
     Raises:

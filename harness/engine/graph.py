@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.core.components import TrainerParams
+from harness.core.components import Generator, Mark, RewardModel, Trainer, TrainerParams
 from harness.core.records import Problem
 from harness.core.stages import StageKind, Task, Until
 from harness.experiment.config import Experiment
@@ -55,7 +55,7 @@ class Node(ABC):
 
     kind: StageKind
     who: str
-    spec: Spec
+    spec: Spec[Any]
     after: list[Stage] = field(default_factory=list)
     trained: list[Training] = field(default_factory=list)
 
@@ -96,6 +96,7 @@ class Training(Node):
     """
 
     kind: StageKind = StageKind.TRAIN
+    spec: Spec[Trainer[Any]]
     key: str
     folder: Path
     rollouts: list[Shard]
@@ -171,10 +172,10 @@ class Graph:
 
     experiment: Experiment
     problems: dict[str, list[Problem]]
-    generators: dict[str, Spec]
+    generators: dict[str, Spec[Generator[Any]]]
     evaluated: list[str]  # the generators that are: all but those for rollouts alone
-    reward_models: dict[str, Spec]
-    policies: dict[str, Spec]
+    reward_models: dict[str, Spec[RewardModel[Any]]]
+    policies: dict[str, Spec[Generator[Any]]]
     passes: dict[str, dict[str, str]]  # reward model -> role -> label of the token pass
     n: int
     nodes: list[Node]
@@ -208,9 +209,9 @@ class Graph:
         """The trainings that make the models at ``paths``, in the graph's order."""
         return producers(self.trainings.values(), paths)
 
-    def trained_by(self, spec: Spec) -> Training | None:
+    def trained_by(self, spec: Spec[Any]) -> Training | None:
         """The training that makes the model of a component: of its several models the first that is trained here."""
-        makers = [self.producers([path]) for path in spec.paths("model").values()]
+        makers = [self.producers([path]) for path in spec.paths(Mark.MODEL).values()]
         return next((maker for found in makers for maker in found), None)
 
     def until(self, last: Until) -> list[Node]:

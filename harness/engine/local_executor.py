@@ -40,13 +40,13 @@ class LocalExecutor:
         # A library that is loaded now reads this variable, as in an actor of one CPU.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-    def check(self, spec: Spec) -> None:
+    def check(self, spec: Spec[Any]) -> None:
         if spec.kind == "trainers" and (count := workers_of(spec).count) > 1:
             raise UserError(f"{spec.where}.workers: {count} wanted, and --local runs in one process: leave it out")
         check_placement(spec, [Node(os.cpu_count() or 1, _gpus() if _asks_for_gpus(spec) else 0)])
 
     @asynccontextmanager
-    async def pool(self, spec: Spec, shards: int) -> AsyncIterator[_LocalPool]:
+    async def pool(self, spec: Spec[Any], shards: int) -> AsyncIterator[_LocalPool]:
         if not spec.pool.holds_resources:
             yield _LocalPool(spec, self._threads)
             return
@@ -68,7 +68,7 @@ class LocalExecutor:
 class _LocalPool:
     """One component, built for its first shard."""
 
-    def __init__(self, spec: Spec, threads: str | None) -> None:
+    def __init__(self, spec: Spec[Any], threads: str | None) -> None:
         self._spec = spec
         # As many threads as Ray lets an actor of that size have: sums over threads differ in their last bits.
         self._threads = int(threads) if threads and threads.isdigit() else max(1, int(spec.pool.num_cpus))
@@ -99,7 +99,7 @@ def in_this_process(work: Callable[[J, Progress], T], job: J, workers: Workers, 
     return work(job, progress)
 
 
-def _asks_for_gpus(spec: Spec) -> bool:
+def _asks_for_gpus(spec: Spec[Any]) -> bool:
     return workers_of(spec).gpus > 0 if spec.kind == "trainers" else spec.pool.num_gpus > 0
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow.parquet as pq
 
+from harness.core.components import Mark
 from harness.core.stages import StageKind, Task
 from harness.cost_model import gpus as hardware
 from harness.cost_model.gpus import Footprint, Gpu
@@ -96,7 +97,7 @@ class _Planner:
         self._graph, self._gpu = graph, gpu
         self._limit = graph.experiment.sampling.max_tokens
         self._assumed = min(tokens_per_response, self._limit)
-        self._bases = {str(t.folder): t.spec.paths("model").get("base", "") for t in graph.trainings.values()}
+        self._bases = {str(t.folder): t.spec.paths(Mark.MODEL).get("base", "") for t in graph.trainings.values()}
         self._models: dict[tuple[str, bool], _Model | None] = {}
         self._measured: dict[str, _Lengths] = {}  # folder of responses, or their generator -> lengths
         self._in_flight: dict[str, str] = {}  # generator -> responses at once
@@ -306,7 +307,7 @@ def _model_run(stage: Stage) -> str | None:
     spec = stage.spec
     replayed = stage.task is Task.SAMPLE and spec.cls.recorded
     calculated = stage.task is Task.SCORE and spec.cls.token_passes(spec.params)
-    return None if replayed or calculated else spec.paths("model").get("model")
+    return None if replayed or calculated else spec.paths(Mark.MODEL).get("model")
 
 
 def _spread(shards: Sequence[Shard]) -> Sequence[Shard]:

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from harness.core.components import Mark
 from harness.core.files import replacing
 from harness.core.stages import StageKind
 from harness.engine.graph import Graph
@@ -37,7 +38,7 @@ def write_manifest(graph: Graph, quarantined: list[dict[str, Any]]) -> None:
         "evaluation": evaluation,
         "problem_set": config.evaluation.problems,
         "generators": {
-            name: {"type": portable(spec.type_), "model": portable(spec.paths("model").get("model", ""))}
+            name: {"type": portable(spec.type_), "model": portable(spec.paths(Mark.MODEL).get("model", ""))}
             for name, spec in graph.generators.items()
             if name in graph.evaluated
         },
@@ -70,9 +71,9 @@ def _reward_model(graph: Graph, name: str) -> dict[str, Any] | None:
     training = graph.trained_by(spec)
     train = None
     if training is not None:
-        known = {spec.paths("model").get("model"): g for g, spec in graph.generators.items()}
+        known = {spec.paths(Mark.MODEL).get("model"): g for g, spec in graph.generators.items()}
         known |= {str(t.folder): t.who for t in graph.trainings.values()}
-        models = {f: known.get(path, portable(path)) for f, path in training.spec.paths("model").items()}
+        models = {f: known.get(path, portable(path)) for f, path in training.spec.paths(Mark.MODEL).items()}
         train = training.spec.params.model_dump(mode="json") | models
         sets = {name: graph.experiment.rollouts[name] for name in training.sets}
         train |= {"method": training.method}
@@ -95,7 +96,7 @@ def _policy(graph: Graph, name: str) -> dict[str, Any] | None:
     spec = graph.policies[name]
     if not any(s.stored(graph.results) for s in graph.stage(StageKind.POLICY_GRADE, name).shards):
         return None
-    model = spec.paths("model").get("model", "")
+    model = spec.paths(Mark.MODEL).get("model", "")
     training = graph.trained_by(spec)
     by = training.who if training else None
     return {"type": portable(spec.type_), "model": portable(model), "trained_by": by}

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayActorError, RayError
 
+from harness.core.components import Mark
 from harness.core.errors import UserError, one_line, shortened
 from harness.core.stages import Task
 from harness.core.workers import Launcher
@@ -41,11 +42,11 @@ class RayExecutor:
     def start(self) -> None:
         start_ray(self._address)
 
-    def check(self, spec: Spec) -> None:
+    def check(self, spec: Spec[Any]) -> None:
         resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         check_placement(spec, [Node(r.get("CPU", 0.0), r.get("GPU", 0.0)) for r in resources])
 
-    def pool(self, spec: Spec, shards: int) -> ActorPool:
+    def pool(self, spec: Spec[Any], shards: int) -> ActorPool:
         return ActorPool(spec, min(spec.pool.replicas, shards))
 
     async def train(self, training: Callable[[Launcher], T]) -> T:
@@ -110,7 +111,7 @@ def start_ray(address: str | None) -> None:
 class ActorPool:
     """Replicas of a component. Use as an async context; :meth:`run` takes a free replica, or waits for one."""
 
-    def __init__(self, spec: Spec, size: int) -> None:
+    def __init__(self, spec: Spec[Any], size: int) -> None:
         self._spec, self._size = spec, size
         self._free: asyncio.Queue[Any] = asyncio.Queue()
         self._actors: set[Any] = set()
@@ -138,7 +139,7 @@ class ActorPool:
         """Start an actor and let it take work once its component is loaded."""
         spec, pool = self._spec, self._spec.pool
         # Workers of a cluster run in a folder of their own, where a relative path means another file.
-        paths = (spec.paths("model") | spec.paths("data")).items()
+        paths = (spec.paths(Mark.MODEL) | spec.paths(Mark.DATA)).items()
         params = spec.params.model_dump() | {f: str(Path(p).resolve()) for f, p in paths if Path(p).exists()}
         options = {"num_cpus": pool.num_cpus, "num_gpus": pool.num_gpus}
         actor = ray.remote(Worker).options(**options).remote(spec.kind, spec.type_, params, spec.name)

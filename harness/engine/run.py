@@ -15,6 +15,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
+from harness.core.components import Mark
 from harness.core.errors import UserError, one_line
 from harness.core.records import LedgerRow, Problem
 from harness.engine.executor import Executor, Pool, ShardFailed
@@ -189,7 +190,7 @@ class _Run:
 
     def _write(self, stage: Stage, shard: Shard, result: Result) -> None:
         # The ledger first: a shard that is there has its costs.
-        models = stage.spec.paths("model").values()
+        models = stage.spec.paths(Mark.MODEL).values()
         row = LedgerRow(
             stage=stage.kind,
             what=stage.who,

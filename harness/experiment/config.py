@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.core.errors import UserError, first_error
 from harness.core.terms import Aggregation, IntervalMethod, Protocol
 from harness.data.documents import parse_yaml, read_yaml
-
-Strategy = Literal["average", "oracle", "majority", "best_of_n", "weighted_best_of_n"]
-
-
-_TAKEN = {"average", "majority", "oracle"}
+from harness.experiment.names import check_name
 
 
 class _Frozen(BaseModel):
@@ -27,10 +23,7 @@ class _Frozen(BaseModel):
 
 def _folder_names(entries: dict[str, Any]) -> dict[str, Any]:
     for name in entries:
-        if not name or name[0] == "." or not all(c.isalnum() or c in "._-" for c in name):
-            raise ValueError(f"{name!r} cannot name a folder: letters, digits, '.', '_' and '-' only")
-        if name in _TAKEN:
-            raise ValueError(f"{name!r} has a meaning of its own in the tables")
+        check_name(name)
     return entries
 
 

@@ -1,32 +1,33 @@
-"""From the entries of an experiment file to configured components, and what identifies each of them.
+"""From the entries of an experiment file, and of the command line, to configured components.
 
 A name of a generator, or of a reward model that the experiment trains, may stand wherever a model is asked for.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from harness.core.components import PassOf
+from harness.core.components import ComponentParams, Mark, PassOf
 from harness.core.errors import UserError, first_error
-from harness.core.registry import find
+from harness.core.registry import absolute, find
 from harness.core.shipped import located
 from harness.core.terms import Kind
 from harness.data.documents import parse_yaml
 from harness.experiment.model_files import check_model
 from harness.experiment.spec import Pool, Spec, marked
 
+_SPEC = re.compile(r"(?P<type>[^:=]+\.py:[\w-]+|[^:]+)(?::(?P<options>.*))?", re.DOTALL)
+
 
 def build(
     kind: Kind, name: str, entry: Mapping[str, Any], where: str, models: Mapping[str, str], pool: Pool | None = None
-) -> Spec:
+) -> Spec[Any]:
     """Check an entry against its component's parameters.
 
     Args:
@@ -36,91 +37,115 @@ def build(
     Raises:
         UserError: naming ``where``, the key and the mistake.
     """
-    entry = dict(entry)
-    type_ = entry.pop("dataset", None) if kind == "datasets" else None
-    type_ = type_ or entry.pop("type", None)
-    if not isinstance(type_, str):
-        key = "dataset" if kind == "datasets" else "type"
-        raise UserError(f"{where}: {key}: missing; `bonbench list` shows the registered ones")
-    default = pool or Pool()
-    options = {f: entry.pop(f, getattr(default, f)) for f in Pool.__dataclass_fields__}
-    for option, value in options.items():
-        least = 1 if option == "replicas" else 0
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < math.inf:
-            raise UserError(f"{where}.{option}: a number of at least {least} is expected (it is {value!r})")
-    options["replicas"] = int(options["replicas"])
-    try:
+    type_, options = _type_and_options(kind, entry, where)
+    with _named(where):
         cls = find(kind, type_)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-    for mark in ("model", "data"):
-        for field_name in marked(cls.Params, mark):
-            value = entry.get(field_name)
-            if isinstance(value, str):
-                entry[field_name] = models[value] if mark == "model" and value in models else located(value)
-    try:
-        params = cls.Params.model_validate(entry)
-    except ValidationError as error:
-        raise UserError(first_error(error, cls.Params, where)) from None
-    if ".py:" in type_:
-        file, _, name_in_file = type_.rpartition(":")
-        type_ = f"{Path(file).resolve()}:{name_in_file}"
-    spec = Spec(kind, name, type_, params, Pool(**options), where)
-    for field_name, value in spec.paths("model").items():
-        if value not in models.values():
-            check_model(value, f"{where}.{field_name}", models)
-    for field_name, value in spec.paths("data").items():
-        if not Path(value).is_file():
-            raise UserError(f"{where}.{field_name}: {value}: no such file")
-    try:
-        cls.check(params)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+    given = (pool or Pool()).model_dump() | {k: options.pop(k) for k in Pool.model_fields if k in options}
+    spec: Spec[Any] = Spec(
+        kind=kind,
+        name=name,
+        type_=absolute(type_),
+        params=_validated(cls.Params, _with_paths(cls.Params, options, models), where),
+        pool=_validated(Pool, given, where),
+        where=where,
+    )
+    _check_files(spec, models)
+    with _named(where):
+        cls.check(spec.params)
     return spec
 
 
-def token_scorer_entry(wanted: PassOf) -> dict[str, Any]:
+def token_scorer_entry(asked: PassOf) -> dict[str, Any]:
     """The entry of the token scorer that makes a pass."""
-    return {"type": "causal-lm", **({"model": wanted} if isinstance(wanted, str) else wanted)}
-
-
-def sweep(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """One entry for every combination of the lists in ``entry`` and its ``train:`` block.
-
-    ``dpo: {train: {responses: [2, 4]}}`` stands for ``dpo-2`` and ``dpo-4``; null reads ``no-<key>``. The list of sets
-    in ``train.rollouts`` is one value.
-    """
-    lists: list[tuple[tuple[str, ...], list[Any]]] = [((k,), v) for k, v in entry.items() if isinstance(v, list)]
-    train = entry.get("train")
-    if isinstance(train, Mapping):
-        lists += [(("train", k), v) for k, v in train.items() if isinstance(v, list) and k != "rollouts"]
-    for values in itertools.product(*(v for _, v in lists)):
-        expanded: dict[str, Any] = dict(entry)
-        if isinstance(train, Mapping):
-            expanded["train"] = dict(train)
-        label = name
-        for (keys, _), value in zip(lists, values, strict=True):
-            (expanded["train"] if len(keys) == 2 else expanded)[keys[-1]] = value
-            label += f"-no-{keys[-1]}" if value is None else f"-{value}"
-        yield label, expanded
+    return {"type": "causal-lm", **({"model": asked} if isinstance(asked, str) else asked)}
 
 
 def parse_spec(text: str, option: str = "--reward-model") -> tuple[str, dict[str, Any]]:
-    """``name``, ``name:key=value,...`` or ``path.py:Class[:key=value,...]`` -> (name, entry).
+    """The name and the entry that an option of the command line describes.
 
-    ``option`` is the option of the command line that ``text`` was given to, for the error message.
+    ``text`` is a registered name or ``path.py:Class``. Parameters may follow after a colon: ``key=value,...`` with
+    values in YAML, or one YAML mapping ``{key: value, ...}``.
+
+    Args:
+        option: the option that ``text`` was given to, for the error message.
 
     Raises:
-        UserError: for options that are not ``key=value``.
+        UserError: for parameters that are neither.
     """
-    match = re.match(r"^(?P<type>.+?\.py:[\w-]+|[^:]+)(?::(?P<options>.*))?$", text)
+    match = _SPEC.fullmatch(text)
     if match is None:
-        raise UserError(f"{option} {text!r}: expected NAME, NAME:key=value,... or path.py:Class")
-    type_, options = match["type"], match["options"]
-    entry: dict[str, Any] = {"type": type_}
-    for assignment in filter(None, (options or "").split(",")):
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise UserError(f"{option} {text}: {assignment!r} is not key=value")
-        entry[key] = parse_yaml(value, f"{option} {text}: {key}")
-    return type_.rpartition(":")[2], entry
+        raise UserError(f"{option} {text!r}: expected NAME, NAME:key=value,..., NAME:{{key: value}} or path.py:Class")
+    type_, parameters = match["type"], match["options"] or ""
+    where = f"{option} {text}"
+    if parameters.lstrip().startswith("{"):
+        options = parse_yaml(parameters, where)
+        if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
+            raise UserError(f"{where}: {parameters!r} is not a mapping of parameters")
+    else:
+        options = dict(_assignment(part, where) for part in _at_top_level(parameters) if part)
+    return type_.rpartition(":")[2], {"type": type_, **options}
+
+
+def _assignment(text: str, where: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"{where}: {text!r} is not key=value")
+    return key.strip(), parse_yaml(value, f"{where}: {key.strip()}")
+
+
+def _at_top_level(text: str) -> Iterator[str]:
+    """The parts between the commas that stand in no brackets."""
+    depth = start = 0
+    for place, character in enumerate(text):
+        depth += (character in "[{") - (character in "]}")
+        if character == "," and depth <= 0:
+            yield text[start:place]
+            start = place + 1
+    yield text[start:]
+
+
+def _type_and_options(kind: Kind, entry: Mapping[str, Any], where: str) -> tuple[str, dict[str, Any]]:
+    """The type that an entry names, and the rest of it."""
+    options = dict(entry)
+    keys = ("dataset", "type") if kind == "datasets" else ("type",)
+    types = [options.pop(key) for key in keys if key in options]
+    if not types or not isinstance(types[0], str):
+        raise UserError(f"{where}: {keys[0]}: missing; `bonbench list` shows the registered ones")
+    return types[0], options
+
+
+def _with_paths(params: type[ComponentParams], options: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
+    """The options with names of models resolved, and with paths of shipped files where they are."""
+    resolved = dict(options)
+    for mark in (Mark.MODEL, Mark.DATA):
+        for field in marked(params, mark):
+            value = options.get(field)
+            if isinstance(value, str):
+                resolved[field] = models[value] if mark is Mark.MODEL and value in models else located(value)
+    return resolved
+
+
+def _check_files(spec: Spec[Any], models: Mapping[str, str]) -> None:
+    """Raise :class:`UserError` where a model or a data file is missing."""
+    for field, value in spec.paths(Mark.MODEL).items():
+        if value not in models.values():
+            check_model(value, f"{spec.where}.{field}", models)
+    for field, value in spec.paths(Mark.DATA).items():
+        if not Path(value).is_file():
+            raise UserError(f"{spec.where}.{field}: {value}: no such file")
+
+
+def _validated(model: Any, values: Mapping[str, Any], where: str) -> Any:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise UserError(first_error(error, model, where)) from None
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Let a mistake that is found inside say where the entry stands."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None

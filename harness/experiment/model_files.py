@@ -10,9 +10,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.core.components import Component, ComponentParams
+from harness.core.components import ComponentParams, Mark
 from harness.core.errors import UserError, suggest
-from harness.core.registry import source_digest
+from harness.core.registry import is_file, source_digest
 from harness.data.documents import read_json
 from harness.experiment.spec import Spec, marked
 
@@ -54,7 +54,7 @@ def loadable(params: P) -> P:
         UserError: for a file that its format's converter cannot read.
     """
     converted = {}
-    for name in marked(type(params), "model"):
+    for name in marked(type(params), Mark.MODEL):
         file = Path(getattr(params, name) or "")
         if file.is_file() and (format_ := _format(file)):
             converted[name] = str(format_.load()(file, Artifacts().id(str(file))))
@@ -98,15 +98,14 @@ class Artifacts:
                     sha.update(block)
         return sha.hexdigest()
 
-    def identity(self, spec: Spec) -> dict[str, Any]:
+    def identity(self, spec: Spec[Any]) -> dict[str, Any]:
         """Everything about a component that determines what it computes, as JSON."""
-        params = spec.params.model_dump(mode="json", exclude=set(marked(type(spec.params), "runtime")))
-        for name, path in (spec.paths("model") | spec.paths("data")).items():
+        params = spec.params.model_dump(mode="json", exclude=set(marked(type(spec.params), Mark.RUNTIME)))
+        for name, path in (spec.paths(Mark.MODEL) | spec.paths(Mark.DATA)).items():
             params[name] = self.id(path)
-        cls: type[Component[Any]] = spec.cls
         return {
-            "class": f"{spec.kind}:{cls.__qualname__ if '.py:' in spec.type_ else spec.type_}",
+            "class": f"{spec.kind}:{spec.cls.__qualname__ if is_file(spec.type_) else spec.type_}",
             "source": source_digest(spec.type_),
-            "revision": cls.revision,
+            "revision": spec.cls.revision,
             "params": params,
         }

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import typing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
-from harness.core.components import ComponentParams
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.core.components import Component, ComponentParams, Mark
 from harness.core.registry import find
 from harness.core.terms import Kind
 
+C = TypeVar("C", bound=Component[Any])
 
-@dataclass(frozen=True)
-class Pool:
+
+class Pool(BaseModel):
     """Ray resources of a component: ``replicas`` actors of ``num_cpus`` and ``num_gpus`` each."""
 
-    replicas: int = 1
-    num_cpus: float = 1
-    num_gpus: float = 0
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    replicas: int = Field(default=1, ge=1)
+    num_cpus: float = Field(default=1, ge=0, allow_inf_nan=False)
+    num_gpus: float = Field(default=0, ge=0, allow_inf_nan=False)
 
     @property
     def holds_resources(self) -> bool:
         """Whether a replica keeps CPUs or GPUs from others while it waits for work."""
         return self.num_cpus > 0 or self.num_gpus > 0
 
+    def at_least(self, other: Pool) -> Pool:
+        """The larger of two pools in each respect."""
+        return Pool(**{name: max(getattr(self, name), getattr(other, name)) for name in Pool.model_fields})
+
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(Generic[C]):
     """A component that an experiment configures: enough to build it in another process."""
 
     kind: Kind
@@ -37,15 +46,15 @@ class Spec:
     where: str  # the entry's place in the experiment file, for error lines
 
     @property
-    def cls(self) -> type[Any]:
-        return find(self.kind, self.type_)
+    def cls(self) -> type[C]:
+        return cast(type[C], find(self.kind, self.type_))
 
-    def paths(self, mark: str) -> dict[str, str]:
-        """Values of the parameters marked ``ModelPath`` ("model") or ``DataPath`` ("data")."""
+    def paths(self, mark: Mark) -> dict[str, str]:
+        """Values of the parameters with a mark, by the parameter's name: models, or data files."""
         return {f: v for f in marked(type(self.params), mark) if (v := getattr(self.params, f)) is not None}
 
 
-def marked(params: type[ComponentParams], mark: str) -> list[str]:
+def marked(params: type[ComponentParams], mark: Mark) -> list[str]:
     """Names of the fields annotated with ``mark``, optional ones included."""
 
     def has(annotation: Any, metadata: Any = ()) -> bool:

@@ -72,7 +72,7 @@ class Scorer:
         lengths = np.array([len(rewards)], dtype=np.int64)
         return float(aggregate(rewards, lengths, self.model.aggregation, self.model.score_type)[0])
 
-    def _built(self, spec: Spec) -> Any:
+    def _built(self, spec: Spec[Any]) -> Any:
         try:
             return spec.cls(loadable(spec.params), spec.name)
         except UserError as error:

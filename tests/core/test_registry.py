@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
+from harness.core import registry
 from harness.core.components import RewardModel
 from harness.core.errors import UserError
-from harness.core.registry import find
+from harness.core.registry import available, find
 from harness.experiment.entries import parse_spec
 
 FILE = '''
@@ -63,3 +65,32 @@ def test_a_trainer_is_refused_whose_parameters_are_no_trainers(tmp_path: Path) -
     )
     with pytest.raises(UserError, match=r"its Params \(ComponentParams\) must derive from harness.TrainerParams"):
         find("trainers", f"{tmp_path / 'mine.py'}:Mine")
+
+
+class Package:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def registered(monkeypatch: pytest.MonkeyPatch, *values: tuple[str, str]) -> None:
+    """Let the given (package, reference) pairs be all reward models that are registered, each as ``length``."""
+    points = []
+    for package, value in values:
+        point = EntryPoint("length", value, "bonbench.reward_models")
+        vars(point)["dist"] = Package(package)
+        points.append(point)
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(registry, "available", available.__wrapped__)
+
+
+def test_two_packages_cannot_register_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(monkeypatch, ("bonbench", "ours:Length"), ("other-rms", "theirs:Length"))
+    with pytest.raises(
+        UserError, match=r"reward model length: .* bonbench \(ours:Length\) .* other-rms \(theirs:Length\)"
+    ):
+        registry.available("reward_models")
+
+
+def test_one_class_may_be_registered_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(monkeypatch, ("bonbench", "ours:Length"), ("bonbench-copy", "ours:Length"))
+    assert registry.available("reward_models")["length"].value == "ours:Length"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from places import MODELS
 
 from harness.core.errors import UserError
 from harness.core.stages import StageKind, Until
 from harness.engine.build import build_graph
-from harness.engine.graph import Graph
+from harness.engine.graph import Graph, Stage
 from harness.engine.tasks import response_seed
 from harness.experiment.config import Experiment
-from harness.experiment.entries import build, parse_spec, sweep
+from harness.experiment.entries import build
 from harness.experiment.model_files import Artifacts
 
 RAW: dict[str, Any] = {
@@ -167,30 +170,6 @@ def test_names_stand_for_what_is_meant() -> None:
         graph({"reward_models/dpo/train/responses": 8})
 
 
-def test_sweeps_take_every_combination() -> None:
-    entry = {"type": "implicit", "beta": [1, 2], "train": {"responses": [4, 8], "lr": 0.1}}
-    expanded = dict(sweep("rm", entry))
-    assert list(expanded) == ["rm-1-4", "rm-1-8", "rm-2-4", "rm-2-8"]
-    assert expanded["rm-2-4"] == {"type": "implicit", "beta": 2, "train": {"responses": 4, "lr": 0.1}}
-    assert dict(sweep("rm", {"type": "x"})) == {"rm": {"type": "x"}}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("implicit", ("implicit", {"type": "implicit"})),
-        (
-            "implicit:policy=a/b,reference=null,beta=0.5",
-            ("implicit", {"type": "implicit", "policy": "a/b", "reference": None, "beta": 0.5}),
-        ),
-        ("my/rm.py:Mine", ("Mine", {"type": "my/rm.py:Mine"})),
-        ("rm.py:Mine:model=middle", ("Mine", {"type": "rm.py:Mine", "model": "middle"})),
-    ],
-)
-def test_specs_on_the_command_line(text: str, expected: tuple[str, dict[str, Any]]) -> None:
-    assert parse_spec(text) == expected
-
-
 def test_seeds_differ_in_everything_they_are_made_of() -> None:
     seeds = {response_seed(s, g, p, i) for s in (0, 1) for g in "ab" for p in ("p", "q") for i in range(50)}
     assert len(seeds) == 2 * 2 * 2 * 50 and all(0 <= seed < 2**63 for seed in seeds)
@@ -201,3 +180,112 @@ def test_every_stage_is_of_a_known_kind() -> None:
     assert {s.kind for s in graph().stages} == {
         "sample", "grade", "rollout", "rollout-grade", "rollout-pass", "token-pass", "score",
     }  # fmt: skip
+
+
+def implicit(policy: str, **options: Any) -> dict[str, Any]:
+    return {"type": "implicit", "policy": policy, "reference": None, **options}
+
+
+def copied(folder: Path, model: str) -> str:
+    """A copy of one of the pocket models."""
+    shutil.copytree(MODELS / model, folder)
+    return str(folder)
+
+
+def passes(reward_models: dict[str, Any]) -> list[Stage]:
+    return [s for s in graph({"reward_models": reward_models}).stages if s.kind is StageKind.TOKEN_PASS]
+
+
+def test_two_models_with_one_label_have_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    long = "m" * 70
+    paths = ["middle-copies/run/1", "middle-copies/run-1", f"a/{long}", f"b/{long}"]
+    other = copied(tmp_path / "middle", "weak")
+    for path, model in zip(paths, ("weak", "middle", "weak", "middle"), strict=True):
+        copied(tmp_path / path, model)
+    entries = {"named": implicit("middle"), "path": implicit("./middle")}
+    entries |= {f"rm{i}": implicit(path) for i, path in enumerate(paths)}
+    g = graph({"reward_models": entries})
+    used = {name: g.reward_models[name].params.policy for name in entries}
+    assert used["named"] == str(MODELS / "middle") and Path(used["path"]).resolve() == Path(other)
+    folders = [shard.folder for stage in passes(entries) for shard in stage.shards]
+    # Half of the copies have the content of the others: 2 models, and 2 evaluated generators of 3 shards each.
+    assert len(folders) == 2 * 2 * 3
+    assert_folders_belong_to_one_stage(g)
+    assert g.passes["named"]["policy"] == "middle", "a generator's model is filed under the generator's name"
+    assert g.passes["path"]["policy"].startswith("middle-") and g.passes["path"]["policy"] != "middle"
+
+
+def test_labels_of_paths_that_end_alike_differ(tmp_path: Path) -> None:
+    entries = {}
+    for i, path in enumerate(("run/1", "run-1", f"a/{'m' * 70}", f"b/{'m' * 70}")):
+        folder = Path(copied(tmp_path / path, "weak"))
+        weights = bytearray((folder / "model.safetensors").read_bytes())
+        weights[-1] ^= i + 1
+        (folder / "model.safetensors").write_bytes(bytes(weights))
+        entries[f"rm{i}"] = implicit(str(folder))
+    g = graph({"reward_models": entries})
+    labels = [g.passes[name]["policy"] for name in entries]
+    assert len(set(labels)) == 4
+    assert_folders_belong_to_one_stage(g)
+
+
+def test_sets_and_rounds_whose_names_read_alike_keep_apart() -> None:
+    prm = {"type": "step-token", "train": {"base": "middle", "completions": 4, "rollouts": ["main"]}}
+    early = {"type": "step-token", "train": {**prm["train"], "stop_when_decided": True}}
+    sets = {name: {"generator": "middle", "problems": "train", "n": n} for name, n in (("main", 4), ("main-1", 2))}
+    rounds = {"type": "step-token", "train": {**prm["train"], "completions": 3, "rollouts": ["main-1"]}}
+    g = graph({"rollouts": sets, "reward_models": {"early": early, "rounds": rounds}})
+    places = {s.who.partition("/")[0] for s in g.stages if s.kind is StageKind.COMPLETE}
+    assert len(places) == 2 and "main-1-3" in places and all(place.startswith("main-1-3") for place in places)
+    assert {s.inputs["responses"].folder for s in g.trainings["rounds"].completions} == {"rollouts/main-1"}
+    assert_folders_belong_to_one_stage(g)
+
+
+@pytest.mark.parametrize("order", [("small", "large"), ("large", "small")])
+def test_a_shared_pass_has_what_any_of_its_askers_asks_for(order: tuple[str, str]) -> None:
+    entries = {"small": implicit("middle", num_cpus=2), "large": implicit("middle", num_gpus=1, replicas=4, beta=0.1)}
+    (shared,) = passes({name: entries[name] for name in order})
+    assert (shared.spec.pool.replicas, shared.spec.pool.num_cpus, shared.spec.pool.num_gpus) == (4, 2, 1)
+
+
+def assert_folders_belong_to_one_stage(g: Graph) -> None:
+    owners: dict[tuple[str, int], str] = {}
+    for stage in g.stages:
+        for shard in stage.shards:
+            assert owners.setdefault((shard.folder, shard.index), f"{stage.kind} {stage.who}") == (
+                f"{stage.kind} {stage.who}"
+            )
+    assert len(owners) == sum(len(stage.shards) for stage in g.stages)
+
+
+#: What a change of an experiment reaches: nothing, or the keys of what is sampled, graded, scored or trained.
+CHANGES: dict[str, tuple[dict[str, Any], bool]] = {
+    "seed": ({"seed": 3}, True),
+    "temperature": ({"sampling/temperature": 0.3}, True),
+    "model": ({"generators/weak/model": str(MODELS / "strong")}, True),
+    "verifier": ({"verifier": {"type": "math", "timeout_s": 3}}, True),
+    "beta": ({"reward_models/log-likelihood/beta": 0.2}, True),
+    "epochs": ({"reward_models/dpo/train/epochs": 3}, True),
+    "replicas": ({"generators/weak/replicas": 2}, False),
+    "sizes": ({"evaluation/n": [1, 2]}, False),
+    "output": ({"output": "elsewhere"}, False),
+    "interval": ({"evaluation/interval": "percentile"}, False),
+}
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    changes=st.sets(st.sampled_from(sorted(CHANGES)), max_size=4),
+    order=st.permutations(sorted(RAW["reward_models"])),
+    size=st.integers(1, 12),
+)
+def test_keys_change_exactly_with_inputs(changes: set[str], order: list[str], size: int) -> None:
+    """Whatever the experiment: folders belong to one stage, and keys are others exactly where an input is another."""
+    models = {"reward_models": {name: RAW["reward_models"][name] for name in order}, "problems_per_shard": size}
+    before = graph(models)
+    change = dict(item for name in sorted(changes) for item in CHANGES[name][0].items())
+    after = graph(copy.deepcopy(models) | change)
+    assert_folders_belong_to_one_stage(after)
+    assert set(keys(before)) == set(keys(after))
+    assert (keys(before) != keys(after)) == any(CHANGES[name][1] for name in changes)

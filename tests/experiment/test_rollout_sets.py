@@ -18,7 +18,7 @@ from harness.engine.graph import Graph, Shard, Training
 from harness.engine.local_executor import in_this_process
 from harness.engine.training import run_training
 from harness.experiment.config import Experiment
-from harness.experiment.entries import sweep
+from harness.experiment.expansion import sweep
 from harness.storage.arrow import to_records, to_table
 from harness.storage.shards import read_shard, write_shard
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -63,7 +62,7 @@ def _show_parameters(console: Console, kind: Kind, name: str, component: type[Co
         table.add_row(*map(Text, row))
     console.print(table)
     if kind in _IN_ACTORS:
-        console.print(f"and {', '.join(f.name for f in fields(Pool))}: what its actors take (docs/cluster.md)")
+        console.print(f"and {', '.join(Pool.model_fields)}: what its actors take (docs/cluster.md)")
     console.print()
 
 

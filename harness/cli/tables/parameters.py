@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from harness.core.components import Mark
+
 _LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _OR_NULL = " | null"
-_MARKS = {"model": "model", "data": "file"}
+_MARKS: dict[str, str] = {Mark.MODEL: "model", Mark.DATA: "file"}
 
 
 def parameter_rows(params: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:

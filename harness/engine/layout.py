@@ -1,0 +1,343 @@
+"""How each stage of a graph is laid: its shards, what they read, their keys and where they lie."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from harness.core.components import Generator, Mark, PassOf, RewardModel, Trainer, TrainerParams, Verifier
+from harness.core.errors import UserError
+from harness.core.records import Problem, Sampling
+from harness.core.registry import find
+from harness.core.stages import StageKind, Task
+from harness.engine.graph import Shard, Stage, Training, producers
+from harness.experiment.config import Experiment
+from harness.experiment.entries import build, token_scorer_entry
+from harness.experiment.generators import Generators
+from harness.experiment.model_files import Artifacts
+from harness.experiment.problem_sets import rollout_sets, rollouts_at
+from harness.experiment.spec import Pool, Spec
+from harness.storage.shards import digest
+
+
+class Graded(NamedTuple):
+    """Responses and their grades."""
+
+    responses: Stage
+    grades: Stage
+
+
+class Scored(NamedTuple):
+    """The scores of a reward model, and the token passes that it reads: role -> stage."""
+
+    stage: Stage
+    passes: Mapping[str, Stage]
+
+
+@dataclass(frozen=True)
+class _Lessons:
+    """What a training reads of one set of rollouts. ``labelling`` are completions and labels by turns."""
+
+    rollouts: Graded
+    passes: Mapping[str, Stage]
+    labelling: Sequence[Stage]
+
+    @property
+    def stages(self) -> list[Stage]:
+        return [*self.rollouts, *self.passes.values(), *self.labelling]
+
+
+class Layout:
+    """Lays the stages of one experiment. A stage that several ask for is laid once and given to each of them.
+
+    ``models`` says what a name means where a model is asked for: a generator's model, or the folder of a training that
+    has been laid.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        problems: Mapping[str, Sequence[Problem]],
+        generators: Generators,
+        verifier: Spec[Verifier[Any]],
+    ) -> None:
+        self.models = dict(generators.models)
+        self._experiment, self._problems, self._verifier = experiment, problems, verifier
+        self._generators = generators.specs
+        self._artifacts = Artifacts()
+        self._trainings: dict[str, Training] = {}
+        self._rollouts: dict[str, Graded] = {}
+        self._passes: dict[tuple[Any, ...], Stage] = {}
+        self._labelling: dict[tuple[str, tuple[int, ...]], list[Stage]] = {}
+        self._owners: dict[tuple[StageKind, str], str] = {}
+
+    # -- responses and grades -----------------------------------------------------------------------------------
+
+    def sampling(
+        self, kind: StageKind, who: str, spec: Spec[Generator[Any]], problems: Sequence[Problem], n: int
+    ) -> Stage:
+        """``n`` responses to each problem."""
+        sampling, seed = self._sampling(n), self._experiment.seed
+        identity = [self._artifacts.identity(spec), dataclasses.asdict(sampling), seed]
+        size = self._experiment.problems_per_shard
+        shards = []
+        for index, start in enumerate(range(0, len(problems), size)):
+            block = tuple(problems[start : start + size])
+            shards.append(
+                Shard(
+                    folder=f"{kind.folder}/{who}",
+                    index=index,
+                    key=digest(Task.SAMPLE, spec.name, *identity, [dataclasses.asdict(p) for p in block]),
+                    problems=block,
+                    generator=spec.name,
+                    n_responses=n * len(block),
+                )
+            )
+        arguments = {"sampling": sampling, "run_seed": seed}
+        if kind is StageKind.ROLLOUT and spec.cls.recorded:
+            arguments["fewer"] = True
+        return Stage(kind=kind, who=who, spec=spec, shards=shards, trained=self._producers(spec), arguments=arguments)
+
+    def grading(self, kind: StageKind, sampled: Stage) -> Stage:
+        """The grades of responses. Grading follows sampling shard by shard."""
+        folder, identity = f"{kind.folder}/{sampled.who}", [Task.GRADE, self._artifacts.identity(self._verifier)]
+        shards = [_derived(shard, folder, identity, {"responses": shard}) for shard in sampled.shards]
+        return Stage(kind=kind, who=sampled.who, spec=self._verifier, shards=shards)
+
+    def rollouts(self, set_: str) -> Graded:
+        """A set of rollouts, graded."""
+        if set_ not in self._rollouts:
+            config = self._experiment.rollouts[set_]
+            spec, problems = self._generators[config.generator], self._problems[config.problems]
+            sampled = self.sampling(StageKind.ROLLOUT, set_, spec, problems, config.n)
+            self._rollouts[set_] = Graded(sampled, self.grading(StageKind.ROLLOUT_GRADE, sampled))
+        return self._rollouts[set_]
+
+    def rollout_sets(self, name: str, block: Mapping[str, Any]) -> list[str]:
+        """The sets of rollouts that a ``train:`` block asks for."""
+        where = f"reward_models.{name}.train.rollouts"
+        return rollout_sets(self._experiment, self._problems, self._generators, block.get("rollouts"), where)
+
+    def policy(self, name: str, entry: Mapping[str, Any], problems: Sequence[Problem], n: int) -> Graded:
+        """The responses of a policy, which may be a model that is trained here, and their grades.
+
+        Raises:
+            UserError: where it has fewer responses than are asked for: ``n``, where the experiment does not say.
+        """
+        spec: Spec[Generator[Any]] = build("generators", name, entry, f"policies.models.{name}", self.models)
+        asked, available = self._experiment.policies.n or n, spec.cls.available_samples(spec.params)
+        if available is not None and available < asked:
+            raise UserError(f"policies.n: {asked} wanted, {spec.where} has {available} responses to some problem")
+        sampled = self.sampling(StageKind.POLICY, name, spec, problems, asked)
+        return Graded(sampled, self.grading(StageKind.POLICY_GRADE, sampled))
+
+    # -- token passes and scores --------------------------------------------------------------------------------
+
+    def scoring(self, spec: Spec[RewardModel[Any]], samples: Sequence[Stage]) -> Scored:
+        """The scores of a reward model."""
+        asked = spec.cls.token_passes(spec.params)
+        passes = {
+            role: self._token_pass(StageKind.TOKEN_PASS, model, samples, spec.pool) for role, model in asked.items()
+        }
+        identity = [Task.SCORE, spec.name, self._artifacts.identity(spec)]
+        shards = []
+        for i, response in enumerate(shard for stage in samples for shard in stage.shards):
+            inputs = {"responses": response} | {role: stage.shards[i] for role, stage in passes.items()}
+            folder = f"{StageKind.SCORE.folder}/{spec.name}/{response.generator}"
+            shards.append(_derived(response, folder, identity, inputs))
+        stage = Stage(
+            kind=StageKind.SCORE,
+            who=spec.name,
+            spec=spec,
+            shards=shards,
+            after=list(passes.values()) or list(samples),
+            trained=self._producers(spec),
+        )
+        return Scored(stage, passes)
+
+    def _token_pass(self, kind: StageKind, asked: PassOf, sampled: Sequence[Stage], pool: Pool) -> Stage:
+        """A model's pass over responses. Whoever asks for the same shares it; it has the resources that any asks for,
+        so that the order of the entries does not decide where it runs."""
+        label = self._pass_label(asked)
+        spec: Spec[Any] = build("token_scorers", label, token_scorer_entry(asked), label, self.models, pool)
+        identity = self._artifacts.identity(spec)
+        key = (kind, *(stage.who for stage in sampled), digest(identity))
+        if key in self._passes:
+            shared = self._passes[key]
+            shared.spec = dataclasses.replace(shared.spec, pool=shared.spec.pool.at_least(pool))
+            return shared
+        label = self._own_label(kind, label, identity)
+        several = kind is StageKind.ROLLOUT_PASS and len(self._rollouts) > 1
+        self._passes[key] = Stage(
+            kind=kind,
+            who=f"{label}/{sampled[0].who}" if several else label,
+            spec=dataclasses.replace(spec, name=label, where=label),
+            shards=[
+                _derived(shard, f"{kind.folder}/{label}/{stage.who}", [Task.TOKEN_PASS, identity], {"responses": shard})
+                for stage in sampled
+                for shard in stage.shards
+            ],
+            after=list(sampled),
+            trained=self._producers(spec),
+        )
+        return self._passes[key]
+
+    # -- trainings ----------------------------------------------------------------------------------------------
+
+    def training(self, name: str, entry: Mapping[str, Any]) -> Training:
+        """The training that an entry asks for. From here on the entry's name stands for the trained model."""
+        sets = self.rollout_sets(name, entry["train"])
+        base = self._trainings.get(str(entry["train"].get("base")))
+        spec = self._trainer(name, entry, sets, base)
+        lessons = [self._lessons(spec, set_) for set_ in sets]
+        reads = [stage for lesson in lessons for stage in lesson.stages]
+        identity = self._artifacts.identity(spec)
+        folder = (self._experiment.folder / StageKind.TRAIN.folder / name).resolve()
+        training = Training(
+            who=name,
+            spec=spec,
+            key=digest(StageKind.TRAIN, identity, [[shard.key for shard in stage.shards] for stage in reads]),
+            folder=folder,
+            sets=sets,
+            rollouts=_shards(lesson.rollouts.responses for lesson in lessons),
+            grades=_shards(lesson.rollouts.grades for lesson in lessons),
+            passes={role: _shards(lesson.passes[role] for lesson in lessons) for role in lessons[0].passes},
+            base=base,
+            completions=_shards(s for lesson in lessons for s in lesson.labelling if s.kind is StageKind.COMPLETE),
+            labels=_shards(lesson.labelling[-1] for lesson in lessons if lesson.labelling),
+            after=reads,
+            trained=self._producers(spec),
+        )
+        self._trainings[name] = training
+        self.models[name] = str(folder)
+        self._artifacts.planned[str(folder)] = training.key
+        return training
+
+    def with_trained(self, entry: Mapping[str, Any], training: Training) -> dict[str, Any]:
+        """An entry with its trained model in the place of its ``train:`` block."""
+        base = training.spec.paths(Mark.MODEL).get("base", "")
+        rest = {key: value for key, value in entry.items() if key not in ("train", "type")}
+        cls = find("reward_models", entry["type"])
+        return {"type": entry["type"], **cls.with_trained(rest, str(training.folder), base, training.spec.params)}
+
+    def _trainer(
+        self, name: str, entry: Mapping[str, Any], sets: Sequence[str], base: Training | None
+    ) -> Spec[Trainer[Any]]:
+        """How an entry's model is trained, starting from a ``base`` that is itself trained, if any. It learns from as
+        many responses as there are, where it does not say how many."""
+        where = f"reward_models.{name}.train"
+        block = {"type": entry["type"], **{k: v for k, v in entry["train"].items() if k != "rollouts"}}
+        if base is not None:
+            block = find("trainers", block["type"]).with_base(block, base.spec.params)
+        spec: Spec[Trainer[Any]] = build("trainers", name, block, where, self.models)
+        assert isinstance(spec.params, TrainerParams)
+        available = max(self._experiment.rollouts[set_].n for set_ in sets)
+        if spec.params.responses <= available:
+            return spec
+        if "responses" not in block:
+            return build("trainers", name, {**block, "responses": available}, where, self.models)
+        places = " and ".join(f"{rollouts_at(self._experiment, set_)}.n" for set_ in sets)
+        are = "is" if len(sets) == 1 else "are at most"
+        raise UserError(f"{where}.responses: {block['responses']} wanted, {places} {are} {available}")
+
+    def _lessons(self, spec: Spec[Trainer[Any]], set_: str) -> _Lessons:
+        rollouts = self.rollouts(set_)
+        asked = spec.cls.token_passes(spec.params)
+        passes = {
+            role: self._token_pass(StageKind.ROLLOUT_PASS, model, [rollouts.responses], spec.pool)
+            for role, model in asked.items()
+        }
+        return _Lessons(rollouts, passes, self._step_labels(tuple(spec.cls.completions(spec.params)), rollouts))
+
+    def _step_labels(self, rounds: tuple[int, ...], rollouts: Graded) -> list[Stage]:
+        """The completions and the step labels of every round, the last labels at the end; ``rounds`` says how many
+        completions each has."""
+        set_ = rollouts.responses.who
+        if (set_, rounds) not in self._labelling:
+            stages: list[Stage] = []
+            if rounds:
+                who = self._own_label(StageKind.COMPLETE, "-".join([set_, *map(str, rounds)]), [set_, rounds])
+                for k, n in enumerate(rounds):
+                    place = who if len(rounds) == 1 else f"{who}/round-{k + 1}"
+                    stages += self._round(place, n, rollouts, stages[-1] if stages else None)
+            self._labelling[set_, rounds] = stages
+        return self._labelling[set_, rounds]
+
+    def _round(self, who: str, n: int, rollouts: Graded, before: Stage | None) -> list[Stage]:
+        """``n`` completions of the prefixes that need any after the labels of the round ``before``, and the labels."""
+        generator = self._completing(rollouts.responses.who)
+        sampling, seed = self._sampling(n), self._experiment.seed
+        completing = [Task.COMPLETE, self._artifacts.identity(generator), dataclasses.asdict(sampling), seed]
+        labelling = [StageKind.LABEL.folder, self._artifacts.identity(self._verifier)]
+        completed, labelled = [], []
+        for i, (responses, grades) in enumerate(zip(rollouts.responses.shards, rollouts.grades.shards, strict=True)):
+            earlier = {"labels": before.shards[i]} if before else {}
+            inputs = {"responses": responses, **earlier}
+            completed.append(_derived(responses, f"{StageKind.COMPLETE.folder}/{who}", completing, inputs))
+            inputs = {"responses": responses, "grades": grades, "completions": completed[-1], **earlier}
+            labelled.append(_derived(responses, f"{StageKind.LABEL.folder}/{who}", labelling, inputs))
+        return [
+            Stage(
+                kind=StageKind.COMPLETE,
+                who=who,
+                spec=generator,
+                shards=completed,
+                after=[rollouts.responses, before] if before else [rollouts.responses],
+                trained=self._producers(generator),
+                arguments={"sampling": sampling, "run_seed": seed},
+            ),
+            Stage(kind=StageKind.LABEL, who=who, spec=self._verifier, shards=labelled),
+        ]
+
+    def _completing(self, set_: str) -> Spec[Generator[Any]]:
+        """The generator that completes the rollouts of a set."""
+        config = self._experiment.rollouts[set_]
+        generator = self._generators[config.completed_by or config.generator]
+        if generator.cls.recorded:
+            raise UserError(
+                f"{rollouts_at(self._experiment, set_)}.completed_by: missing: labels of steps need a generator that "
+                f"can go on after each, and the responses of {generator.name} are recorded"
+            )
+        return generator
+
+    # -- what they have in common -------------------------------------------------------------------------------
+
+    def _sampling(self, n: int) -> Sampling:
+        return Sampling(**{**self._experiment.sampling.model_dump(), "n": n})
+
+    def _producers(self, spec: Spec[Any]) -> list[Training]:
+        return producers(self._trainings.values(), spec.paths(Mark.MODEL).values())
+
+    def _pass_label(self, asked: PassOf) -> str:
+        """The short name of a token pass: its model's, and whatever else is asked of it."""
+        if isinstance(asked, str):
+            return self._label(asked)
+        return "-".join([self._label(asked["model"]), *(v for k, v in sorted(asked.items()) if k != "model")])
+
+    def _label(self, model: str) -> str:
+        """The short name of a model: its name in the experiment, else what its path ends with."""
+        for name, path in self.models.items():
+            if path == model:
+                return name
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")[-60:]
+
+    def _own_label(self, kind: StageKind, label: str, identity: Any) -> str:
+        """A label that no other stage of its kind has, since it names a folder: with digits of what the stage is where
+        the plain one is taken."""
+        owner = digest(identity)
+        if self._owners.setdefault((kind, label), owner) == owner:
+            return label
+        return self._own_label(kind, f"{label}-{owner[:6]}", identity)
+
+
+def _derived(source: Shard, folder: str, identity: Sequence[Any], inputs: Mapping[str, Shard]) -> Shard:
+    """The shard of the same problems that is made from ``inputs``."""
+    key = digest(*identity, {role: shard.key for role, shard in inputs.items()})
+    return dataclasses.replace(source, folder=folder, key=key, inputs=dict(inputs))
+
+
+def _shards(stages: Any) -> list[Shard]:
+    return [shard for stage in stages for shard in stage.shards]

@@ -1,0 +1,109 @@
+"""Which reward models an experiment has: sweeps unrolled, files of recorded scores opened, trainings put in order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from harness.core.components import Mark
+from harness.core.errors import UserError
+from harness.core.registry import find
+from harness.experiment.config import Experiment
+from harness.experiment.names import check_name
+from harness.experiment.spec import marked
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The reward models of an experiment: name -> entry.
+
+    ``trained`` are the names of those with a ``train:`` block. A training comes after those whose models it needs.
+    """
+
+    reward_models: Mapping[str, Mapping[str, Any]]
+    trained: Sequence[str]
+
+
+def expand(experiment: Experiment, extra: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> Entries:
+    """The reward models that an experiment compares, and ``extra`` ones (name, entry).
+
+    Raises:
+        UserError: for an entry without a type or with an unknown one, a name that is taken or cannot name a folder,
+            and trainings that wait for each other.
+    """
+    entries: dict[str, Mapping[str, Any]] = {}
+    for name, entry in [*experiment.reward_models.items(), *extra]:
+        where = f"reward_models.{name}"
+        for label, row in _stands_for(name, entry, where).items():
+            try:
+                check_name(label)
+            except ValueError as error:
+                raise UserError(f"{where}: {error}; give it an entry with a name of its own") from None
+            if label in entries or label in experiment.generators:
+                raise UserError(f"{where}: the name {label!r} is taken")
+            entries[label] = row
+    return Entries(entries, _bases_first(entries))
+
+
+def sweep(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """One entry for every combination of the lists in ``entry`` and its ``train:`` block.
+
+    ``dpo: {train: {responses: [2, 4]}}`` stands for ``dpo-2`` and ``dpo-4``; null reads ``no-<key>``. The list of sets
+    in ``train.rollouts`` is one value.
+    """
+    lists: list[tuple[tuple[str, ...], list[Any]]] = [((k,), v) for k, v in entry.items() if isinstance(v, list)]
+    train = entry.get("train")
+    if isinstance(train, Mapping):
+        lists += [(("train", k), v) for k, v in train.items() if isinstance(v, list) and k != "rollouts"]
+    for values in itertools.product(*(v for _, v in lists)):
+        expanded: dict[str, Any] = dict(entry)
+        if isinstance(train, Mapping):
+            expanded["train"] = dict(train)
+        label = name
+        for (keys, _), value in zip(lists, values, strict=True):
+            (expanded["train"] if len(keys) == 2 else expanded)[keys[-1]] = value
+            label += f"-no-{keys[-1]}" if value is None else f"-{value}"
+        yield label, expanded
+
+
+def _stands_for(name: str, entry: Mapping[str, Any], where: str) -> dict[str, Mapping[str, Any]]:
+    """The entries that one stands for: those of a sweep, or what its reward model expands to."""
+    type_ = entry.get("type")
+    if not isinstance(type_, str):
+        raise UserError(f"{where}: type: missing; `bonbench list` shows the registered ones")
+    try:
+        expanded = find("reward_models", type_).expand({k: v for k, v in entry.items() if k != "type"})
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    if expanded is None:
+        return dict(sweep(name, entry))
+    return {label: {"type": type_, **parameters} for label, parameters in expanded.items()}
+
+
+def _bases_first(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The entries that train, each behind those whose trained models it starts from or refers to."""
+    training = {name for name, entry in entries.items() if "train" in entry}
+    needs = {name: _trained_models(name, entries[name], training) for name in entries if name in training}
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        cycle = error.args[1]
+        raise UserError(
+            f"reward_models.{cycle[0]}.train: trainings that wait for each other: {' -> '.join(cycle)}"
+        ) from None
+
+
+def _trained_models(name: str, entry: Mapping[str, Any], training: Collection[str]) -> list[str]:
+    """The entries of ``training`` whose models the training of an entry names."""
+    where, block = f"reward_models.{name}.train", entry["train"]
+    if not isinstance(block, dict):
+        raise UserError(f"{where}: a mapping is expected, for instance {{objective: dpo, base: middle}}")
+    try:
+        params = find("trainers", block.get("type", entry["type"])).Params
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    models = [block.get(field) for field in marked(params, Mark.MODEL)]
+    return [model for model in models if isinstance(model, str) and model in training]

@@ -1,0 +1,16 @@
+"""Which names the entries of an experiment may have: they become folders of the results and rows of tables."""
+
+from __future__ import annotations
+
+_TAKEN = {"average", "majority", "oracle"}
+
+
+def check_name(name: str) -> None:
+    """Raise :class:`ValueError` for a name that cannot be a folder's, or that means something else in the tables.
+
+    Names come from the experiment file, from the values of a sweep and from files of responses.
+    """
+    if not name or name[0] == "." or not all(c.isalnum() or c in "._-" for c in name):
+        raise ValueError(f"{name!r} cannot name a folder: letters, digits, '.', '_' and '-' only")
+    if name in _TAKEN:
+        raise ValueError(f"{name!r} has a meaning of its own in the tables")
