@@ -110,11 +110,11 @@ def verdicts() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for index, (name, (_, items, labels, counts)) in enumerate(sets.items()):
         for grader, results in graded.items():
-            found = results[index]["verdicts"]
-            wrong = [i for i, label in enumerate(labels) if found[i] != label]
+            given = results[index]["verdicts"]
+            wrong = [i for i, label in enumerate(labels) if given[i] != label]
             print(
                 f"| {name} | {grader} | {len(items)} | {len(wrong)} ({100 * len(wrong) / len(items):.2f} %) "
-                f"| {sum(found[i] for i in wrong)} | {100 * sum(counts[i] for i in wrong) / sum(counts):.3f} % "
+                f"| {sum(given[i] for i in wrong)} | {100 * sum(counts[i] for i in wrong) / sum(counts):.3f} % "
                 f"| {1000 * results[index]['seconds'] / len(items):.4f} |"
             )
     print("\nWrong on the equivalence pairs:")
@@ -163,7 +163,7 @@ def watch_children(stop: threading.Event, peak: list[int]) -> None:
 
 
 def fuzz(seconds: float) -> None:
-    """Mutations of known answers, kept when they reach lines of the verifier not reached before."""
+    """Compare mutated answers for so long; one that reaches new lines of the verifier is mutated further."""
     verifier = MathVerifier(MathParams(timeout_s=1))
     generator = random.Random(0)
     folder = str(Path(verifiers.__file__).parent)

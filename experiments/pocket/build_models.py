@@ -1,8 +1,8 @@
-"""Builds the three pocket language models from nothing: ``python -m experiments.pocket.build_models``.
+"""Builds the three pocket language models from nothing: ``python -m bonbench.experiments.pocket.build_models``.
 
-All three first go to the same school: error-free solutions to problems of the training split.
-Each then learns from solutions that a student with misconceptions of its own wrote. Deterministic for a given
-machine, library versions and thread count.
+All three first go to the same school: they learn error-free solutions to problems of the training split. Then each
+model learns the solutions of one student, who has misconceptions. The result is the same whenever machine, library
+versions and number of threads are the same.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ WARMUP = 0.03
 SIZES = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 3, "num_attention_heads": 4}
 #: Larger than is usual for large models: at 0.02 a model this narrow idles for hundreds of steps.
 INITIAL_DEVIATION = 0.06
-#: Solutions learnt at school, and then by each model from its own student; and the peak learning rates of the
-#: matrices there (Muon). Embeddings and norms learn at a fixed share of them (AdamW).
+#: How many solutions are learnt at school, and then from a model's student; and the peak learning rate of the matrices
+#: in each (Muon). Embeddings and norms learn at a fixed share of these rates (AdamW).
 SCHOOL, SCHOOL_RATE = 56_000, 0.02
-OWN, OWN_RATE = 24_000, 0.006
+STUDENT, STUDENT_RATE = 24_000, 0.006
 ADAMW_SHARE = 0.15
 
 Pairs = list[tuple[str, str]]
@@ -145,14 +145,17 @@ def train(model: Any, batches: Batches, rate: float, name: str) -> None:
 
 
 def _cosine(progress: float) -> float:
-    """Linear warm-up, then a cosine down to nothing."""
+    """Share of the peak learning rate: linear warm-up, then a cosine down to 0. ``progress`` runs from 0 to 1."""
     if progress < WARMUP:
         return progress / WARMUP + 1e-3
     return 0.5 * (1 + math.cos(math.pi * (progress - WARMUP) / (1 - WARMUP)))
 
 
 def make_batches(pairs: Pairs, tokenizer: Any) -> Batches:
-    """(input ids, labels) of solutions of like length, in random order; only solutions are learnt."""
+    """Batches in random order, each (input ids, labels), both [solutions, tokens], of solutions of about one length.
+
+    Only tokens of solutions have labels; problems and padding have -100.
+    """
     import torch
 
     conversations = [
@@ -180,6 +183,7 @@ def make_batches(pairs: Pairs, tokenizer: Any) -> Batches:
 
 
 def main() -> None:
+    """Build the models and save them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=MODELS)
     output = parser.parse_args().output
@@ -194,7 +198,7 @@ def main() -> None:
     train(schooled, make_batches(corpus(Student(wording=LIVELY), SCHOOL, SEED), tokenizer), SCHOOL_RATE, "school")
     for seed, (name, student) in enumerate(STUDENTS.items(), start=SEED + 1):
         model = copy.deepcopy(schooled)
-        train(model, make_batches(corpus(student, OWN, seed), tokenizer), OWN_RATE, name)
+        train(model, make_batches(corpus(student, STUDENT, seed), tokenizer), STUDENT_RATE, name)
         model.save_pretrained(output / name)
         tokenizer.save_pretrained(output / name)
     elapsed, size = time.monotonic() - started, schooled.num_parameters()

@@ -1,4 +1,4 @@
-"""Muon: momentum whose update of a weight matrix is made orthogonal (Jordan et al., 2024).
+"""Muon: the update of a weight matrix is its momentum, made orthogonal (Jordan et al., 2024).
 
 With it the pocket models learn in a third of the steps that AdamW takes. ``torch.optim.Muon`` is the same
 rule, but works in bfloat16, which ordinary CPUs only emulate.
@@ -16,13 +16,14 @@ _ITERATIONS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """For the matrices between the layers; embeddings and norms want another optimizer."""
+    """Optimizes the matrices between the layers. Embeddings and norms need another optimizer."""
 
     def __init__(self, params: Iterable[torch.Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.01):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update the matrices by their gradients. ``closure`` is not called."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:
@@ -35,7 +36,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
-    """About the nearest matrix with orthonormal rows or columns, by Newton-Schulz iteration."""
+    """About the matrix [m, n] with orthonormal rows or columns that is nearest to ``matrix`` [m, n].
+
+    Five quintic Newton-Schulz iterations, with the coefficients of Jordan et al. (2024).
+    """
     tall = matrix.shape[0] > matrix.shape[1]
     x: torch.Tensor = matrix.mT if tall else matrix
     x = x / (x.norm() + 1e-7)

@@ -1,10 +1,10 @@
-"""Students: who works a problem out step by step, with which misconceptions, in which words.
+"""Students: they work out problems step by step, with misconceptions, in words that vary.
 
-A misconception is a slip tied to a recognisable situation (a larger number subtracted from a smaller one, a
-product of two negatives, ...). A :class:`Student` makes each with a probability of its own, so that a slip can be
-the likelier outcome of its situation: then neither a vote nor the likelihood of a model of that student
-can tell right from wrong, while a model that has seen which answers were right can. The words around each
-step are drawn independently of all this and say nothing about correctness.
+A misconception is a slip that belongs to a situation, such as a larger number subtracted from a smaller one, or a
+product of two negatives. Each slip of a :class:`Student` has a probability. In its situation a slip can be likelier
+than the right result. Then a vote cannot tell right from wrong, and the likelihood of a model of that student cannot
+either; a model that has seen which answers were right can. The words around each step are drawn independently of
+slips, so they say nothing about correctness.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class Ratio(NamedTuple):
 
 
 class Point(NamedTuple):
+    """A pair of whole numbers."""
+
     x: int
     y: int
 
@@ -92,6 +94,7 @@ class Wording:
 
     @staticmethod
     def draw(choices: Mapping[str, float], rng: random.Random) -> str:
+        """One of ``choices``, by their weights."""
         return rng.choices(list(choices), list(choices.values()))[0]
 
 
@@ -116,7 +119,7 @@ LIVELY = Wording(
 
 @dataclass(frozen=True)
 class Student:
-    """Probabilities of each slip where its situation arises, and of being off by one anywhere (``noise``)."""
+    """``slips`` has the probability of each slip in its situation; ``noise`` that of being off by one elsewhere."""
 
     slips: Mapping[str, float] = field(default_factory=dict)
     noise: float = 0.0
@@ -129,7 +132,7 @@ class Student:
 
 
 class Work:
-    """A student's solution in the making. The operations write a step each and return what the student got."""
+    """A student's solution in the making. Each operation writes a step and returns the student's result."""
 
     def __init__(self, student: Student, rng: random.Random) -> None:
         self.student = student
@@ -138,19 +141,22 @@ class Work:
         self.slipped: list[str] = []
 
     def tempted(self, slip: str) -> bool:
-        """Whether the student makes this slip here, its situation being given."""
+        """Whether the student makes this slip here, where its situation is given."""
         made = self.rng.random() < self.student.slips.get(slip, 0.0)
         if made:
             self.slipped.append(slip)
         return made
 
     def add(self, a: int, b: int) -> int:
+        """The student's ``a + b``."""
         return self.operate("+", a, b)
 
     def sub(self, a: int, b: int) -> int:
+        """The student's ``a - b``."""
         return self.operate("-", a, b)
 
     def mul(self, a: int, b: int) -> int:
+        """The student's product of ``a`` and ``b``."""
         return self.operate("*", a, b)
 
     def operate(self, op: str, a: int, b: int) -> int:
@@ -194,7 +200,7 @@ def exact(answer: Answer) -> Fraction | Point:
 
 
 def answer_form(answer: Answer, rng: random.Random | None) -> str:
-    """An answer in LaTeX: one of its equivalent forms drawn with ``rng``, or the plain one where there is none."""
+    """An answer in LaTeX: one of its equivalent forms, drawn with ``rng``; without ``rng`` the plain form."""
     if isinstance(answer, int):
         return str(answer)
     if isinstance(answer, Point):

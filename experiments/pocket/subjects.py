@@ -1,8 +1,8 @@
 """The six subjects: each draws a task of one of five levels and says how it is worked out.
 
-Every task is solved by a short chain of operations on small integers, through :class:`~.students.Work`, so
-a student's misconceptions run through all subjects. A solution is a function of the work alone: called with
-an error-free student it gives the right answer, called with another, that student's.
+Every task is solved by a short chain of operations on small integers, through :class:`~.students.Work`. So a
+student's misconceptions run through all subjects. ``solve`` depends on the work alone: with the work of an error-free
+student it gives the right answer, with the work of another student that student's answer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ Solve = Callable[[Work], Answer]
 
 @dataclass(frozen=True)
 class Task:
+    """A problem's text, and how it is worked out."""
+
     problem: str
     solve: Solve
 

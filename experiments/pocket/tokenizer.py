@@ -1,8 +1,8 @@
 """The pocket models' tokenizer: words, LaTeX commands and numbers up to 99 are single tokens.
 
-Pieces carry their own spaces and the decoder glues them together, so decoding gives back the exact text. Any
-digit string can be written (two digits a token, from the left), and single printable characters are in
-the vocabulary, so ordinary text outside the world is read too, at more tokens.
+Pieces include the spaces around them, and the decoder joins pieces as they are, so decoding gives back the exact text.
+Numbers of any length can be written, two digits a token, from the left. Single printable characters are in the
+vocabulary too, so text outside the world can be read, at more tokens.
 """
 
 from __future__ import annotations

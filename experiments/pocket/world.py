@@ -1,7 +1,7 @@
 """The pocket world: a procedural problem set in the form of MATH, as the dataset ``pocket``.
 
-Which split a problem belongs to is decided by a hash of its text, so no problem can be in two splits
-whatever the seeds and limits, and the models' training corpora keep to the training split by construction.
+A hash of a problem's text decides its split. So no problem is in two splits, whatever the seeds and limits, and the
+models' training corpora cannot hold problems of other splits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ERROR_FREE = Student()
 
 @dataclass(frozen=True)
 class Exercise:
-    """A task with its place in the world and its gold answer."""
+    """A task with its subject, its level and its gold answer."""
 
     task: Task
     subject: str
@@ -40,7 +40,7 @@ class Exercise:
 
 
 def split_of(problem: str) -> Split:
-    """The split of a problem: a tenth of all problem texts each for test and validation, the rest for training."""
+    """The split of a problem: a tenth of all texts is test, a tenth validation, the rest training."""
     bucket = hashlib.sha256(problem.encode()).digest()[0] % 10
     return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
 
@@ -60,9 +60,10 @@ def exercises(split: Split, seed: int, subjects: Collection[str] = tuple(SUBJECT
 
 
 class PocketParams(ComponentParams):
-    """``limit`` problems of a split and of some ``subjects``, all different; another ``seed`` draws others.
+    """``limit`` different problems of a split and of some ``subjects``; another ``seed`` draws other problems.
 
-    Small levels run out of new problems first, so the shares of (subject, level) are equal only for a few hundred.
+    Every (subject, level) has the same share of a few hundred problems. With more problems the small levels run out of
+    new ones, and have a smaller share.
     """
 
     split: Split = "test"
@@ -72,7 +73,7 @@ class PocketParams(ComponentParams):
 
     @field_validator("subjects")
     @classmethod
-    def _known(cls, subjects: list[str]) -> list[str]:
+    def _named_right(cls, subjects: list[str]) -> list[str]:
         for subject in subjects:
             if subject not in SUBJECTS:
                 raise ValueError(f"no subject is named {subject!r}{suggest(subject, SUBJECTS)}")

@@ -28,7 +28,6 @@ from bonbench.experiments.pocket.students import (
 )
 from bonbench.experiments.pocket.subjects import LEVELS, SUBJECTS
 from bonbench.experiments.pocket.world import PocketDataset, PocketParams, exercises, split_of
-from harness.core.registry import find
 from harness.core.steps import step_spans
 
 SPLITS = ("train", "validation", "test")
@@ -52,10 +51,6 @@ def value(form: str) -> Fraction | Point:
 def boxed(solution: str) -> str:
     (form,) = re.findall(r"\\boxed\{(.*)\}\$$", solution)
     return form
-
-
-def test_registered() -> None:
-    assert find("datasets", "pocket") is PocketDataset
 
 
 def test_splits_are_disjoint_and_without_repetition() -> None:
@@ -225,10 +220,10 @@ def tokenizer() -> Any:
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
     student = STUDENTS["weak"]
-    found = []
+    texts = []
     for seed, exercise in enumerate(itertools.islice(exercises("test", SEED), 300)):
-        found += [exercise.task.problem, exercise.solution(), exercise.solution(student, seed)]
-    return found
+        texts += [exercise.task.problem, exercise.solution(), exercise.solution(student, seed)]
+    return texts
 
 
 def test_decoding_gives_back_the_text(tokenizer: Any, texts: list[str]) -> None:

@@ -132,6 +132,7 @@ EQUAL = {
         (r"\langle 1, 2, 3 \rangle", "(1,2,3)"),
         ("(3,331)", "(3, 331)"),
         ("1,3", "(1,3)"),
+        ("[1,2,3]", "(1,2,3)"),
         (r"p=3, q=4", "(3,4)"),
         ("(1+2t, t)", "(1+2s, s)"),
         (r"(\pm 1, 0)", "(1,0), (-1,0)"),
@@ -286,6 +287,7 @@ DIFFERENT = [
     ("5x-7y+11z-4=0", "5x-7y+11z+4=0"),
     (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&3\\2&4\end{pmatrix}"),
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\2\\3\end{pmatrix}"),
+    ("5 am", "5 pm"),
     ("circle", "ellipse"),
     ("A", "B"),
     ("(A)", "(B)"),
@@ -311,8 +313,8 @@ def verifier() -> MathVerifier:
 
 @pytest.mark.parametrize(("pred", "gold"), [pair for pairs in EQUAL.values() for pair in pairs])
 def test_same_meaning(verifier: MathVerifier, pred: str, gold: str) -> None:
-    (there, reason), (back, _) = verifier.verify([(pred, gold), (gold, pred)])
-    assert there and back, reason
+    (forwards, reason), (backwards, _) = verifier.verify([(pred, gold), (gold, pred)])
+    assert forwards and backwards, reason
 
 
 @pytest.mark.parametrize(("pred", "gold"), SYMBOLIC)
@@ -322,8 +324,8 @@ def test_symbolic_equality(verifier: MathVerifier, pred: str, gold: str) -> None
 
 @pytest.mark.parametrize(("pred", "gold"), DIFFERENT)
 def test_different_meaning(verifier: MathVerifier, pred: str, gold: str) -> None:
-    (there, _), (back, _) = verifier.verify([(pred, gold), (gold, pred)])
-    assert not there and not back
+    (forwards, _), (backwards, _) = verifier.verify([(pred, gold), (gold, pred)])
+    assert not forwards and not backwards
 
 
 def test_rows_of_unequal_length_are_no_matrix(verifier: MathVerifier) -> None:

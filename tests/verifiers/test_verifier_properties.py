@@ -43,9 +43,9 @@ def answers(draw: st.DrawFn) -> str:
 
 
 def same(a: str, b: str) -> bool:
-    (there, _), (back, _) = VERIFIER.verify([(a, b), (b, a)])
-    assert there == back, (a, b)
-    return there
+    (forwards, _), (backwards, _) = VERIFIER.verify([(a, b), (b, a)])
+    assert forwards == backwards, (a, b)
+    return forwards
 
 
 RESPELL = {

@@ -306,8 +306,8 @@ def _is_maths(answer: Answer) -> bool:
     """Whether a leaf can be LaTeX maths at all: no words, known operators, brackets in pairs."""
     if not isinstance(answer, Opaque):
         return True
-    known = all(t.kind != "word" and (t.kind != "op" or t.text in _MATHS_OPERATORS) for t in answer.tokens)
-    return known and are_paired(answer.tokens)
+    has_maths_only = all(t.kind != "word" and (t.kind != "op" or t.text in _MATHS_OPERATORS) for t in answer.tokens)
+    return has_maths_only and are_paired(answer.tokens)
 
 
 def _raw(answer: Answer) -> Leaf:

@@ -273,7 +273,7 @@ def _radical(value: Fraction, power: Fraction) -> Quotient:
 
 @lru_cache(maxsize=4096)
 def _factor(n: int) -> tuple[tuple[tuple[int, int], ...], bool]:
-    """Factors of n with multiplicity, and whether all are known to be prime."""
+    """Factors of n with multiplicity, and whether all are surely prime."""
     if n.bit_length() > 512:
         raise TooLarge
     factors = []

@@ -13,8 +13,7 @@ class Policy(ComponentParams):
     percent: ``equal`` takes 10\\% for 10 and for 1/10, ``ignore`` for 10 only, ``value`` for 1/10 only.
     units: ``ignore`` drops units, currencies and the degree sign; ``match`` wants the same unit where both have one.
     order: ``free`` compares lists without brackets as multisets, ``fixed`` in the order written.
-    unsimplified: ``accept`` takes any form of the value, ``reject`` wants the simplest one. It is applied to an answer
-    that has been found equal.
+    unsimplified: ``accept`` takes any form of the value; ``reject`` wants an answer that is equal to have the simplest.
     brackets: ``accept`` takes ``1, 2`` for the tuple ``(1, 2)`` in the same order, ``reject`` does not.
     base: ``accept`` takes a numeral without its base subscript for the same digits with one, ``reject`` does not.
     """

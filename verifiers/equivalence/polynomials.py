@@ -26,16 +26,23 @@ class TooLarge(ArithmeticError):
 
 
 def single(name: str, exponent: Fraction = UNIT) -> Polynomial:
+    """The atom ``name`` to a power, as it stands (:func:`reduced` reduces it)."""
     return {((name, exponent),): UNIT}
 
 
 def spell(p: Polynomial) -> str:
+    """A spelling that equal polynomials share."""
     return "+".join(
         f"{c}" + "".join(f"*{atom}^{e}" for atom, e in m) for m, c in sorted(p.items())
     ) or "0"  # fmt: skip
 
 
 def add_to(target: Polynomial, monomial: Monomial, coefficient: Fraction) -> None:
+    """Add one term to ``target``, in place.
+
+    Raises:
+        TooLarge: beyond ``MAX_TERMS`` terms.
+    """
     value = target.get(monomial, ZERO) + coefficient
     if value:
         target[monomial] = value
@@ -46,6 +53,7 @@ def add_to(target: Polynomial, monomial: Monomial, coefficient: Fraction) -> Non
 
 
 def subtract(p: Polynomial, q: Polynomial) -> Polynomial:
+    """``p - q``."""
     result = dict(p)
     for monomial, coefficient in q.items():
         add_to(result, monomial, -coefficient)
@@ -53,6 +61,11 @@ def subtract(p: Polynomial, q: Polynomial) -> Polynomial:
 
 
 def multiply(p: Polynomial, q: Polynomial) -> Polynomial:
+    """``p * q``.
+
+    Raises:
+        TooLarge: where the product is beyond the bounds, or so many terms have to be multiplied that it may be.
+    """
     if p is ONE:
         return q
     if q is ONE:

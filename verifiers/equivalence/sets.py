@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,6 +15,9 @@ INFINITY: Expr = Const("infty")
 MINUS_INFINITY: Expr = syntax.negate(INFINITY)
 #: The sign of an inequality read from right to left.
 MIRRORED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
+
+_LESS = ("<", "\\le")
+_CLOSED = ("\\le", "\\ge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ def _point(item: Answer) -> Region | None:
 
 
 def _difference(whole: list[Region] | None, removed: list[Region] | None) -> list[Region] | None:
-    """One interval without rational points inside it."""
+    """The parts of one interval that is cut at rational points; None for other differences."""
     if whole is None or removed is None or len(whole) != 1 or any(r.low != r.high for r in removed):
         return None
     region = whole[0]
@@ -79,25 +83,32 @@ def _inequality(relation: Relation) -> list[Region] | None:
     exprs = [item.expr for item in items if isinstance(item, Scalar)]
     if len(ops) == 1:
         return _single(exprs[0], ops[0], exprs[1])
-    if len(ops) == 2 and all(op in MIRRORED for op in ops) and (ops[0] in ("<", "\\le")) == (ops[1] in ("<", "\\le")):
-        low, middle, high = exprs if ops[0] in ("<", "\\le") else exprs[::-1]
-        low_closed, high_closed = (op in ("\\le", "\\ge") for op in (ops if ops[0] in ("<", "\\le") else ops[::-1]))
-        if isinstance(middle, Call) and middle.name == "abs" and isinstance(middle.args[0], Sym):
-            return [
-                Region(syntax.negate(high), syntax.negate(low), high_closed, low_closed),
-                Region(low, high, low_closed, high_closed),
-            ]
-        if not syntax.symbols(middle) or syntax.symbols(low) & syntax.symbols(middle):
-            return None
-        solved = _solved(middle)
-        if solved is None:
-            return [Region(low, high, low_closed, high_closed)] if _is_application(middle) else None
-        slope, offset = solved
-        ends = [_scale(e, offset, slope) for e in (low, high)]
-        if slope < 0:
-            return [Region(ends[1], ends[0], high_closed, low_closed)]
-        return [Region(ends[0], ends[1], low_closed, high_closed)]
-    return None
+    return _chain(exprs, ops) if len(ops) == 2 else None
+
+
+def _chain(exprs: Sequence[Expr], ops: Sequence[str]) -> list[Region] | None:
+    """Solutions of ``a < f(x) \\le b``, read in the direction in which it ascends."""
+    if not all(op in MIRRORED for op in ops) or (ops[0] in _LESS) != (ops[1] in _LESS):
+        return None
+    if ops[0] not in _LESS:
+        exprs, ops = exprs[::-1], ops[::-1]
+    low, middle, high = exprs
+    low_closed, high_closed = (op in _CLOSED for op in ops)
+    if isinstance(middle, Call) and middle.name == "abs" and isinstance(middle.args[0], Sym):
+        return [
+            Region(syntax.negate(high), syntax.negate(low), high_closed, low_closed),
+            Region(low, high, low_closed, high_closed),
+        ]
+    if not syntax.symbols(middle) or syntax.symbols(low) & syntax.symbols(middle):
+        return None
+    solved = _solved(middle)
+    if solved is None:
+        return [Region(low, high, low_closed, high_closed)] if _is_application(middle) else None
+    slope, offset = solved
+    ends = [_scale(e, offset, slope) for e in (low, high)]
+    if slope < 0:
+        return [Region(ends[1], ends[0], high_closed, low_closed)]
+    return [Region(ends[0], ends[1], low_closed, high_closed)]
 
 
 def _membership(items: tuple[Answer, ...], ops: tuple[str, ...]) -> list[Region] | None:
@@ -107,6 +118,7 @@ def _membership(items: tuple[Answer, ...], ops: tuple[str, ...]) -> list[Region]
 
 
 def _single(left: Expr, op: str, right: Expr) -> list[Region] | None:
+    """Solutions of one equation or inequality."""
     if op in ("=", "\\ne"):
         point = right if isinstance(left, Sym) else left if isinstance(right, Sym) else None
         if point is None:
@@ -119,8 +131,8 @@ def _single(left: Expr, op: str, right: Expr) -> list[Region] | None:
     if not syntax.symbols(left):
         left, right, op = right, left, MIRRORED[op]
     if isinstance(left, Call) and left.name == "abs" and isinstance(left.args[0], Sym) and not syntax.symbols(right):
-        closed = op in ("\\le", "\\ge")
-        if op in ("<", "\\le"):
+        closed = op in _CLOSED
+        if op in _LESS:
             return [Region(syntax.negate(right), right, closed, closed)]
         return [
             Region(MINUS_INFINITY, syntax.negate(right), False, closed),
@@ -132,8 +144,8 @@ def _single(left: Expr, op: str, right: Expr) -> list[Region] | None:
     slope, offset = solved
     bound = _scale(right if isinstance(left, Sym) or not syntax.symbols(right) else Num(Fraction(0)), offset, slope)
     op = MIRRORED[op] if slope < 0 else op
-    closed = op in ("\\le", "\\ge")
-    if op in ("<", "\\le"):
+    closed = op in _CLOSED
+    if op in _LESS:
         return [Region(MINUS_INFINITY, bound, False, closed)]
     return [Region(bound, INFINITY, closed, False)]
 

@@ -38,7 +38,7 @@ _ROOT = str(Path(bonbench.__file__).parent.parent)
 
 @cache
 def shared_worker(timeout_s: float, memory: int) -> SymbolicWorker:
-    """This process's worker with these limits: however many verifiers there are, it starts once."""
+    """This process's worker with these limits. All verifiers of the process share it."""
     worker = SymbolicWorker(timeout_s, memory)
     atexit.register(worker.kill)
     return worker

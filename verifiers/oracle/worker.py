@@ -19,6 +19,7 @@ _GRACE_S = 5.0
 
 
 def main() -> None:
+    """Load the libraries, then fork a process that answers, and another whenever one has ended early."""
     answers = os.dup(1)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)

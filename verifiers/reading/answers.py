@@ -33,7 +33,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """Maths that the expression reader does not know (integrals, sums, …), kept as tokens."""
+    """Maths that the parser of expressions does not know (integrals, sums, …), as tokens."""
 
     tokens: tuple[Token, ...]
 
@@ -66,6 +66,8 @@ class Bracketed:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
+    """Rows of equal length."""
+
     rows: tuple[tuple[Answer, ...], ...]
 
 

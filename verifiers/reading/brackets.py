@@ -44,9 +44,9 @@ def split(tokens: Sequence[Token], separators: Sequence[str]) -> list[list[Token
     return parts
 
 
-def find(tokens: Sequence[Token], wanted: Sequence[str]) -> int | None:
-    """Index of the first wanted token outside all brackets."""
-    return next((i for i, (t, depth) in enumerate(with_depth(tokens)) if depth == 0 and t.text in wanted), None)
+def find(tokens: Sequence[Token], texts: Sequence[str]) -> int | None:
+    """Index of the first token outside all brackets that is one of ``texts``."""
+    return next((i for i, (t, depth) in enumerate(with_depth(tokens)) if depth == 0 and t.text in texts), None)
 
 
 def closing_index(tokens: Sequence[Token]) -> int | None:
@@ -99,7 +99,7 @@ def _balanced(tokens: Sequence[Token]) -> bool:
 
 
 def are_paired(tokens: Sequence[Token]) -> bool:
-    """Whether every bracket is closed by its own kind."""
+    """Whether every bracket is closed by a bracket of its kind."""
     open_ones: list[str] = []
     for token in tokens:
         if token.text in OPENING:

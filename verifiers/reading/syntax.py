@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, assert_never
 
 from bonbench.verifiers.reading.spelling import words
 
 
 @dataclass(frozen=True, slots=True)
 class Num:
+    """An exact rational number."""
+
     value: Fraction
 
 
 @dataclass(frozen=True, slots=True)
 class Sym:
+    """A symbol, with its subscript and accents in its name: ``x``, ``a_37``, ``overline(AB)``."""
+
     name: str
 
 
@@ -28,16 +32,22 @@ class Const:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
+    """Terms added up; a difference has the negative of a term."""
+
     terms: tuple[Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
+    """Factors multiplied; a quotient has the power -1 of a factor."""
+
     factors: tuple[Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Power:
+    """A power; an n-th root has the exponent 1/n."""
+
     base: Expr
     exponent: Expr
 
@@ -148,4 +158,4 @@ def to_lists(expr: Expr) -> list[Any]:
             return ["Power", to_lists(base), to_lists(exponent)]
         case Call(name, args):
             return ["Call", name, *map(to_lists, args)]
-    raise AssertionError(expr)
+    assert_never(expr)
