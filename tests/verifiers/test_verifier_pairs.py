@@ -230,6 +230,7 @@ SYMBOLIC = [
     (r"\sin^2 x+\cos^2 x", "1"),
     (r"\sqrt{3+2\sqrt2}", r"1+\sqrt2"),
     (r"\sin 2x", r"2\sin x\cos x"),
+    (r"y=\sin 2x", r"2\sin x\cos x=y"),
     (r"\sin 30^\circ", r"\frac12"),
     (r"\log_2 8", "3"),
     (r"\ln 4", r"2\ln 2"),
