@@ -106,6 +106,8 @@ def exact_is_undefined(a: Expr) -> bool:
         (r"\sqrt{\frac{4}{9}}", Fraction(2, 3)),
         (r"8^{\frac{2}{3}}", Fraction(4)),
         (r"\sqrt2\cdot\sqrt8", Fraction(4)),
+        (r"\sqrt[3]{-8}", Fraction(-2)),
+        (r"(-32)^{2/5}", Fraction(4)),
         (r"(1+i)(1-i)", Fraction(2)),
         (r"\lfloor 7/2 \rfloor", Fraction(3)),
         (r"|-5|", Fraction(5)),
