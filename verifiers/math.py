@@ -15,6 +15,7 @@ from bonbench.verifiers.oracle.isolated import FAILURES, shared_worker
 from bonbench.verifiers.reading.extraction import extract
 from bonbench.verifiers.reading.interpret import interpret
 from harness.core.components import ComponentParams, Verifier
+from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response
 
 CorrectAndReason = tuple[bool, str]
@@ -120,6 +121,8 @@ class MathVerifier(Verifier[MathParams]):
                 self._remembered.clear()
             try:
                 verdict = self._compare(a, b)
+            except UserError:  # the installation is broken: no verdict would be true
+                raise
             except Exception:  # whatever an answer provokes, the batch goes on
                 verdict = False, "error"
             self._remembered[a, b] = verdict

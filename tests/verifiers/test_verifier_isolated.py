@@ -12,12 +12,15 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 from places import ROOT
 
+from bonbench.verifiers.math import MathParams, MathVerifier
 from bonbench.verifiers.oracle.isolated import SymbolicWorker
+from harness.core.errors import UserError
 
 TOWER = r"(10)^{(10)^{10}}"
 
@@ -84,6 +87,17 @@ def test_out_of_memory_is_named(monkeypatch: pytest.MonkeyPatch, part: str) -> N
 
     monkeypatch.setattr(symbolic, part, exhausted)
     assert symbolic.equal(["Sym", "x"], ["Call", "abs", ["Sym", "x"]], False) == (False, "memory")
+
+
+def test_libraries_that_do_not_load_are_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where another package has installed a release of antlr4 that latex2sympy2's tables are not for.
+    (tmp_path / "antlr4.py").write_text("raise Exception('Could not deserialize ATN with version 3')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("bonbench.verifiers.math.shared_worker", SymbolicWorker)
+    verifier = MathVerifier(MathParams(), "math")
+    assert verifier.verify([("1/2", "0.5")]) == [(True, "arithmetic")]  # which needs no library
+    with pytest.raises(UserError, match="Could not deserialize ATN with version 3"):
+        verifier.verify([(r"\int_0^1 x dx", "0.5")])
 
 
 def test_a_killed_worker_is_replaced(worker: SymbolicWorker) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import bonbench
+from harness.core.errors import UserError
 
 #: A leaf: LaTeX, or the lists of :func:`bonbench.verifiers.reading.syntax.to_lists`.
 Leaf = str | list[Any]
@@ -138,6 +139,7 @@ class SymbolicWorker:
 
         Raises:
             WorkerDied: at the end of the pipe.
+            UserError: where the worker cannot load its libraries, so that no verdict could be trusted.
         """
         assert self._server is not None and self._server.stdout is not None
         descriptor = self._server.stdout.fileno()
@@ -155,6 +157,12 @@ class SymbolicWorker:
             line, _, self._unread = self._unread.partition(b"\n")
             message = json.loads(line)
             assert isinstance(message, dict)
+            if "broken" in message:
+                self._stop()
+                raise UserError(
+                    f"verifier: sympy and latex2sympy2 cannot be loaded ({message['broken']}): another package has "
+                    "replaced a library that they need; install BonBench into an environment of its own"
+                )
             if "pid" in message or message["id"] == question:
                 return message
 

@@ -4,6 +4,8 @@ It loads sympy and the parser once, then lives as two processes: this one, which
 with BYTES of address space, that reads one JSON question per line from standard input and writes one JSON line per
 answer to standard output. When the fork dies or is killed, the next one is there within milliseconds; its greeting
 tells how the last one ended. Whatever libraries print is discarded. Both end with the pipe.
+
+Where sympy or the parser cannot be loaded, the worker writes why and ends.
 """
 
 from __future__ import annotations
@@ -24,9 +26,13 @@ def main() -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    from bonbench.verifiers.oracle import symbolic
+    try:
+        from bonbench.verifiers.oracle import symbolic
 
-    symbolic.warm_up()
+        symbolic.warm_up()
+    except Exception as error:
+        _reply(answers, {"broken": f"{type(error).__name__}: {error}"})
+        return
     ended: int | None = None
     while ended != 0:
         child = os.fork()
