@@ -57,12 +57,11 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
             :func:`reward_models.training.data.describe` do; ``outcome``: loss and accuracy of the first verifier;
             ``n_steps`` labelled and ``n_good_steps`` among them.
         """
-        from bonbench.reward_models.training.data import describe
         from bonbench.reward_models.training.labelled_steps import build_tokens, relabelled
 
         params, output = self.params.model_copy(update={"base": absolute(self.params.base)}), output.resolve()
         verifier = output / "outcome"
-        rollouts, prepared = build_tokens(data, params)
+        rollouts, prepared, about_data = build_tokens(data, params)
         first = _once(
             verifier / _FACTS_FILE, lambda: fit(Job("value", params, rollouts, params.base, verifier), progress, launch)
         )
@@ -85,7 +84,7 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
             "n_steps": sum(map(len, steps)),
             "n_good_steps": int(sum(map(sum, steps))),
         }
-        return both.saying(describe(prepared, rollouts.examples) | about_labels)
+        return both.saying(about_data | about_labels)
 
 
 def labels_from_confidence(values: Sequence[float], drop: float) -> list[int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,86 +16,76 @@ from bonbench.reward_models.training.pairs import Indices, pair_up
 from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.subsets import Balance, balanced, near_duplicates, share_of
+from bonbench.reward_models.training.targets import Arrays, Targets
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution, Solution
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """The steps of rollouts, each learnt by itself. Rollout i has those from ``starts[i]`` to ``starts[i + 1]``.
+class Mismatched:
+    """For each rollout the same prompt with another problem's response, which may be empty: what KTO estimates the
+    policy's drift on. ``terms`` [rollouts] is how many terms each counts as."""
 
-    ``of_read`` says which step of its rollout each read belongs to, counted from 0; ``targets`` [steps] are what the
-    steps should come to, ``reference`` [steps] the sums of the reference's log-probabilities over them.
-    """
-
-    starts: Indices
-    of_read: npt.NDArray[np.int32]
-    targets: npt.NDArray[np.float32]
-    reference: npt.NDArray[np.float64]
-
-    def batch(self, members: Indices, sequences: Sequences) -> dict[str, npt.NDArray[Any]]:
-        """Of some rollouts the ``targets`` and the ``reference`` of their steps, and for each read the number of its
-        step among these, ``terms`` [reads]."""
-        sizes = np.diff(self.starts)[members]
-        firsts = np.cumsum(sizes) - sizes
-        chosen = np.concatenate([np.arange(self.starts[m], self.starts[m + 1]) for m in members])
-        own = self.of_read[sequences.reads_of(members)]
-        terms = np.repeat(firsts, sequences.n_reads[members]) + own
-        return {"terms": terms, "targets": self.targets[chosen], "reference": self.reference[chosen]}
+    sequences: Sequences
+    terms: Indices
 
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
-    """Encoded rollouts and the examples made of them.
+    """Encoded rollouts, the examples made of them, and what these are trained towards.
 
-    ``examples`` are rows of rollout indices, (correct, incorrect) pairs or single ones; ``units`` as in
-    :func:`reward_models.training.batches.epoch_batches`. What is learnt is each read, where reads have ``targets``;
-    each of the ``steps``, where there are any; else each example. ``reference`` is the sum of the reference's
-    log-probabilities of each rollout's response. ``mismatched`` has one sequence for each rollout, the same prompt with
-    another problem's response (an empty one where none fits), and ``mismatched_terms`` how many terms each counts as.
+    ``examples`` [examples, 2 or 1] are rollout indices, (correct, incorrect) pairs or single ones; ``units`` [examples]
+    as in :func:`reward_models.training.batches.epoch_batches`.
     """
 
     sequences: Sequences
-    correct: npt.NDArray[np.bool_]
     examples: Indices
     units: Indices
-    targets: npt.NDArray[np.float32] | None = None
-    steps: Steps | None = None
-    reference: npt.NDArray[np.float64] | None = None
-    mismatched: Sequences | None = None
-    mismatched_terms: Indices | None = None
+    targets: Targets
+    mismatched: Mismatched | None = None
 
     @property
     def n_terms(self) -> Indices:
-        """Losses that each example has."""
-        if self.steps is None and self.targets is None:
-            return np.ones(len(self.examples), dtype=np.int64)
-        each = self.sequences.n_reads if self.steps is None else np.diff(self.steps.starts)
-        counts: Indices = each[self.examples].sum(axis=1)
-        return counts
+        """Losses that each example has [examples]."""
+        return self.targets.terms(self.examples, self.sequences)
+
+    def batch(self, members: Indices) -> Arrays:
+        """Padded tokens of some rollouts, where they are read, and what they are trained towards [members, ...]."""
+        return {**self.sequences.batch(members), **self.targets.batch(members, self.sequences)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prepared:
     """Graded solutions to train on, encoded, and how many were left out for which reason."""
 
-    items: list[GradedSolution]
-    encoded: list[Marked]
-    dropped: Counter[str]
+    items: Sequence[GradedSolution]
+    encoded: Sequence[Marked]
+    dropped: Mapping[str, int]
 
-    @property
+    @cached_property
     def sequences(self) -> Sequences:
         return Sequences.of([tokens.ids for tokens in self.encoded], [tokens.reads for tokens in self.encoded])
 
-    @property
+    @cached_property
     def correct(self) -> npt.NDArray[np.bool_]:
+        """Whether each item is right [items]."""
         return np.array([item.correct for item in self.items], dtype=bool)
 
-    @property
+    @cached_property
     def problems(self) -> list[int]:
         """The problem of each item, as an integer in order of first appearance."""
         numbers: dict[str, int] = {}
         return [numbers.setdefault(item.solution.problem.problem_id, len(numbers)) for item in self.items]
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What the losses are of: ``rows`` [examples, 2 or 1] and ``units`` [examples], as in :class:`Rollouts`, and how
+    many prepared solutions are in none of them, for which reason."""
+
+    rows: Indices
+    units: Indices
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 def prepare(
@@ -116,65 +107,70 @@ def prepare(
         )
         dropped["near-duplicate"] = sum(repeats)
         used = [item for item, repeat in zip(used, repeats, strict=True) if not repeat]
-    prepared = Prepared([], [], dropped)
+    items, encoded = [], []
     for item, tokens in zip(used, encode([item.solution for item in used]), strict=True):
         if not tokens.reads:
             dropped["empty response"] += 1
         elif len(tokens.ids) > params.max_length:
             dropped["longer than max_length"] += 1
         else:
-            prepared.items.append(item)
-            prepared.encoded.append(tokens)
-    return prepared
+            items.append(item)
+            encoded.append(tokens)
+    return Prepared(items, encoded, dropped)
 
 
-def in_pairs(prepared: Prepared, params: TrainingParams, kind: Literal["all", "one"]) -> tuple[Indices, Indices]:
-    """Examples and units for objectives on pairs.
+def in_pairs(prepared: Prepared, params: TrainingParams, kind: Literal["all", "one"]) -> Examples:
+    """Examples for objectives on pairs.
 
     Raises:
         UserError: when there is no pair.
     """
-    problems, correct = prepared.problems, prepared.correct
-    examples = pair_up(problems, correct.tolist(), kind, params.seed)
-    if not len(examples):
+    problems = prepared.problems
+    pairs = pair_up(problems, prepared.correct.tolist(), kind, params.seed)
+    if not len(pairs):
         raise UserError(
             f"no pair to train on: none of the {len(set(problems))} problems has both a right and a wrong response "
             f"among its first {params.responses}"
         )
     numbers = np.array(problems)
-    units = numbers[examples[:, 0]]
+    units = numbers[pairs[:, 0]]
     mixed = np.isin(numbers, units)
-    prepared.dropped["all right or all wrong"] = int((~mixed).sum())
-    prepared.dropped["no one's counterpart"] = int(mixed.sum()) - len(np.unique(examples))
-    return examples, units
+    unpaired = int(mixed.sum()) - len(np.unique(pairs))
+    return Examples(pairs, units, {"all right or all wrong": int((~mixed).sum()), "no one's counterpart": unpaired})
 
 
-def single(prepared: Prepared, params: TrainingParams, balance: Balance = "none") -> tuple[Indices, Indices]:
-    """Examples and units for objectives on single responses.
+def single(prepared: Prepared, params: TrainingParams, balance: Balance = "none") -> Examples:
+    """Examples for objectives on single responses.
 
     Raises:
         UserError: when all of them are right, or all wrong.
     """
-    correct = prepared.correct
-    left = np.array(balanced(prepared.problems, correct.tolist(), balance, params.seed), dtype=np.int64)
-    prepared.dropped["balance"] = len(correct) - len(left)
-    if len(set(correct.tolist())) < 2:
-        kind = "right" if correct.any() else "wrong"
+    correct = prepared.correct.tolist()
+    left = np.array(balanced(prepared.problems, correct, balance, params.seed), dtype=np.int64)
+    if len(set(correct)) < 2:
+        kind = "right" if any(correct) else "wrong"
         raise UserError(f"nothing to tell apart: all {len(correct)} responses to train on are {kind}")
     if not len(left):
         raise UserError("balance: nothing is left: no problem has both a right and a wrong response")
-    return left[:, None], np.arange(len(left), dtype=np.int64)
+    return Examples(left[:, None], np.arange(len(left), dtype=np.int64), {"balance": len(correct) - len(left)})
 
 
-def describe(prepared: Prepared, examples: Indices) -> dict[str, object]:
+def every(prepared: Prepared) -> Examples:
+    """Each solution as an example."""
+    numbers = np.arange(len(prepared.items), dtype=np.int64)
+    return Examples(numbers[:, None], numbers)
+
+
+def describe(prepared: Prepared, examples: Examples) -> dict[str, object]:
     """Facts about the data for the report: what was trained on, and what was left out (reason -> responses)."""
-    members = np.unique(examples)
-    correct, problems = prepared.correct[members], prepared.problems
+    rows, problems = examples.rows, prepared.problems
+    members = np.unique(rows)
+    left_out = {**prepared.dropped, **examples.dropped}
     return {
-        "n_examples": len(examples),
-        "n_pairs": len(examples) if examples.shape[1] == 2 else 0,
+        "n_examples": len(rows),
+        "n_pairs": len(rows) if rows.shape[1] == 2 else 0,
         "n_problems": len({problems[i] for i in members}),
         "n_responses": len(members),
-        "n_correct": int(correct.sum()),
-        "dropped": {reason: count for reason, count in prepared.dropped.items() if count},
+        "n_correct": int(prepared.correct[members].sum()),
+        "dropped": {reason: count for reason, count in left_out.items() if count},
     }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from bonbench.reward_models.text.layouts import step_ends
-from bonbench.reward_models.training.data import Prepared, Rollouts, describe, prepare, single
+from bonbench.reward_models.training.data import Prepared, Rollouts, describe, every, prepare, single
 from bonbench.reward_models.training.encode import for_every_token, for_layout
 from bonbench.reward_models.training.params import StepLabelParams, StepTokenTrainerParams, TrainingParams
+from bonbench.reward_models.training.targets import ReadTargets
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
 
@@ -22,11 +24,13 @@ def build_steps(data: Sequence[GradedSolution], params: StepTokenTrainerParams) 
         UserError: when all steps are good, or all bad.
     """
     prepared = prepare(data, params, for_layout(params.base, step_ends))
-    return _rollouts(prepared, step_targets(prepared, params))
+    examples, targets = every(prepared), step_targets(prepared, params)
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, ReadTargets(targets))
+    return rollouts, {**describe(prepared, examples), **count_steps(targets)}
 
 
 def step_targets(prepared: Prepared, params: StepLabelParams) -> npt.NDArray[np.float32]:
-    """What each step of the rollouts should come to, as they follow each other.
+    """What each step of the rollouts should come to [steps], in their order.
 
     Raises:
         UserError: when all steps are good, or all bad.
@@ -39,34 +43,32 @@ def step_targets(prepared: Prepared, params: StepLabelParams) -> npt.NDArray[np.
     return targets
 
 
-def build_tokens(data: Sequence[GradedSolution], params: TrainingParams) -> tuple[Rollouts, Prepared]:
-    """Rollouts read at each token of the response, with the response's correctness as target.
+def build_tokens(
+    data: Sequence[GradedSolution], params: TrainingParams
+) -> tuple[Rollouts, Prepared, dict[str, object]]:
+    """Rollouts read at each token of the response, with the response's correctness as target, and facts about them.
 
     Raises:
         UserError: when all responses are right, or all wrong.
     """
     prepared = prepare(data, params, for_every_token(params.base))
-    single(prepared, params)
-    sequences = prepared.sequences
-    targets = np.repeat(prepared.correct, sequences.n_reads).astype(np.float32)
-    return _rollouts(prepared, targets)[0], prepared
+    examples = single(prepared, params)
+    correct = np.repeat(prepared.correct, prepared.sequences.n_reads).astype(np.float32)
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, ReadTargets(correct))
+    return rollouts, prepared, describe(prepared, examples)
 
 
-def relabelled(prepared: Prepared, params: TrainingParams, steps: Sequence[Sequence[float]]) -> Rollouts:
+def relabelled(prepared: Prepared, params: TrainingParams, labels: Sequence[Sequence[float]]) -> Rollouts:
     """The same rollouts read at their steps' ends, with a label for each step as target."""
     encoded = for_layout(params.base, step_ends)([item.solution for item in prepared.items])
-    again = Prepared(prepared.items, encoded, prepared.dropped)
-    return _rollouts(again, np.array([label for labels in steps for label in labels], dtype=np.float32))[0]
-
-
-def _rollouts(prepared: Prepared, targets: npt.NDArray[np.float32]) -> tuple[Rollouts, dict[str, object]]:
-    numbers = np.arange(len(prepared.items), dtype=np.int64)
-    rollouts = Rollouts(prepared.sequences, prepared.correct, numbers[:, None], numbers, targets=targets)
-    return rollouts, {**describe(prepared, rollouts.examples), **count_steps(targets)}
+    again = replace(prepared, encoded=encoded)
+    examples = every(again)
+    targets = np.array([label for of_steps in labels for label in of_steps], dtype=np.float32)
+    return Rollouts(again.sequences, examples.rows, examples.units, ReadTargets(targets))
 
 
 def count_steps(targets: npt.NDArray[np.float32]) -> dict[str, object]:
-    """Facts about labelled steps."""
+    """Facts about the labels of steps, ``targets`` [steps]."""
     return {"n_steps": len(targets), "n_good_steps": float(targets.sum())}
 
 

@@ -116,8 +116,9 @@ class Schedule:
         costs = _sizes("train", rollouts.sequences, members)
         if rollouts.mismatched is not None:
             # Once by the reference, where there is one, and by the policy in every step.
-            once = np.arange(len(rollouts.mismatched) if with_reference else 0)
-            costs |= _sizes("forward", rollouts.mismatched, np.concatenate([members, once]))
+            crossed = rollouts.mismatched.sequences
+            once = np.arange(len(crossed) if with_reference else 0)
+            costs |= _sizes("forward", crossed, np.concatenate([members, once]))
         return costs
 
 
@@ -171,22 +172,15 @@ class _MicroBatches(Dataset[Batch]):
         piece, data = self._pieces[index], self._rollouts
         members = piece.rollouts
         batch: Batch = {
-            **data.sequences.batch(members),
-            "correct": data.correct[members],
+            **data.batch(members),
             "examples": piece.examples,
             "weight": np.array(piece.weight),
         }
-        if data.targets is not None:
-            batch["targets"] = data.targets[data.sequences.reads_of(members)]
-        if data.steps is not None:
-            batch |= data.steps.batch(members, data.sequences)
-        if data.reference is not None:
-            batch["reference"] = data.reference[members]
-        if data.mismatched is not None and data.mismatched_terms is not None and self._crossed is not None:
+        if data.mismatched is not None and self._crossed is not None:
             batch["mismatched"] = {
-                **data.mismatched.batch(members),
+                **data.mismatched.sequences.batch(members),
                 "reference": self._crossed[members],
-                "n_terms": data.mismatched_terms[members],
+                "n_terms": data.mismatched.terms[members],
             }
         return default_convert(batch)  # type: ignore[no-any-return, no-untyped-call]
 

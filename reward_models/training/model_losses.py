@@ -110,9 +110,10 @@ class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
         total = torch.zeros(2, dtype=torch.float64)
         for batch in batches:
             with torch.no_grad():
-                z = self._z(call(batch["mismatched"]), batch["mismatched"])
+                crossed = batch["mismatched"]
+                z = self._z(row_sums(call(crossed), crossed), crossed)
             if batch["weight"] > 0:
-                n_terms = batch["mismatched"]["n_terms"].sum()
+                n_terms = crossed["n_terms"].sum()
                 total += torch.tensor([z.sum().item(), n_terms.item()], dtype=torch.float64)
         total = summed(total, batches[0]["weight"].device)
         z0 = (total[0] / total[1]).clamp(min=0).float()
@@ -120,13 +121,25 @@ class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
             batch["z0"] = z0
 
     def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
-        return _judge(self._z(outputs, batch), batch, self.params)
+        params = self.params
+        sums = step_sums if params.level == "step" else row_sums
+        z = self._z(sums(outputs, batch), batch)
+        if params.objective in PAIRED:
+            return _judge_pairs(params.objective, z, batch["examples"])
+        targets = batch["targets"]
+        if params.level == "response":
+            rows = batch["examples"][:, 0]
+            z, targets = z[rows], targets[rows]
+        if params.objective == "ce":
+            return _judge_singles(objectives.ce(z, targets), z, targets)
+        z0 = batch["z0"].to(z.device)
+        losses = objectives.kto(z, targets, z0, params.lambda_correct, params.lambda_incorrect)
+        return _judge_singles(losses, z, targets, z0)
 
     def _z(self, logprobs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """z of each row [rows], or of each step [steps]."""
+        """z from the log-probabilities of responses [rows], or of steps [steps]."""
         reference: torch.Tensor = batch["reference"].float()
-        sums = step_sums(logprobs, batch) if "terms" in batch else row_sums(logprobs, batch)
-        return self.params.beta * (sums - reference)
+        return self.params.beta * (logprobs - reference)
 
 
 class OutcomeLoss(ModelLoss[OutcomeTrainerParams]):
@@ -147,7 +160,11 @@ class OutcomeLoss(ModelLoss[OutcomeTrainerParams]):
         return model.score(hidden)[:, 0].float()  # type: ignore[no-any-return]
 
     def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
-        return _judge(outputs, batch, self.params)
+        objective, examples = self.params.objective, batch["examples"]
+        if objective in PAIRED:
+            return _judge_pairs(objective, outputs, examples)
+        z, targets = outputs[examples[:, 0]], batch["targets"][examples[:, 0]]
+        return _judge_singles(objectives.ce(z, targets), z, targets)
 
 
 class ValueLoss(ModelLoss[TrainingParams]):
@@ -214,22 +231,16 @@ def summed(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     return values.cpu()
 
 
-def _judge(z: torch.Tensor, batch: Batch, params: ImplicitTrainerParams | OutcomeTrainerParams) -> Judgement:
-    """By an objective on the rewards z of responses [rows], or of steps [steps]."""
-    objective, examples = params.objective, batch["examples"]
-    if objective in PAIRED:
-        right, wrong = z[examples].unbind(dim=-1)
-        return Judgement(_OF_PAIRS[objective](right, wrong), right > wrong, right, wrong)
-    if "terms" in batch:
-        targets = batch["targets"]
-    else:
-        z, targets = z[examples[:, 0]], batch["correct"][examples[:, 0]]
-    zero = 0.0
-    if isinstance(params, ImplicitTrainerParams) and objective == "kto":
-        zero = batch["z0"].to(z.device)
-        losses = objectives.kto(z, targets, zero, params.lambda_correct, params.lambda_incorrect)
-    else:
-        losses = objectives.ce(z, targets)
+def _judge_pairs(objective: str, z: torch.Tensor, examples: torch.Tensor) -> Judgement:
+    """By the rewards z [rows] of the two responses of each example [pairs, 2], the right one first."""
+    right, wrong = z[examples].unbind(dim=-1)
+    return Judgement(_OF_PAIRS[objective](right, wrong), right > wrong, right, wrong)
+
+
+def _judge_singles(
+    losses: torch.Tensor, z: torch.Tensor, targets: torch.Tensor, zero: torch.Tensor | float = 0.0
+) -> Judgement:
+    """By rewards z [terms] that should be above ``zero`` where ``targets`` [terms] say so."""
     correct = targets >= 0.5
     return Judgement(losses, (z > zero) == correct, z[correct], z[~correct])
 

@@ -23,9 +23,14 @@ def mismatched_reference(
 
     Each worker reads a part of them. The results are kept beside the checkpoints, for when the training is resumed.
     """
-    sequences, params = job.rollouts.mismatched, job.params
-    if sequences is None or not isinstance(loss, ImplicitLoss) or not isinstance(params, ImplicitTrainerParams):
+    params = job.params
+    if (
+        job.rollouts.mismatched is None
+        or not isinstance(loss, ImplicitLoss)
+        or not isinstance(params, ImplicitTrainerParams)
+    ):
         return None
+    sequences = job.rollouts.mismatched.sequences
     if params.reference is None:
         return np.zeros(len(sequences))
     file = job.output / CHECKPOINTS / _FILE

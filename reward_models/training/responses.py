@@ -9,11 +9,21 @@ import numpy.typing as npt
 
 from bonbench.reward_models.text.layouts import chat_turns
 from bonbench.reward_models.text.pieces import Marked
-from bonbench.reward_models.training.data import Prepared, Rollouts, Steps, describe, in_pairs, prepare, single
-from bonbench.reward_models.training.encode import for_layout, for_likelihood
+from bonbench.reward_models.training.data import (
+    Mismatched,
+    Prepared,
+    Rollouts,
+    describe,
+    every,
+    in_pairs,
+    prepare,
+    single,
+)
+from bonbench.reward_models.training.encode import Encode, for_layout, for_likelihood
 from bonbench.reward_models.training.labelled_steps import count_steps, step_targets
 from bonbench.reward_models.training.mismatched import mismatched
 from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, OutcomeTrainerParams
+from bonbench.reward_models.training.targets import PairTargets, ResponseTargets, StepTargets, Targets
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution, TokenLogprobs
 from harness.core.steps import step_ends, step_of_token
@@ -27,31 +37,18 @@ def build_rollouts(data: Sequence[GradedSolution], params: ImplicitTrainerParams
     """
     encode = for_likelihood(params.base)
     prepared = prepare(data, params, encode)
-    steps, facts = None, {}
+    targets: Targets
+    facts: dict[str, object] = {}
     if params.objective in PAIRED:
-        examples, units = in_pairs(prepared, params, params.pairs)
+        examples, targets = in_pairs(prepared, params, params.pairs), PairTargets(_reference(prepared, params))
     elif params.level == "response":
-        examples, units = single(prepared, params, params.balance)
+        examples = single(prepared, params, params.balance)
+        targets = ResponseTargets(prepared.correct, _reference(prepared, params))
     else:
-        steps = _steps(prepared, params)
-        units = np.arange(len(prepared.items), dtype=np.int64)
-        examples, facts = units[:, None], count_steps(steps.targets)
-    crossed, n_terms = None, None
-    if params.objective == "kto":
-        if params.reference not in (params.base, None) and not _same_vocabulary(params):
-            raise UserError(f"reference: kto needs one with the tokenizer of {params.base}")
-        crossed, n_steps = mismatched(prepared, encode, params.max_length, params.seed)
-        n_terms = np.ones_like(n_steps) if steps is None else n_steps
-    rollouts = Rollouts(
-        prepared.sequences,
-        prepared.correct,
-        examples,
-        units,
-        steps=steps,
-        reference=_reference(prepared, params) if steps is None else None,
-        mismatched=crossed,
-        mismatched_terms=n_terms,
-    )
+        examples, targets = every(prepared), _steps(prepared, params)
+        facts = count_steps(targets.values)
+    crossed = _mismatched(prepared, params, encode) if params.objective == "kto" else None
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, crossed)
     return rollouts, {**describe(prepared, examples), **facts}
 
 
@@ -62,11 +59,24 @@ def build_outcomes(data: Sequence[GradedSolution], params: OutcomeTrainerParams)
         UserError: when no example is left.
     """
     prepared = prepare(data, params, for_layout(params.base, chat_turns))
-    if params.objective == "bradley-terry":
-        examples, units = in_pairs(prepared, params, params.pairs)
+    targets: Targets
+    if params.objective in PAIRED:
+        examples, targets = in_pairs(prepared, params, params.pairs), PairTargets()
     else:
-        examples, units = single(prepared, params)
-    return Rollouts(prepared.sequences, prepared.correct, examples, units), describe(prepared, examples)
+        examples, targets = single(prepared, params), ResponseTargets(prepared.correct)
+    return Rollouts(prepared.sequences, examples.rows, examples.units, targets), describe(prepared, examples)
+
+
+def _mismatched(prepared: Prepared, params: ImplicitTrainerParams, encode: Encode) -> Mismatched:
+    """Rollouts crossed with other problems' responses. A response is one term; at level step each of its steps is.
+
+    Raises:
+        UserError: when the reference has another tokenizer, or there is only one problem.
+    """
+    if params.reference not in (params.base, None) and not _same_vocabulary(params):
+        raise UserError(f"reference: kto needs one with the tokenizer of {params.base}")
+    crossed, n_steps = mismatched(prepared, encode, params.max_length, params.seed)
+    return Mismatched(crossed, n_steps if params.level == "step" else np.ones_like(n_steps))
 
 
 def _reference(prepared: Prepared, params: ImplicitTrainerParams) -> npt.NDArray[np.float64]:
@@ -76,13 +86,13 @@ def _reference(prepared: Prepared, params: ImplicitTrainerParams) -> npt.NDArray
     return np.array([np.sum(_read(item, tokens, params).logprobs) for item, tokens in _both(prepared)])
 
 
-def _steps(prepared: Prepared, params: ImplicitTrainerParams) -> Steps:
+def _steps(prepared: Prepared, params: ImplicitTrainerParams) -> StepTargets:
     """The steps of the rollouts; the reference's log-probability of each is 0 without one.
 
     Raises:
         UserError: when all steps are good, or all bad.
     """
-    targets = step_targets(prepared, params)
+    values = step_targets(prepared, params)
     ends = [step_ends(item.solution.response.text) for item in prepared.items]
     sums = [np.zeros(len(each)) for each in ends]
     if params.reference is not None:
@@ -90,10 +100,10 @@ def _steps(prepared: Prepared, params: ImplicitTrainerParams) -> Steps:
             # A reference with another tokenizer agrees on steps, not on tokens: it is summed over its own.
             read = _read(item, tokens, params)
             np.add.at(sums[row], step_of_token(ends[row], read.token_ends), read.logprobs)
-    return Steps(
+    return StepTargets(
         starts=np.cumsum([0, *map(len, ends)]),
         of_read=np.concatenate([np.array(tokens.steps, dtype=np.int32) for tokens in prepared.encoded]),
-        targets=targets,
+        values=values,
         reference=np.concatenate(sums),
     )
 

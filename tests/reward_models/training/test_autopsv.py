@@ -17,6 +17,7 @@ from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
 from bonbench.reward_models.training.autopsv import AutoPSVTrainer, labels_from_confidence
 from bonbench.reward_models.training.labelled_steps import build_tokens
 from bonbench.reward_models.training.params import AutoPSVTrainerParams
+from bonbench.reward_models.training.targets import ReadTargets
 from harness.engine.local_executor import in_this_process
 
 
@@ -51,13 +52,13 @@ def test_training(tmp_path: Path) -> None:
     params = AutoPSVTrainerParams(
         base=base, lr=2e-3, epochs=4, batch_size=16, max_batch_tokens=700, responses=4, drop=0.5
     )
-    rollouts, _ = build_tokens(data, params)
+    rollouts, *_ = build_tokens(data, params)
     sequences = rollouts.sequences
     for i in range(len(data)):
         first, *_, last = sequences.reads[sequences.read_starts[i] : sequences.read_starts[i + 1]]
         assert 0 < first < last == sequences.lengths[i] - 1
-    assert rollouts.targets is not None
-    assert rollouts.targets[sequences.read_starts[:-1]].tolist() == [float(d.correct) for d in data]
+    assert isinstance(rollouts.targets, ReadTargets)
+    assert rollouts.targets.values[sequences.read_starts[:-1]].tolist() == [float(d.correct) for d in data]
 
     output = tmp_path / "psv"
     output.mkdir()

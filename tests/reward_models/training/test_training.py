@@ -47,10 +47,10 @@ def test_data_subsets_and_dropping(base: str, data: list[GradedSolution]) -> Non
     two, _ = build_rollouts(data, ImplicitTrainerParams(base=base, objective="ce", responses=2))
     assert (len(whole.examples), len(two.examples)) == (96, 48)
     nested = [row for row, item in enumerate(data) if item.solution.response.sample < 2]
-    np.testing.assert_array_equal(two.reference, whole.reference[nested])
+    np.testing.assert_array_equal(two.targets.reference, whole.targets.reference[nested])
     half, facts = build_rollouts(data, ImplicitTrainerParams(base=base, objective="ce", instructions=0.5))
     assert (len(half.examples), facts["n_problems"]) == (48, 12)
-    assert whole.reference[5] == pytest.approx(sum(data[5].solution.logprobs["reference"].logprobs))
+    assert whole.targets.reference[5] == pytest.approx(sum(data[5].solution.logprobs["reference"].logprobs))
     tokenizer = AutoTokenizer.from_pretrained(base)
     problem, response = data[5].solution.problem.problem, data[5].solution.response.text
     text = f"<|bos|><|user|>{problem}<|end|><|assistant|>{response}<|end|>"
@@ -123,9 +123,9 @@ def test_kto_estimates_the_kl_of_the_policy(base: str, data: list[GradedSolution
     assert rollouts.mismatched is not None
     prompts, responses = [], []
     tokenizer = AutoTokenizer.from_pretrained(base)
-    for i in range(len(rollouts.mismatched)):
-        start, end = rollouts.mismatched.starts[i : i + 2]
-        text = tokenizer.decode(rollouts.mismatched.ids[start:end])
+    for i in range(len(rollouts.mismatched.sequences)):
+        start, end = rollouts.mismatched.sequences.starts[i : i + 2]
+        text = tokenizer.decode(rollouts.mismatched.sequences.ids[start:end])
         prompt, response = text.split("<|assistant|>")
         prompts.append(prompt.removeprefix("<|bos|><|user|>").removesuffix("<|end|>"))
         responses.append(response.removesuffix("<|end|>"))
@@ -143,7 +143,7 @@ def test_kto_estimates_the_kl_of_the_policy(base: str, data: list[GradedSolution
         for m in (moved, base)
     )
     kl = np.mean(policy - reference)
-    zs = np.array([0.5 * (_sum(moved, item.solution) - rollouts.reference[i]) for i, item in enumerate(data)])
+    zs = np.array([0.5 * (_sum(moved, item.solution) - rollouts.targets.reference[i]) for i, item in enumerate(data)])
     assert kl < 0  # of other signs there is the other test below
     # One batch of everything, from a policy that is not the reference: the first step's loss is the formula's.
     for sign in (1, -1):

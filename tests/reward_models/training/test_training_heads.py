@@ -21,6 +21,7 @@ from bonbench.reward_models.training.outcome import OutcomeTrainer
 from bonbench.reward_models.training.params import OutcomeTrainerParams, StepTokenTrainerParams
 from bonbench.reward_models.training.responses import build_outcomes
 from bonbench.reward_models.training.step_token import StepTokenTrainer
+from bonbench.reward_models.training.targets import ReadTargets
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
 
@@ -112,8 +113,8 @@ def test_labels(base: str, data: list[GradedSolution]) -> None:
     params = StepTokenTrainerParams(base=base)
     shares = [dataclasses.replace(d, steps=(0.125, 0.0)) for d in data]
     rollouts, facts = build_steps(shares, params)
-    assert rollouts.targets is not None
-    assert rollouts.targets.tolist() == [1.0, 0.0] * len(data)
+    assert isinstance(rollouts.targets, ReadTargets)
+    assert rollouts.targets.values.tolist() == [1.0, 0.0] * len(data)
     assert facts["n_good_steps"] == len(data)
     with pytest.raises(UserError, match="steps to train on all have the same label"):
         build_steps([dataclasses.replace(d, steps=(1.0, 0.5)) for d in data], params)

@@ -14,7 +14,6 @@ from training_data import graded_sums, trained
 
 from bonbench.reward_models.implicit import ImplicitParams, ImplicitPRM
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
-from bonbench.reward_models.training.data import Steps
 from bonbench.reward_models.training.implicit import ImplicitTrainer
 from bonbench.reward_models.training.job import Job
 from bonbench.reward_models.training.mismatched import partners
@@ -23,6 +22,7 @@ from bonbench.reward_models.training.params import ImplicitTrainerParams, StepTo
 from bonbench.reward_models.training.responses import build_rollouts
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.step_token import StepTokenTrainer
+from bonbench.reward_models.training.targets import StepTargets
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution, Solution
 from harness.core.steps import step_ends
@@ -129,7 +129,8 @@ def test_sums_over_steps() -> None:
     reads = [sorted(rng.choice(9, size=len(own), replace=False).tolist()) for own in steps]
     sequences = Sequences.of([[1] * 10] * 4, reads)
     starts = np.cumsum([0, *n_steps])
-    every = Steps(starts, np.concatenate(steps).astype(np.int32), np.arange(10, dtype=np.float32), np.arange(10) * 2.0)
+    of_read = np.concatenate(steps).astype(np.int32)
+    every = StepTargets(starts, of_read, np.arange(10, dtype=np.float32), np.arange(10) * 2.0)
     values = [rng.normal(size=len(own)) for own in steps]
     for members in ([2, 0, 3], [1], [3, 2, 1, 0]):
         arrays = {**sequences.batch(np.array(members)), **every.batch(np.array(members), sequences)}
@@ -157,8 +158,8 @@ def test_a_reference_with_other_tokens(models: tuple[str, str]) -> None:
     )
     solution = dataclasses.replace(item.solution, logprobs={"reference": tokens})
     rollouts, _ = build_rollouts([dataclasses.replace(item, solution=solution), *data[1:]], params)
-    assert rollouts.steps is not None and rollouts.reference is None
-    assert rollouts.steps.reference[:2].tolist() == [-3.0, -12.0]
+    assert isinstance(rollouts.targets, StepTargets)
+    assert rollouts.targets.reference[:2].tolist() == [-3.0, -12.0]
 
 
 def test_mistakes(models: tuple[str, str]) -> None:
