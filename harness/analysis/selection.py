@@ -86,6 +86,15 @@ def oracle(correct: Bools) -> Floats:
     return np.asarray(correct.any(axis=1), dtype=np.float64)
 
 
+def highest(scores: Floats) -> Bools:
+    """Which samples share the highest score of their problem, bool [P, N], from ``scores``, float [P, N].
+
+    Best-of-n takes any of them with equal chances.
+    """
+    best: Bools = scores == scores.max(axis=1, keepdims=True)
+    return best
+
+
 def best_of_n(scores: Floats, correct: Bools) -> Floats:
     """Accuracy of the sample with the highest score, float [P].
 
@@ -93,7 +102,7 @@ def best_of_n(scores: Floats, correct: Bools) -> Floats:
         scores: float [P, N], higher is better.
         correct: bool [P, N].
     """
-    best = scores == scores.max(axis=1, keepdims=True)
+    best = highest(scores)
     return np.asarray((best & correct).sum(axis=1) / best.sum(axis=1), dtype=np.float64)
 
 

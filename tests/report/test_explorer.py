@@ -131,7 +131,7 @@ def test_a_page_that_would_be_too_large_keeps_what_was_chosen(results: Results, 
     said = re.search(rf"the first (\d+) of {N_SAMPLES} responses", cut.left_out)
     assert said
     first = int(said[1])
-    assert 0 < first < N_SAMPLES
+    assert first in (1, 2, 4)  # of 8
     for place in range(len(GENERATORS)):
         for row in range(N_PROBLEMS):
             all_of_it, found = block(explorer, place, row), block(cut, place, row)

@@ -19,11 +19,14 @@ def encode_block(value: Any) -> str:
 
 
 def rounded(values: Floats, digits: int) -> Floats:
-    """Values to so many significant digits, such that each prints as short as that; below 1e-20 they count as 0."""
+    """Values to so many significant digits, such that each prints as short as that: float [R] to float [R].
+
+    Below 1e-20 they count as 0.
+    """
     with np.errstate(divide="ignore"):
         powers = digits - 1 - np.floor(np.log10(np.abs(values)))
     powers = np.clip(powers, -300, 22)
     # Dividing by an exact power of ten gives the float nearest to the decimal, multiplying by its inverse does not.
     up, down = 10.0 ** np.maximum(powers, 0), 10.0 ** np.maximum(-powers, 0)
-    found: Floats = np.rint(values * up / down) / up * down + 0.0
-    return found
+    short: Floats = np.rint(values * up / down) / up * down + 0.0
+    return short

@@ -1,34 +1,48 @@
-"""One problem as the explorer shows it: its graded responses, their step rewards, and what every method chose.
+"""One problem as the explorer shows it: its graded responses, their step rewards, and what every chooser takes.
 
 Problems are read one after the other, so that a large run's responses need not be in memory together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from harness.analysis.selection import aggregate, best_of_n, majority
+from harness.analysis.choosers import Chooser
+from harness.analysis.evaluation import Evaluation
+from harness.analysis.selection import aggregate, best_of_n, highest, majority
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.records import Response, StepScores
-from harness.core.stages import StageKind
 from harness.core.terms import ScoreType
 from harness.report.page.blocks import rounded
-from harness.storage.results import Results
 
 
-class ExploredChooser(NamedTuple):
-    """A reward model (by its place among the models) that chooses by its step rewards, aggregated in one way."""
+class Steps(NamedTuple):
+    """A reward model's steps of a response: their rewards, rounded, and the character offsets at which they end (None
+    where recorded steps do not rebuild the text)."""
 
-    label: str
-    model: int
-    aggregation: str
+    rewards: list[float]
+    ends: list[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A graded response. ``steps`` are by reward model, for the reward models that have scored every response."""
+
+    number: int
+    text: str
+    extracted: str | None
+    correct: bool
+    reason: str
+    answer_class: int
+    steps: Mapping[str, Steps]
 
 
 class Answer(NamedTuple):
@@ -40,136 +54,126 @@ class Answer(NamedTuple):
     text: str | None
 
 
-@dataclass(frozen=True)
-class Steps:
-    """A reward model's step rewards for responses to a problem.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a chooser takes: the scores of all responses, float [N], and the rows that share the best one.
 
-    Response i has the rewards ``flat[starts[i]:starts[i + 1]]``, rounded, and steps ending at ``ends[i]`` (None where
-    the steps do not rebuild the text).
+    One of them is taken with equal chances; ``accuracy`` is what to expect of it.
     """
 
-    flat: list[float]
-    starts: list[int]
-    ends: list[list[int] | None]
-
-    def rewards(self, row: int) -> list[float]:
-        return self.flat[self.starts[row] : self.starts[row + 1]]
+    scores: Floats
+    rows: list[int]
+    accuracy: float
 
 
 @dataclass(frozen=True)
 class ExploredProblem:
     """All graded responses to a problem by one generator, in the order of their sample numbers.
 
-    Per model: ``steps``; per chooser: ``scores`` and ``chosen``, the rows that share the best score. None where the
-    model has not scored every response. ``outcomes``: expected accuracy of the majority, then of each chooser.
-    ``elected``: the answer classes that share the most votes.
+    ``answers`` come with the most votes first. ``majority`` is the expected accuracy of the majority. ``choices`` are
+    by best-of-n chooser, None where the reward model has not scored every response.
     """
 
-    samples: list[int]
-    texts: list[str]
-    extracted: list[str | None]
-    reasons: list[str]
-    correct: Bools
-    classes: Ints
+    samples: list[Sample]
     answers: list[Answer]
-    elected: list[int]
-    steps: list[Steps | None]
-    scores: list[Floats | None]
-    chosen: list[list[int] | None]
-    outcomes: list[float | None]
+    majority: float
+    choices: Mapping[Chooser, Choice | None]
+
+    @property
+    def n_right(self) -> int:
+        """How many responses are right."""
+        return sum(sample.correct for sample in self.samples)
+
+    @property
+    def elected(self) -> list[int]:
+        """The answer classes that share the most votes."""
+        return [answer.answer_class for answer in self.answers if answer.votes == self.answers[0].votes]
 
     @cached_property
     def singled_out(self) -> set[int]:
-        """The first row that each method could choose."""
-        rows = {chosen[0] for chosen in self.chosen if chosen}
-        if self.elected:
-            rows.add(int(np.isin(self.classes, self.elected).argmax()))
-        return rows
+        """The first row that each chooser, and the majority, could take."""
+        rows = {choice.rows[0] for choice in self.choices.values() if choice}
+        elected = self.elected
+        voters = (row for row, sample in enumerate(self.samples) if sample.answer_class in elected)
+        return rows | set(islice(voters, 1))
 
     def kept(self, first: int) -> list[int]:
-        """The first rows and those singled out."""
+        """The ``first`` rows and those singled out."""
         return sorted({*range(min(first, len(self.samples))), *self.singled_out})
 
 
-def explored_problems(
-    results: Results,
-    generator: str,
-    problem_ids: Sequence[str],
-    models: Sequence[str],
-    choosers: Sequence[ExploredChooser],
-) -> Iterator[ExploredProblem | None]:
-    """The problems in order; None for one without graded responses."""
-    responses = results.by_problem(Response, StageKind.SAMPLE.folder, generator)
-    scores = [results.by_problem(StepScores, StageKind.SCORE.folder, model, generator) for model in models]
-    score_types = [results.manifest.reward_models[model].score_type for model in models]
+def explored_problems(evaluation: Evaluation, generator: str, n: int) -> Iterator[ExploredProblem | None]:
+    """The first ``n`` problems in order; None for one without graded responses by the generator."""
+    results, models = evaluation.results, evaluation.first_choosers
+    responses = results.by_problem(Response, "responses", generator)
+    scores = {model: results.by_problem(StepScores, "scores", model, generator) for model in models}
+    score_types = {model: results.manifest.reward_models[model].score_type for model in models}
     grades = results.grades[results.grades["generator"] == generator]
     rows = grades.groupby("problem_id").indices
-    for problem_id in problem_ids:
+    for problem_id in results.problems["problem_id"].head(n):
         if problem_id not in rows:
             yield None
             continue
-        own = grades.iloc[rows[problem_id]].sort_values("sample")
-        texts = responses[problem_id]
-        by_sample = dict(zip(texts.column("sample").to_pylist(), texts.column("text").to_pylist(), strict=True))
-        tables = [scored[problem_id] for scored in scores]
-        yield _explored(own, by_sample, tables, score_types, choosers)
+        graded = grades.iloc[rows[problem_id]].sort_values("sample")
+        stored = responses[problem_id]
+        texts = dict(zip(stored.column("sample").to_pylist(), stored.column("text").to_pylist(), strict=True))
+        tables = {model: of_model[problem_id] for model, of_model in scores.items()}
+        yield _explored(graded, texts, tables, score_types, list(evaluation.choosers))
 
 
 def _explored(
     grades: pd.DataFrame,
-    texts: dict[int, str],
-    tables: Sequence[pa.Table],
-    score_types: Sequence[ScoreType],
-    choosers: Sequence[ExploredChooser],
+    texts: Mapping[int, str],
+    tables: Mapping[str, pa.Table],
+    score_types: Mapping[str, ScoreType],
+    choosers: Sequence[Chooser],
 ) -> ExploredProblem:
-    samples = grades["sample"].tolist()
+    numbers = grades["sample"].tolist()
     correct, classes = grades["correct"].to_numpy(dtype=bool), grades["answer_class"].to_numpy(dtype=np.int64)
     extracted = [text if isinstance(text, str) else None for text in grades["extracted"]]
-    answers = _answers(correct, classes, extracted)
-    outcomes: list[float | None] = [float(majority(classes[None], correct[None])[0])]
-    ordered = [_ordered(table, samples) for table in tables]
-    rewards = [None if table is None else _rewards(table) for table in ordered]
-    scores: list[Floats | None] = []
-    chosen: list[list[int] | None] = []
-    for chooser in choosers:
-        own = rewards[chooser.model]
-        if own is None:
-            scores.append(None)
-            chosen.append(None)
-            outcomes.append(None)
-            continue
-        values = aggregate(*own, chooser.aggregation, score_types[chooser.model])
-        scores.append(values)
-        chosen.append(np.flatnonzero(values == values.max()).tolist())
-        outcomes.append(float(best_of_n(values[None], correct[None])[0]))
+    ordered = {model: _ordered(table, numbers) for model, table in tables.items()}
+    rewards = {model: _rewards(table) for model, table in ordered.items() if table is not None}
+    steps = {model: _steps(*rewards[model], table) for model, table in ordered.items() if table is not None}
+    reasons = grades["reason"].tolist()
     return ExploredProblem(
-        samples=samples,
-        texts=[texts.get(sample, "(this response is not stored)") for sample in samples],
-        extracted=extracted,
-        reasons=grades["reason"].tolist(),
-        correct=correct,
-        classes=classes,
-        answers=answers,
-        elected=[a.answer_class for a in answers if a.votes == answers[0].votes],
-        steps=[
-            None if table is None or own is None else _steps(*own, table)
-            for own, table in zip(rewards, ordered, strict=True)
+        samples=[
+            Sample(
+                number,
+                texts.get(number, "(this response is not stored)"),
+                extracted[row],
+                bool(correct[row]),
+                reasons[row],
+                int(classes[row]),
+                {model: of_model[row] for model, of_model in steps.items()},
+            )
+            for row, number in enumerate(numbers)
         ],
-        scores=scores,
-        chosen=chosen,
-        outcomes=outcomes,
+        answers=_answers(correct, classes, extracted),
+        majority=float(majority(classes[None], correct[None])[0]),
+        choices={
+            chooser: _choice(*rewards[chooser.reward_model], chooser, score_types[chooser.reward_model], correct)
+            if chooser.reward_model in rewards
+            else None
+            for chooser in choosers
+        },
     )
+
+
+def _choice(flat: Floats, lengths: Ints, chooser: Chooser, score_type: ScoreType, correct: Bools) -> Choice:
+    scores = aggregate(flat, lengths, chooser.aggregation, score_type)
+    rows = np.flatnonzero(highest(scores[None])[0]).tolist()
+    return Choice(scores, rows, float(best_of_n(scores[None], correct[None])[0]))
 
 
 def _answers(correct: Bools, classes: Ints, extracted: Sequence[str | None]) -> list[Answer]:
     """The distinct answers, most votes first."""
     names, first, votes = np.unique(classes, return_index=True, return_counts=True)
-    found = [
+    answers = [
         Answer(int(name), int(count), bool(correct[row]), extracted[row])
         for name, row, count in zip(names, first, votes, strict=True)
         if name >= 0
     ]
-    return sorted(found, key=lambda a: -a.votes)
+    return sorted(answers, key=lambda answer: -answer.votes)
 
 
 def _ordered(table: pa.Table, samples: Sequence[int]) -> pa.Table | None:
@@ -184,11 +188,15 @@ def _ordered(table: pa.Table, samples: Sequence[int]) -> pa.Table | None:
 
 
 def _rewards(table: pa.Table) -> tuple[Floats, Ints]:
+    """The step rewards of all responses, one after the other, and the number of steps of each."""
     rewards = table.column("step_rewards").combine_chunks()
     lengths = rewards.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
     return rewards.flatten().to_numpy(zero_copy_only=False), lengths
 
 
-def _steps(flat: Floats, lengths: Ints, table: pa.Table) -> Steps:
-    starts = np.concatenate([[0], np.cumsum(lengths)]).tolist()
-    return Steps(rounded(flat, 3).tolist(), starts, table.column("step_ends").to_pylist())
+def _steps(flat: Floats, lengths: Ints, table: pa.Table) -> list[Steps]:
+    """Per response."""
+    short = rounded(flat, 3).tolist()
+    stops = np.cumsum(lengths).tolist()
+    ends = table.column("step_ends").to_pylist()
+    return [Steps(short[start:stop], at) for start, stop, at in zip([0, *stops], stops, ends, strict=False)]

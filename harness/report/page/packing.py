@@ -1,0 +1,98 @@
+"""How a problem becomes a block of the page, and how much of a run fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from harness.report.page.blocks import encode_block, rounded
+from harness.report.page.problem import ExploredProblem
+
+LONGEST_TEXT = 20_000  # characters shown of a problem or response
+LONGEST_ANSWER = 300
+
+
+class Cut(NamedTuple):
+    """The first ``samples`` responses, and the chosen ones, to the first ``problems`` problems."""
+
+    samples: int
+    problems: int
+
+
+def pack(problem: ExploredProblem, kept: Sequence[int]) -> str:
+    """The block of a problem, with the responses in the rows ``kept``; counts and choices rest on all responses."""
+    samples = [problem.samples[row] for row in kept]
+    ends, models = _distinct_ends(problem, kept)
+    return encode_block(
+        {
+            "n": len(problem.samples),
+            "nRight": problem.n_right,
+            "samples": [sample.number for sample in samples],
+            "texts": [shortened(sample.text, LONGEST_TEXT) for sample in samples],
+            "extracted": [shortened(sample.extracted, LONGEST_ANSWER) for sample in samples],
+            "correct": "".join("01"[sample.correct] for sample in samples),
+            "reasons": [sample.reason for sample in samples],
+            "classes": [sample.answer_class for sample in samples],
+            "answers": [
+                {"class": a.answer_class, "votes": a.votes, "right": a.right, "text": shortened(a.text, LONGEST_ANSWER)}
+                for a in problem.answers
+            ],
+            "elected": problem.elected,
+            "ends": ends,
+            "models": models,
+            "choosers": [
+                {
+                    # The page has the lowest and the last reward already.
+                    "scores": None
+                    if choice is None or chooser.aggregation in ("min", "last")
+                    else rounded(choice.scores[list(kept)], 4).tolist(),
+                    "chosen": None if choice is None else [problem.samples[row].number for row in choice.rows],
+                }
+                for chooser, choice in problem.choices.items()
+            ],
+        }
+    )
+
+
+def _distinct_ends(problem: ExploredProblem, kept: Sequence[int]) -> tuple[list[Any], list[Any]]:
+    """The step ends without repetition, for most reward models score the same steps; and per reward model its rewards
+    with the place of their ends, None where it has not scored every response."""
+    ends: list[Any] = []
+    models: list[Any] = []
+    for model in dict.fromkeys(chooser.reward_model for chooser in problem.choices):
+        if model not in problem.samples[0].steps:
+            models.append(None)
+            continue
+        steps = [problem.samples[row].steps[model] for row in kept]
+        of_model = [s.ends for s in steps]
+        if of_model not in ends:
+            ends.append(of_model)
+        models.append({"ends": ends.index(of_model), "rewards": [s.rewards for s in steps]})
+    return ends, models
+
+
+def largest_cut(problems: Iterable[Sequence[ExploredProblem]], whole: Cut, limit: int, listed: int) -> Cut:
+    """The largest part of a run that takes at most ``limit`` bytes; one problem at least.
+
+    The sizes with the first 0, 1, 2, 4, … responses, fewer than the whole, are added up side by side, each until it
+    exceeds the limit. Where all do, what fits is the problems before.
+
+    Args:
+        problems: each as all generators answered it.
+        listed: bytes that a problem takes in the list of problems, besides its blocks.
+    """
+    sizes = dict.fromkeys([0, *(1 << power for power in range((whole.samples - 1).bit_length()))], 0)
+    for row, of_generators in enumerate(problems):
+        for first in sizes:
+            sizes[first] += listed + sum(len(pack(problem, problem.kept(first))) for problem in of_generators)
+        sizes = {first: size for first, size in sizes.items() if size <= limit}
+        if not sizes:
+            return Cut(0, max(row, 1))
+    return Cut(max(sizes), whole.problems)
+
+
+def shortened(text: str | None, longest: int) -> str | None:
+    """A text with what is beyond its first ``longest`` characters counted."""
+    if text is None or len(text) <= longest:
+        return text
+    return f"{text[:longest]} … ({len(text) - longest:,} more characters)"
