@@ -1,7 +1,7 @@
 """Batched sampling from a causal language model with a key-value cache.
 
-Each problem's prompt goes through the model once and its cache is copied to the rows of its samples; rows
-that have ended leave the batch, so that a few long responses do not cost as much as all of them.
+Each problem's prompt goes through the model once, and its cache is copied to the rows of its samples. Rows that have
+ended leave the batch, so that a few long responses do not cost as much as a whole batch of them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from bonbench.generators.uniforms import uniforms
 
 #: Positions by which a cache grows when it is full.
 _GROWTH = 64
-#: Rows are compacted when fewer than this share of them are unfinished: rarely enough that the copying is
-#: a small part of the work, often enough that finished rows are too.
+#: Finished rows leave the batch when less than this share of its rows is unfinished. Then little work is copying, and
+#: little work goes into finished rows.
 _COMPACT_BELOW = 0.8
 
 
@@ -94,12 +94,12 @@ def sample(
     temperature: float,
     top_p: float,
 ) -> Sampled:
-    """Sample one response per row.
+    """Sample one response per row; ``seeds`` and ``max_tokens`` are [rows].
 
     Args:
         prompts: token ids of each prompt.
         rows: index of the prompt that each row continues.
-        seeds: one per row; alone with the prompt and the parameters it decides the row's response.
+        seeds: one per row. The seed, the prompt and the parameters decide the row's response, and nothing else does.
         stop_ids: tokens that end a response.
         max_tokens: each row's response is cut off at this length.
         temperature: 0 takes the most probable token.
@@ -164,8 +164,8 @@ def sample(
 def choose(logits: torch.Tensor, draws: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
     """Next tokens [rows] from ``logits`` [rows, vocabulary] by inversion of the distribution function.
 
-    ``draws`` are uniform numbers in [0, 1), one per row. In double precision, so that a draw picks another
-    token only if it falls within rounding of a boundary.
+    ``draws`` [rows] are uniform numbers in [0, 1). All is in double precision: rounding decides the token only where a
+    draw is almost equal to a boundary of the distribution function.
     """
     if temperature == 0:
         return logits.argmax(dim=-1)
@@ -173,8 +173,8 @@ def choose(logits: torch.Tensor, draws: torch.Tensor, temperature: float, top_p:
     if top_p < 1:
         falling = probabilities.sort(dim=-1, descending=True).values
         before = falling.cumsum(dim=-1) - falling
-        kept = (before < top_p).sum(dim=-1, keepdim=True)
-        least = falling.gather(-1, kept - 1)
+        n_tokens = (before < top_p).sum(dim=-1, keepdim=True)
+        least = falling.gather(-1, n_tokens - 1)
         probabilities = torch.where(probabilities >= least, probabilities, 0.0)
     cumulative = probabilities.cumsum(dim=-1)
     chosen = torch.searchsorted(cumulative, draws[:, None] * cumulative[:, -1:], right=True)

@@ -17,8 +17,8 @@ from harness.core.files import put_in_place
 def to_folder(file: Path, digest: str) -> Path:
     """The folder that ``file`` is converted to; ``digest`` identifies the file's content.
 
-    Folders are kept below ``$BONBENCH_CACHE`` (``~/.cache/bonbench``), one per content. A folder is there when it is
-    complete: processes that convert the same file at once end up with one of their equal copies.
+    The cache is ``$BONBENCH_CACHE`` (``~/.cache/bonbench``); it has one folder per content. A folder appears when it is
+    complete. If several processes convert the same file at once, the first copy stays, and all copies are equal.
 
     Raises:
         UserError: for a file that is not GGUF, or holds a model that `transformers` cannot read from it.
@@ -28,13 +28,15 @@ def to_folder(file: Path, digest: str) -> Path:
     if folder.is_dir():
         return folder
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True, exist_ok=True)
     try:
+        temporary.mkdir(parents=True, exist_ok=True)
         _convert(file, temporary)
         put_in_place(temporary, folder)
-    except OSError:
-        if not folder.is_dir():  # another process was first
-            raise
+    except OSError as error:
+        if not folder.is_dir():  # else another process was first
+            raise UserError(
+                f"{folder} cannot be written: {error.strerror or error}; $BONBENCH_CACHE names another"
+            ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder

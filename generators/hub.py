@@ -21,11 +21,11 @@ class HubGeneratorParams(HubSplit):
 class HubGenerator(Generator[HubGeneratorParams]):
     """Returns the first ``n`` responses to each problem, found by the problem's text.
 
-    They are taken to be whole: each ends with its end-of-turn token. How long they are in tokens is not known. A
-    problem that stands in several rows has the responses of all of them.
+    A response is taken to be whole: it ends with its end-of-turn token. Its number of tokens is not known. A problem
+    that stands in several rows has the responses of all these rows.
 
     Raises:
-        UserError: for columns that are not there or hold something else.
+        UserError: for columns that are missing or hold something else.
     """
 
     Params = HubGeneratorParams
@@ -36,9 +36,7 @@ class HubGenerator(Generator[HubGeneratorParams]):
         self._rows = load_split(params)
         for column in (params.problem, params.responses):
             if column not in self._rows.column_names:
-                raise UserError(
-                    f"{params.path}: there is no column {column!r}; it has {', '.join(self._rows.column_names)}"
-                )
+                raise UserError(f"{params.path}: no column {column!r}; it has {', '.join(self._rows.column_names)}")
         self._places: dict[str, list[int]] = {}
         for row, problem in enumerate(self._rows[params.problem]):
             self._places.setdefault(problem, []).append(row)
@@ -60,8 +58,8 @@ class HubGenerator(Generator[HubGeneratorParams]):
     def _texts(self, problem: str) -> list[str]:
         texts = []
         for row in self._places.get(problem, ()):
-            found = self._rows[row][self.params.responses]
-            if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+            responses = self._rows[row][self.params.responses]
+            if not isinstance(responses, list) or not all(isinstance(text, str) for text in responses):
                 raise UserError(f"{self.params.path} row {row}: no list of texts in column {self.params.responses!r}")
-            texts += found
+            texts += responses
         return texts

@@ -1,7 +1,8 @@
 """Sampling from a server that speaks the OpenAI protocol: ``vllm serve``, llama.cpp, hosted models and others.
 
-Every sample is one request with its own seed. Requests run side by side up to a bound; what may pass (a busy server, a
-lost connection) is tried again with growing pauses, what will not (a wrong name, a prompt too long) ends the run.
+Every sample is one request with its own seed. Up to a bound, requests run side by side. A request is tried again, with
+growing pauses, after a failure that may pass (a busy server, a lost connection). Any other failure (a wrong name, a
+prompt that is too long) ends the run.
 """
 
 from __future__ import annotations
@@ -25,18 +26,19 @@ if TYPE_CHECKING:
     import httpx2
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
-_LONGEST_WAIT_S = 600.0  # of those that a server asks for
-_PASSING = {408, 409, 425, 429}  # and all 5xx
+_LONGEST_WAIT_S = 600.0  # that a server may ask for
+_PASSING = {408, 409, 425, 429}  # status codes of failures that may pass, as all 5xx do
 
 
 class OpenAIParams(PromptParams):
     """Parameters of :class:`OpenAIGenerator`, with those of the prompt.
 
-    ``model`` is the name it is served under; that name, not the server's address, identifies stored responses.
-    ``api_key_env`` names the environment variable that holds the key, where the server wants one. ``concurrency``
-    bounds the requests in flight (per replica). A request is tried ``tries`` times, each for ``timeout_s``.
-    ``body`` adds fields to every request (``top_k: 20``), or with null removes one. ``stop`` are strings that end a
-    response and do not belong to it. ``keep_token_ids`` asks for the sampled tokens, which vLLM's server returns.
+    ``model`` is the name under which the server has the model; this name, not the server's address, identifies stored
+    responses. ``api_key_env`` names the environment variable that holds the key, where the server wants one.
+    ``concurrency`` bounds the requests in flight (per replica). A request is tried ``tries`` times, each for
+    ``timeout_s`` seconds. ``body`` adds fields to every request (``top_k: 20``); null removes a field. ``stop`` are
+    strings that end a response and do not belong to it. ``keep_token_ids`` asks for the sampled tokens, which vLLM's
+    server returns.
     """
 
     model: str
@@ -58,13 +60,13 @@ class OpenAIParams(PromptParams):
 
 
 class OpenAIGenerator(Generator[OpenAIParams]):
-    """Samples through chat completions, or completions where a ``template`` makes the prompt a raw one.
+    """Samples through chat completions, or through completions where a ``template`` makes the prompt a raw one.
 
-    Token counts are the server's (``usage``). How far a seed decides a response is up to the server: vLLM's honours
-    it, rounding in other batches aside; others may ignore it.
+    Token counts are the server's (``usage``). The server decides what a seed means: with vLLM's server a seed decides
+    the response, apart from rounding that differs between batches; other servers may ignore it.
 
     Raises:
-        UserError: when no server answers, or the server refuses a request for good; in its own words.
+        UserError: when no server answers, or the server refuses a request for good; with the server's words.
     """
 
     Params = OpenAIParams
@@ -172,7 +174,7 @@ class OpenAIGenerator(Generator[OpenAIParams]):
 
 
 def _may_pass(reply: httpx2.Response) -> bool:
-    """Whether the same request may succeed later. A hosted account without credit answers 429, and keeps to it."""
+    """Whether the same request may succeed later. A hosted account without credit answers 429 for ever."""
     return (reply.status_code in _PASSING or reply.is_server_error) and "insufficient_quota" not in reply.text
 
 

@@ -1,7 +1,7 @@
 """How a problem becomes a prompt: one definition for every sampler.
 
-A chat model gets its own chat template around the problem, earlier turns being the worked examples. A base model
-gets a ``template`` of the user's, the worked examples in front of it.
+A chat model gets the problem in its chat template; the worked examples are earlier turns. A base model gets the
+problem in the user's ``template``; the worked examples stand before it.
 """
 
 from __future__ import annotations
@@ -112,9 +112,9 @@ class Codec:
             raise UserError(f"{self._model}: its chat template refuses the prompt: {error}") from error
 
     def encode(self, problem: str, prefix: str = "") -> list[int]:
-        """The prompt, and behind it the beginning of a response, as token ids.
+        """The prompt, and after it the beginning of a response, as token ids.
 
-        The text is tokenised once, as a whole, with one BOS token where a model wants one.
+        The text is tokenised as a whole. It has one BOS token where the model wants one.
         """
         ids = list(self._tokenizer(self.prompt(problem) + prefix, add_special_tokens=False)["input_ids"])
         # A chat template writes the BOS token itself; a raw prompt may.
@@ -127,16 +127,20 @@ class Codec:
 
         Decoded behind the prompt's last token: alone, a response could lose a leading space.
         """
-        kept = [token for token in tokens if token not in self._unwritten]
+        written = [token for token in tokens if token not in self._unwritten]
         anchor = self._tokenizer.decode(list(prompt[-1:]), clean_up_tokenization_spaces=False)
-        whole = self._tokenizer.decode([*prompt[-1:], *kept], clean_up_tokenization_spaces=False)
+        whole = self._tokenizer.decode([*prompt[-1:], *written], clean_up_tokenization_spaces=False)
         return str(whole[len(anchor) :])
 
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """Token ids of each problem's prompt, with the beginning of a response where there is one, and the most tokens
-    that may follow: a response's beginning counts as part of it."""
+    """What a sampler is given of each problem.
+
+    Attributes:
+        ids: token ids of the prompt, and of the beginning of the response where one is given.
+        max_tokens: how many tokens may follow. The beginning counts as part of the response.
+    """
 
     ids: list[list[int]]
     max_tokens: list[int]
@@ -168,7 +172,7 @@ def encode_all(
 
 
 class PromptedGenerator(Generator[P]):
-    """Base of the samplers that can go on from the beginning of a response: sampling is going on from nothing."""
+    """Base of the samplers that can continue the beginning of a response. To sample is to continue the empty one."""
 
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]

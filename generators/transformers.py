@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
 from harness.core.components import ModelFacts, ModelPath, Runtime
-from harness.core.errors import UserError
+from harness.core.errors import UserError, one_line
 from harness.core.model_sizes import ModelSizes
 from harness.core.records import Problem, Response, Sampling
 
@@ -59,8 +59,8 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         try:
             tokenizer = AutoTokenizer.from_pretrained(params.model)
             model = AutoModelForCausalLM.from_pretrained(params.model, dtype=dtype)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{params.model} cannot be loaded: {error}") from error
+        except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
+            raise UserError(f"{params.model} cannot be loaded: {one_line(error)}") from error
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)
         self.model = model.to(device).eval()
 
@@ -86,7 +86,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         order = sorted(range(len(problems)), key=lambda i: len(prompts[i]))
         rows = [(i, j) for i in order for j in range(sampling.n)]
         batch_size = self.params.batch_size or self._rows_that_fit(max(map(len, prompts), default=0), sampling)
-        found: dict[tuple[int, int], Response] = {}
+        responses: dict[tuple[int, int], Response] = {}  # (problem, sample) -> response
         for start in range(0, len(rows), batch_size):
             batch = rows[start : start + batch_size]
             local = {i: k for k, i in enumerate(dict.fromkeys(i for i, _ in batch))}
@@ -103,7 +103,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
             for row, (i, j) in enumerate(batch):
                 n_tokens = int(result.lengths[row])
                 tokens = result.tokens[row, :n_tokens].tolist()
-                found[i, j] = Response(
+                responses[i, j] = Response(
                     problem_id=problems[i].problem_id,
                     generator=self.name,
                     sample=j,
@@ -114,7 +114,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
                     seed=seeds[problems[i].problem_id][j],
                     token_ids=tuple(tokens) if self.params.keep_token_ids else None,
                 )
-        return [found[i, j] for i in range(len(problems)) for j in range(sampling.n)]
+        return [responses[i, j] for i in range(len(problems)) for j in range(sampling.n)]
 
     def _rows_that_fit(self, prompt_length: int, sampling: Sampling) -> int:
         sizes = ModelSizes.from_config(self.model.config.to_dict())

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
 from harness.core.components import ModelFacts, ModelPath
-from harness.core.errors import UserError, first_error
+from harness.core.errors import UserError, first_error, shortened
 from harness.core.records import Problem, Response, Sampling
 
 #: Engine arguments on CPU, where they differ from vLLM's own. A seeded request must not have its prompt split over two
@@ -120,14 +120,14 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
         limit = self.llm.model_config.max_model_len
         encoded = encode_all(self.codec, self.params.model, limit, problems, prefixes, sampling.max_tokens)
         prompts = encoded.ids
-        # One request per sample: a request for n samples would seed them with consecutive numbers. vLLM itself takes
-        # such a request apart into n of its own, and what they share of the prompt is the prefix cache's in both cases.
+        # One request per sample: a request for n samples would seed them with consecutive numbers. It would cost as
+        # much, as vLLM splits it into n requests; in both cases the prefix cache holds the prompt once.
         rows = [(i, j) for i in range(len(problems)) for j in range(sampling.n)]
         requests = [{"prompt_token_ids": prompts[i]} for i, _ in rows]
-        wanted = [self._sampling(sampling, encoded.max_tokens[i], seeds[problems[i].problem_id][j]) for i, j in rows]
+        settings = [self._sampling(sampling, encoded.max_tokens[i], seeds[problems[i].problem_id][j]) for i, j in rows]
         # What an earlier call left in the cache would change the shape of the batches, hence the rounding of logits.
         self.llm.reset_prefix_cache()
-        outputs = self.llm.generate(requests, wanted, use_tqdm=False)
+        outputs = self.llm.generate(requests, settings, use_tqdm=False)
         return [
             self._response(problems[i], prompts[i], j, seeds[problems[i].problem_id][j], output.outputs[0])
             for (i, j), output in zip(rows, outputs, strict=True)
@@ -199,4 +199,4 @@ def _reason(error: Exception) -> str:
 
     if isinstance(error, ValidationError):
         return first_error(error)
-    return " ".join(str(error).split())
+    return shortened(str(error))

@@ -11,7 +11,7 @@ from pydantic import Field
 from bonbench.reward_models.known_models import PUBLISHED
 from bonbench.reward_models.text.layouts import Format
 from harness.core.components import ComponentParams, ModelFacts, ModelPath, RewardModel, Runtime
-from harness.core.errors import UserError
+from harness.core.errors import UserError, one_line
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_ends
 
@@ -71,8 +71,8 @@ class ReadingRewardModel(RewardModel[P]):
         self.lm = self._load()
         try:
             tokenizer = AutoTokenizer.from_pretrained(params.model)
-        except (OSError, ValueError) as error:
-            raise UserError(f"the tokenizer of {params.model} cannot be loaded: {error}") from error
+        except Exception as error:  # a wrong value in one of its files raises whatever the tokenizer's code meets first
+            raise UserError(f"the tokenizer of {params.model} cannot be loaded: {one_line(error)}") from error
         self.chat = ChatTemplate(tokenizer, params.model)
         self.encoder = PieceEncoder(tokenizer, params.model, self.markers)
         if published:

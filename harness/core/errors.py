@@ -35,7 +35,7 @@ def shortened(text: str, most: int = _ONE_LINE) -> str:
 
 
 def suggest(word: str, choices: Any) -> str:
-    """A trailing hint for an error line: near matches of ``word``, or all choices where they are few."""
+    """A trailing hint for an error line: near matches of ``word``, or else the first choices."""
     choices = sorted(choices)
     near = difflib.get_close_matches(word, choices, n=3)
     if near:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` for a file that replaces it on success and is removed on failure."""
+    """A temporary path beside ``path``. The file written there replaces ``path`` on success; an error removes it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
     try:
@@ -33,7 +33,7 @@ def put_in_place(temporary: Path, path: Path) -> None:
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
-    """Write files, each whole or not at all, by their paths in the folder; returns where they are."""
+    """Write files (path in the folder -> content), each whole or not at all; returns their paths."""
     for name, data in contents.items():
         with replacing(folder / name) as path:
             path.write_bytes(data)

@@ -29,7 +29,7 @@ from harness.core.components import (
     TrainerParams,
     Verifier,
 )
-from harness.core.errors import UserError, suggest
+from harness.core.errors import UserError, one_line, suggest
 from harness.core.terms import Kind
 
 C = TypeVar("C", bound=Component[Any])
@@ -162,7 +162,7 @@ def _executed(file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        raise UserError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+        raise UserError(f"{file} cannot be imported: {one_line(error)}") from error
     return module
 
 

@@ -1,8 +1,8 @@
-"""The one definition of a step: character spans over a response.
+"""What a step is: a span of characters of a response.
 
-Steps begin at ``Step k:`` markers where the response has any, else at paragraphs (blank lines), else at
-lines. The spans tile the response with no gap and no overlap: a separator belongs to the step before it,
-whatever precedes the first marker belongs to the first step, and no step is blank.
+Steps begin at ``Step k:`` markers where the response has any, else at paragraphs (blank lines), else at lines. The
+spans tile the response with no gap and no overlap. A separator belongs to the step before it, text before the first
+marker to the first step, and no step is blank.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def step_ends(text: str) -> tuple[int, ...]:
         if text[begin:start].strip():
             ends.append(start)
             begin = start
-    # A blank head joins the first step; a blank tail, the last.
+    # A blank beginning belongs to the first step; a blank end, to the last.
     if not ends:
         return (len(text),)
     ends[-1] = len(text)
@@ -60,8 +60,9 @@ def step_of_token(ends: tuple[int, ...], token_ends: tuple[int, ...]) -> list[in
 
 
 def join_steps(steps: Sequence[str]) -> str:
-    """A text whose steps are ``steps``, as :func:`step_ends` finds them: paragraphs, what would part one being
-    written as line breaks.
+    """A text in which :func:`step_ends` finds the steps ``steps``: each step is a paragraph.
+
+    Blank lines and markers inside a step, which would divide it, are changed.
 
     Raises:
         ValueError: for a blank step.
@@ -70,7 +71,7 @@ def join_steps(steps: Sequence[str]) -> str:
         raise ValueError("a step is blank")
     paragraphs = [_PARAGRAPH.sub("\n", step.strip()) for step in steps]
     if any(_MARKER.search(paragraph) for paragraph in paragraphs):
-        # One marker makes markers count everywhere: every step gets its own, and those inside steps lose theirs.
+        # One marker makes markers count everywhere: so every step begins with one, and has no other.
         bare = [_BARE.sub("", paragraph).strip() or paragraph.strip(" *#:") for paragraph in paragraphs]
         paragraphs = [f"Step {k}: {paragraph}" for k, paragraph in enumerate(bare, 1)]
     elif len(paragraphs) == 1:

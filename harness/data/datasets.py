@@ -36,7 +36,7 @@ class FileParams(RowParams):
 
 
 class HubParams(RowParams, HubSplit):
-    """``size`` is how many rows the split has: `bonbench plan` counts on it where the set is not on the machine."""
+    """``size`` is how many rows the split has: `bonbench plan` uses it where the data set is not on the machine."""
 
     size: int | None = Field(default=None, ge=1)
 
@@ -50,10 +50,10 @@ def _problems(rows: Iterator[tuple[str, Row]], params: RowParams) -> list[Proble
         if not isinstance(problem, str) or not isinstance(answer, str):
             column = params.answer if isinstance(problem, str) else params.problem
             raise UserError(f"{where}: no text in column {column!r}; it has {', '.join(map(str, row))}")
-        # Without an id of its own a row is named by its place, as evaluation sets are never reordered.
+        # A row without an id is named by its place, as evaluation sets are never reordered.
         identifier = str(row.get(params.id) or row.get("problem_id") or f"{params.split}-{len(problems):05d}")
         if identifier in problems:
-            raise UserError(f"{where}: the id {identifier!r} stands there a second time")
+            raise UserError(f"{where}: the id {identifier!r} is in an earlier row already")
         level = _LEVEL.fullmatch(str(row.get("level") or ""))
         problems[identifier] = Problem(
             problem_id=identifier,
@@ -68,7 +68,7 @@ def _problems(rows: Iterator[tuple[str, Row]], params: RowParams) -> list[Proble
 
 
 def _text(answer: Any) -> Any:
-    """An answer that a set has as a number, in its shortest form; anything else as it is."""
+    """A number as a text in its shortest form (2.0 -> "2"); any other answer as it is."""
     if isinstance(answer, float) and answer.is_integer():
         answer = int(answer)
     return str(answer) if isinstance(answer, (int, float)) and not isinstance(answer, bool) else answer
@@ -108,9 +108,14 @@ class ResponsesDataset(Dataset[ResponsesParams]):
     Params: ClassVar[type[ComponentParams]] = ResponsesParams
 
     def load(self) -> list[Problem]:
+        """The problems, in the file's order.
+
+        Raises:
+            UserError: for a file that cannot be read, or that has responses without problems.
+        """
         from harness.data.response_files import read_recorded
 
         problems = read_recorded(self.params.path).problems
         if not all(p.problem for p in problems):
-            raise UserError(f"{self.params.path}: holds responses but no problems: name their set under problems:")
+            raise UserError(f"{self.params.path}: has responses but no problems: name their set under problems:")
         return problems[: self.params.limit]

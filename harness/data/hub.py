@@ -6,13 +6,13 @@ from functools import lru_cache
 from typing import Any
 
 from harness.core.components import ComponentParams
-from harness.core.errors import Unavailable, UserError
+from harness.core.errors import Unavailable, UserError, one_line
 
 
 class HubSplit(ComponentParams):
     """The rows of a ``split``, as they were at a ``revision`` (a commit or tag; default: the newest).
 
-    ``path`` is a hub id, as ``owner/name``; results are keyed by it and the revision, not by what is there.
+    ``path`` is a hub id, as ``owner/name``. Results are keyed by the id and the revision, not by the rows.
     """
 
     path: str
@@ -25,8 +25,8 @@ def load_split(of: HubSplit) -> Any:
     """The rows as a `datasets.Dataset`.
 
     Raises:
-        Unavailable: where it is neither on this machine nor to be fetched.
-        UserError: where it cannot be read.
+        Unavailable: where the data set is not on this machine and cannot be fetched.
+        UserError: where the data set cannot be read.
     """
     return _load(of.path, of.config, of.split, of.revision)
 
@@ -40,4 +40,4 @@ def _load(path: str, config: str | None, split: str, revision: str | None) -> An
     except ConnectionError as error:
         raise Unavailable(f"data set {path} is not on this machine and cannot be fetched: {error}") from None
     except Exception as error:
-        raise UserError(f"data set {path} cannot be loaded: {type(error).__name__}: {error}") from None
+        raise UserError(f"data set {path} cannot be loaded: {one_line(error)}") from None

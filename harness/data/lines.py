@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import UserError
+from harness.core.errors import UserError, shortened
 
 Row = dict[str, Any]
 
@@ -91,7 +91,7 @@ def read_lines(path: Path, shown: str = "") -> Iterator[Line]:
             yield Line(shown, unit, number, content)
     # zlib's error, for damage inside compressed data, is no OSError; Arrow's errors are ValueErrors or OSErrors.
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else shortened(str(error))
         if not number:
             raise UserError(f"{shown}: {'not a Parquet file' if is_parquet else 'cannot be read'}: {reason}") from None
         raise UserError(f"{shown} {unit} {number + 1}: cannot be read: {reason}; is the file complete?") from None

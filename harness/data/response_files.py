@@ -1,4 +1,4 @@
-"""Responses that already exist: the one reader of their file formats.
+"""Files of responses that exist already.
 
 Nested JSONL (``.jsonl``, ``.jsonl.gz``), one problem per line::
 
@@ -6,8 +6,8 @@ Nested JSONL (``.jsonl``, ``.jsonl.gz``), one problem per line::
      "samples": [{"text", ["steps": [str], "num_tokens", "finish_reason", "step_scores": {reward_model: [float]}]}]}
 
 or flat, one response per line or row (JSONL or Parquet), in the columns of the ``responses`` table. A missing
-``problem_id`` is derived from the problem's text. Scores are aligned with ``steps``; without ``steps``, they
-are the rewards of the steps of ``text`` (:mod:`harness.core.steps`), or a single reward of the whole response.
+``problem_id`` is derived from the problem's text. Scores belong to ``steps``; without ``steps``, they belong to the
+steps of ``text`` (:mod:`harness.core.steps`). A single score is that of the whole response.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def _read(path: Path, shown: str, size: int, mtime_ns: int) -> RecordedFile:
 
 
 def derived_id(problem: str) -> str:
-    """Identifier of a problem that came without one: it depends on its text alone."""
+    """Identifier of a problem without one: it depends on the problem's text alone."""
     return hashlib.sha256(problem.encode()).hexdigest()[:16]
 
 
 @dataclass(slots=True)
 class ScoreRange:
-    """What a file has of one reward model: the range of its values, and the first response that lacks them."""
+    """The scores of one reward model in a file: their range, and the first response without them."""
 
     low: float
     high: float
@@ -78,14 +78,14 @@ class ScoreRange:
 class RecordedFile:
     """A file of recorded responses, in file order.
 
-    All of it is checked once. The problems stay in memory, their responses do not: they are parsed again whenever they
-    are asked for, so that a file may be larger than memory. What cannot be read from the middle (compressed and
-    Parquet files) is unpacked into a temporary file first.
+    The whole file is checked once. The problems stay in memory. The responses are parsed again whenever they are asked
+    for, so that a file may be larger than memory. Compressed and Parquet files, which cannot be read from the middle,
+    are unpacked into a temporary file first.
 
     Attributes:
         problems: the problems alone.
-        fewest: generator ("" in the nested format) -> the fewest responses it has to any problem.
-        scores: reward model -> what there is of it.
+        fewest: generator ("" in the nested format) -> the smallest number of its responses to a problem.
+        scores: reward model -> the range of its scores.
 
     Raises:
         UserError: see :func:`read_recorded`.

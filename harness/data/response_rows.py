@@ -33,8 +33,8 @@ class RecordedSample:
     def step_ends(self) -> tuple[int, ...] | None:
         """Character offsets of the step ends, or None where the recorded steps do not rebuild the text.
 
-        Steps rebuild the text when they follow one another in it with nothing but whitespace around them;
-        the whitespace belongs to the step before it, as in :mod:`harness.core.steps`.
+        Steps rebuild the text where it is the steps in their order, with only whitespace between them. The whitespace
+        belongs to the step before it, as in :mod:`harness.core.steps`.
         """
         if self.steps is None:
             return step_ends(self.text)

@@ -1,1 +1,1 @@
-"""Lines in, lines out: grading, scoring and benchmarks without an experiment."""
+"""Files of rows in, files of rows or numbers out: grading, scoring and benchmarks without an experiment."""

@@ -1,4 +1,4 @@
-"""``bonbench grade``: a stream of answers in, the same lines with verdicts out."""
+"""``bonbench grade``: a file of answers in, the same rows with verdicts out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.experiment.model_files import Artifacts, loadable
 from harness.storage.shards import digest
 from harness.streams.transform import Transformed, silent, transform
 
-#: Lines graded together: enough for equal answers to be decided once, few enough to stay small in memory.
+#: Rows graded together: enough that equal answers are decided once, few enough that memory stays small.
 _BATCH = 2000
 
 

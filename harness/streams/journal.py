@@ -43,7 +43,7 @@ class Journal:
     def __init__(self, output: Path, digest: str) -> None:
         self._output = output
         self._hidden = output.parent / f".{output.name}.{digest}.partial"
-        self._is_worthless = False  # nothing is known yet of the rows that an earlier call left
+        self._is_worthless = False  # so far the rows of an earlier call are unread
         if output.is_dir():
             raise UserError(f"{output}: is a folder; name a file in it")
         try:
@@ -91,7 +91,7 @@ class Journal:
         self._is_worthless = is_worthless
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Write rows, which a kill no longer loses then.
+        """Write rows. After that, a kill no longer loses them.
 
         Raises:
             UserError: where the disk takes no more.
@@ -104,6 +104,6 @@ class Journal:
         self._is_worthless &= all(map(is_bad, rows))
 
     def commit(self) -> None:
-        """Let the file appear, in the place of one that is there."""
+        """Let the file appear; it replaces an earlier one."""
         put_in_place(self._hidden, self._output)
         self._is_worthless = False

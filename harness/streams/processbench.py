@@ -30,7 +30,7 @@ _BATCH = 32  # solutions between two signs of progress
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A solution in steps, the index of its first wrong one (-1: none), and its step rewards where recorded."""
+    """A solution in steps, the index of its first wrong step (-1: none), and the step rewards that the file has."""
 
     problem: str
     steps: tuple[str, ...]
@@ -40,20 +40,24 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class ErrorLocationScores:
-    """Shares (0 to 1) of the solutions with a wrong step, and of those without, that are judged exactly right."""
+    """How many solutions are judged exactly right, as shares (0 to 1).
+
+    ``wrong`` is the share of the solutions that have a wrong step, ``right`` that of the solutions without one.
+    """
 
     wrong: float
     right: float
 
     @property
     def f1(self) -> float:
+        """The harmonic mean of the two."""
         total = self.wrong + self.right
         return 2 * self.wrong * self.right / total if total else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class SubsetResult:
-    """One subset at the shared threshold; ``best`` is what its own best threshold would give: an upper bound."""
+    """A subset at the shared threshold. ``best`` is an upper bound: its scores at the threshold that suits it best."""
 
     name: str
     n: int
@@ -104,7 +108,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def step_rewards(data: Sequence[Labelled], scorer: Scorer, progress: Callable[[int], None]) -> list[Floats]:
-    """Step rewards of each solution under a model.
+    """Step rewards under a model, [steps] for each solution.
 
     Raises:
         UserError: for a model that does not reward the steps one by one.
@@ -125,7 +129,7 @@ def step_rewards(data: Sequence[Labelled], scorer: Scorer, progress: Callable[[i
 
 
 def recorded_rewards(data: Sequence[Labelled], source: str) -> list[Floats]:
-    """The step rewards that the solutions came with.
+    """The step rewards that the file has, [steps] for each solution.
 
     Raises:
         UserError: where some have none.
@@ -136,7 +140,7 @@ def recorded_rewards(data: Sequence[Labelled], source: str) -> list[Floats]:
 
 
 def error_location_scores(rewards: Sequence[Floats], labels: Sequence[int], threshold: float) -> ErrorLocationScores:
-    """The two accuracies at a threshold."""
+    """The two accuracies at a threshold, of solutions whose ``rewards`` are [steps] each."""
     hits: dict[bool, list[bool]] = {True: [], False: []}
     for values, label in zip(rewards, labels, strict=True):
         below = np.flatnonzero(values < threshold)
@@ -145,10 +149,11 @@ def error_location_scores(rewards: Sequence[Floats], labels: Sequence[int], thre
 
 
 def best_threshold(rewards: Sequence[Floats], labels: Sequence[int]) -> float:
-    """A threshold with the highest F1, in the middle of the range that has it (the lowest such range).
+    """A threshold with the highest F1, in the middle of the lowest range of thresholds that have it.
 
-    A solution is judged right for the thresholds of one half-open interval (low, high]: above the wrong step's reward
-    and not above any earlier one's. So F1 changes at the ends of these intervals only.
+    The ``rewards`` of a solution are [steps]. A solution is judged right at the thresholds of one half-open interval
+    (low, high]: above the reward of the wrong step, and not above the reward of any earlier step. So F1 changes only
+    at the ends of these intervals.
     """
     lows, highs, kinds = [], [], []
     for values, label in zip(rewards, labels, strict=True):
@@ -180,7 +185,10 @@ def _covered(points: Floats, low: Floats, high: Floats) -> Floats:
 
 
 def evaluate(subsets: Sequence[tuple[str, Sequence[Floats], Sequence[int]]]) -> tuple[float, list[SubsetResult]]:
-    """The threshold tuned on the first of the (name, rewards, labels) subsets, and every subset's results."""
+    """The threshold that is best on the first subset, and the results of all subsets.
+
+    A subset is (name, rewards, labels); the rewards of a solution are [steps].
+    """
     threshold = best_threshold(subsets[0][1], subsets[0][2])
     return threshold, [
         SubsetResult(

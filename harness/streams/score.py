@@ -1,4 +1,4 @@
-"""``bonbench score``: a stream of solutions in, the same lines with a reward model's scores out."""
+"""``bonbench score``: a file of solutions in, the same rows with a reward model's scores out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.data.lines import Row
 from harness.streams.scorer import Scorer
 from harness.streams.transform import Transformed, silent, transform
 
-#: Lines scored together: enough to share prompts, few enough that progress shows and a kill loses little.
+#: Rows scored together: enough to share prompts, few enough that progress shows and a kill loses little.
 BATCH = 128
 
 
@@ -18,7 +18,7 @@ def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[i
     """Score a file of solutions; :func:`harness.streams.transform.transform` says how files are read and written.
 
     Each row has ``problem`` and ``response``, and whatever else; it is written with ``step_rewards``, ``step_ends``
-    (character offsets into the response, null for a model that has its own steps) and ``score`` added.
+    (character offsets into the response, null for a model that divides it in its way) and ``score`` added.
 
     Raises:
         UserError: for a file that cannot be read or written, or that has no good line.

@@ -1,4 +1,4 @@
-"""A reward model ready to score in this process, without an experiment: the model and the token passes it asks for."""
+"""A reward model that scores in this process, without an experiment: the model and the token passes it reads."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Scorer:
         identities = [artifacts.identity(spec)]
         self._passes: dict[str, TokenScorer[Any]] = {}
         loaded: dict[str, TokenScorer[Any]] = {}
-        for role, wanted in find("reward_models", spec.type_).token_passes(spec.params).items():
-            scorer = build("token_scorers", role, token_scorer_entry(wanted), self._where, {})
+        for role, pass_of in find("reward_models", spec.type_).token_passes(spec.params).items():
+            scorer = build("token_scorers", role, token_scorer_entry(pass_of), self._where, {})
             identity = digest(artifacts.identity(scorer))
             if identity not in loaded:
                 identities.append(artifacts.identity(scorer))
@@ -44,8 +44,12 @@ class Scorer:
         self.key = digest("scoring", *identities)
 
     def score(self, rows: Sequence[tuple[str, str]]) -> list[StepScores]:
-        """Scores of (problem, finished response) pairs, in order. The scores' ``problem_id`` numbers the problems."""
-        # Solutions to one problem stand together, so that they can share what they have in common.
+        """Scores of (problem, finished response) pairs, in order. The scores' ``problem_id`` numbers the problems.
+
+        Raises:
+            UserError: for a pair that the model cannot score, for instance because it is too long.
+        """
+        # Solutions to one problem stand together, so that they can share the computation of the problem.
         numbers: dict[str, int] = {}
         order = sorted(range(len(rows)), key=lambda i: numbers.setdefault(rows[i][0], len(numbers)))
         solutions = []

@@ -1,4 +1,4 @@
-"""A stream of rows in, the same rows with something added out: order kept, bad lines told, a kill survived."""
+"""A file of rows in, the same rows with something added out. Bad lines are reported, and a kill costs little."""
 
 from __future__ import annotations
 

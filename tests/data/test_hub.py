@@ -59,12 +59,12 @@ def test_rollouts_are_found_by_their_problem(folder: str) -> None:
     table = tasks.sample(
         HubGenerator(released(folder), "paper"), to_table(Problem, block), Sampling(n=8), 0, True
     ).table
-    found = to_records(Response, table)
-    assert [(r.problem_id, r.sample) for r in found] == [
+    responses = to_records(Response, table)
+    assert [(r.problem_id, r.sample) for r in responses] == [
         (p.problem_id, i) for p in block for i in range(6 if p.problem_id == "train-00003" else 8)
     ]
-    assert all(f"row {int(r.problem_id[6:])}\n" in r.text for r in found)
-    assert {(r.generator, r.finish_reason, r.seed) for r in found} == {("paper", "stop", None)}
+    assert all(f"row {int(r.problem_id[6:])}\n" in r.text for r in responses)
+    assert {(r.generator, r.finish_reason, r.seed) for r in responses} == {("paper", "stop", None)}
 
 
 def test_a_problem_in_two_rows_has_the_responses_of_both(folder: str) -> None:

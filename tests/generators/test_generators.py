@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -57,8 +58,8 @@ def test_samples_do_not_depend_on_the_batch(model: str) -> None:
         assert generator(model, batch_size=batch_size).generate(PROBLEMS, sampling, SEEDS) == whole
     # Another order, fewer samples, other neighbours.
     some = generator(model).generate(PROBLEMS[::-2], Sampling(n=2, max_tokens=16), SEEDS)
-    wanted = {(r.problem_id, r.sample): r for r in whole}
-    assert some == [wanted[r.problem_id, r.sample] for r in some]
+    by_sample = {(r.problem_id, r.sample): r for r in whole}
+    assert some == [by_sample[r.problem_id, r.sample] for r in some]
     other = generator(model).generate(PROBLEMS, sampling, {p: [s + 1 for s in seeds] for p, seeds in SEEDS.items()})
     assert sum(a.text == b.text for a, b in zip(whole[:-1], other[:-1], strict=True)) < 5
 
@@ -92,20 +93,20 @@ def test_greedy_is_the_plain_argmax_loop(model: str) -> None:
 
 def test_going_on_from_a_beginning_ends_as_the_whole_did() -> None:
     """A greedy response of a real model, cut after each line, continues to the same end at the same length."""
-    own = generator(str(ROOT / "experiments" / "pocket" / "models" / "middle"))
+    sampler = generator(str(ROOT / "experiments" / "pocket" / "models" / "middle"))
     problem = Problem("p", "Compute 3 + 4 + 5 + 6 + 7.", "25")
     greedy = Sampling(n=1, temperature=0, max_tokens=96)
-    (whole,) = own.generate([problem], greedy, {"p": [0]})
+    (whole,) = sampler.generate([problem], greedy, {"p": [0]})
     cuts = [i + 1 for i, letter in enumerate(whole.text) if letter == "\n"]
     assert len(cuts) > 1
     cut = [Problem(f"p{i}", problem.problem, "") for i in cuts]
-    rest = own.complete(cut, [whole.text[:i] for i in cuts], greedy, {p.problem_id: [0] for p in cut})
+    rest = sampler.complete(cut, [whole.text[:i] for i in cuts], greedy, {p.problem_id: [0] for p in cut})
     for i, following in zip(cuts, rest, strict=True):
         assert whole.text[:i] + following.text == whole.text
         assert following.n_prompt_tokens + following.n_tokens == whole.n_prompt_tokens + whole.n_tokens
         assert following.finish_reason == whole.finish_reason
     shorter = Sampling(n=1, temperature=0, max_tokens=20)
-    short = own.complete(cut, [whole.text[:i] for i in cuts], shorter, {p.problem_id: [0] for p in cut})
+    short = sampler.complete(cut, [whole.text[:i] for i in cuts], shorter, {p.problem_id: [0] for p in cut})
     for response in short:
         begun = response.n_prompt_tokens - whole.n_prompt_tokens
         assert response.n_tokens == min(whole.n_tokens - begun, max(20 - begun, 1))
@@ -196,9 +197,19 @@ def test_errors_name_the_model(model: str, tmp_path: Path) -> None:
         generator(str(tmp_path))
     with pytest.raises(UserError, match=r"reads 512 tokens, the prompt of problem 'p3' has 5: .* to 507 at most"):
         generator(model).generate(PROBLEMS[3:], Sampling(n=1, max_tokens=508), SEEDS)
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UserError, match=f"{tmp_path} cannot be loaded"):
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"model_type": None}, {"hidden_size": "x"}, {"num_attention_heads": 0}, {"hidden_act": "x"}, {"vocab_size": -1}],
+)
+def test_a_damaged_config_is_one_line(tmp_path: Path, changed: dict[str, object]) -> None:
+    make_model(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | changed))
+    with pytest.raises(UserError, match=f"^{tmp_path} cannot be loaded: .") as raised:
         generator(str(tmp_path))
+    assert "\n" not in str(raised.value)
 
 
 def test_seeds_of_neighbouring_samples_differ_at_every_position() -> None:

@@ -71,16 +71,16 @@ def test_one_bos_token_however_the_tokenizer_and_the_prompt_write_it() -> None:
 def test_decoded_text_continues_the_prompt() -> None:
     tokenizer = make_tokenizer()
     end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
-    own = Codec(PromptParams(), tokenizer, "m", [7, 9])
-    assert own.stop_ids == sorted({7, 9, end})
+    codec = Codec(PromptParams(), tokenizer, "m", [7, 9])
+    assert codec.stop_ids == sorted({7, 9, end})
     assert Codec(PromptParams(), tokenizer, "m", 7).stop_ids == sorted({7, end})
     assert Codec(PromptParams(), tokenizer, "m", None).stop_ids == [end]
     for text in (" = 4", "\n\nSo \\boxed{4}", "", "é∑"):
         tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
-        assert own.decode(own.encode("2 + 2"), [*tokens, end]) == text
-        assert own.decode(own.encode("2 + 2"), [pad, *tokens]) == text
+        assert codec.decode(codec.encode("2 + 2"), [*tokens, end]) == text
+        assert codec.decode(codec.encode("2 + 2"), [pad, *tokens]) == text
     # An end-of-turn token of the generation config is not written though the tokenizer knows it as a usual one.
-    assert own.decode([end], [20, 9]) == tokenizer.decode([20])
+    assert codec.decode([end], [20, 9]) == tokenizer.decode([20])
 
 
 def test_mistakes() -> None:

@@ -146,10 +146,10 @@ def test_responses_stay_in_the_file(tmp_path: Path, name: str) -> None:
     tracemalloc.start()
     try:
         recorded = read_recorded(path)
-        kept, _ = tracemalloc.get_traced_memory()
+        held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert kept < 400_000, "of 8 MB"
+    assert held < 400_000, "of 8 MB"
     assert [s.text[0] for s in recorded.samples(derived_id("57?"))] == ["a", "b", "c", "d"]
     assert recorded.samples(derived_id("100?")) == ()
 
@@ -158,18 +158,18 @@ def test_too_few_samples(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", FULL)
     assert ReplayGenerator.available_samples(ReplayParams(path=path)) == 2
     generator = ReplayGenerator(ReplayParams(path=path), "r")
-    known, other = read_recorded(path)[0].problem, Problem("other", "?", "1")
+    recorded, other = read_recorded(path)[0].problem, Problem("other", "?", "1")
 
     def sample(*problems: Problem, n: int, fewer: bool) -> list[tuple[str, int]]:
         table = tasks.sample(generator, to_table(Problem, problems), Sampling(n=n), 0, fewer).table
         return list(zip(table["problem_id"].to_pylist(), table["sample"].to_pylist(), strict=True))
 
     with pytest.raises(UserError, match=r"r: 2 responses to problem 'a' are recorded, 3 wanted .*`evaluate: false`"):
-        sample(known, n=3, fewer=False)
+        sample(recorded, n=3, fewer=False)
     with pytest.raises(UserError, match="r: 0 responses to problem 'other'"):
-        sample(known, other, n=1, fewer=False)
+        sample(recorded, other, n=1, fewer=False)
     # Rollouts may be fewer than asked for, but a block without any is of other problems than the file's.
-    assert sample(known, other, n=3, fewer=True) == [("a", 0), ("a", 1)]
+    assert sample(recorded, other, n=3, fewer=True) == [("a", 0), ("a", 1)]
     with pytest.raises(UserError, match=r"0 responses to problem 'other' are recorded, 3 wanted$"):
         sample(other, n=3, fewer=True)
 
