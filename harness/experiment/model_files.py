@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 
 _WEIGHTS = (".safetensors", ".bin")
 
-_LARGE_FILE = 256 << 20
+#: Of files larger than this, blocks are read: one of every stretch, and the first and the last stretch whole.
+_LARGE_FILE, _STRETCH, _BLOCK = 256 << 20, 1 << 20, 64 << 10
 
 
 def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
@@ -70,8 +72,12 @@ def _format(file: Path) -> EntryPoint | None:
 class Artifacts:
     """What the content of a model or data file is identified by.
 
-    A model that this run will train is known by its training's key before it exists; a folder or file by a
-    digest of its content (of files above 256 MiB: size, first and last MiB); a hub id by itself.
+    A model that this run will train is known by its training's key before it exists, and a hub id by itself. A folder
+    or file is known by a digest of the names, sizes and contents of its files.
+
+    Of the content of a file above 256 MiB, the first and last MiB are read, and the first 64 KiB of every MiB between.
+    Any change of the size is noticed, and any change that covers a MiB in one piece, as training a weight matrix does.
+    A smaller change may lie between the blocks that are read.
     """
 
     planned: dict[str, str] = field(default_factory=dict)
@@ -92,9 +98,12 @@ class Artifacts:
             sha.update(f"{file.relative_to(path)}\0{size}\0".encode())
             with file.open("rb") as stream:
                 if size > _LARGE_FILE:
-                    sha.update(stream.read(1 << 20))
-                    stream.seek(-(1 << 20), 2)
-                while block := stream.read(1 << 20):
+                    sha.update(stream.read(_STRETCH))
+                    for start in range(_STRETCH, size - _STRETCH, _STRETCH):
+                        stream.seek(start)
+                        sha.update(stream.read(_BLOCK))
+                    stream.seek(-_STRETCH, os.SEEK_END)
+                while block := stream.read(_STRETCH):
                     sha.update(block)
         return sha.hexdigest()
 
