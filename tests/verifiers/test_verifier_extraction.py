@@ -64,6 +64,7 @@ STATED = {
         ("   \n", None),
         ("I cannot solve this.", None),
         ("We have x + y = 3, so then \\(", None),
+        ("We get \\(x = 3", None),
         ("The greatest length of rope that can be saved is:\n", None),
         ("From 3 and 4 and 5 one gets nothing.", None),
     ],

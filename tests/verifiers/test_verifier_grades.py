@@ -68,6 +68,20 @@ def test_a_failure_is_wrong_and_named() -> None:
     assert [g.answer_class for g in grades] == [1, 0, 1, 2]
 
 
+def test_an_answer_whose_comparison_failed_is_compared_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    verifier = MathVerifier(MathParams())
+    compared = []
+
+    def compare(a: str, b: str) -> tuple[bool, str]:
+        compared.append((a, b))
+        return False, "timeout" if a == "slow" else "different"
+
+    monkeypatch.setattr(verifier, "_compare", compare)
+    texts = [r"\boxed{4}", r"\boxed{slow}", r"\boxed{6}"]
+    assert [g.answer_class for g in verifier.grade([Problem("p", "?", "5")], responses(texts))] == [1, 2, 3]
+    assert compared == [("4", "5"), ("slow", "5"), ("6", "5"), ("6", "4"), ("6", "slow")]
+
+
 def test_verdicts_do_not_depend_on_history() -> None:
     pairs = [
         (r"\frac{1}{2}", "0.5"),

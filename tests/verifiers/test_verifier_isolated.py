@@ -119,6 +119,13 @@ def test_a_stopped_worker_is_noticed(worker: SymbolicWorker) -> None:
     assert ask(worker, "1", "1") == (True, "symbolic")
 
 
+def test_a_late_answer_is_not_taken_for_another_question(worker: SymbolicWorker) -> None:
+    """A process may have answered just before it was killed for being late."""
+    ask(worker, "1", "1")
+    worker._unread = json.dumps({"id": worker._asked, "equal": True, "reason": "symbolic"}).encode() + b"\n"
+    assert ask(worker, "1", "2") == (False, "different")
+
+
 def test_threads_share_it(worker: SymbolicWorker) -> None:
     results: list[tuple[bool, str]] = []
     threads = [threading.Thread(target=lambda: results.append(ask(worker, "1+1", "2"))) for _ in range(8)]
