@@ -1,16 +1,16 @@
-"""``bonbench train``, then ``run``: recorded and sampled rollouts, a reward model, and it as a policy, through Ray."""
+"""``bonbench train``, then ``run``: recorded and sampled rollouts, a reward model, and it as a policy."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
-from places import BONBENCH, ROOT
 from tiny_models import make_model
 
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
+from harness.cli import main
+from harness.cli.exit_codes import ExitCode
 from harness.cli.experiments import one_training
 from harness.core.errors import UserError
 from harness.core.records import LedgerRow, Problem, Response, Sampling, TokenLogprobs
@@ -39,11 +39,6 @@ problems_per_shard: 4
 """
 
 
-def bonbench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [*BONBENCH, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=ROOT)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six problems with four recorded responses, half of them right, but for one that has three; and a tiny model."""
@@ -68,13 +63,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_train_then_run(folder: Path) -> None:
+def test_train_then_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config, out = folder / "small.yaml", folder / "out"
-    done = bonbench("train", config)
-    assert done.returncode == 0, done.stderr
-    assert f"ce, CE: {out}/trained/ce" in done.stdout
-    assert "learnt from: 6 problems, 35 responses, 12 right" in done.stdout  # 23 recorded ones and 12 of the model's
-    assert "at the end: loss 0.693" in done.stdout and "reference" in done.stdout
+    assert main(["train", str(config), "--local"]) == ExitCode.DONE
+    shown = capsys.readouterr().out
+    assert f"ce, CE: {out}/trained/ce" in shown
+    assert "learnt from: 6 problems, 35 responses, 12 right" in shown  # 23 recorded ones and 12 of the model's
+    assert "at the end: loss 0.693" in shown and "reference" in shown
     assert {p.name for p in out.iterdir() if p.is_dir()} == {
         "problems", "rollouts", "rollout-grades", "rollout-passes", "trained", "ledger",
     }  # fmt: skip
@@ -94,11 +89,11 @@ def test_train_then_run(folder: Path) -> None:
     assert sum(spent["reference"]) == sum(len(t.logprobs) for t in passes)
 
     test = f"problems.test={{dataset: jsonl, path: {folder}/test.jsonl}}"
-    done = bonbench("run", config, "--set", test)
-    assert done.returncode == 0, done.stderr
+    run = ["run", str(config), "--set", test, "--local"]
+    assert main(run) == ExitCode.DONE
     # Of rollouts, grades and passes two shards in each of two sets, and the training. What is new is of one shard each:
     # responses, their grades, two passes, scores, and the policy's responses and grades.
-    assert "Computed 7 shards and trainings; 13 were stored already." in done.stderr
+    assert "Computed 7 shards and trainings; 13 were stored already." in capsys.readouterr().err
     assert weights.stat().st_mtime_ns == stamp
 
     results = load_results(out)
@@ -121,8 +116,8 @@ def test_train_then_run(folder: Path) -> None:
     stored = to_records(Response, read_shard(out / "policy-responses" / "trained" / "part-00000.parquet"))
     assert [(r.text, r.seed) for r in stored] == [(r.text, r.seed) for r in expected]
 
-    done = bonbench("run", config, "--set", test)
-    assert "Nothing to compute" in done.stderr
+    assert main(run) == ExitCode.DONE
+    assert "Nothing to compute" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
