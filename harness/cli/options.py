@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+#: How a component is named on the command line.
+SPEC = "NAME, NAME:key=value,… or path.py:Class; `bonbench list NAME` shows the keys"
+
 
 def _debug(context: typer.Context, value: bool) -> None:
     if value:
@@ -31,8 +34,7 @@ ExtraRewardModels = Annotated[
     typer.Option(
         "--reward-model",
         metavar="SPEC",
-        help="Score one more reward model: NAME, NAME:key=value,… or path.py:Class. Repeatable. "
-        "Only its scores are computed; all else is reused.",
+        help=f"Score one more reward model: {SPEC}. Repeatable. Only its scores are computed; all else is reused.",
     ),
 ]
 Address = Annotated[str | None, typer.Option(help="Ray cluster to join (host:port or auto). Default: this machine.")]

@@ -8,14 +8,11 @@ from typing import Annotated
 import typer
 
 from harness.cli.exit_codes import ExitCode
-from harness.cli.options import Debug
+from harness.cli.options import SPEC, Debug
 
 Source = Annotated[Path, typer.Argument(help="JSONL: {pred or response, gold, …} per line.", metavar="IN.jsonl")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where the graded lines go.", metavar="OUT.jsonl")]
-VerifiedBy = Annotated[
-    str,
-    typer.Option("--verifier", metavar="SPEC", help="Who decides: NAME, NAME:key=value,… or path.py:Class."),
-]
+VerifiedBy = Annotated[str, typer.Option("--verifier", metavar="SPEC", help=f"Who decides: {SPEC}.")]
 
 
 def grade(source: Source, output: Output, verifier: VerifiedBy = "math", debug: Debug = False) -> ExitCode:

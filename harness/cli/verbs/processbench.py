@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.exit_codes import ExitCode
-from harness.cli.options import Debug
+from harness.cli.options import SPEC, Debug
 
 Sources = Annotated[
     list[str],
@@ -22,8 +22,7 @@ ScoredBy = Annotated[
     typer.Option(
         "--reward-model",
         metavar="SPEC",
-        help="Who scores the steps: NAME, NAME:key=value,… or path.py:Class. "
-        "Default: the step_rewards that the lines have.",
+        help=f"Who scores the steps: {SPEC}. Default: the step_rewards that the lines have.",
     ),
 ]
 
