@@ -13,7 +13,8 @@ from harness.core.stages import Until
 if TYPE_CHECKING:
     from harness.cost_model.gpus import Gpu
     from harness.engine.executor import Executor
-    from harness.engine.graph import Graph, Training
+    from harness.engine.graph import Graph, Node, Training
+    from harness.engine.run import Outcome
 
 
 def experiment_file(config: Path) -> Path:
@@ -86,21 +87,33 @@ def load_graph(
         raise UserError(f"{file}: {error}") from None
 
 
-def choose_executor(address: str | None, local: bool) -> Executor:
-    """What runs an experiment: this process, or Ray.
+def compute(graph: Graph, nodes: list[Node], address: str | None, local: bool) -> Outcome:
+    """Compute what is missing of an experiment's stages and trainings, and say on stderr what was done.
 
     Raises:
-        UserError: for a cluster and this process at once.
+        UserError: for a mistake that shows only now (resources, an unreadable model, another run in the folder).
     """
-    if not local:
-        from harness.engine.ray_executor import RayExecutor
+    from harness.engine.progress import Board
+    from harness.engine.run import run_stages
 
-        return RayExecutor(address)
-    if address is not None:
-        raise UserError("--local: it runs in this process, and --address names a cluster: leave one of them out")
-    from harness.engine.local_executor import LocalExecutor
+    executor = _executor(address, local)
+    with Board(live=not local) as board:
+        outcome = run_stages(graph, nodes, executor, board)
+        for line in outcome.lines(graph.results):
+            board.say(line)
+    return outcome
 
-    return LocalExecutor()
+
+def show_report(results: Path) -> None:
+    """Write the report unless it shows what is stored already; print its first table."""
+    from harness.cli.tables.accuracy import show_accuracy
+    from harness.report.freshness import report_is_fresh
+
+    if not report_is_fresh(results):
+        from harness.report.write import write_report
+
+        write_report(results)
+    show_accuracy(results)
 
 
 def last_stage(name: str) -> Until:
@@ -141,3 +154,20 @@ def one_training(graph: Graph, name: str | None) -> Training:
     if name is not None and name not in trainings:
         raise UserError(f"reward_models: none that is trained is named {name!r}{suggest(name, trainings)}")
     return trainings[name or next(iter(trainings))]
+
+
+def _executor(address: str | None, local: bool) -> Executor:
+    """What runs an experiment: this process, or Ray.
+
+    Raises:
+        UserError: for a cluster and this process at once.
+    """
+    if not local:
+        from harness.engine.ray_executor import RayExecutor
+
+        return RayExecutor(address)
+    if address is not None:
+        raise UserError("--local: it runs in this process, and --address names a cluster: leave one of them out")
+    from harness.engine.local_executor import LocalExecutor
+
+    return LocalExecutor()

@@ -25,25 +25,11 @@ def run(
 
     Results go to results/NAME (or the file's output:). Stop it at any time and run it again: it continues.
     """
-    from harness.cli.experiments import choose_executor, last_stage, load_graph
-    from harness.engine.progress import Board
-    from harness.engine.run import run_stages
-    from harness.report.freshness import report_is_fresh
+    from harness.cli.experiments import compute, last_stage, load_graph, show_report
 
     last = last_stage(until)
     graph = load_graph(config, set_, reward_model)
-    executor = choose_executor(address, local)
-    with Board(live=not local) as board:
-        outcome = run_stages(graph, graph.until(last), executor, board)
-        fresh = report_is_fresh(graph.results)
-        for line in outcome.lines(graph.results):
-            board.say(line)
-        if last == "report" and not fresh:
-            from harness.report.write import write_report
-
-            write_report(graph.results)
+    outcome = compute(graph, graph.until(last), address, local)
     if last == "report":
-        from harness.cli.tables.accuracy import show_accuracy
-
-        show_accuracy(graph.results)
+        show_report(graph.results)
     return ExitCode.FAILED if outcome.quarantined else ExitCode.DONE

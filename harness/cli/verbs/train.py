@@ -24,18 +24,12 @@ def train(
 
     All is stored where `run` would store it, and reused. Stop it at any time and run it again: it continues.
     """
-    from harness.cli.experiments import choose_executor, load_graph, one_training
+    from harness.cli.experiments import compute, load_graph, one_training
     from harness.cli.tables.training import show_training
-    from harness.engine.progress import Board
-    from harness.engine.run import run_stages
 
     graph = load_graph(config, set_, evaluation=False)
     training = one_training(graph, name)
-    executor = choose_executor(address, local)
-    with Board(live=not local) as board:
-        outcome = run_stages(graph, graph.needed(training), executor, board)
-        for line in outcome.lines(graph.results):
-            board.say(line)
+    outcome = compute(graph, graph.needed(training), address, local)
     if outcome.quarantined:
         return ExitCode.FAILED
     show_training(training, graph)
