@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bonbench.reward_models.hidden_state_model import ReadingParams, ReadingRewardModel
+from pydantic import Field
+
+from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import qwen_prm, skywork_prm, step_ends
 from harness.core.errors import UserError
 from harness.core.terms import ScoreType
@@ -14,41 +16,39 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class HeadPRMParams(ReadingParams):
+class HeadPRMParams(HiddenStateParams):
     """Parameters of :class:`HeadPRM`."""
 
-    convention: Literal["token-classifier", "qwen2.5-math-prm", "skywork-o1-prm"] | None = None
+    convention: Literal["token-classifier", "qwen2.5-math-prm", "skywork-o1-prm"] | None = Field(
+        None, description=CONVENTION
+    )
 
 
-class HeadPRM(ReadingRewardModel[HeadPRMParams]):
+class HeadPRM(HiddenStateRewardModel[HeadPRMParams]):
     """A step's reward is what the model's head makes of the hidden state at the step's end.
 
     ``token-classifier`` is any `AutoModelForTokenClassification` of a decoder. With two labels the reward is the
     probability of the second ("good step"). With one it is the output itself: a value head, say of a verifier that was
     trained to predict whether the final answer will be right. The published models' heads are in
-    :mod:`reward_models.heads`. The score of a response is by default the lowest of its steps' rewards.
+    :mod:`reward_models.lm.heads`. The score of a response is by default the lowest of its steps' rewards.
     """
 
     Params = HeadPRMParams
     score_type: ScoreType = "probability"
     output_head = False
     family = "head-prm"
-    formats: ClassVar = {"token-classifier": step_ends, "qwen2.5-math-prm": qwen_prm, "skywork-o1-prm": skywork_prm}
+    conventions: ClassVar = {
+        "token-classifier": Convention(step_ends, "transformers:AutoModelForTokenClassification"),
+        "qwen2.5-math-prm": Convention(qwen_prm, "bonbench.reward_models.lm.heads:QwenProcessRewardModel"),
+        "skywork-o1-prm": Convention(skywork_prm, "bonbench.reward_models.lm.heads:SkyworkProcessRewardModel"),
+    }
     markers = ("<extra_0>",)
 
     def _load(self) -> PreTrainedModel:
-        from transformers import AutoModelForTokenClassification
-
-        from bonbench.reward_models.lm.causal_lm import load_as
-        from bonbench.reward_models.lm.heads import QwenProcessRewardModel, SkyworkProcessRewardModel
-
-        kinds = {"qwen2.5-math-prm": QwenProcessRewardModel, "skywork-o1-prm": SkyworkProcessRewardModel}
-        params = self.params
-        kind = kinds.get(self.convention, AutoModelForTokenClassification)
-        model = load_as(kind, params.model, params.dtype, params.device)
+        model = super()._load()
         if self.convention == "token-classifier":
             if not hasattr(model, "score") or model.config.num_labels > 2:
-                raise UserError(f"{params.model}: {type(model).__name__} is not a decoder with one or two labels")
+                raise UserError(f"{self.params.model}: {type(model).__name__} is not a decoder with one or two labels")
             if model.config.num_labels == 1:
                 self.score_type = "unbounded"
         return model

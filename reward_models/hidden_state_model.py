@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
-from bonbench.reward_models.known_models import PUBLISHED
+from bonbench.reward_models.known_models import KNOWN_MODELS
 from bonbench.reward_models.text.layouts import Format
 from harness.core.components import ComponentParams, ModelFacts, ModelPath, RewardModel, Runtime
 from harness.core.errors import UserError, one_line
@@ -22,26 +24,43 @@ if TYPE_CHECKING:
     from bonbench.reward_models.text.pieces import Marked
 
 
-class ReadingParams(ComponentParams):
-    """Parameters of a reward model that is one language model.
+#: What the parameter ``convention`` is.
+CONVENTION = (
+    "how solutions are laid out and where rewards are read; null: as is known of a public model, else the first one"
+)
 
-    ``convention`` is how solutions are laid out and where rewards are read; it is known of published models
-    (``reward_models.published``), and otherwise the family's first one unless said. ``dtype: auto`` is the one that the
-    model is stored in on a GPU, float32 on a CPU. ``max_batch_tokens`` counts the tokens, padding included, that go
-    through the model at once (by default what suits the device); it changes nothing but speed and memory.
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """How a model reads solutions, and what it is loaded as.
+
+    ``model_class`` is ``module:class``. It is imported when a model is loaded, for torch is slow to import.
     """
 
-    model: ModelPath
-    convention: str | None = None
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: str = "auto"
-    max_batch_tokens: Runtime[int | None] = Field(None, ge=1)
+    layout: Format
+    model_class: str
 
 
-P = TypeVar("P", bound=ReadingParams)
+class HiddenStateParams(ComponentParams):
+    """Parameters of a reward model that is one language model."""
+
+    model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
+    convention: str | None = Field(None, description=CONVENTION)
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: as the model is stored on a GPU, float32 on a CPU"
+    )
+    device: str = Field("auto", description="auto: a GPU where there is one")
+    max_batch_tokens: Runtime[int | None] = Field(
+        None,
+        ge=1,
+        description="tokens that go through the model at once, padding included; null: what suits the device",
+    )
 
 
-class ReadingRewardModel(RewardModel[P]):
+P = TypeVar("P", bound=HiddenStateParams)
+
+
+class HiddenStateRewardModel(RewardModel[P]):
     """Lays a solution out as the model is used to it, and reads a reward at each token the layout marks.
 
     Equal responses to a problem are scored once. ``n_tokens`` of the scores counts the tokens fed after the prompt.
@@ -53,9 +72,9 @@ class ReadingRewardModel(RewardModel[P]):
 
     #: The name it is registered by.
     family: ClassVar[str]
-    #: Its conventions; the first one is that of models which are not published ones.
-    formats: ClassVar[Mapping[str, Format]]
-    #: Tokens of the formats that are special whether or not the tokenizer says so.
+    #: Its conventions by name; the first one is that of models of which nothing is known.
+    conventions: ClassVar[Mapping[str, Convention]]
+    #: Tokens of the layouts that are special whether or not the tokenizer says so.
     markers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, params: P, name: str = "") -> None:
@@ -65,8 +84,8 @@ class ReadingRewardModel(RewardModel[P]):
         from bonbench.reward_models.text.chat import ChatTemplate
         from bonbench.reward_models.text.pieces import PieceEncoder
 
-        published = PUBLISHED.get(params.model)
-        default = published.convention if published else next(iter(self.formats))
+        known_model = KNOWN_MODELS.get(params.model)
+        default = known_model.convention if known_model else next(iter(self.conventions))
         self.convention = params.convention or default
         self.lm = self._load()
         try:
@@ -75,18 +94,22 @@ class ReadingRewardModel(RewardModel[P]):
             raise UserError(f"the tokenizer of {params.model} cannot be loaded: {one_line(error)}") from error
         self.chat = ChatTemplate(tokenizer, params.model)
         self.encoder = PieceEncoder(tokenizer, params.model, self.markers)
-        if published:
-            self._check_ids(published.ids)
+        if known_model:
+            self._check_ids(known_model.ids)
 
     @classmethod
     def check(cls, params: P) -> None:
-        published = PUBLISHED.get(params.model)
-        if published and published.family != cls.family:
-            raise UserError(f"{params.model} is no {cls.family}: its type is {published.family}")
+        known_model = KNOWN_MODELS.get(params.model)
+        if known_model and known_model.family != cls.family:
+            raise UserError(f"{params.model} is no {cls.family}: its type is {known_model.family}")
 
-    @abstractmethod
     def _load(self) -> PreTrainedModel:
         """The model, for inference."""
+        from bonbench.reward_models.lm.causal_lm import load_as
+
+        module, _, name = self.conventions[self.convention].model_class.partition(":")
+        kind = getattr(import_module(module), name)
+        return load_as(kind, self.params.model, self.params.dtype, self.params.device)
 
     @abstractmethod
     def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -107,7 +130,7 @@ class ReadingRewardModel(RewardModel[P]):
         states = read(self.lm, list(readings.values()), lambda hidden, _: hidden, self.params.max_batch_tokens)
         with torch.inference_mode():
             rewards = [self._rewards(hidden).tolist() for hidden in states]
-        found = dict(zip(readings, rewards, strict=True))
+        rewards_of = dict(zip(readings, rewards, strict=True))
         scored = []
         for solution in batch:
             key, response = (solution.problem.problem, solution.response.text), solution.response
@@ -117,7 +140,7 @@ class ReadingRewardModel(RewardModel[P]):
                     generator=response.generator,
                     sample=response.sample,
                     reward_model=self.name,
-                    step_rewards=tuple(found[key]),
+                    step_rewards=tuple(rewards_of[key]),
                     step_ends=step_ends(response.text) if self.reward == "PRM" else (len(response.text),),
                     n_tokens=len(readings[key].ids) - readings[key].n_prompt,
                 )
@@ -126,7 +149,7 @@ class ReadingRewardModel(RewardModel[P]):
 
     def encode(self, solutions: Sequence[Solution]) -> list[Marked]:
         """Tokens of each solution, and where its rewards are read."""
-        lay_out = self.formats[self.convention]
+        lay_out = self.conventions[self.convention].layout
         encoded = self.encoder.encode_layouts(
             [lay_out(self.chat, s.problem.problem, s.response.text) for s in solutions]
         )
@@ -141,14 +164,14 @@ class ReadingRewardModel(RewardModel[P]):
         return encoded
 
     def _check_ids(self, ids: Mapping[str, int]) -> None:
-        """Tags and answers must be the tokens that the model knows, alone and where they stand in a layout."""
-        layout = self.formats[self.convention](self.chat, "1 + 1 = ?", "Step 1: 2")
+        """Tags and answers must be the tokens of the model's training, alone and where they stand in a layout."""
+        layout = self.conventions[self.convention].layout(self.chat, "1 + 1 = ?", "Step 1: 2")
         tokens = self.encoder.encode([layout.pieces])[0]
-        found = {text: {self.encoder.only_token(text)} for text in ids}
+        made = {text: {self.encoder.only_token(text)} for text in ids}
         for k, piece in enumerate(layout.pieces):
             if piece.trusted and (text := piece.text.strip()) in ids:
-                found[text].add(tokens.ids[tokens.last(k)])
+                made[text].add(tokens.ids[tokens.last(k)])
         for text, id_ in ids.items():
-            if found[text] != {id_}:
-                others = ", ".join(map(str, sorted(found[text])))
+            if made[text] != {id_}:
+                others = ", ".join(map(str, sorted(made[text])))
                 raise UserError(f"{self.params.model}: its tokenizer makes {others} of {text!r}, which should be {id_}")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from bonbench.reward_models.known_models import IMPLICIT
+from bonbench.reward_models.known_models import KNOWN_IMPLICIT
 from harness.core.components import ComponentParams, ModelPath, PassOf, RewardModel
 from harness.core.errors import UserError
 from harness.core.records import Solution, StepScores
@@ -21,26 +21,29 @@ Values = npt.NDArray[np.float64]
 class ImplicitParams(ComponentParams):
     """Parameters of :class:`ImplicitPRM`.
 
-    ``policy`` is the model trained as an outcome reward model, or any other causal LM. ``reference`` is the
-    model it was trained from; an explicit null drops its term. ``steps``: both read the response as it is, or
-    rewritten as numbered paragraphs (``layouts.numbered``), as the published implicit PRMs do. For these, what an
-    entry leaves out is known (``published.IMPLICIT``). ``per`` says what has a reward of its own; for ``token``
-    policy and reference must agree on tokens. ``coefficient`` scales a response's score before the sigmoid of
-    weighted voting, and nothing else.
+    With a public implicit PRM as ``policy``, what an entry leaves out is known (``known_models.KNOWN_IMPLICIT``).
     """
 
-    policy: ModelPath
-    reference: ModelPath | None
-    beta: float = Field(0.05, gt=0)
-    coefficient: float = Field(1.0, gt=0)
-    steps: Literal["as-written", "numbered"] = "as-written"
-    per: Literal["step", "token"] = "step"
+    policy: ModelPath = Field(description="the model trained as an outcome reward model, or any other causal LM")
+    reference: ModelPath | None = Field(description="the model that the policy was trained from; null drops its term")
+    beta: float = Field(0.05, gt=0, description="factor of the log-ratio")
+    coefficient: float = Field(
+        1.0, gt=0, description="scales a response's score before the sigmoid of weighted voting, and nothing else"
+    )
+    steps: Literal["as-written", "numbered"] = Field(
+        "as-written",
+        description="both models read the response as it is, or rewritten as numbered paragraphs, as public implicit "
+        "PRMs do",
+    )
+    per: Literal["step", "token"] = Field(
+        "step", description="what has a reward of its own; token: policy and reference must have one tokenizer"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _as_published(cls, entry: Any) -> Any:
         policy = entry.get("policy") if isinstance(entry, dict) else None
-        return {**IMPLICIT.get(policy, {}), **entry} if isinstance(policy, str) else entry
+        return {**KNOWN_IMPLICIT.get(policy, {}), **entry} if isinstance(policy, str) else entry
 
 
 class ImplicitPRM(RewardModel[ImplicitParams]):

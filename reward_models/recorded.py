@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import Field
+
 from harness.core.components import ComponentParams, DataPath, RewardModel
 from harness.core.errors import UserError, suggest
 from harness.core.records import Solution, StepScores
@@ -12,11 +14,13 @@ from harness.data.response_files import RecordedFile, RecordedSample, read_recor
 
 
 class RecordedParams(ComponentParams):
-    """Parameters of :class:`RecordedScores`: a file as :mod:`harness.data.response_files` describes, and the model
-    whose scores to take; without it, an entry stands for all the file has (none, maybe), each under its own name."""
+    """Parameters of :class:`RecordedScores`."""
 
-    path: DataPath
-    model: str | None = None
+    path: DataPath = Field(description="a file of recorded responses with step_scores (docs/recorded-responses.md)")
+    model: str | None = Field(
+        None,
+        description="whose scores to take; null: the entry stands for every model in the file, each under its own name",
+    )
 
 
 class RecordedScores(RewardModel[RecordedParams]):

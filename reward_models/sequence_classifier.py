@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bonbench.reward_models.hidden_state_model import ReadingParams, ReadingRewardModel
+from pydantic import Field
+
+from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import chat_turns, chat_turns_gated, eurus
 from harness.core.errors import UserError
 
@@ -13,39 +15,35 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class SequenceClassifierParams(ReadingParams):
+class SequenceClassifierParams(HiddenStateParams):
     """Parameters of :class:`SequenceClassifier`."""
 
-    convention: Literal["chat", "eurus", "armorm"] | None = None
+    convention: Literal["chat", "eurus", "armorm"] | None = Field(None, description=CONVENTION)
 
 
-class SequenceClassifier(ReadingRewardModel[SequenceClassifierParams]):
+class SequenceClassifier(HiddenStateRewardModel[SequenceClassifierParams]):
     """The reward is what the model's head makes of the hidden state at the last token.
 
     ``chat`` is any `AutoModelForSequenceClassification` of a decoder with one label (Skywork-Reward and most others):
     the chat template is written around problem and response, the end of the assistant's turn included. ``eurus`` and
     ``armorm`` are openbmb/Eurus-RM-7b and RLHFlow/ArmoRM-Llama3-8B-v0.1, whose heads are in
-    :mod:`reward_models.heads`.
+    :mod:`reward_models.lm.heads`.
     """
 
     Params = SequenceClassifierParams
     reward = "ORM"
     output_head = False
     family = "sequence-classifier"
-    formats: ClassVar = {"chat": chat_turns, "eurus": eurus, "armorm": chat_turns_gated}
+    conventions: ClassVar = {
+        "chat": Convention(chat_turns, "transformers:AutoModelForSequenceClassification"),
+        "eurus": Convention(eurus, "bonbench.reward_models.lm.heads:EurusRewardModel"),
+        "armorm": Convention(chat_turns_gated, "bonbench.reward_models.lm.heads:ArmoRewardModel"),
+    }
 
     def _load(self) -> PreTrainedModel:
-        from transformers import AutoModelForSequenceClassification
-
-        from bonbench.reward_models.lm.causal_lm import load_as
-        from bonbench.reward_models.lm.heads import ArmoRewardModel, EurusRewardModel
-
-        kinds = {"eurus": EurusRewardModel, "armorm": ArmoRewardModel}
-        params = self.params
-        kind = kinds.get(self.convention, AutoModelForSequenceClassification)
-        model = load_as(kind, params.model, params.dtype, params.device)
+        model = super()._load()
         if self.convention == "chat" and (not hasattr(model, "score") or model.config.num_labels != 1):
-            raise UserError(f"{params.model}: {type(model).__name__} is not a decoder with one label")
+            raise UserError(f"{self.params.model}: {type(model).__name__} is not a decoder with one label")
         return model
 
     def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bonbench.reward_models.hidden_state_model import ReadingParams, ReadingRewardModel
+from pydantic import Field
+
+from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import math_shepherd, rlhflow, step_ends
 
 if TYPE_CHECKING:
@@ -14,25 +16,31 @@ if TYPE_CHECKING:
 #: The answers "good step" and "bad step". Each must be one token where it stands alone.
 ANSWERS = ("+", "-")
 
+_CAUSAL_LM = "transformers:AutoModelForCausalLM"
 
-class StepTokenParams(ReadingParams):
+
+class StepTokenParams(HiddenStateParams):
     """Parameters of :class:`StepTokenPRM`."""
 
-    convention: Literal["step-end", "math-shepherd", "rlhflow"] | None = None
+    convention: Literal["step-end", "math-shepherd", "rlhflow"] | None = Field(None, description=CONVENTION)
 
 
-class StepTokenPRM(ReadingRewardModel[StepTokenParams]):
+class StepTokenPRM(HiddenStateRewardModel[StepTokenParams]):
     """A step's reward is p(+) / (p(+) + p(-)), from the model's next-token probabilities where the step is judged.
 
     It is judged at its last token (``step-end``), at a tag after it (``math-shepherd``), or where a chat's
-    assistant answers it (``rlhflow``): see :mod:`reward_models.layouts`. The score of a response is by default
+    assistant answers it (``rlhflow``): see :mod:`reward_models.text.layouts`. The score of a response is by default
     the lowest of its steps' rewards.
     """
 
     Params = StepTokenParams
     score_type = "probability"
     family = "step-token"
-    formats: ClassVar = {"step-end": step_ends, "math-shepherd": math_shepherd, "rlhflow": rlhflow}
+    conventions: ClassVar = {
+        "step-end": Convention(step_ends, _CAUSAL_LM),
+        "math-shepherd": Convention(math_shepherd, _CAUSAL_LM),
+        "rlhflow": Convention(rlhflow, _CAUSAL_LM),
+    }
 
     def __init__(self, params: StepTokenParams, name: str = "") -> None:
         super().__init__(params, name)
@@ -40,9 +48,11 @@ class StepTokenPRM(ReadingRewardModel[StepTokenParams]):
         self._check_ids(dict(zip(ANSWERS, self.answers, strict=True)))
 
     def _load(self) -> PreTrainedModel:
-        from bonbench.reward_models.lm.causal_lm import load
+        from bonbench.reward_models.lm.causal_lm import check_head
 
-        return load(self.params.model, self.params.dtype, self.params.device)
+        model = super()._load()
+        check_head(model, self.params.model)
+        return model
 
     def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:
         from bonbench.reward_models.lm.causal_lm import token_logits

@@ -64,11 +64,11 @@ class TrainerParams(ComponentParams):
     It runs in ``workers`` processes with so many CPUs and GPUs each.
     """
 
-    base: ModelPath
-    responses: int = Field(8, ge=1)
-    workers: int = Field(1, ge=1)
-    cpus_per_worker: int = Field(1, ge=1)
-    gpus_per_worker: int = Field(0, ge=0, le=1)
+    base: ModelPath = Field(description="the model that the training starts from")
+    responses: int = Field(8, ge=1, description="learn from the first so many rollouts of each problem")
+    workers: int = Field(1, ge=1, description="processes that share every batch")
+    cpus_per_worker: int = Field(1, ge=1, description="CPUs of each worker")
+    gpus_per_worker: int = Field(0, ge=0, le=1, description="GPUs of each worker")
 
     def in_workers(self) -> Workers:
         """The workers that these parameters ask for."""

@@ -38,7 +38,7 @@ def load(model: str, dtype: str, device: str) -> PreTrainedModel:
         UserError: when there is no such model, or it is none of this kind.
     """
     loaded = load_as(AutoModelForCausalLM, model, dtype, device)
-    _check_head(loaded, model)
+    check_head(loaded, model)
     return loaded
 
 
@@ -67,8 +67,12 @@ def load_as(kind: Any, model: str, dtype: str, device: str) -> PreTrainedModel:
 
 
 @torch.inference_mode()
-def _check_head(model: PreTrainedModel, name: str) -> None:
-    """Logits are taken block by block from hidden states; some models do more to them than we know of."""
+def check_head(model: PreTrainedModel, name: str) -> None:
+    """Refuse a causal LM whose logits are not what is made here of its hidden states, block by block.
+
+    Raises:
+        UserError: where its own forward gives other logits.
+    """
     ids = torch.zeros(1, 2, dtype=torch.long, device=model.device)
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
     whole = model(input_ids=ids, use_cache=False).logits[0].float()

@@ -14,19 +14,21 @@ from harness.core.records import Solution, TokenLogprobs
 
 
 class CausalLMParams(ComponentParams):
-    """Parameters of :class:`CausalLMScorer`.
+    """Parameters of :class:`CausalLMScorer`."""
 
-    ``steps``: the model reads the response as it is, or rewritten as numbered paragraphs (``layouts.numbered``).
-    ``dtype: auto`` is the one the model is stored in on a GPU, float32 on a CPU.
-    ``max_batch_tokens`` counts the tokens, padding included, that go through the model at once (by default what suits
-    the device); it changes nothing but speed and memory.
-    """
-
-    model: ModelPath
-    steps: Literal["as-written", "numbered"] = "as-written"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: str = "auto"
-    max_batch_tokens: Runtime[int | None] = Field(None, ge=1)
+    model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
+    steps: Literal["as-written", "numbered"] = Field(
+        "as-written", description="the model reads the response as it is, or rewritten as numbered paragraphs"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: as the model is stored on a GPU, float32 on a CPU"
+    )
+    device: str = Field("auto", description="auto: a GPU where there is one")
+    max_batch_tokens: Runtime[int | None] = Field(
+        None,
+        ge=1,
+        description="tokens that go through the model at once, padding included; null: what suits the device",
+    )
 
 
 class CausalLMScorer(TokenScorer[CausalLMParams]):

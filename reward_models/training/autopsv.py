@@ -120,7 +120,8 @@ def _values(reading: _Reading, progress: Progress) -> list[tuple[float, ...]]:
 
     params = reading.params
     torch.set_num_threads(params.cpus_per_worker)
-    model = HeadPRM(HeadPRMParams(model=reading.verifier, dtype="float32", max_batch_tokens=params.max_batch_tokens))
+    asked = {"model": reading.verifier, "dtype": "float32", "max_batch_tokens": params.max_batch_tokens}
+    model = HeadPRM(HeadPRMParams.model_validate(asked))
     return [scores.step_rewards for scores in model.score(reading.solutions)]
 
 

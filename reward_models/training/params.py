@@ -21,15 +21,6 @@ _PAIRS = (
 class TrainingParams(TrainerParams):
     """What is trained on, for how long and on what machine."""
 
-    base: ModelPath = Field(description="the model that the training starts from")
-    responses: int = Field(
-        8,
-        ge=1,
-        description="learn from the first so many rollouts of each problem; fewer are contained in more",
-    )
-    workers: int = Field(1, ge=1, description="processes that share every batch")
-    cpus_per_worker: int = Field(1, ge=1, description="CPUs of each worker")
-    gpus_per_worker: int = Field(0, ge=0, le=1, description="GPUs of each worker")
     lr: float = Field(1e-6, gt=0, description="highest learning rate; it falls from there on a cosine")
     epochs: int = Field(1, ge=1, description="times that the examples are gone through")
     instructions: float = Field(

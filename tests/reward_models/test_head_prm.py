@@ -9,9 +9,9 @@ import torch
 from reward_checkpoints import make_checkpoint, qwen_tokenizer, spelt
 from safetensors.torch import load_file
 
-from bonbench.reward_models import known_models as published
+from bonbench.reward_models import known_models
 from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
-from bonbench.reward_models.known_models import Published
+from bonbench.reward_models.known_models import KnownModel
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution
 
@@ -86,7 +86,9 @@ def test_weights_in_shards_and_in_the_old_format(tmp_path: Path) -> None:
 
 def test_tag_id_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_checkpoint(tmp_path, "qwen", QWEN)
-    monkeypatch.setitem(published.PUBLISHED, folder, Published("head-prm", "qwen2.5-math-prm", {"<extra_0>": 151651}))
+    monkeypatch.setitem(
+        known_models.KNOWN_MODELS, folder, KnownModel("head-prm", "qwen2.5-math-prm", {"<extra_0>": 151651})
+    )
     with pytest.raises(UserError, match="of '<extra_0>', which should be 151651"):
         HeadPRM(HeadPRMParams(model=folder))
 

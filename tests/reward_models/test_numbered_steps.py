@@ -14,7 +14,7 @@ from tiny_models import make_model, make_tokenizer
 from transformers import AutoModelForCausalLM
 
 from bonbench.reward_models.implicit import ImplicitParams, ImplicitPRM
-from bonbench.reward_models.known_models import IMPLICIT
+from bonbench.reward_models.known_models import KNOWN_IMPLICIT
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.text.layouts import numbered
 from harness.core.records import Problem, Response, Solution
@@ -94,7 +94,7 @@ def test_the_model_reads_the_numbered_text(tmp_path: Path) -> None:
 
 
 def test_entries_of_published_models_are_short() -> None:
-    for policy, known in IMPLICIT.items():
+    for policy, known in KNOWN_IMPLICIT.items():
         params = ImplicitParams.model_validate({"policy": policy})
         assert (params.reference, params.beta, params.steps) == (known["reference"], 0.001, "numbered")
         ImplicitPRM.check(params)

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch.nn.functional import linear
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
-from bonbench.reward_models.hidden_state_model import ReadingRewardModel
+from bonbench.reward_models.hidden_state_model import HiddenStateRewardModel
 from bonbench.reward_models.lm import causal_lm
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution
@@ -274,10 +274,10 @@ def folder(case: Case, tmp_path_factory: pytest.TempPathFactory) -> str:
     return make_checkpoint(tmp_path_factory.mktemp("model"), case.family, case.heads, seed=3, **case.config)
 
 
-def load(case: Case, folder: str, **params: Any) -> ReadingRewardModel[Any]:
+def load(case: Case, folder: str, **params: Any) -> HiddenStateRewardModel[Any]:
     cls = find("reward_models", case.type)
     model = cls(cls.Params.model_validate({"model": folder, "convention": case.convention, **params}), "rm")
-    assert isinstance(model, ReadingRewardModel)
+    assert isinstance(model, HiddenStateRewardModel)
     return model
 
 

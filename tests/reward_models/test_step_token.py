@@ -9,8 +9,8 @@ import pytest
 from reward_checkpoints import TOKENIZERS, llama_tokenizer, make_checkpoint, mistral_tokenizer, spelt
 from transformers import LlamaTokenizer
 
-from bonbench.reward_models import known_models as published
-from bonbench.reward_models.known_models import PUBLISHED, Published
+from bonbench.reward_models import known_models
+from bonbench.reward_models.known_models import KNOWN_MODELS, KnownModel
 from bonbench.reward_models.step_token import StepTokenParams, StepTokenPRM
 from bonbench.reward_models.text.chat import ChatTemplate
 from bonbench.reward_models.text.layouts import math_shepherd
@@ -98,9 +98,11 @@ def test_published_models_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder, tokenizer = checkpoint(tmp_path, "mistral"), mistral_tokenizer()
     ids = {"ки": "▁ки", "+": "▁+", "-": "▁-"}
     right = {text: tokenizer.convert_tokens_to_ids(token) for text, token in ids.items()}
-    monkeypatch.setitem(published.PUBLISHED, folder, Published("step-token", "math-shepherd", right))
+    monkeypatch.setitem(known_models.KNOWN_MODELS, folder, KnownModel("step-token", "math-shepherd", right))
     assert StepTokenPRM(StepTokenParams(model=folder)).convention == "math-shepherd"
-    monkeypatch.setitem(published.PUBLISHED, folder, Published("step-token", "math-shepherd", {**right, "+": 648}))
+    monkeypatch.setitem(
+        known_models.KNOWN_MODELS, folder, KnownModel("step-token", "math-shepherd", {**right, "+": 648})
+    )
     with pytest.raises(UserError, match=r"makes \d+ of '\+', which should be 648"):
         StepTokenPRM(StepTokenParams(model=folder))
 
@@ -110,10 +112,10 @@ def test_every_published_model_has_a_convention() -> None:
     from bonbench.reward_models.sequence_classifier import SequenceClassifier
 
     families = {cls.family: cls for cls in (StepTokenPRM, HeadPRM, SequenceClassifier)}
-    for model, known in PUBLISHED.items():
+    for model, known in KNOWN_MODELS.items():
         cls = families[known.family]
         params = cls.Params.model_validate({"model": model, "convention": known.convention})
-        assert known.convention in cls.formats
+        assert known.convention in cls.conventions
         cls.check(params)
         other = families[next(f for f in families if f != known.family)]
         with pytest.raises(UserError, match=f"is no {other.family}: its type is {known.family}"):
