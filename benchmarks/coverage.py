@@ -24,11 +24,11 @@ SIZES = (20, 50, 160, 500)
 def coverage(a: float, b: float, n_problems: int, sets: int, draws: int) -> dict[str, float]:
     """Share of the sets whose interval has the mean, by method. All sets are rows of one bootstrap."""
     values = np.random.default_rng([n_problems, sets]).beta(a, b, size=(sets, n_problems))
-    truth, found = a / (a + b), {}
+    truth, shares = a / (a + b), {}
     for method in get_args(IntervalMethod):
         intervals = Bootstrap(n_problems, draws, 0, method).intervals(values)
-        found[method] = float(np.mean([i.low <= truth <= i.high for i in intervals]))
-    return found
+        shares[method] = float(np.mean([i.low <= truth <= i.high for i in intervals]))
+    return shares
 
 
 def main() -> None:

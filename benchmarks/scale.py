@@ -169,11 +169,11 @@ def _stages(results: Path) -> tuple[list[Stage], float, float]:
     frame = ledger.to_pandas()
     frame["ended_at"] = frame["started_at"] + frame["wall_s"]
     frame["name"] = frame["stage"] + " " + frame["what"]
-    found = []
+    stages = []
     for name, rows in sorted(frame.groupby("name"), key=lambda item: item[1]["started_at"].min()):
         elapsed = rows["ended_at"].max() - rows["started_at"].min()
-        found.append(Stage(str(name), float(elapsed), float(rows["wall_s"].sum())))
-    return found, float(frame["started_at"].min()), float(frame["ended_at"].max())
+        stages.append(Stage(str(name), float(elapsed), float(rows["wall_s"].sum())))
+    return stages, float(frame["started_at"].min()), float(frame["ended_at"].max())
 
 
 def show(runs: list[Run]) -> None:
@@ -192,8 +192,8 @@ def show(runs: list[Run]) -> None:
     row("results on disk, per response", *(f"{r.results_bytes / r.responses:,.0f} bytes" for r in runs))
     row("reading, planning, start", *(f"{r.before_s:.1f} s" for r in runs))
     for i, stage in enumerate(runs[0].stages):
-        found = [r.stages[i] for r in runs]
-        row(f"{stage.name}: elapsed (in its actor)", *(f"{s.elapsed_s:.1f} s ({s.busy_s:.1f} s)" for s in found))
+        of_runs = [r.stages[i] for r in runs]
+        row(f"{stage.name}: elapsed (in its actor)", *(f"{s.elapsed_s:.1f} s ({s.busy_s:.1f} s)" for s in of_runs))
     row("manifest, report", *(f"{r.after_s:.1f} s" for r in runs))
     Console(width=120).print(table)
 

@@ -66,13 +66,15 @@ def complete(
     seeds = {p.problem_id: [response_seed(0, generator.name, p.problem_id, i) for i in range(n)] for p in problems}
     sampling = Sampling(n=n, max_tokens=MAX_TOKENS)
     responses = generator.complete(problems, [prefix.text for prefix in begun], sampling, seeds)
-    found = []
+    completed = []
     for i, prefix in enumerate(begun):
-        own = responses[n * i : n * (i + 1)]
-        whole = [Response(r.problem_id, r.generator, r.sample, prefix.text + r.text) for r in own]
+        completions = responses[n * i : n * (i + 1)]
+        whole = [Response(r.problem_id, r.generator, r.sample, prefix.text + r.text) for r in completions]
         correct = [grade.correct for grade in verifier.grade([prefix.problem], whole)]
-        found.append(Completed(np.array(correct), np.array([r.n_tokens for r in own]), own[0].n_prompt_tokens))
-    return found
+        completed.append(
+            Completed(np.array(correct), np.array([r.n_tokens for r in completions]), completions[0].n_prompt_tokens)
+        )
+    return completed
 
 
 def at_least_one(right: Floats, m: int) -> Floats:
@@ -100,13 +102,14 @@ def calibrate(completed: Sequence[Completed]) -> Calibration:
     ).astype(np.float64)
     bootstrap = Bootstrap(len(completed), draws=2000, seed=0)
     members = [chosen == b for b in range(len(BINS) - 1) if (chosen == b).sum() > 1]
-    rows = [bootstrap.intervals(np.array([np.where(own, v, np.nan) for own in members])) for v in everything]
+    rows = [bootstrap.intervals(np.array([np.where(member, v, np.nan) for member in members])) for v in everything]
     # All labels of a bin may be 1, of which no resampling makes anything else; prefixes are of different problems.
-    rows[2] = [_wilson(labels[own].any(axis=1)) for own in members]
+    rows[2] = [_wilson(labels[member].any(axis=1)) for member in members]
     p, soft, hard, expected = everything
     for name, difference in (("soft label - p", soft - p), ("hard label - (1 - (1 - p)^8)", hard - expected)):
-        (found,) = bootstrap.intervals(difference[None])
-        print(f"mean {name}: {found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}], {found.n_problems} prefixes")
+        (interval,) = bootstrap.intervals(difference[None])
+        bounds = f"[{interval.low:+.4f}, {interval.high:+.4f}]"
+        print(f"mean {name}: {interval.mean:+.4f} {bounds}, {interval.n_problems} prefixes")
     good = hard == 1
     print(f"hard labels call {good.mean():.1%} of the prefixes good, their mean success probability is {p.mean():.1%};")
     print(f"of the good ones, {(p[good] < 0.25).mean():.1%} succeed less than every fourth time (half-sampled p)\n")
@@ -114,26 +117,31 @@ def calibrate(completed: Sequence[Completed]) -> Calibration:
 
 
 def _wilson(labels: np.ndarray[Any, np.dtype[np.bool_]]) -> Interval:
-    found = binomtest(int(labels.sum()), len(labels)).proportion_ci(method="wilson")
-    return Interval(float(labels.mean()), float(found.low), float(found.high), len(labels))
+    wilson = binomtest(int(labels.sum()), len(labels)).proportion_ci(method="wilson")
+    return Interval(float(labels.mean()), float(wilson.low), float(wilson.high), len(labels))
 
 
-def print_bins(found: Calibration) -> None:
+def print_bins(calibration: Calibration) -> None:
     print("| prefixes | p | soft label | hard label | 1 - (1 - p)^8 |")
     print("| --: | --: | --- | --- | --: |")
-    for p, soft, hard, expected in zip(found.p, found.soft, found.hard, found.expected, strict=True):
+    for p, soft, hard, expected in zip(
+        calibration.p, calibration.soft, calibration.hard, calibration.expected, strict=True
+    ):
         cells = [f"{i.mean:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in (soft, hard)]
         print(f"| {p.n_problems} | {p.mean:.3f} | {cells[0]} | {cells[1]} | {expected.mean:.3f} |")
-    for name, labels, wanted in (("soft", found.soft, found.p), ("hard", found.hard, found.expected)):
-        held = [i.low <= e.mean <= i.high for i, e in zip(labels, wanted, strict=True)]
+    for name, labels, expected in (
+        ("soft", calibration.soft, calibration.p),
+        ("hard", calibration.hard, calibration.expected),
+    ):
+        held = [i.low <= e.mean <= i.high for i, e in zip(labels, expected, strict=True)]
         print(f"{name} labels: what is expected lies in the interval in {sum(held)} of {len(held)} bins")
 
 
-def draw(found: Calibration, file: Path) -> None:
+def draw(calibration: Calibration, file: Path) -> None:
     p = np.linspace(0, 1, 201)
     panels_of = [
-        ("Soft: the share of 8 that is right", p, "y = p", found.soft, found.p),
-        ("Hard: any of 8 is right", 1 - (1 - p) ** N, "1 − (1 − p)⁸", found.hard, found.expected),
+        ("Soft: the share of 8 that is right", p, "y = p", calibration.soft, calibration.p),
+        ("Hard: any of 8 is right", 1 - (1 - p) ** N, "1 − (1 − p)⁸", calibration.hard, calibration.expected),
     ]
     with styled():
         panels = new_figure((2.7, 2.4), panels=2, columns=2)
@@ -141,7 +149,7 @@ def draw(found: Calibration, file: Path) -> None:
             panels.axes, panels_of, looks(["DPO", "CE"]).values(), strict=True
         ):
             axes.plot(p, curve, color="#222222", linewidth=1, label=name)
-            x, y = (np.array([i.mean for i in some]) for some in (found.p, labels))
+            x, y = (np.array([i.mean for i in some]) for some in (calibration.p, labels))
             spans = np.array([[i.mean - i.low, i.high - i.mean] for i in labels]).T.clip(min=0)
             axes.errorbar(
                 x,
@@ -202,11 +210,11 @@ def main() -> None:
         by_problem[problem_id].append(prefix)
 
     rng = np.random.default_rng(0)
-    chosen = [own[rng.integers(len(own))] for own in by_problem.values() if own]
-    found = calibrate(complete(generator, verifier, chosen, N + options.completions))
-    print_bins(found)
+    chosen = [of_one[rng.integers(len(of_one))] for of_one in by_problem.values() if of_one]
+    calibration = calibrate(complete(generator, verifier, chosen, N + options.completions))
+    print_bins(calibration)
     if options.figure:
-        draw(found, options.figure)
+        draw(calibration, options.figure)
     every = [prefix for p in problems[: options.saving] for prefix in by_problem[p.problem_id]]
     print_saving(complete(generator, verifier, every, N), ModelShape.from_config(generator.describe().config))
 

@@ -12,16 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import Browser, Page
+from report_page import CONTRAST, READY, choose, focus, plant, shown_problem
 from results_folder import GENERATORS, HOSTILE, N_PROBLEMS, N_SAMPLES, REWARD_MODELS, write_results
 
 from harness.analysis.selection import best_of_n, majority
-from harness.core.records import Problem, Response
+from harness.core.records import Response
 from harness.report.write import write_report
-from harness.storage.arrow import to_records, to_table
 from harness.storage.results import Results, load_results
-from harness.storage.shards import read_shard, write_shard
-
-READY = "!!document.querySelector('.problem h3') && !!document.querySelector('#curve-chart svg')"
 
 
 @pytest.fixture(scope="module")
@@ -44,27 +41,6 @@ def page(chromium: Browser, folder: Path) -> Iterator[Page]:
     assert page.complaints() == []
     assert page.requests() == [(folder / "report.html").resolve().as_uri()]
     page.close()
-
-
-def choose(page: Page, name: str, value: object) -> None:
-    """Set one of the explorer's controls as a user would; for those that show the problem anew, wait until it is."""
-    page.run("document.querySelector('.head')?.classList.add('old')")
-    page.run(
-        f"(() => {{ const c = document.querySelector('#explorer-app [name={name}]'); c.value = {str(value)!r};"
-        " c.dispatchEvent(new Event('input', {bubbles: true})) })()"
-    )
-    if name in ("generator", "chooser"):
-        page.wait("!!document.querySelector('.head:not(.old)') && !document.querySelector('.head.old')")
-
-
-def shown_problem(page: Page) -> str:
-    text = page.run("document.querySelector('.problem h3')?.textContent ?? ''")
-    return str(text).removeprefix("Problem ")
-
-
-def focus(page: Page, selector: str) -> None:
-    page.run(f"document.querySelector({selector!r}).focus()")
-    assert page.run(f"document.activeElement.matches({selector!r})")
 
 
 # --- what it says ------------------------------------------------------------------------------------------
@@ -143,35 +119,48 @@ def test_a_response_shows_its_steps_with_the_rewards_of_the_chosen_model(page: P
         assert np.abs(np.where(frame["low"], -frame["strength"], frame["strength"]) / 200 + 0.5 - rank).max() < 0.03
 
 
-def test_filters_leave_the_problems_they_name(page: Page, results: Results) -> None:
-    def listed() -> list[str]:
-        return page.run("[...document.querySelectorAll('[role=option] .name')].map(e => e.textContent)")  # type: ignore
+def listed_problems(page: Page) -> list[str]:
+    names: list[str] = page.run("[...document.querySelectorAll('[role=option] .name')].map(e => e.textContent)")
+    return names
 
+
+@pytest.mark.parametrize(
+    ("case", "verdict_of_model", "verdict_of_majority"),
+    [("gained", "right", "wrong"), ("lost", "wrong", "right"), ("both", "right", "right")],
+)
+def test_a_case_lists_its_problems(
+    page: Page, results: Results, case: str, verdict_of_model: str, verdict_of_majority: str
+) -> None:
     model = list(REWARD_MODELS)[1]
     choose(page, "chooser", 1)
-    verdicts = {p: expected_choices(results, GENERATORS[0], p) for p in results.problems["problem_id"]}
-    for case, mine, theirs in (("gained", "right", "wrong"), ("lost", "wrong", "right"), ("both", "right", "right")):
-        choose(page, "case", case)
-        wanted = [p for p, v in verdicts.items() if (v[model][0], v["majority"][0]) == (mine, theirs)]
-        assert listed() == wanted
-        label = page.run("document.querySelector('#explorer-app [name=case]').selectedOptions[0].textContent")
-        assert label.endswith(f"({len(wanted)})")
-        count = page.run("document.querySelector('.count').textContent")
-        assert count == f"{len(wanted)} of {N_PROBLEMS} problems"
-    choose(page, "case", "any")
+    choose(page, "case", case)
+    choices = {p: expected_choices(results, GENERATORS[0], p) for p in results.problems["problem_id"]}
+    expected = [
+        problem_id
+        for problem_id, verdicts in choices.items()
+        if (verdicts[model][0], verdicts["majority"][0]) == (verdict_of_model, verdict_of_majority)
+    ]
+    assert listed_problems(page) == expected
+    label = page.run("document.querySelector('#explorer-app [name=case]').selectedOptions[0].textContent")
+    assert label.endswith(f"({len(expected)})")
+    count = page.run("document.querySelector('.count').textContent")
+    assert count == f"{len(expected)} of {N_PROBLEMS} problems"
+
+
+def test_filters_leave_the_problems_they_name(page: Page, results: Results) -> None:
     choose(page, "subject", "geometry")
     choose(page, "level", "3")
     problems = results.problems
-    wanted = problems.loc[(problems["subject"] == "geometry") & (problems["level"] == 3), "problem_id"].tolist()
-    assert listed() == wanted and wanted
+    expected = problems.loc[(problems["subject"] == "geometry") & (problems["level"] == 3), "problem_id"].tolist()
+    assert listed_problems(page) == expected and expected
     choose(page, "subject", "")
     choose(page, "level", "")
     focus(page, "#explorer-app [name=text]")
     page.type("P05")
-    assert listed() == ["p05"]
+    assert listed_problems(page) == ["p05"]
     page.wait(lambda: shown_problem(page) == "p05")
     page.type("nothing like it")
-    assert listed() == []
+    assert listed_problems(page) == []
     page.wait("document.querySelector('.problem').textContent.startsWith('No problem')")
 
 
@@ -318,30 +307,6 @@ def test_a_choice_leads_to_its_response_and_to_its_rewards(page: Page) -> None:
     assert "log-likelihood" in page.run("document.activeElement.textContent")
 
 
-CONTRAST = """(() => {
-  const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
-  const rgba = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data]; };
-  const over = ([r, g, b, a], under) => [r, g, b].map((c, i) => (c * a + under[i] * (255 - a)) / 255).concat(255);
-  const linear = (v) => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-  const light = (c) => { const l = c.slice(0, 3).map((v) => linear(v / 255));
-    return .2126 * l[0] + .7152 * l[1] + .0722 * l[2]; };
-  const behind = (e) => !e ? [255, 255, 255, 255]
-    : over(rgba(getComputedStyle(e).backgroundColor), behind(e.parentElement));
-  const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
-  let worst = [99, ""];
-  while (walker.nextNode()) {
-    const e = walker.currentNode.parentElement;
-    if (!walker.currentNode.textContent.trim() || !e.checkVisibility() || e.closest("option")) continue;
-    const ink = getComputedStyle(e)[e.closest("svg") ? "fill" : "color"];
-    const [a, b] = [light(over(rgba(ink), behind(e))), light(behind(e))].sort((x, y) => y - x);
-    const ratio = (a + .05) / (b + .05);
-    if (ratio < worst[0]) worst = [ratio, e.outerHTML.slice(0, 120)];
-  }
-  return worst;
-})()"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_legible_and_fits_at_every_width(chromium: Browser, folder: Path, scheme: str) -> None:
     for width in (400, 1400):
@@ -384,38 +349,13 @@ def test_headings_landmarks_and_names_are_there_for_screen_readers(page: Page) -
 
 # --- hostile text ------------------------------------------------------------------------------------------
 
-PLANTED = [
-    "</script><script>window.hacked = 1</script>",
-    "<img src=x onerror='window.hacked = 1'>",
-    "<svg/onload=window.hacked=1>",
-    "<!-- <script> window.hacked = 1 ",
-    "]]> {{ 7 * 7 }} {% raw %} ${window.hacked = 1} `\u2028\u2029\u0000\u202e\ufeff\U0001d54f",
-    "javascript:window.hacked=1",
-    "<a href='https://example.org/'>x</a><link rel=stylesheet href=https://example.org/x.css><base href=//example.org>",
-    "<iframe srcdoc='<script>parent.hacked = 1</script>'></iframe><style>body { display: none }</style>",
-    "</textarea></title></style></template></noscript><meta http-equiv=refresh content='0;url=https://example.org'>",
-]
 MODEL = "<img src=x onerror=window.hacked=1>"
 
 
 def test_hostile_text_everywhere_is_text(chromium: Browser, tmp_path: Path) -> None:
     """In problems, answers, subjects, ids, responses, extracted answers, reasons, and a reward model's name."""
     folder = write_results(tmp_path / "results", {MODEL: {"token_passes": {}}, "plain": {"token_passes": {}}})
-    planted = iter(PLANTED * 1000)
-    for path in (folder / "problems" / "test").glob("*.parquet"):
-        rows = to_records(Problem, read_shard(path))
-        rows = [Problem(r.problem_id, next(planted), next(planted), next(planted), r.level, "test") for r in rows]
-        write_shard(path, to_table(Problem, rows), "key")
-    for path in (folder / "responses").glob("*/*.parquet"):
-        rows = to_records(Response, read_shard(path))
-        rows = [Response(r.problem_id, r.generator, r.sample, next(planted)) for r in rows]
-        write_shard(path, to_table(Response, rows), "key")
-    for path in (folder / "grades").glob("*/*.parquet"):
-        table = read_shard(path)
-        for column in ("extracted", "reason"):
-            values = [next(planted) for _ in range(table.num_rows)]
-            table = table.set_column(table.column_names.index(column), column, [values])
-        write_shard(path, table, "key")
+    plant(folder)
     write_report(folder)
     results = load_results(folder)
 
