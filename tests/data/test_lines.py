@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.cli import main
 from harness.core.errors import UserError
 from harness.data.datasets import FileDataset, FileParams
 from harness.data.lines import parse_row, read_lines, read_rows
@@ -111,6 +112,24 @@ def test_a_broken_line_is_named(tmp_path: Path, reader: str, damage: str) -> Non
         return
     with pytest.raises(UserError, match=rf"a.jsonl line 3: {complaint}.*; each line must be one JSON object$"):
         READERS[reader](path)
+
+
+@pytest.mark.parametrize("verb", ["run", "plan", "processbench", "grade"])
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(LINE + b"\n" * 50, mtime=0)[:-9])
+    experiment = tmp_path / "experiment.yaml"
+    content = {
+        "name": "a",
+        "output": str(tmp_path / "results"),
+        "problems": {"test": {"dataset": "jsonl", "path": str(path)}},
+        "generators": {"g": {"type": "replay", "path": str(path)}},
+    }
+    experiment.write_text(json.dumps(content))
+    words = {"run": [experiment], "plan": [experiment], "processbench": [path], "grade": [path, "-o", tmp_path / "out"]}
+    assert main([verb, *map(str, words[verb])]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert line.startswith("bonbench: ") and f"{path} line " in line and "cannot be read" in line
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.parquet"])

@@ -10,7 +10,7 @@ import typer
 from harness.cli.exit_codes import ExitCode
 from harness.cli.options import SPEC, Debug
 
-Source = Annotated[Path, typer.Argument(help="JSONL: {pred or response, gold, …} per line.", metavar="IN.jsonl")]
+Source = Annotated[Path, typer.Argument(help="JSON lines or Parquet: {pred or response, gold, …}.", metavar="IN.jsonl")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where the graded lines go.", metavar="OUT.jsonl")]
 VerifiedBy = Annotated[str, typer.Option("--verifier", metavar="SPEC", help=f"Who decides: {SPEC}.")]
 

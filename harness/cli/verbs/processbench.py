@@ -12,8 +12,8 @@ from harness.cli.options import SPEC, Debug
 Sources = Annotated[
     list[str],
     typer.Argument(
-        help="JSONL: {problem, steps, label} per line; or owner/name:split of the hub, as Qwen/ProcessBench:gsm8k. "
-        "The threshold is tuned on the first.",
+        help="JSON lines or Parquet: {problem, steps, label}; or owner/name:split of the hub, as "
+        "Qwen/ProcessBench:gsm8k. The threshold is tuned on the first.",
         metavar="FILE…",
     ),
 ]

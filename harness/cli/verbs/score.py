@@ -10,7 +10,7 @@ import typer
 from harness.cli.exit_codes import ExitCode
 from harness.cli.options import SPEC, Debug
 
-Source = Annotated[Path, typer.Argument(help="JSONL: {problem, response, …} per line.", metavar="IN.jsonl")]
+Source = Annotated[Path, typer.Argument(help="JSON lines or Parquet: {problem, response, …}.", metavar="IN.jsonl")]
 ScoredBy = Annotated[str, typer.Option("--reward-model", metavar="SPEC", help=f"Who scores: {SPEC}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where the scored lines go.", metavar="OUT.jsonl")]
 
