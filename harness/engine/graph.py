@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from harness.core.records import Problem
 from harness.core.stages import StageKind, Task, Until
 from harness.experiment.config import Experiment
 from harness.experiment.spec import Spec
-from harness.storage.shards import ledger_path, shard_key, shard_path
+from harness.storage.shards import digest, ledger_path, shard_key, shard_path
 from harness.storage.trained import trained_key
 
 
@@ -41,6 +41,15 @@ class Shard:
     def ledger(self, results: Path) -> Path:
         """Where it is written what the shard cost."""
         return ledger_path(results, self.folder, self.index)
+
+    def derived(self, folder: str, identity: Sequence[Any], inputs: Mapping[str, Shard]) -> Shard:
+        """The shard of the same problems that a component makes from ``inputs``.
+
+        Args:
+            identity: what determines the shard besides its inputs, as JSON.
+        """
+        key = digest(*identity, {role: shard.key for role, shard in inputs.items()})
+        return replace(self, folder=folder, key=key, inputs=dict(inputs))
 
     def stored(self, results: Path) -> bool:
         return shard_key(self.path(results)) == self.key
@@ -127,14 +136,14 @@ class Training(Node):
     @cached_property
     def problem_ids(self) -> dict[tuple[str, str], str]:
         """(id, problem) -> the id by which the training knows it: its sets may have given one to several problems."""
-        found: dict[tuple[str, str], str] = {}
+        ids: dict[tuple[str, str], str] = {}
         taken: Counter[str] = Counter()
         for problem in (p for shard in self.rollouts for p in shard.problems):
             id_ = problem.problem_id
-            if (id_, problem.problem) not in found:
+            if (id_, problem.problem) not in ids:
                 taken[id_] += 1
-                found[id_, problem.problem] = id_ if taken[id_] == 1 else f"{id_}~{taken[id_]}"
-        return found
+                ids[id_, problem.problem] = id_ if taken[id_] == 1 else f"{id_}~{taken[id_]}"
+        return ids
 
     @cached_property
     def problems(self) -> set[str]:
@@ -149,8 +158,8 @@ class Training(Node):
     @property
     def method(self) -> str:
         """What the tables call it, with the stages before it."""
-        own: str = self.spec.cls.method(self.spec.params)
-        return own if self.base is None else f"{self.base.method} + {own}"
+        method = self.spec.cls.method(self.spec.params)
+        return method if self.base is None else f"{self.base.method} + {method}"
 
     @property
     def lineage(self) -> list[Training]:
@@ -211,8 +220,8 @@ class Graph:
 
     def trained_by(self, spec: Spec[Any]) -> Training | None:
         """The training that makes the model of a component: of its several models the first that is trained here."""
-        makers = [self.producers([path]) for path in spec.paths(Mark.MODEL).values()]
-        return next((maker for found in makers for maker in found), None)
+        makers = (maker for path in spec.paths(Mark.MODEL).values() for maker in self.producers([path]))
+        return next(makers, None)
 
     def until(self, last: Until) -> list[Node]:
         """The nodes that a run computes which stops after ``last``."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from harness.core.records import Problem, Sampling
 from harness.core.registry import find
 from harness.core.stages import StageKind, Task
 from harness.engine.graph import Shard, Stage, Training, producers
+from harness.engine.labels import Labels, pass_label
 from harness.experiment.config import Experiment
 from harness.experiment.entries import build, token_scorer_entry
 from harness.experiment.generators import Generators
@@ -72,7 +72,7 @@ class Layout:
         self._rollouts: dict[str, Graded] = {}
         self._passes: dict[tuple[Any, ...], Stage] = {}
         self._labelling: dict[tuple[str, tuple[int, ...]], list[Stage]] = {}
-        self._owners: dict[tuple[StageKind, str], str] = {}
+        self._labels = Labels()
 
     # -- responses and grades -----------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class Layout:
     def grading(self, kind: StageKind, sampled: Stage) -> Stage:
         """The grades of responses. Grading follows sampling shard by shard."""
         folder, identity = f"{kind.folder}/{sampled.who}", [Task.GRADE, self._artifacts.identity(self._verifier)]
-        shards = [_derived(shard, folder, identity, {"responses": shard}) for shard in sampled.shards]
+        shards = [shard.derived(folder, identity, {"responses": shard}) for shard in sampled.shards]
         return Stage(kind=kind, who=sampled.who, spec=self._verifier, shards=shards)
 
     def rollouts(self, set_: str) -> Graded:
@@ -147,7 +147,7 @@ class Layout:
         for i, response in enumerate(shard for stage in samples for shard in stage.shards):
             inputs = {"responses": response} | {role: stage.shards[i] for role, stage in passes.items()}
             folder = f"{StageKind.SCORE.folder}/{spec.name}/{response.generator}"
-            shards.append(_derived(response, folder, identity, inputs))
+            shards.append(response.derived(folder, identity, inputs))
         stage = Stage(
             kind=StageKind.SCORE,
             who=spec.name,
@@ -161,7 +161,7 @@ class Layout:
     def _token_pass(self, kind: StageKind, asked: PassOf, sampled: Sequence[Stage], pool: Pool) -> Stage:
         """A model's pass over responses. Whoever asks for the same shares it; it has the resources that any asks for,
         so that the order of the entries does not decide where it runs."""
-        label = self._pass_label(asked)
+        label = pass_label(asked, self.models)
         spec: Spec[Any] = build("token_scorers", label, token_scorer_entry(asked), label, self.models, pool)
         identity = self._artifacts.identity(spec)
         key = (kind, *(stage.who for stage in sampled), digest(identity))
@@ -169,14 +169,14 @@ class Layout:
             shared = self._passes[key]
             shared.spec = dataclasses.replace(shared.spec, pool=shared.spec.pool.at_least(pool))
             return shared
-        label = self._own_label(kind, label, identity)
+        label = self._labels.claim(kind, label, identity)
         several = kind is StageKind.ROLLOUT_PASS and len(self._rollouts) > 1
         self._passes[key] = Stage(
             kind=kind,
             who=f"{label}/{sampled[0].who}" if several else label,
             spec=dataclasses.replace(spec, name=label, where=label),
             shards=[
-                _derived(shard, f"{kind.folder}/{label}/{stage.who}", [Task.TOKEN_PASS, identity], {"responses": shard})
+                shard.derived(f"{kind.folder}/{label}/{stage.who}", [Task.TOKEN_PASS, identity], {"responses": shard})
                 for stage in sampled
                 for shard in stage.shards
             ],
@@ -259,7 +259,7 @@ class Layout:
         if (set_, rounds) not in self._labelling:
             stages: list[Stage] = []
             if rounds:
-                who = self._own_label(StageKind.COMPLETE, "-".join([set_, *map(str, rounds)]), [set_, rounds])
+                who = self._labels.claim(StageKind.COMPLETE, "-".join([set_, *map(str, rounds)]), [set_, rounds])
                 for k, n in enumerate(rounds):
                     place = who if len(rounds) == 1 else f"{who}/round-{k + 1}"
                     stages += self._round(place, n, rollouts, stages[-1] if stages else None)
@@ -276,9 +276,9 @@ class Layout:
         for i, (responses, grades) in enumerate(zip(rollouts.responses.shards, rollouts.grades.shards, strict=True)):
             earlier = {"labels": before.shards[i]} if before else {}
             inputs = {"responses": responses, **earlier}
-            completed.append(_derived(responses, f"{StageKind.COMPLETE.folder}/{who}", completing, inputs))
+            completed.append(responses.derived(f"{StageKind.COMPLETE.folder}/{who}", completing, inputs))
             inputs = {"responses": responses, "grades": grades, "completions": completed[-1], **earlier}
-            labelled.append(_derived(responses, f"{StageKind.LABEL.folder}/{who}", labelling, inputs))
+            labelled.append(responses.derived(f"{StageKind.LABEL.folder}/{who}", labelling, inputs))
         return [
             Stage(
                 kind=StageKind.COMPLETE,
@@ -311,33 +311,6 @@ class Layout:
     def _producers(self, spec: Spec[Any]) -> list[Training]:
         return producers(self._trainings.values(), spec.paths(Mark.MODEL).values())
 
-    def _pass_label(self, asked: PassOf) -> str:
-        """The short name of a token pass: its model's, and whatever else is asked of it."""
-        if isinstance(asked, str):
-            return self._label(asked)
-        return "-".join([self._label(asked["model"]), *(v for k, v in sorted(asked.items()) if k != "model")])
 
-    def _label(self, model: str) -> str:
-        """The short name of a model: its name in the experiment, else what its path ends with."""
-        for name, path in self.models.items():
-            if path == model:
-                return name
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")[-60:]
-
-    def _own_label(self, kind: StageKind, label: str, identity: Any) -> str:
-        """A label that no other stage of its kind has, since it names a folder: with digits of what the stage is where
-        the plain one is taken."""
-        owner = digest(identity)
-        if self._owners.setdefault((kind, label), owner) == owner:
-            return label
-        return self._own_label(kind, f"{label}-{owner[:6]}", identity)
-
-
-def _derived(source: Shard, folder: str, identity: Sequence[Any], inputs: Mapping[str, Shard]) -> Shard:
-    """The shard of the same problems that is made from ``inputs``."""
-    key = digest(*identity, {role: shard.key for role, shard in inputs.items()})
-    return dataclasses.replace(source, folder=folder, key=key, inputs=dict(inputs))
-
-
-def _shards(stages: Any) -> list[Shard]:
+def _shards(stages: Iterable[Stage]) -> list[Shard]:
     return [shard for stage in stages for shard in stage.shards]

@@ -1,0 +1,50 @@
+"""Short names of models and of what is made with them: they name folders, so each belongs to one thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from harness.core.components import PassOf
+from harness.core.stages import StageKind
+from harness.storage.shards import digest
+
+_LONGEST = 60
+
+
+def pass_label(asked: PassOf, models: Mapping[str, str]) -> str:
+    """The short name of a token pass: its model's, and whatever else is asked of it.
+
+    Args:
+        models: what a name means where a model is asked for (name -> folder or hub id).
+    """
+    if isinstance(asked, str):
+        return _model_label(asked, models)
+    rest = (value for key, value in sorted(asked.items()) if key != "model")
+    return "-".join([_model_label(asked["model"], models), *rest])
+
+
+def _model_label(model: str, models: Mapping[str, str]) -> str:
+    """The name of a model in the experiment, else what its path ends with."""
+    for name, path in models.items():
+        if path == model:
+            return name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")[-_LONGEST:]
+
+
+class Labels:
+    """Which label belongs to what, for every kind of stage."""
+
+    def __init__(self) -> None:
+        self._owners: dict[tuple[StageKind, str], str] = {}
+
+    def claim(self, kind: StageKind, label: str, identity: Any) -> str:
+        """A label for the stage of ``kind`` that ``identity`` (as JSON) determines.
+
+        It is ``label``, with a few digits of the identity where another stage has claimed that before.
+        """
+        owner = digest(identity)
+        if self._owners.setdefault((kind, label), owner) == owner:
+            return label
+        return self.claim(kind, f"{label}-{owner[:6]}", identity)
