@@ -11,8 +11,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import pyarrow.parquet as pq
-
 from harness.core.components import Mark
 from harness.core.stages import StageKind, Task
 from harness.cost_model import gpus as hardware
@@ -20,16 +18,14 @@ from harness.cost_model.gpus import Footprint, Gpu
 from harness.cost_model.known_models import model_sizes
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
+from harness.engine.lengths import CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS, Lengths, ResponseLengths, by_source, some_of
 from harness.experiment.problem_sets import STAND_IN_CHARACTERS
 
-CHARACTERS_PER_TOKEN = 4
-TEMPLATE_TOKENS = 40  # what a chat template adds to a problem
 #: Bytes per response token or per response of a stage's shards: mathematical solutions in compressed Parquet.
 TEXT_BYTES, PASS_BYTES = 0.6, 8.0
 GRADE_BYTES, SCORE_BYTES = 5.0, 80.0
 STEPS = 8  # of a response, where completions after each are planned
 _LEDGER_BYTES = 3500  # the ledger's file beside each shard
-_MEASURED_SHARDS = 32  # at most so many stored shards are read to measure lengths
 
 
 @dataclass(frozen=True)
@@ -61,19 +57,17 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Lengths:
-    prompt: float  # tokens per problem
-    response: float  # tokens per response
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """Prompts that are read once and the responses after them, with their tokens."""
+class _Work:
+    """What a model has to do: prompts that it reads once, and the responses after them, which it reads or samples."""
 
     prompts: int
     responses: int
     prompt_tokens: float
     response_tokens: float
+
+    @property
+    def lengths(self) -> Lengths:
+        return Lengths(self.prompt_tokens / self.prompts, self.response_tokens / self.responses)
 
 
 @dataclass(frozen=True)
@@ -99,18 +93,12 @@ class _Planner:
         self._assumed = min(tokens_per_response, self._limit)
         self._bases = {str(t.folder): t.spec.paths(Mark.MODEL).get("base", "") for t in graph.trainings.values()}
         self._models: dict[tuple[str, bool], _Model | None] = {}
-        self._measured: dict[str, _Lengths] = {}  # folder of responses, or their generator -> lengths
+        self._lengths = ResponseLengths(graph, self._assumed)
         self._in_flight: dict[str, str] = {}  # generator -> responses at once
         self._reads: dict[str, float] = {}  # trained reward model -> reads per rollout
         self._notes: dict[str, None] = {}  # in order, each once
 
     def plan(self) -> Plan:
-        for stage in self._graph.stages:
-            if stage.task is Task.SAMPLE:
-                for folder, shards in _by_source(stage.shards).items():
-                    if lengths := _measure(self._graph, shards):
-                        self._measured[folder] = lengths
-                        self._measured.setdefault(shards[0].generator, lengths)
         stages = [self._planned(node) for node in self._graph.nodes]
         return Plan(stages, [*self._general(), *self._notes])
 
@@ -124,8 +112,8 @@ class _Planner:
 
     def _stage(self, stage: Stage) -> PlannedStage:
         missing = [s for s in stage.shards if not s.stored(self._graph.results)]
-        groups = [self._reading(stage, folder, shards) for folder, shards in _by_source(missing).items()]
-        prompt, response = sum(g.prompt_tokens for g in groups), sum(g.response_tokens for g in groups)
+        parts = [self._work(stage, folder, shards) for folder, shards in by_source(missing).items()]
+        prompt, response = sum(w.prompt_tokens for w in parts), sum(w.response_tokens for w in parts)
         row = PlannedStage(
             kind=stage.kind,
             who=stage.who,
@@ -142,14 +130,14 @@ class _Planner:
         if model is None:
             return replace(row, flops=None, gpu_hours=None)
         flops, seconds = 0.0, 0.0
-        for group in groups:
-            lengths = _Lengths(group.prompt_tokens / group.prompts, group.response_tokens / group.responses)
-            reading = group.prompts * model.shape.forward(round(lengths.prompt))
-            answering = group.responses * model.shape.forward(round(lengths.response), past=round(lengths.prompt))
+        for work in parts:
+            prompt_length, response_length = round(work.lengths.prompt), round(work.lengths.response)
+            reading = work.prompts * model.shape.forward(prompt_length)
+            answering = work.responses * model.shape.forward(response_length, past=prompt_length)
             flops += reading + answering
             if stage.task in (Task.SAMPLE, Task.COMPLETE):
                 seconds += hardware.forward_s(self._gpu, reading)
-                seconds += self._decode_s(stage, model, lengths, group.responses, answering)
+                seconds += self._decode_s(stage, model, work, answering)
             else:
                 seconds += hardware.forward_s(self._gpu, reading + answering)
         return replace(row, flops=flops, gpu_hours=seconds / 3600 if math.isfinite(seconds) else None)
@@ -157,7 +145,7 @@ class _Planner:
     def _training(self, training: Training) -> PlannedStage:
         if training.is_done(self._graph.results):
             return PlannedStage(training.kind, training.who, stored=1, missing=0, responses=0)
-        tokens = [self._tokens(folder, shards) for folder, shards in _by_source(training.rollouts).items()]
+        tokens = [self._tokens(folder, shards) for folder, shards in by_source(training.rollouts).items()]
         prompt = sum(prompts for prompts, _ in tokens) / sum(len(s.problems) for s in training.rollouts)
         response = sum(responses for _, responses in tokens) / sum(s.n_responses for s in training.rollouts)
         each = round(training.n_responses / len(training.problems))  # over all sets
@@ -183,30 +171,25 @@ class _Planner:
 
     # -- what they are made of --------------------------------------------------------------------------------
 
-    def _reading(self, stage: Stage, folder: str, shards: Sequence[Shard]) -> _Reading:
-        """What a stage's shards read and write of the responses in ``folder``."""
+    def _work(self, stage: Stage, folder: str, shards: Sequence[Shard]) -> _Work:
+        """What the shards of a stage do with the responses in ``folder``."""
         prompt, response = self._tokens(folder, shards)
         problems, responses = sum(len(s.problems) for s in shards), sum(s.n_responses for s in shards)
         if stage.task is not Task.COMPLETE:
-            return _Reading(problems, responses, prompt, response)
+            return _Work(problems, responses, prompt, response)
         n = stage.arguments["sampling"].n
         self._note(f"Completions: {STEPS} steps per response, {n} completions after each but the last, half as long.")
         if "labels" in shards[0].inputs:
             self._note(f"{stage.kind} {stage.who}: as if no step had a right completion yet, the most there can be.")
         prefixes = responses * (STEPS - 1)
         begun = prompt / problems + response / responses / 2
-        return _Reading(prefixes, prefixes * n, prefixes * begun, prefixes * n * response / responses / 2)
+        return _Work(prefixes, prefixes * n, prefixes * begun, prefixes * n * response / responses / 2)
 
     def _tokens(self, folder: str, shards: Sequence[Shard]) -> tuple[float, float]:
         """Prompt tokens (once per problem) and response tokens of shards whose responses are in ``folder``."""
-        lengths = self._measured.get(folder) or self._measured.get(shards[0].generator)
-        responses = sum(s.n_responses for s in shards)
-        if lengths:
+        if lengths := self._lengths.measured(folder, shards):
             self._note(f"{folder}: {lengths.response:.0f} tokens per response, as measured in stored shards.")
-            return sum(len(s.problems) for s in shards) * lengths.prompt, responses * lengths.response
-        characters = sum(len(p.problem) for shard in shards for p in shard.problems)
-        prompt = characters / CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS * sum(len(s.problems) for s in shards)
-        return prompt, responses * float(self._assumed)
+        return self._lengths.tokens(folder, shards)
 
     def _model(self, path: str, output_head: bool) -> _Model | None:
         """What is known of a model, with or without its output head; one still to be trained is like its base."""
@@ -214,14 +197,15 @@ class _Planner:
             path = self._bases[path]
         if (path, output_head) not in self._models:
             sizes = model_sizes(path)
-            known = _Model(ModelShape.of(sizes, output_head), Footprint.of(sizes, output_head)) if sizes else None
-            self._models[path, output_head] = known
-            if known is None:
+            model = _Model(ModelShape.of(sizes, output_head), Footprint.of(sizes, output_head)) if sizes else None
+            self._models[path, output_head] = model
+            if model is None:
                 self._note(f"{path}: architecture unknown here, so its FLOPs and GPU-hours are not in the total.")
         return self._models[path, output_head]
 
-    def _decode_s(self, stage: Stage, model: _Model, lengths: _Lengths, n_responses: int, flops: float) -> float:
+    def _decode_s(self, stage: Stage, model: _Model, work: _Work, flops: float) -> float:
         """GPU-seconds to sample; infinite, with a note, where the weights do not fit on what the entry asks for."""
+        lengths = work.lengths
         tokens = lengths.prompt + lengths.response
         # An entry for CPUs has no GPUs to count: what it would take here.
         gpus = math.ceil(stage.spec.pool.num_gpus) or hardware.gpus_needed(self._gpu, model.footprint, tokens)
@@ -232,13 +216,13 @@ class _Planner:
             return math.inf
         self._in_flight[stage.who] = f"{sequences} on {gpus}"
         context = lengths.prompt + lengths.response / 2
-        return hardware.decode_s(self._gpu, model.footprint, flops, n_responses * lengths.response, context, sequences)
+        return hardware.decode_s(self._gpu, model.footprint, flops, work.response_tokens, context, sequences)
 
     def _disk(self, stage: Stage, missing: Sequence[Shard], response_tokens: float) -> float:
         """Bytes that the missing shards will take: as the stored ones do, else as assumed."""
         responses = sum(s.n_responses for s in missing)
         absent = set(missing)
-        if stored := _spread([s for s in stage.shards if s not in absent]):
+        if stored := some_of([s for s in stage.shards if s not in absent]):
             size = sum(s.path(self._graph.results).stat().st_size for s in stored)
             data = size / sum(s.n_responses for s in stored) * responses
         else:
@@ -286,43 +270,9 @@ class _Planner:
         )
 
 
-def _measure(graph: Graph, shards: Sequence[Shard]) -> _Lengths | None:
-    """Mean lengths in stored shards of responses; None where none is stored, or recorded ones do not say."""
-    stored = _spread([s for s in shards if s.stored(graph.results)])
-    if not stored:
-        return None
-    prompt = response = responses = 0
-    for shard in stored:
-        table = pq.read_table(
-            shard.path(graph.results), columns=["n_prompt_tokens", "n_tokens"], use_threads=False, partitioning=None
-        )
-        prompt += sum(table.column("n_prompt_tokens").to_pylist())
-        response += sum(table.column("n_tokens").to_pylist())
-        responses += len(table)
-    return _Lengths(prompt / responses, response / responses) if response else None
-
-
 def _model_run(stage: Stage) -> str | None:
     """The model that a stage runs, or None where it only compares, replays or calculates."""
     spec = stage.spec
     replayed = stage.task is Task.SAMPLE and spec.cls.recorded
     calculated = stage.task is Task.SCORE and spec.cls.token_passes(spec.params)
     return None if replayed or calculated else spec.paths(Mark.MODEL).get("model")
-
-
-def _spread(shards: Sequence[Shard]) -> Sequence[Shard]:
-    """At most ``_MEASURED_SHARDS`` of the shards, evenly spread."""
-    return shards[:: -(-len(shards) // _MEASURED_SHARDS) or 1]
-
-
-def _source(shard: Shard) -> str:
-    """The folder of the responses that a shard is or reads."""
-    responses = shard.inputs.get("responses")
-    return responses.folder if responses else shard.folder
-
-
-def _by_source(shards: Iterable[Shard]) -> dict[str, list[Shard]]:
-    found: dict[str, list[Shard]] = {}
-    for shard in shards:
-        found.setdefault(_source(shard), []).append(shard)
-    return found

@@ -24,7 +24,8 @@ from harness.cost_model.known_models import model_sizes
 from harness.cost_model.shape import ModelShape
 from harness.engine.build import build_graph
 from harness.engine.graph import Graph
-from harness.engine.plan import CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS, Plan, PlannedStage, plan
+from harness.engine.lengths import CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS
+from harness.engine.plan import Plan, PlannedStage, plan
 from harness.experiment.config import Experiment
 from harness.storage.arrow import to_table
 from harness.storage.shards import write_shard
