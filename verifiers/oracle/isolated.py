@@ -160,7 +160,7 @@ class SymbolicWorker:
             if "broken" in message:
                 self._stop()
                 raise UserError(
-                    f"verifier: sympy and latex2sympy2 cannot be loaded ({message['broken']}): another package has "
+                    f"verifier: sympy or its LaTeX parser cannot be loaded ({message['broken']}): another package has "
                     "replaced a library that they need; install BonBench into an environment of its own"
                 )
             if "pid" in message or message["id"] == question:
