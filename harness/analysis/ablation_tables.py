@@ -1,7 +1,7 @@
 """Tables 2 to 5: what changes with the training data, reward models as policies, the cost of scoring, the reference.
 
-Accuracies and differences are in percent (points) with 95 % intervals, accuracies averaged as in Table 1's last column.
-None where the results lack a table's inputs.
+Accuracies and differences are fractions with 95 % intervals, accuracies averaged as in Table 1's last column. A table
+is None where the results lack its inputs.
 """
 
 from __future__ import annotations
@@ -16,31 +16,49 @@ from harness.analysis.ablations import data_variations, reference_uses
 from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import PASS_AT_1, Chooser, first_aggregations
 from harness.analysis.evaluation import Evaluation
-from harness.analysis.inference import holm
+from harness.analysis.inference import Bootstrap, Difference, Interval, corrected
+from harness.analysis.rows import Fraction, cells
 from harness.core.arrays import Floats
 from harness.core.stages import StageKind
 from harness.storage.results import Results
 
 
 @dataclass(frozen=True, slots=True)
-class AnalysisTable:
-    """A table's file name, title, numbers and note.
+class AblationRow:
+    """What a row is about, its numbers, and its paired difference from the row that it is compared with, if any.
 
-    ``frame`` has the columns ``labels`` (text), then those in ``values``; these are accuracies, with bounds in
-    ``<column>_low`` and ``_high``, or plain percentages without. Where rows are compared with another one there is
-    ``difference`` with its bounds, ``p`` of the permutation test and ``p_holm``, corrected for the table's rows.
+    A number is an interval, or a plain fraction where there is no interval.
     """
 
-    stem: str
-    title: str
-    frame: pd.DataFrame
+    labels: tuple[str, ...]
+    values: tuple[Interval | Fraction, ...]
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AblationTable:
+    """Rows with the names of their labels and of their values, and a note for readers.
+
+    ``compares`` tells whether there is a column of differences. Their ``p_holm`` is corrected for the table's rows.
+    """
+
+    rows: tuple[AblationRow, ...]
     labels: tuple[str, ...]
     values: tuple[str, ...]
     note: str
+    compares: bool = True
 
-    @property
-    def compares(self) -> bool:
-        return "difference" in self.frame
+    def frame(self) -> pd.DataFrame:
+        """The labels as text, the values and the differences in percent, with bounds (see ``analysis.rows.cells``)."""
+        records = []
+        for row in self.rows:
+            record: dict[str, object] = dict(zip(self.labels, row.labels, strict=True))
+            for name, value in zip(self.values, row.values, strict=True):
+                record |= cells(name, value)
+            if self.compares:
+                record |= cells("difference", row.difference, p_permutation="p", p_holm="p_holm")
+            records.append(record)
+        return pd.DataFrame(records)
 
 
 _AVERAGED = "Accuracy (%) of best-of-n, mean over the sizes n above 1; avg: over generators too."
@@ -50,25 +68,7 @@ _INTERVALS = (
 )
 
 
-_EXPERIMENT = "experiments/pocket-analysis.yaml makes it"
-#: What a table needs, by its title.
-NEEDS = {
-    "One change of the training data at a time": "trainings that differ in one choice of their data, or a second stage "
-    f"of training; {_EXPERIMENT}",
-    "Reward models as policies": f"trained models named under policies:; {_EXPERIMENT}",
-    "Scoring relative to generation": f"responses sampled in the run and reward models with a cost; {_EXPERIMENT}",
-    "The reference model in training and in scoring": "one method trained with and without a reference (reference: "
-    f"null), each scored both ways; {_EXPERIMENT}",
-}
-
-
-def analysis_tables(evaluation: Evaluation) -> list[AnalysisTable]:
-    """Those of Tables 2 to 5 that the results have the inputs of."""
-    made = [make(evaluation) for make in (training_data, policies, scoring_cost, reference_model)]
-    return [table for table in made if table is not None]
-
-
-def training_data(evaluation: Evaluation) -> AnalysisTable | None:
+def training_data(evaluation: Evaluation) -> AblationTable | None:
     """Table 2: one change of the training data at a time."""
     choosers = _choosers(evaluation)
     rows: list[tuple[tuple[str, ...], Chooser, Chooser | None]] = []
@@ -81,12 +81,10 @@ def training_data(evaluation: Evaluation) -> AnalysisTable | None:
         return None
     labels = ("training_data", "reward_model")
     note = f"{_AVERAGED} difference: from the base above it, in points. {_INTERVALS}"
-    return _accuracy_table(
-        "table2", "One change of the training data at a time", labels, rows, evaluation.accuracies, note
-    )
+    return _accuracy_table(labels, rows, evaluation.accuracies, note)
 
 
-def reference_model(evaluation: Evaluation) -> AnalysisTable | None:
+def reference_model(evaluation: Evaluation) -> AblationTable | None:
     """Table 5: the reference model in training and in scoring."""
     choosers = _choosers(evaluation)
     rows: list[tuple[tuple[str, ...], Chooser, Chooser | None]] = []
@@ -104,8 +102,7 @@ def reference_model(evaluation: Evaluation) -> AnalysisTable | None:
         return None
     labels = ("method", "training", "scoring", "reward_model")
     note = f"{_AVERAGED} difference: from the row with the reference in both, in points. {_INTERVALS}"
-    title = "The reference model in training and in scoring"
-    return _accuracy_table("table5", title, labels, rows, evaluation.accuracies, note)
+    return _accuracy_table(labels, rows, evaluation.accuracies, note)
 
 
 def _choosers(evaluation: Evaluation) -> dict[str, Chooser]:
@@ -114,25 +111,43 @@ def _choosers(evaluation: Evaluation) -> dict[str, Chooser]:
 
 
 def _accuracy_table(
-    stem: str,
-    title: str,
     labels: tuple[str, ...],
     rows: Sequence[tuple[tuple[str, ...], Chooser, Chooser | None]],
     accuracies: Accuracies,
     note: str,
-) -> AnalysisTable:
+) -> AblationTable:
     """A table of (labels, chooser, the chooser it is compared with)."""
     places = [*(accuracies.generators if len(accuracies.generators) > 1 else ()), None]
-    frame = pd.DataFrame([row[0] for row in rows], columns=list(labels))
-    for generator in places:
-        values = [_overall(accuracies, chooser, generator) for _, chooser, _ in rows]
-        _add_accuracy(frame, generator or "avg", values, accuracies)
+    by_place = [[_overall(accuracies, chooser, place) for _, chooser, _ in rows] for place in places]
     pairs = [
         (_overall(accuracies, chooser), None if base is None else _overall(accuracies, base))
         for _, chooser, base in rows
     ]
-    _add_differences(frame, pairs, accuracies)
-    return AnalysisTable(stem, title, frame, labels, tuple(p or "avg" for p in places), note)
+    made = _rows([names for names, _, _ in rows], by_place, pairs, accuracies.bootstrap)
+    return AblationTable(made, labels, tuple(place or "avg" for place in places), note)
+
+
+def _rows(
+    labels: Sequence[tuple[str, ...]],
+    values: Sequence[Sequence[Floats]],
+    pairs: Sequence[tuple[Floats, Floats | None]],
+    bootstrap: Bootstrap,
+) -> tuple[AblationRow, ...]:
+    """Rows with intervals, and with differences where there is something to compare with.
+
+    Args:
+        values: by column, float [P] for each row.
+        pairs: what each row compares, float [P] each; None for a row that is compared with none.
+    """
+    intervals = [bootstrap.intervals(np.array(column)) for column in values]
+    compared = [(i, ours, base) for i, (ours, base) in enumerate(pairs) if base is not None]
+    differences = corrected(
+        bootstrap.compare(np.array([ours for _, ours, _ in compared]), np.array([base for _, _, base in compared]))
+    )
+    by_row = {i: difference for (i, _, _), difference in zip(compared, differences, strict=True)}
+    return tuple(
+        AblationRow(names, tuple(column[i] for column in intervals), by_row.get(i)) for i, names in enumerate(labels)
+    )
 
 
 def _overall(accuracies: Accuracies, chooser: Chooser, generator: str | None = None) -> Floats:
@@ -141,7 +156,7 @@ def _overall(accuracies: Accuracies, chooser: Chooser, generator: str | None = N
     return values
 
 
-def policies(evaluation: Evaluation) -> AnalysisTable | None:
+def policies(evaluation: Evaluation) -> AblationTable | None:
     """Table 3: each reward model as a policy, sampled on the problems evaluated, against the model it started from."""
     results, accuracies, trainings = evaluation.results, evaluation.accuracies, evaluation.trainings
     facts = results.manifest.policies
@@ -152,30 +167,28 @@ def policies(evaluation: Evaluation) -> AnalysisTable | None:
     for name in facts:
         if name in samples:
             by_start.setdefault(_start(results, facts[name].trained_by), []).append(name)
-    texts: list[tuple[str, str, str, int]] = []
+    texts: list[tuple[str, ...]] = []
     pairs: list[tuple[Floats, Floats | None]] = []
     for start, names in by_start.items():
         base = accuracies.values(start, PASS_AT_1, 1) if start in accuracies.generators else None
         if base is not None:
             n = results.grades.loc[results.grades["generator"] == start, "sample"].max() + 1
-            texts.append((start, "not trained", start, int(n)))
+            texts.append((start, "not trained", start, str(n)))
             pairs.append((base, None))
         for name in names:
             by = facts[name].trained_by
             method = trainings[by].training_method if by is not None and by in trainings else ""
-            texts.append((by or facts[name].model or "", method, name, int(samples[name])))
+            texts.append((by or facts[name].model or "", method, name, str(samples[name])))
             pairs.append((right[name].reindex(list(accuracies.problem_ids)).to_numpy(), base))
     if not texts:
         return None
     labels = ("model", "method", "policy", "responses")
-    frame = pd.DataFrame(texts, columns=list(labels))
-    _add_accuracy(frame, "pass@1", [values for values, _ in pairs], accuracies)
-    _add_differences(frame, pairs, accuracies)
+    rows = _rows(texts, [[values for values, _ in pairs]], pairs, accuracies.bootstrap)
     note = (
         "pass@1: the share of right responses (%), sampled as the generators' are. difference: from the model that the "
         f"training started from, in points. {_INTERVALS}"
     )
-    return AnalysisTable("table3", "Reward models as policies", frame, labels, ("pass@1",), note)
+    return AblationTable(rows, labels, ("pass@1",), note)
 
 
 def _start(results: Results, trained: str | None) -> str:
@@ -186,7 +199,7 @@ def _start(results: Results, trained: str | None) -> str:
     return trained or ""
 
 
-def scoring_cost(evaluation: Evaluation) -> AnalysisTable | None:
+def scoring_cost(evaluation: Evaluation) -> AblationTable | None:
     """Table 4: time and FLOPs of scoring as a share of what generating the responses took; of reward models that read
     alike and spend the same FLOPs the first one. By token pass where there are several."""
     results, accuracies = evaluation.results, evaluation.accuracies
@@ -205,8 +218,8 @@ def scoring_cost(evaluation: Evaluation) -> AnalysisTable | None:
         seen.add(kind)
         shown = {"all": total, **(costs if len(parts) > 2 else {})}
         for part, of in shown.items():
-            shares = 100 * of / np.array([generation[g] for g in generators])
-            rows.append((models[name].type, name, part, *shares.ravel()))
+            shares = (of / np.array([generation[g] for g in generators])).ravel().tolist()
+            rows.append(AblationRow((models[name].type, name, part), tuple(Fraction(share) for share in shares)))
     if not rows:
         return None
     labels = ("type", "reward_model", "part")
@@ -217,39 +230,10 @@ def scoring_cost(evaluation: Evaluation) -> AnalysisTable | None:
         "models share is charged to each. own: what is computed from the passes, or by a model of its own. Of reward "
         "models that read alike and spend the same FLOPs the first one stands for all."
     )
-    frame = pd.DataFrame(rows, columns=[*labels, *values])
-    return AnalysisTable("table4", "Scoring relative to generation", frame, labels, values, note)
+    return AblationTable(tuple(rows), labels, values, note, compares=False)
 
 
 def _cost(results: Results, *place: str) -> tuple[float, float]:
     """(seconds, FLOPs) of a folder of the results."""
     rows = results.ledger_of(*place)
     return float(rows["wall_s"].sum()), float(rows["flops"].sum())
-
-
-def _add_accuracy(frame: pd.DataFrame, column: str, values: Sequence[Floats], accuracies: Accuracies) -> None:
-    found = accuracies.bootstrap.intervals(np.array(values))
-    frame[column] = [100 * i.mean for i in found]
-    frame[f"{column}_low"], frame[f"{column}_high"] = [100 * i.low for i in found], [100 * i.high for i in found]
-
-
-def _add_differences(
-    frame: pd.DataFrame, pairs: Sequence[tuple[Floats, Floats | None]], accuracies: Accuracies
-) -> None:
-    """Paired differences of each row from the row it is compared with; NaN for rows compared with none."""
-    rows = [i for i, (_, base) in enumerate(pairs) if base is not None]
-    found = accuracies.bootstrap.compare(
-        np.array([pairs[i][0] for i in rows]), np.array([base for _, base in pairs if base is not None])
-    )
-    frame["difference"] = _placed(rows, [100 * d.mean for d in found], frame)
-    frame["difference_low"] = _placed(rows, [100 * d.low for d in found], frame)
-    frame["difference_high"] = _placed(rows, [100 * d.high for d in found], frame)
-    p = [d.p_permutation for d in found]
-    frame["p"], frame["p_holm"] = _placed(rows, p, frame), _placed(rows, holm(np.array(p)), frame)
-
-
-def _placed(rows: list[int], values: Sequence[float] | Floats, frame: pd.DataFrame) -> Floats:
-    """A column of ``frame`` with values in some rows and NaN in the others."""
-    column = np.full(len(frame), np.nan)
-    column[rows] = values
-    return column

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from harness.analysis.estimators import (
     pass_at_n,
 )
 from harness.analysis.inference import Bootstrap, Difference, Interval
+from harness.analysis.rows import Columns
 from harness.analysis.selection import aggregate, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
@@ -39,6 +40,19 @@ class Key(NamedTuple):
     chooser: Chooser
     protocol: str
     n: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyRow:
+    """A row of the long table: an accuracy with its interval."""
+
+    generator: str
+    reward_model: str
+    strategy: str
+    aggregation: str
+    protocol: str
+    n: int
+    accuracy: Annotated[Interval, Columns(low="ci_low", high="ci_high", n_problems="n_problems")]
 
 
 @dataclass(frozen=True)
@@ -113,23 +127,14 @@ class Accuracies:
         """Paired difference a - b."""
         return self.bootstrap.compare(a[None], b[None])[0]
 
-    def table(self) -> pd.DataFrame:
-        """The long table, accuracies in percent."""
-        keys = list(self.rows)
-        intervals = self.bootstrap.intervals(np.array([self.rows[key] for key in keys]))
-        return pd.DataFrame(
-            [
-                (
-                    *(key.generator, key.chooser.reward_model, key.chooser.rule, key.chooser.aggregation),
-                    *(key.protocol, key.n, 100 * i.mean, 100 * i.low, 100 * i.high, i.n_problems),
-                )
-                for key, i in zip(keys, intervals, strict=True)
-            ],
-            columns=[
-                *("generator", "reward_model", "strategy", "aggregation"),
-                *("protocol", "n", "accuracy", "ci_low", "ci_high", "n_problems"),
-            ],
-        )
+    def table(self) -> list[AccuracyRow]:
+        """Every accuracy with its interval: the long table."""
+        intervals = self.bootstrap.intervals(np.array(list(self.rows.values())))
+        return [
+            AccuracyRow(key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
+            for key, interval in zip(self.rows, intervals, strict=True)
+            for c in (key.chooser,)
+        ]
 
 
 def compute_accuracies(

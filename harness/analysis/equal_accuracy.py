@@ -11,18 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-import pandas as pd
 
 from harness.analysis.choosers import AVERAGE, Chooser
 from harness.analysis.costs import development_flops
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap
+from harness.analysis.rows import Columns, Fraction
 from harness.core.arrays import Floats
 
-Bound = Literal["", "<", ">"]
+Bound = Literal["=", "<", ">"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +38,27 @@ class CostLine:
 
 @dataclass(frozen=True, slots=True)
 class EqualAccuracy:
-    """``method`` costs ``ratio`` times what ``yardstick`` does at the same ``accuracy`` (a fraction).
+    """``method`` costs ``ratio`` times what ``yardstick`` does at the same ``accuracy``; costs are in FLOPs.
 
     With ``bound`` ">" it costs more than that, with "<" less. The interval is that of the bootstrap draws in which both
-    reach an equal accuracy, whose share is ``met``.
+    reach an equal accuracy; ``met`` is the share of such draws.
     """
 
     method: str
     yardstick: str
-    accuracy: float
-    cost: float
-    yardstick_cost: float
+    accuracy: Fraction
+    cost: Annotated[float, Columns("flops")]
+    yardstick_cost: Annotated[float, Columns("yardstick_flops")]
     bound: Bound
-    low: float
-    high: float
-    met: float
-
-    @property
-    def ratio(self) -> float:
-        return self.cost / self.yardstick_cost
+    ratio: float
+    low: Annotated[float, Columns("ratio_low")]
+    high: Annotated[float, Columns("ratio_high")]
+    met: Fraction
 
     @property
     def text(self) -> str:
         """The ratio, for people."""
-        return f"{self.bound}{self.ratio:.2g}"
+        return f"{self.bound.strip('=')}{self.ratio:.2g}"
 
 
 def accuracy_at_largest_n(evaluation: Evaluation, chooser: Chooser) -> Floats | None:
@@ -97,23 +94,6 @@ def equal_accuracies(evaluation: Evaluation) -> list[EqualAccuracy]:
     return equal_accuracy(lines, evaluation.accuracies.bootstrap)
 
 
-def equal_accuracy_table(ratios: Sequence[EqualAccuracy]) -> pd.DataFrame:
-    """A row per ratio; accuracy and ``met`` in percent; ``bound``: the cost is =, < or > that ratio."""
-    return pd.DataFrame(
-        [
-            (
-                *(e.method, e.yardstick, 100 * e.accuracy, e.cost, e.yardstick_cost),
-                *(e.bound or "=", e.ratio, e.low, e.high, 100 * e.met),
-            )
-            for e in ratios
-        ],
-        columns=[
-            *("method", "yardstick", "accuracy", "flops", "yardstick_flops"),
-            *("bound", "ratio", "ratio_low", "ratio_high", "met"),
-        ],
-    )
-
-
 def cost_at(accuracy: float, costs: Sequence[float], accuracies: Sequence[float]) -> float | None:
     """The least cost at which a line reaches ``accuracy``; None where it starts above it or never does."""
     if accuracy < accuracies[0]:
@@ -134,29 +114,47 @@ def equal_accuracy(lines: Sequence[CostLine], bootstrap: Bootstrap) -> list[Equa
         return []
     yardstick = max(lines, key=lambda line: (len(line.costs) > 1, max(means[line.method])))
     drawn = {line.method: bootstrap.means(line.accuracies).tolist() for line in lines}
-    found = []
+    rows = []
     for line in lines:
         if line is yardstick:
             continue
-        met = _meet(line, means[line.method], yardstick, means[yardstick.method])
+        accuracy, cost, yardstick_cost, bound = _meet(line, means[line.method], yardstick, means[yardstick.method])
         draws = zip(drawn[line.method], drawn[yardstick.method], strict=True)
-        meetings = [_meet(line, own, yardstick, others) for own, others in draws]
-        ratios = [cost / yardstick_cost for _, cost, yardstick_cost, bound in meetings if not bound]
-        low, high = np.quantile(ratios, (0.025, 0.975)) if ratios else (math.nan, math.nan)
-        share = len(ratios) / len(drawn[line.method])
-        found.append(EqualAccuracy(line.method, yardstick.method, *met, float(low), float(high), share))
-    return found
+        meetings = [_meet(line, of_line, yardstick, of_yardstick) for of_line, of_yardstick in draws]
+        ratios = [met_at / against for _, met_at, against, bound_of_draw in meetings if bound_of_draw == "="]
+        low, high = np.quantile(ratios, (0.025, 0.975)).tolist() if ratios else (math.nan, math.nan)
+        rows.append(
+            EqualAccuracy(
+                line.method,
+                yardstick.method,
+                accuracy=Fraction(accuracy),
+                cost=cost,
+                yardstick_cost=yardstick_cost,
+                bound=bound,
+                ratio=cost / yardstick_cost,
+                low=low,
+                high=high,
+                met=Fraction(len(ratios) / len(meetings)),
+            )
+        )
+    return rows
 
 
 def _meet(
-    line: CostLine, own: Sequence[float], yardstick: CostLine, others: Sequence[float]
+    line: CostLine, of_line: Sequence[float], yardstick: CostLine, of_yardstick: Sequence[float]
 ) -> tuple[float, float, float, Bound]:
-    """The highest accuracy that both lines reach and what it costs on each, or what bounds it from above."""
-    accuracy = min(max(own), max(others))
-    cost, yardstick_cost = cost_at(accuracy, line.costs, own), cost_at(accuracy, yardstick.costs, others)
+    """The highest accuracy that both lines reach, what it costs on each, and whether these costs are only a bound.
+
+    Args:
+        of_line: the accuracy of each scale of ``line``.
+        of_yardstick: the accuracy of each scale of ``yardstick``.
+    """
+    accuracy = min(max(of_line), max(of_yardstick))
+    cost = cost_at(accuracy, line.costs, of_line)
+    yardstick_cost = cost_at(accuracy, yardstick.costs, of_yardstick)
     if cost is not None and yardstick_cost is not None:
-        return accuracy, cost, yardstick_cost, ""
-    # The one that starts above the other's best; the other reaches its own best.
+        return accuracy, cost, yardstick_cost, "="
+    # One line starts above the best of the other; the other reaches its own best.
     if cost is not None:
         return accuracy, cost, yardstick.costs[0], ">"
     assert yardstick_cost is not None

@@ -1,12 +1,13 @@
-"""The tables, as data frames: views of the accuracies, the ledger and the grades.
+"""The headline tables as rows: views of the accuracies and the grades.
 
-Accuracies and differences are in percent (points); intervals are 95 %.
+Accuracies and differences are fractions; intervals are 95 %.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,9 @@ import pandas as pd
 from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
-from harness.analysis.inference import Difference, Interval, holm
+from harness.analysis.inference import Difference, Interval, corrected
+from harness.analysis.rows import Columns, Fraction, cells
 from harness.core.arrays import Floats
-from harness.storage.results import Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +43,23 @@ class Table1:
 
     def best(self, column: int) -> float | None:
         """The highest mean of a column, the oracle aside; None where all are the same, as at n = 1."""
-        found = [r.cells[column] for r in self.rows if r.chooser != ORACLE]
-        means = [round(100 * c.mean, 1) for c in found if c is not None]
+        cells = [row.cells[column] for row in self.rows if row.chooser != ORACLE]
+        means = [round(100 * cell.mean, 1) for cell in cells if cell is not None]
         return max(means) if means and max(means) > min(means) else None
+
+    def is_best(self, row: int, column: int) -> bool:
+        """Whether a cell, as it is printed, is the best of its column."""
+        cell = self.rows[row].cells[column]
+        return cell is not None and self.rows[row].chooser != ORACLE and round(100 * cell.mean, 1) == self.best(column)
 
     def frame(self) -> pd.DataFrame:
         """A row per method; per column its accuracy and, as ``<column>_low`` and ``_high``, its interval."""
+        names = ["avg" if n is None else f"{generator}@{n}" for generator, n in self.columns]
         records = []
         for row in self.rows:
             record: dict[str, object] = {"method": row.label}
-            for (generator, n), cell in zip(self.columns, row.cells, strict=True):
-                name = "avg" if n is None else f"{generator}@{n}"
-                numbers = (np.nan,) * 3 if cell is None else (100 * cell.mean, 100 * cell.low, 100 * cell.high)
-                record |= dict(zip((name, f"{name}_low", f"{name}_high"), numbers, strict=True))
+            for name, cell in zip(names, row.cells, strict=True):
+                record |= cells(name, cell)
             records.append(record)
         return pd.DataFrame(records)
 
@@ -87,93 +92,137 @@ def table1(evaluation: Evaluation) -> Table1:
 
 def _tied_with_best(accuracies: Accuracies, values: Sequence[Floats | None]) -> list[int]:
     """Which of ``values``, a chooser's each, cannot be told from the best of them."""
-    there = {i: v for i, v in enumerate(values) if v is not None}
-    best = max(there, key=lambda i: float(np.nanmean(there[i])))
-    behind = {i: there[best] - v for i, v in there.items() if i != best and np.isfinite(there[best] - v).any()}
+    accuracy = {i: v for i, v in enumerate(values) if v is not None}
+    best = max(accuracy, key=lambda i: float(np.nanmean(accuracy[i])))
+    behind = {i: accuracy[best] - v for i, v in accuracy.items() if i != best}
+    behind = {i: difference for i, difference in behind.items() if np.isfinite(difference).any()}
     intervals = accuracies.bootstrap.intervals(np.array(list(behind.values())))
     return [i for i, interval in zip(behind, intervals, strict=True) if interval.low <= 1e-12]
 
 
-def weighted_table(evaluation: Evaluation) -> pd.DataFrame:
-    """Weighted against plain best-of-n and against majority vote; generator "average", n empty: as Table 1's avg."""
-    accuracies = evaluation.accuracies
-    cells, plain, weighted, votes = [], [], [], []
+@dataclass(frozen=True, slots=True)
+class WeightedRow:
+    """Best-of-n, voting with the same scores and majority vote; ``n`` is None in the average over generators and n."""
+
+    generator: str
+    reward_model: str
+    n: int | None
+    best_of_n: Fraction
+    weighted_best_of_n: Fraction
+    majority: Fraction
+    over_best_of_n: Annotated[Difference, Columns(p_permutation="over_best_of_n_p")]
+    over_majority: Annotated[Difference, Columns(p_permutation="over_majority_p")]
+
+
+def weighted_table(evaluation: Evaluation) -> list[WeightedRow]:
+    """Weighted against plain best-of-n and against majority vote, at every place (see :func:`_places`)."""
+    places, values = [], []
     for chooser, label in evaluation.choosers.items():
-        for generator, n in _places(accuracies):
-            best, voted, majority = (_at(accuracies, generator, c, n) for c in (chooser, chooser.weighted, MAJORITY))
-            if best is None or voted is None or majority is None:
-                continue
-            cells.append((generator, label, n))
-            plain.append(best)
-            weighted.append(voted)
-            votes.append(majority)
-    bootstrap = accuracies.bootstrap
-    gain = bootstrap.compare(np.array(weighted), np.array(plain))
-    over = bootstrap.compare(np.array(weighted), np.array(votes))
-    means = [[100 * float(np.nanmean(v)) for v in kind] for kind in (plain, weighted, votes)]
-    return pd.DataFrame(
-        [
-            (*cell, p, w, m, *_percent(g)[:3], g.p_permutation, *_percent(o)[:3], o.p_permutation)
-            for cell, p, w, m, g, o in zip(cells, *means, gain, over, strict=True)
-        ],
-        columns=[
-            *("generator", "reward_model", "n", "best_of_n", "weighted_best_of_n", "majority"),
-            *("over_best_of_n", "over_best_of_n_low", "over_best_of_n_high", "over_best_of_n_p"),
-            *("over_majority", "over_majority_low", "over_majority_high", "over_majority_p"),
-        ],
-    ).astype({"n": "Int64"})
+        for generator, n in _places(evaluation.accuracies):
+            of_rules = [_at(evaluation.accuracies, generator, c, n) for c in (chooser, chooser.weighted, MAJORITY)]
+            if all(v is not None for v in of_rules):
+                places.append((generator, label, n))
+                values.append(of_rules)
+    if not places:
+        return []
+    plain, weighted, votes = np.array(values, dtype=np.float64).swapaxes(0, 1)
+    bootstrap = evaluation.accuracies.bootstrap
+    gains, over_votes = bootstrap.compare(weighted, plain), bootstrap.compare(weighted, votes)
+    rows = []
+    for i, (generator, label, n) in enumerate(places):
+        best, voted, majority = (Fraction(float(np.nanmean(v[i]))) for v in (plain, weighted, votes))
+        rows.append(WeightedRow(generator, label, n, best, voted, majority, gains[i], over_votes[i]))
+    return rows
 
 
-def comparisons(evaluation: Evaluation) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class RivalRow:
+    """Best-of-n of a reward model against a rival; ``n`` is None in the average over generators and n."""
+
+    generator: str
+    reward_model: str
+    protocol: str
+    n: int | None
+    against: str
+    difference: Annotated[
+        Difference,
+        Columns(
+            low="ci_low",
+            high="ci_high",
+            **{name: name for name in ("p_bootstrap", "p_permutation", "p_holm", "won", "lost", "n_problems")},
+        ),
+    ]
+
+
+def comparisons(evaluation: Evaluation) -> list[RivalRow]:
     """Best-of-n of every reward model against pass@1, majority and, for trained ones, the untrained reward models.
 
-    ``p_holm`` corrects ``p_permutation`` for all comparisons made at the same place (generator and n).
+    ``p_holm`` corrects for all comparisons made at the same place (generator and n).
     """
     accuracies, trainings = evaluation.accuracies, evaluation.trainings
     untrained = [(label, c) for c, label in evaluation.choosers.items() if not trainings[c.reward_model].trained]
-    keys, a, b = [], [], []
+    rows, ours, theirs = [], [], []
     for chooser, label in evaluation.choosers.items():
-        against = [(BASELINES[c], c) for c in (PASS_AT_1, MAJORITY)]
+        rivals = [(BASELINES[c], c) for c in (PASS_AT_1, MAJORITY)]
         if trainings[chooser.reward_model].trained:
-            against += [u for u in untrained if u[1].aggregation == chooser.aggregation or len(untrained) == 1]
+            rivals += [u for u in untrained if u[1].aggregation == chooser.aggregation or len(untrained) == 1]
         for generator, n in _places(accuracies):
-            for name, other in against:
-                ours, theirs = _at(accuracies, generator, chooser, n), _at(accuracies, generator, other, n)
-                if n != 1 and ours is not None and theirs is not None and np.isfinite(ours - theirs).any():
-                    keys.append((generator, label, accuracies.protocol, n, name))
-                    a.append(ours)
-                    b.append(theirs)
-    differences = accuracies.bootstrap.compare(np.array(a), np.array(b))
-    frame = pd.DataFrame(
-        [
-            (*key, *_percent(d)[:3], d.p_bootstrap, d.p_permutation, np.nan, d.won, d.lost, d.n_problems)
-            for key, d in zip(keys, differences, strict=True)
-        ],
-        columns=[
-            *("generator", "reward_model", "protocol", "n", "against", "difference", "ci_low", "ci_high"),
-            *("p_bootstrap", "p_permutation", "p_holm", "won", "lost", "n_problems"),
-        ],
-    ).astype({"n": "Int64"})
-    together = frame.groupby(["generator", "n"], dropna=False)["p_permutation"]
-    frame["p_holm"] = together.transform(lambda p: holm(p.to_numpy()))
-    return frame
+            for name, rival in rivals:
+                a, b = _at(accuracies, generator, chooser, n), _at(accuracies, generator, rival, n)
+                if n != 1 and a is not None and b is not None and np.isfinite(a - b).any():
+                    rows.append((generator, label, accuracies.protocol, n, name))
+                    ours.append(a)
+                    theirs.append(b)
+    differences = accuracies.bootstrap.compare(np.array(ours), np.array(theirs))
+    for place in {(generator, n) for generator, _, _, n, _ in rows}:
+        members = [i for i, (generator, _, _, n, _) in enumerate(rows) if (generator, n) == place]
+        for i, difference in zip(members, corrected([differences[i] for i in members]), strict=True):
+            differences[i] = difference
+    return [RivalRow(*row, difference) for row, difference in zip(rows, differences, strict=True)]
 
 
-def answers(results: Results) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """How many of a generator's responses got a verdict for a reason, and how many of these never vote."""
+
+    generator: str
+    correct: bool
+    reason: str
+    responses: int
+    without_answer: int
+    share: Annotated[Fraction, Columns("percent")]
+
+
+def answers(evaluation: Evaluation) -> list[AnswerRow]:
     """Verdicts per generator by reason: how answers came to count as right, wrong or not gradable."""
-    grades = results.grades.astype({"generator": pd.CategoricalDtype(list(results.manifest.generators), ordered=True)})
-    groups = grades.groupby(["generator", "correct", "reason"], observed=True)
-    counts = groups.size().rename("responses").reset_index()
-    unvoting = groups["answer_class"].agg(lambda c: int((c < 0).sum())).rename("without_answer").reset_index()
-    counts["without_answer"] = unvoting["without_answer"]
-    totals = counts.groupby("generator", observed=True)["responses"].transform("sum")
-    counts["percent"] = 100 * counts["responses"] / totals
-    return counts
+    grades = evaluation.results.grades
+    rows = []
+    for generator in evaluation.results.manifest.generators:
+        of_generator = grades[grades["generator"] == generator]
+        for (correct, reason), group in of_generator.groupby(["correct", "reason"]):
+            without = int((group["answer_class"] < 0).sum())
+            share = Fraction(len(group) / len(of_generator))
+            rows.append(AnswerRow(generator, bool(correct), str(reason), len(group), without, share))
+    return rows
 
 
-def breakdown(evaluation: Evaluation) -> pd.DataFrame:
-    """Accuracy at the largest headline n by subject and by level, for pass@1, majority and each method's best-fed
-    reward model, averaged over generators where there are several."""
+@dataclass(frozen=True, slots=True)
+class BreakdownRow:
+    """Accuracy of ``row`` (a chooser's label) on the problems of one subject or level."""
+
+    by: str
+    group: str
+    generator: str
+    row: str
+    n: int
+    accuracy: Annotated[Interval, Columns(low="ci_low", high="ci_high", n_problems="n_problems")]
+
+
+def breakdown(evaluation: Evaluation) -> list[BreakdownRow]:
+    """Accuracy at the largest headline n by subject and by level, averaged over generators where there are several.
+
+    The rows are pass@1, majority and, of each method, the reward model that was trained on most.
+    """
     accuracies = evaluation.accuracies
     where, n = AVERAGE if accuracies.averaged else accuracies.generators[0], accuracies.n_max
     headline = {training.reward_model for training in evaluation.headline}
@@ -189,14 +238,16 @@ def breakdown(evaluation: Evaluation) -> pd.DataFrame:
                 if values is None or not np.isfinite(values[members]).any():
                     continue
                 interval = accuracies.interval(np.where(members, values, np.nan))
-                rows.append((by, f"{group:g}" if by == "level" else group, where, label, n, *_percent(interval)))
-    return pd.DataFrame(
-        rows, columns=["by", "group", "generator", "row", "n", "accuracy", "ci_low", "ci_high", "n_problems"]
-    )
+                rows.append(BreakdownRow(by, f"{group:g}" if by == "level" else group, where, label, n, interval))
+    return rows
 
 
 def _places(accuracies: Accuracies) -> Iterator[tuple[str, int | None]]:
-    """Where choosers are compared: each generator and their average at each headline n, and the overall average."""
+    """Where choosers are compared: generator and n.
+
+    Each generator and their average at each headline n; last, with n None, the average over generators and over n, as
+    in Table 1.
+    """
     averaged = (AVERAGE,) if accuracies.averaged else ()
     for generator in (*accuracies.generators, *averaged):
         for n in accuracies.headline_n:
@@ -206,7 +257,3 @@ def _places(accuracies: Accuracies) -> Iterator[tuple[str, int | None]]:
 
 def _at(accuracies: Accuracies, generator: str, chooser: Chooser, n: int | None) -> Floats | None:
     return accuracies.overall(chooser) if n is None else accuracies.values(generator, chooser, n)
-
-
-def _percent(found: Interval | Difference) -> tuple[float, float, float, int]:
-    return 100 * found.mean, 100 * found.low, 100 * found.high, found.n_problems

@@ -10,7 +10,9 @@ Arrays: P problems; ``values`` float [rows, P] have a value per problem, NaN whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -43,7 +45,8 @@ class Difference:
     ``p_bootstrap`` belongs to the interval: the interval of level 1 - p ends at 0. It is below 0.05 exactly where the
     95 % interval leaves 0 out. ``p_permutation`` tests whether the two are exchangeable on every problem. It is the
     exact McNemar test where each problem is simply won, lost or drawn, else the sign-flip test with 9,999 random flips.
-    ``won`` and ``lost`` count problems.
+    ``won`` and ``lost`` count problems. ``p_holm`` is ``p_permutation`` corrected for the number of comparisons, NaN
+    where nothing was corrected (see :func:`corrected`).
     """
 
     mean: float
@@ -54,6 +57,7 @@ class Difference:
     won: int
     lost: int
     n_problems: int
+    p_holm: float = math.nan
 
 
 class Bootstrap:
@@ -253,3 +257,9 @@ def holm(p: Floats) -> Floats:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(raised, 1.0)
     return adjusted
+
+
+def corrected(differences: Sequence[Difference]) -> list[Difference]:
+    """The same differences with ``p_holm``, corrected for their number."""
+    adjusted = holm(np.array([d.p_permutation for d in differences]))
+    return [replace(d, p_holm=float(p)) for d, p in zip(differences, adjusted, strict=True)]

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.headline_tables import Row, Table1
 from harness.analysis.inference import Interval
+from harness.analysis.rows import Fraction
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, first_error
 from harness.data.documents import read_yaml
@@ -128,12 +128,25 @@ def published_table1(published: Published) -> Table1:
     return Table1((*published.cells, (AVERAGE, None)), tuple(rows))
 
 
-def beside(evaluation: Evaluation, published: Published) -> pd.DataFrame:
-    """A run's accuracies beside the published ones, in percent, and their difference in points.
+@dataclass(frozen=True, slots=True)
+class BesideRow:
+    """A run's accuracy beside a published one; ``n`` is None in the averages over all columns of the published table.
 
-    Columns published (its row), reward_model (the run's), strategy, generator, n, ours, ours_low, ours_high, theirs,
-    difference. n is empty in the averages, which are over all columns of the published table and left out where the
-    run lacks one.
+    ``published`` is the published row, ``reward_model`` the run's; ``difference`` is ours minus theirs.
+    """
+
+    published: str
+    reward_model: str
+    strategy: str
+    generator: str
+    n: int | None
+    ours: Interval
+    theirs: Fraction
+    difference: Fraction
+
+
+def beside(evaluation: Evaluation, published: Published) -> list[BesideRow]:
+    """A run's accuracies beside the published ones; an average is left out where the run lacks one of its columns.
 
     Raises:
         UserError: for a run that has none of the generators.
@@ -141,53 +154,46 @@ def beside(evaluation: Evaluation, published: Published) -> pd.DataFrame:
     results, accuracies = evaluation.results, evaluation.accuracies
     names = _generators(results, published)
     if not names:
-        wanted = ", ".join(published.index.generators)
-        raise UserError(f"{results.folder}: none of its generators is one of {wanted}: nothing to lay beside")
+        columns = ", ".join(published.index.generators)
+        raise UserError(f"{results.folder}: none of its generators is one of {columns}: nothing to lay beside")
+
+    def row(label: str, chooser: Chooser, generator: str, n: int | None, values: Floats, theirs: float) -> BesideRow:
+        ours = accuracies.interval(values)
+        difference = Fraction(ours.mean - theirs / 100)
+        return BesideRow(
+            label, chooser.reward_model, chooser.rule, generator, n, ours, Fraction(theirs / 100), difference
+        )
+
+    def by_cell(chooser: Chooser) -> dict[tuple[str, int], Floats]:
+        """The run's accuracies where the published table has a column, float [P] each."""
+        values = {
+            (generator, n): accuracies.values(names[generator], chooser, n)
+            for generator, n in published.cells
+            if generator in names
+        }
+        return {cell: of_cell for cell, of_cell in values.items() if of_cell is not None}
+
     rows = []
     for record in published.table1.to_dict("records"):
-        chosen = _chooser(evaluation, published, str(record["method"]))
-        if chosen is None:
+        label = str(record["method"])
+        chooser = _chooser(evaluation, published, label)
+        if chooser is None:
             continue
-        found = []
-        for generator, n in published.cells:
-            values = accuracies.values(names[generator], chosen, n) if generator in names else None
-            if values is None:
-                continue
-            found.append(values)
-            size = 1 if chosen == PASS_AT_1 else n  # which is the same at any n
-            theirs = record[f"{generator}@{n}"]
-            rows.append(_line(accuracies, record["method"], chosen, generator, size, values, theirs))
-        if len(found) == len(published.cells) and not pd.isna(record["avg"]):
-            rows.append(_line(accuracies, record["method"], chosen, AVERAGE, None, _mean(found), record["avg"]))
-    for label, chosen, theirs in _voting(evaluation, published):
-        found = [
-            values
-            for generator, n in published.cells
-            if generator in names and (values := accuracies.values(names[generator], chosen, n)) is not None
-        ]
-        if len(found) == len(published.cells):
-            rows.append(_line(accuracies, label, chosen, AVERAGE, None, _mean(found), theirs))
-    columns = ["published", "reward_model", "strategy", "generator", "n"]
-    columns += ["ours", "ours_low", "ours_high", "theirs", "difference"]
-    return pd.DataFrame(rows, columns=columns).drop_duplicates(ignore_index=True).astype({"n": "Int64"})
+        values = by_cell(chooser)
+        for (generator, n), of_cell in values.items():
+            size = 1 if chooser == PASS_AT_1 else n  # which is the same at any n
+            rows.append(row(label, chooser, generator, size, of_cell, record[f"{generator}@{n}"]))
+        if len(values) == len(published.cells) and not pd.isna(record["avg"]):
+            rows.append(row(label, chooser, AVERAGE, None, _mean(list(values.values())), record["avg"]))
+    for label, chooser, theirs in _voting(evaluation, published):
+        values = by_cell(chooser)
+        if len(values) == len(published.cells):
+            rows.append(row(label, chooser, AVERAGE, None, _mean(list(values.values())), theirs))
+    return list(dict.fromkeys(rows))
 
 
-def _mean(found: list[Floats]) -> Floats:
-    return np.asarray(np.mean(found, axis=0), dtype=np.float64)
-
-
-def _line(
-    accuracies: Accuracies,
-    label: object,
-    chooser: Chooser,
-    generator: str,
-    n: int | None,
-    values: Floats,
-    theirs: float,
-) -> tuple[object, ...]:
-    i = accuracies.interval(values)
-    ours = (100 * i.mean, 100 * i.low, 100 * i.high)
-    return (label, chooser.reward_model, chooser.rule, generator, n, *ours, theirs, ours[0] - theirs)
+def _mean(values: list[Floats]) -> Floats:
+    return np.asarray(np.mean(values, axis=0), dtype=np.float64)
 
 
 def _generators(results: Results, published: Published) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
-from harness.report import text as rendering
+from harness.report.text import p_value, percent, signed_percent
 
 
 def best_chooser(evaluation: Evaluation) -> Chooser | None:
@@ -27,10 +27,10 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     where = f"Averaged over {len(accuracies.generators)} generators and" if accuracies.averaged else "Averaged over"
     floor, votes, top = (accuracies.overall(m) for m in (PASS_AT_1, MAJORITY, ORACLE))
     assert floor is not None and votes is not None and top is not None
-    percent = [f"{100 * accuracies.interval(v).mean:.1f} %" for v in (floor, votes, top)]
+    shares = [f"{percent(accuracies.interval(v).mean)} %" for v in (floor, votes, top)]
     lines = [
-        f"{where} {over}, a response drawn at random is right in {percent[0]} of the cases (pass@1), the majority's "
-        f"answer in {percent[1]}, and a perfect choice would be in {percent[2]} (pass@n)."
+        f"{where} {over}, a response drawn at random is right in {shares[0]} of the cases (pass@1), the majority's "
+        f"answer in {shares[1]}, and a perfect choice would be in {shares[2]} (pass@n)."
     ]
     if best is None:
         return lines
@@ -38,8 +38,8 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     assert values is not None
     interval = accuracies.interval(values)
     text = (
-        f"The best reward model by this average is {evaluation.choosers[best]}: {100 * interval.mean:.1f} % "
-        f"(95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f})."
+        f"The best reward model by this average is {evaluation.choosers[best]}: {percent(interval.mean)} % "
+        f"(95 % interval {percent(interval.low)} to {percent(interval.high)})."
     )
     rivals = [("pass@1", PASS_AT_1), ("majority vote", MAJORITY)]
     if trainings[best.reward_model].trained:
@@ -55,7 +55,7 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
 
 
 def _against(d: Difference, name: str) -> str:
-    change = f"{abs(100 * d.mean):.1f} points {'above' if d.mean >= 0 else 'below'} {name}"
+    change = f"{percent(abs(d.mean))} points {'above' if d.mean >= 0 else 'below'} {name}"
     verdict = "" if d.low > 0 or d.high < 0 else ", a difference that may be chance"
-    bounds = f"{rendering.signed(100 * d.low)} to {rendering.signed(100 * d.high)}"
-    return f"It is {change} ({bounds}, p {rendering.p_value(d.p_permutation)}){verdict}."
+    bounds = f"{signed_percent(d.low)} to {signed_percent(d.high)}"
+    return f"It is {change} ({bounds}, p {p_value(d.p_permutation)}){verdict}."

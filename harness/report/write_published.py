@@ -14,7 +14,8 @@ from harness.report.figures.costs import draw_relative_costs
 from harness.report.figures.palette import looks
 from harness.report.figures.style import encode, figure_files, styled
 from harness.report.page.html import cell, data_uri, environment
-from harness.report.text import AVERAGE_NOTE, csv, signed, table1_latex, table1_markdown
+from harness.report.table_texts import AVERAGE_NOTE, table1_latex, table1_markdown
+from harness.report.text import csv, signed
 
 
 def write_published_report(folder: Path, column_width: float | None = None) -> list[Path]:

@@ -13,17 +13,16 @@ import pytest
 from plain import plain_best_of_n
 from results_folder import GENERATORS, N_PROBLEMS, N_SAMPLES, ledger, write_results, write_rows
 
-from harness.analysis import ablation_tables as analysis_tables
-from harness.analysis import ablations as variations
-from harness.analysis.ablation_tables import AnalysisTable
+from harness.analysis import ablation_tables, ablations
+from harness.analysis.ablation_tables import AblationTable
 from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import holm
 from harness.core.records import Grade, LedgerRow
-from harness.report.ablation_text import analysis_latex, analysis_markdown
 from harness.report.figures import scales as analysis_figures
 from harness.report.figures.costs import cost_accuracy
 from harness.report.figures.style import styled
+from harness.report.table_texts import ablation_latex, ablation_markdown
 from harness.storage.results import Results, load_results
 
 MAIN = {"set": "main", "generator": "weak", "problems": "train", "responses": 8}
@@ -114,9 +113,9 @@ def average(results: Results, reward_model: str, generators: tuple[str, ...] = G
     return 100 * np.mean([plain_best_of_n(results, reward_model, g, n) for g in generators for n in (4, 8)], axis=0)
 
 
-def check_accuracies(table: AnalysisTable, results: Results, base: dict[str, str]) -> None:
+def check_accuracies(table: AblationTable, results: Results, base: dict[str, str]) -> None:
     """Every accuracy and difference of a table; ``base`` is what each reward model is compared with."""
-    rows = table.frame.set_index("reward_model")
+    rows = table.frame().set_index("reward_model")
     for name, row in rows.iterrows():
         assert row["avg"] == pytest.approx(average(results, name).mean())
         assert row["weak"] == pytest.approx(average(results, name, ("weak",)).mean())
@@ -137,7 +136,7 @@ def check_accuracies(table: AnalysisTable, results: Results, base: dict[str, str
 
 def test_one_change_of_the_training_data_at_a_time(results: Results, evaluation: Evaluation) -> None:
     assert {base: [(v.reward_model, v.change) for v in found] for base, found in
-            variations.data_variations(evaluation).items()} == {
+            ablations.data_variations(evaluation).items()} == {
         "dpo-8": [
             ("dedup", "de-duplicated (at 0.5)"),
             ("wider", "+ problems: odd_ones"),
@@ -145,25 +144,25 @@ def test_one_change_of_the_training_data_at_a_time(results: Results, evaluation:
             ("steps", "+ step KTO"),
         ]
     }  # fmt: skip
-    table = analysis_tables.training_data(evaluation)
+    table = ablation_tables.training_data(evaluation)
     assert table is not None
-    assert table.frame["reward_model"].tolist() == ["dpo-8", "dedup", "wider", "mixed", "steps"]
+    assert table.frame()["reward_model"].tolist() == ["dpo-8", "dedup", "wider", "mixed", "steps"]
     check_accuracies(table, results, dict.fromkeys(["dedup", "wider", "mixed", "steps"], "dpo-8"))
 
 
 def test_the_base_is_found_whatever_the_order(tmp_path: Path) -> None:
     chosen = ("wider", "dedup", "dpo-8")
-    found = variations.data_variations(
+    found = ablations.data_variations(
         Evaluation.of(load_results(write_results(tmp_path / "a", {n: MODELS[n] for n in chosen})))
     )
     assert list(found) == ["dpo-8"] and len(found["dpo-8"]) == 2
     # Of two that differ in one thing, the plainer is the base.
     pair = {n: MODELS[n] for n in ("dedup", "dpo-8")}
-    found = variations.data_variations(Evaluation.of(load_results(write_results(tmp_path / "b", pair))))
+    found = ablations.data_variations(Evaluation.of(load_results(write_results(tmp_path / "b", pair))))
     assert {base: [v.reward_model for v in rest] for base, rest in found.items()} == {"dpo-8": ["dedup"]}
     # Two methods are two bases.
     both = {**pair, "ce": MODELS["ce"], "ce-d": trained("ce-d", "CE", objective="ce", dedup=0.5)}
-    found = variations.data_variations(Evaluation.of(load_results(write_results(tmp_path / "c", both))))
+    found = ablations.data_variations(Evaluation.of(load_results(write_results(tmp_path / "c", both))))
     assert {base: [v.reward_model for v in rest] for base, rest in found.items()} == {
         "dpo-8": ["dedup"],
         "ce": ["ce-d"],
@@ -171,9 +170,9 @@ def test_the_base_is_found_whatever_the_order(tmp_path: Path) -> None:
 
 
 def test_policies_against_the_model_they_started_from(results: Results, evaluation: Evaluation) -> None:
-    table = analysis_tables.policies(evaluation)
+    table = ablation_tables.policies(evaluation)
     assert table is not None
-    rows = table.frame.set_index("policy")
+    rows = table.frame().set_index("policy")
     assert list(rows.index) == ["weak", "a", "b"]  # steps started from dpo-8, and that from weak
     grades = results.policy_grades()
     base = results.grades[results.grades["generator"] == "weak"].groupby("problem_id")["correct"].mean()
@@ -184,14 +183,14 @@ def test_policies_against_the_model_they_started_from(results: Results, evaluati
     own = grades[grades["generator"] == "a"].groupby("problem_id")["correct"].mean()
     assert rows.loc["a", "difference"] == pytest.approx(100 * (own - base).mean())
     assert np.isnan(rows.loc["b", "difference"])
-    assert rows["responses"].tolist() == [N_SAMPLES, 5, 5]
+    assert rows["responses"].tolist() == [str(N_SAMPLES), "5", "5"]
     assert rows["method"].tolist() == ["not trained", "DPO + step KTO", ""]
 
 
 def test_scoring_is_charged_with_the_passes_it_reads(evaluation: Evaluation) -> None:
-    table = analysis_tables.scoring_cost(evaluation)
+    table = ablation_tables.scoring_cost(evaluation)
     assert table is not None
-    rows = table.frame.set_index(["reward_model", "part"])
+    rows = table.frame().set_index(["reward_model", "part"])
     # Two passes of 1 s and half a second of its own, of 4 s and of 40 s of sampling.
     assert rows.loc[("dpo-8", "all"), ["weak time", "strong time"]].tolist() == pytest.approx([62.5, 6.25])
     assert rows.loc[("dpo-8", "all"), ["weak FLOPs", "strong FLOPs"]].tolist() == pytest.approx([50.0, 5.0])
@@ -200,13 +199,13 @@ def test_scoring_is_charged_with_the_passes_it_reads(evaluation: Evaluation) -> 
     assert rows.loc[("log-likelihood", "all"), "weak time"] == pytest.approx(37.5)
     assert ("log-likelihood", "policy") not in rows.index  # one pass: nothing to break down
     # The other ones cost what one of these does.
-    assert table.frame["reward_model"].unique().tolist() == ["log-likelihood", "dpo-8"]
+    assert table.frame()["reward_model"].unique().tolist() == ["log-likelihood", "dpo-8"]
 
 
 def test_the_reference_in_training_and_in_scoring(results: Results, evaluation: Evaluation) -> None:
-    table = analysis_tables.reference_model(evaluation)
+    table = ablation_tables.reference_model(evaluation)
     assert table is not None
-    assert table.frame[["training", "scoring", "reward_model"]].to_numpy().tolist() == [
+    assert table.frame()[["training", "scoring", "reward_model"]].to_numpy().tolist() == [
         ["not trained", "without", "log-likelihood"],
         ["with", "with", "dpo-8"],
         ["with", "without", "dpo-8-no-reference"],
@@ -221,12 +220,12 @@ def test_the_reference_in_training_and_in_scoring(results: Results, evaluation: 
 def test_half_a_table_of_the_reference_is_none(tmp_path: Path, missing: str) -> None:
     chosen = {n: f for n, f in MODELS.items() if n != missing}
     found = load_results(write_results(tmp_path, chosen))
-    assert analysis_tables.reference_model(Evaluation(found, compute_accuracies(found, 4))) is None
+    assert ablation_tables.reference_model(Evaluation(found, compute_accuracies(found, 4))) is None
 
 
 def test_scales_are_of_one_thing_at_a_time(evaluation: Evaluation) -> None:
-    assert variations.scales(evaluation, "responses") == {"DPO": ["dpo-2", "dpo-8"]}
-    assert variations.scales(evaluation, "instructions") == {"DPO": ["quarter", "half", "dpo-8"]}
+    assert ablations.scales(evaluation, "responses") == {"DPO": ["dpo-2", "dpo-8"]}
+    assert ablations.scales(evaluation, "instructions") == {"DPO": ["quarter", "half", "dpo-8"]}
 
 
 def test_other_data_are_no_scales_of_figure_1(results: Results, evaluation: Evaluation) -> None:
@@ -280,23 +279,24 @@ def _rgb(color: str) -> np.ndarray:
 def test_nothing_is_made_of_what_is_not_there(tmp_path: Path) -> None:
     found = load_results(write_results(tmp_path, {"log-likelihood": MODELS["log-likelihood"], "ce": MODELS["ce"]}))
     evaluation = Evaluation(found, compute_accuracies(found, 4))
-    assert analysis_tables.analysis_tables(evaluation) == []
+    for make in (ablation_tables.training_data, ablation_tables.policies, ablation_tables.reference_model):
+        assert make(evaluation) is None
     with styled():
         assert analysis_figures.by_instructions(evaluation) is None
         assert analysis_figures.by_responses(evaluation) is None
 
 
 def test_texts_say_what_the_frame_says(evaluation: Evaluation) -> None:
-    table = analysis_tables.training_data(evaluation)
+    table = ablation_tables.training_data(evaluation)
     assert table is not None
-    text, tex = analysis_markdown(table), analysis_latex(table)
-    row = table.frame.set_index("reward_model").loc["mixed"]
+    text, tex = ablation_markdown(table), ablation_latex(table)
+    row = table.frame().set_index("reward_model").loc["mixed"]
     line = next(line for line in text.splitlines() if "| mixed |" in line)
     assert f"{row['avg']:.1f}" in line and f"[{row['avg_low']:.1f}, {row['avg_high']:.1f}]" in line
     assert f"{abs(row['difference']):.1f} [" in line and "p " in line
     assert "| base | dpo-8 |" in text and text.count("**") == 2 * len(table.values)
     assert r"odd\_ones" in tex and "−" not in tex and "\0" not in tex and tex.count(r"\textbf{") == len(table.values)
     body = [line for line in tex.splitlines() if line.endswith(r"\\")]
-    assert len(body) == 1 + len(table.frame) and {line.count("&") for line in body} == {5}
-    frame = table.frame.to_dict("list")
+    assert len(body) == 1 + len(table.frame()) and {line.count("&") for line in body} == {5}
+    frame = table.frame().to_dict("list")
     assert json.dumps(frame["avg"])  # plain numbers

@@ -11,6 +11,7 @@ from rich.console import Console
 from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import AVERAGE, Chooser
 from harness.analysis.compare import compare
+from harness.analysis.rows import to_frame
 from harness.cli.tables.comparison import render
 from harness.core.errors import UserError
 from harness.storage.results import Results, load_results
@@ -24,7 +25,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 @pytest.mark.parametrize("strategy", ["best_of_n", "weighted_best_of_n"])
 def test_rows_agree_with_the_long_table(results: Results, strategy: str) -> None:
     found = compare(results, "ce-4", "log-likelihood", n=4, strategy=strategy)
-    table = compute_accuracies(results).table().set_index(["generator", "reward_model", "strategy", "n"])["accuracy"]
+    rows = to_frame(compute_accuracies(results).table())
+    table = rows.set_index(["generator", "reward_model", "strategy", "n"])["accuracy"]
     assert [(row.generator, row.n) for row in found.rows] == [(g, 4) for g in (*GENERATORS, AVERAGE)]
     for row in found.rows:
         assert 100 * row.a == pytest.approx(table[row.generator, "ce-4", strategy, 4])

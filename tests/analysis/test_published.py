@@ -15,8 +15,9 @@ from results_folder import REWARD_MODELS, write_results
 from harness.analysis.choosers import AVERAGE, MAJORITY, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.published_numbers import Published, beside, load_published, published_table1
+from harness.analysis.rows import to_frame
 from harness.core.errors import UserError
-from harness.report.text import beside_markdown
+from harness.report.table_texts import beside_markdown
 from harness.report.write import write_report
 from harness.report.write_published import write_published_report
 from harness.storage.results import load_results
@@ -116,7 +117,8 @@ def test_a_run_is_laid_beside_by_model_name_and_method(tmp_path: Path, other: Pa
     results, published = load_results(run_folder(tmp_path)), load_published(other)
     evaluation = Evaluation.of(results)
     accuracies = evaluation.accuracies
-    frame = beside(evaluation, published)
+    rows_beside = beside(evaluation, published)
+    frame = to_frame(rows_beside)
     by_row = frame.groupby("published", sort=False)["reward_model"].unique().map(list).to_dict()
     # CE is the one trained on most; nothing here is DPO; log-likelihood scores with the model of the row Public.
     assert by_row == {
@@ -138,7 +140,7 @@ def test_a_run_is_laid_beside_by_model_name_and_method(tmp_path: Path, other: Pa
     assert averages.loc["Cross-entropy", "ours"] == pytest.approx(100 * accuracies.overall(method).mean())  # type: ignore[union-attr]
     assert averages.loc["majority vote", "ours"] == pytest.approx(100 * accuracies.overall(MAJORITY).mean())  # type: ignore[union-attr]
     assert "pass@1" not in averages.index  # no average of it was published
-    text = beside_markdown(frame, published.index)
+    text = beside_markdown(rows_beside, published.index)
     assert f"| Cross-entropy | ce-4 | theirs-weak | 8 | {line['ours']:.1f} |" in text
 
 
@@ -146,7 +148,7 @@ def test_an_average_needs_all_of_its_columns(tmp_path: Path, other: Path) -> Non
     (other / "published.yaml").write_text(INDEX.replace("strong: models/s", "third: models/s"))
     (other / "table1.csv").write_text(TABLE1.replace("strong@", "third@"))
     results = load_results(run_folder(tmp_path))
-    frame = beside(Evaluation.of(results), load_published(other))
+    frame = to_frame(beside(Evaluation.of(results), load_published(other)))
     assert set(frame["generator"]) == {"theirs-weak"}
 
 

@@ -19,8 +19,10 @@ from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Choo
 from harness.analysis.costs import development_flops, generation_flops
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import holm
+from harness.analysis.rows import to_frame
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, StepScores
+from harness.report import table_texts as texts
 from harness.report import text as rendering
 from harness.storage.results import Results, load_results
 
@@ -36,7 +38,7 @@ def evaluation(results: Results) -> Evaluation:
 
 
 def test_accuracy_table_is_the_long_form_and_right(results: Results) -> None:
-    frame = compute_accuracies(results).table()
+    frame = to_frame(compute_accuracies(results).table())
     assert list(frame) == [
         *("generator", "reward_model", "strategy", "aggregation", "protocol", "n"),
         *("accuracy", "ci_low", "ci_high", "n_problems"),
@@ -59,7 +61,7 @@ def test_accuracy_table_is_the_long_form_and_right(results: Results) -> None:
 def test_both_protocols_and_several_aggregations(tmp_path: Path) -> None:
     evaluation = {"n": [1, 3], "aggregation": ["last", "prod"], "bootstrap": 50, "protocol": ["first_n", "subsets"]}
     accuracies = compute_accuracies(load_results(write_results(tmp_path, evaluation=evaluation)))
-    frame = accuracies.table()
+    frame = to_frame(accuracies.table())
     assert set(frame["protocol"]) == {"first_n", "subsets"}
     assert accuracies.protocol == "subsets"
     assert set(frame["aggregation"]) == {"", "last"}  # a product of log-ratios has no meaning
@@ -75,7 +77,7 @@ def test_both_protocols_and_several_aggregations(tmp_path: Path) -> None:
 def test_problems_without_scores_are_left_out_of_that_row_only(tmp_path: Path) -> None:
     folder = write_results(tmp_path)
     (folder / "scores" / "ce-2" / "weak" / "part-00001.parquet").unlink()
-    frame = compute_accuracies(load_results(folder)).table()
+    frame = to_frame(compute_accuracies(load_results(folder)).table())
     counts = frame.groupby(["generator", "reward_model"])["n_problems"].unique()
     assert counts["weak", "ce-2"].tolist() == [N_PROBLEMS // 2]
     assert counts[AVERAGE, "ce-2"].tolist() == [N_PROBLEMS // 2]
@@ -96,10 +98,10 @@ def test_table1_has_a_row_per_method_and_the_papers_average(evaluation: Evaluati
     best = max(round(100 * r.cells[2].mean, 1) for r in table.rows[:-1] if r.cells[2])
     assert table.best(2) == best
 
-    text = rendering.table1_markdown(table)
+    text = texts.table1_markdown(table)
     assert text.splitlines()[0].startswith("| accuracy (%) | weak @1 | weak @4 | weak @8 | strong @1 |")
     assert f"**{best:.1f}** [" in text
-    tex = rendering.table1_latex(table)
+    tex = texts.table1_latex(table)
     assert r"\multicolumn{3}{c}{weak}" in tex and r"\bottomrule" in tex and rf"\textbf{{{best:.1f}}}" in tex
     assert r"\cmidrule(lr){2-4} \cmidrule(lr){5-7}" in tex and tex.count(r"\midrule") == 3
     assert all(line.count("&") == 7 for line in tex.splitlines() if line.startswith(("ce", "pass", "majority", "log")))
@@ -123,7 +125,7 @@ def test_ties_are_those_whose_paired_interval_reaches_zero(evaluation: Evaluatio
             expected = label in contenders and label != best and behind.low <= 1e-12 and n != 1
             assert ((row, column) in table.tied) == expected, (label, generator, n)
     assert table.tied
-    text, tex = rendering.table1_markdown(table), rendering.table1_latex(table)
+    text, tex = texts.table1_markdown(table), texts.table1_latex(table)
     marked = sum((row, column) in table.tied for row, column in _marked_cells(table))
     assert text.splitlines()[0:-2] and "\n".join(text.splitlines()[:-1]).count("†") == marked
     assert tex.count(r"\rlap{$^\dagger$}") == marked and r"$^\dagger$: cannot be told" in tex
@@ -150,7 +152,8 @@ def test_latex_and_markdown_escape_names() -> None:
 
 def test_comparisons_are_paired_and_meet_their_rivals(evaluation: Evaluation) -> None:
     accuracies = evaluation.accuracies
-    frame = tables.comparisons(evaluation)
+    rows = tables.comparisons(evaluation)
+    frame = to_frame(rows)
     rivals = frame.groupby("reward_model")["against"].agg(lambda names: set(names)).to_dict()
     assert rivals["log-likelihood"] == {"pass@1", "majority"}
     assert rivals["ce-2"] == {"pass@1", "majority", "log-likelihood"}
@@ -162,7 +165,7 @@ def test_comparisons_are_paired_and_meet_their_rivals(evaluation: Evaluation) ->
     assert row["difference"] == pytest.approx(100 * (ours - theirs).mean())
     assert (row["won"], row["lost"]) == ((ours > theirs).sum(), (ours < theirs).sum())
     assert row["ci_low"] <= row["difference"] <= row["ci_high"]
-    assert "ce-2 | log-likelihood | 8 |" in rendering.comparisons_markdown(frame)
+    assert "ce-2 | log-likelihood | 8 |" in texts.comparisons_markdown(rows)
     # Corrected within the comparisons of a generator and n, and by no others.
     together = frame[(frame["generator"] == "weak") & (frame["n"] == 8)]
     assert together["p_holm"].to_numpy() == pytest.approx(holm(together["p_permutation"].to_numpy()))
@@ -173,7 +176,7 @@ def test_comparisons_are_paired_and_meet_their_rivals(evaluation: Evaluation) ->
 
 def test_weighted_table_lays_three_rules_side_by_side(evaluation: Evaluation) -> None:
     accuracies = evaluation.accuracies
-    frame = tables.weighted_table(evaluation)
+    frame = to_frame(tables.weighted_table(evaluation))
     row = frame[(frame["generator"] == "strong") & (frame["n"] == 4) & (frame["reward_model"] == "ce-4")].iloc[0]
     method = Chooser("best_of_n", "ce-4", "min")
     for column, m in (
@@ -186,18 +189,18 @@ def test_weighted_table_lays_three_rules_side_by_side(evaluation: Evaluation) ->
     assert row["over_best_of_n"] == pytest.approx(row["weighted_best_of_n"] - row["best_of_n"])
 
 
-def test_answers_count_every_response_by_reason(results: Results) -> None:
-    frame = tables.answers(results)
-    assert frame.groupby("generator", observed=True)["responses"].sum().tolist() == [N_PROBLEMS * N_SAMPLES] * 2
+def test_answers_count_every_response_by_reason(evaluation: Evaluation) -> None:
+    frame = to_frame(tables.answers(evaluation))
+    assert frame.groupby("generator")["responses"].sum().tolist() == [N_PROBLEMS * N_SAMPLES] * 2
     none = frame[frame["reason"] == "no answer"]
     assert (none["without_answer"] == none["responses"]).all() and not none["correct"].any()
     assert frame[frame["reason"] != "no answer"]["without_answer"].sum() == 0
-    assert frame.groupby("generator", observed=True)["percent"].sum().tolist() == pytest.approx([100.0, 100.0])
+    assert frame.groupby("generator")["percent"].sum().tolist() == pytest.approx([100.0, 100.0])
 
 
 def test_breakdown_by_subject_averages_to_the_whole(evaluation: Evaluation) -> None:
     accuracies = evaluation.accuracies
-    frame = tables.breakdown(evaluation)
+    frame = to_frame(tables.breakdown(evaluation))
     rows = frame[(frame["by"] == "subject") & (frame["row"] == "majority")]
     whole = 100 * accuracies.values(AVERAGE, MAJORITY, 8).mean()  # type: ignore[union-attr]
     assert np.average(rows["accuracy"], weights=rows["n_problems"]) == pytest.approx(whole)
@@ -292,7 +295,7 @@ def test_recorded_math500_gives_the_reference_metrics(tmp_path: Path, shared_dat
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     results = load_results(tmp_path)
     evaluation = Evaluation.of(results)
-    written = pd.read_csv(io.StringIO(rendering.csv(evaluation.accuracies.table())), keep_default_na=False)
+    written = pd.read_csv(io.StringIO(rendering.csv(to_frame(evaluation.accuracies.table()))), keep_default_na=False)
     rows = written.set_index(["strategy", "aggregation", "n"])["accuracy"]
     reference = json.loads((shared_data / "reference_metrics_dev.json").read_text())["math500"]
     for n in (1, 2, 4, 8, 16, 32):

@@ -15,12 +15,13 @@ from harness.analysis.costs import development_flops, development_table, reward_
 from harness.analysis.equal_accuracy import CostLine, cost_at, equal_accuracies, equal_accuracy
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap
+from harness.analysis.rows import to_frame
 from harness.core.records import LedgerRow, Response
-from harness.report.cost_tables import cost_texts
 from harness.report.figures.costs import cost_accuracy, development_cost, draw_relative_costs
 from harness.report.figures.palette import Palette
 from harness.report.figures.style import styled
-from harness.report.text import cost_ratio_markdown
+from harness.report.outputs import TABLES
+from harness.report.table_texts import cost_ratio_markdown
 from harness.storage.arrow import to_table
 from harness.storage.results import Results, load_results
 from harness.storage.shards import shard_path, write_shard
@@ -110,7 +111,8 @@ def test_development_is_relative_to_ce_on_as_many_responses(results: Results) ->
 
 
 def test_cost_ratio_counts_and_scales_the_labels(results: Results) -> None:
-    frame = cost_ratio(Evaluation.of(results)).set_index(["convention", "steps", "completions"])
+    ratio_rows = cost_ratio(Evaluation.of(results))
+    frame = to_frame(ratio_rows).set_index(["convention", "steps", "completions"])
     assert set(frame["responses"]) == {4}  # where both were trained
     own = frame[frame["counted"]]
     assert [index for index, _ in own.iterrows()] == [("flops", 3.3, 4), ("plain_flops", 3.3, 4)]
@@ -121,15 +123,15 @@ def test_cost_ratio_counts_and_scales_the_labels(results: Results) -> None:
     assert frame.loc[("flops", 10.0, 8), "labels"] == pytest.approx(labels)
     assert frame.loc[("flops", 10.0, 8), "ratio"] == pytest.approx((9.2e6 + labels) / 9.2e6)
     assert frame.loc[("plain_flops", 10.0, 8), "labels"] == pytest.approx(2 * BASE * 750 * 9 / 2.3 * 2)
-    text = cost_ratio_markdown(frame.reset_index())
+    text = cost_ratio_markdown(ratio_rows)
     assert "counted here: 3.3 steps, 4 completions" in text
     assert f"| 10 | {frame.loc[('flops', 10.0, 4), 'ratio']:.1f} | {(9.2e6 + labels) / 9.2e6:.1f} |" in text
 
 
 def test_cost_files_and_figures_of_a_run(results: Results) -> None:
     evaluation = Evaluation.of(results)
-    texts = cost_texts(evaluation)
-    assert {"development_cost.csv", "cost_ratio.csv", "cost_ratio.md"} <= set(texts)
+    made = {o.name for o in TABLES if (table := o.make(evaluation)) is not None and not o.frame(table).empty}
+    assert {"costs", "development_cost", "equal_accuracy", "cost_ratio"} <= made
     with styled():
         palette = Palette.of(evaluation)
         bars = development_cost(evaluation, palette)
@@ -141,7 +143,7 @@ def test_cost_files_and_figures_of_a_run(results: Results) -> None:
     equal = equal_accuracies(evaluation)
     assert {e.method: e.yardstick for e in equal} == {"Math-Shepherd": "CE", "DPO": "CE"}
     assert all(f"{e.method} {e.text}" in dots.texts[0].get_text() for e in equal)
-    named = {f"{e.method} ×{e.ratio:.2g}" for e in equal if e.ratio > 1.5 and not e.bound}
+    named = {f"{e.method} ×{e.ratio:.2g}" for e in equal if e.ratio > 1.5 and e.bound == "="}
     assert named and {t.get_text() for t in dots.axes[0].texts if "×" in t.get_text()} == named
 
 
@@ -192,7 +194,12 @@ def test_the_most_accurate_method_is_the_yardstick_where_lines_meet() -> None:
         line("brilliant", (8.0,), 0.8),
     ]
     found = {e.method: e for e in equal_accuracy(lines, Bootstrap(200, 300, seed=0))}
-    assert {name: e.bound for name, e in found.items()} == {"dear": "", "hopeless": ">", "point": "", "brilliant": "<"}
+    assert {name: e.bound for name, e in found.items()} == {
+        "dear": "=",
+        "hopeless": ">",
+        "point": "=",
+        "brilliant": "<",
+    }
     assert found["dear"].ratio == pytest.approx(400 / 10)
     assert found["dear"].accuracy == pytest.approx(0.6)
     # The same noise on every line: no draw changes where they meet.

@@ -100,7 +100,7 @@ def _apart(equal: Sequence[EqualAccuracy], gap: float) -> list[EqualAccuracy]:
     """The ratios worth an arrow, the largest first: not mere bounds, far enough from 1 to be readable, and ``gap`` from
     each other."""
     shown: list[EqualAccuracy] = []
-    for e in sorted((e for e in equal if not e.bound), key=lambda e: -abs(math.log(e.ratio))):
+    for e in sorted((e for e in equal if e.bound == "="), key=lambda e: -abs(math.log(e.ratio))):
         if abs(math.log(e.ratio)) >= math.log(_READABLE) and all(abs(e.accuracy - s.accuracy) >= gap for s in shown):
             shown.append(e)
     return shown

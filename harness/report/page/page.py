@@ -20,108 +20,95 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from harness.analysis.choosers import ORACLE
 from harness.analysis.costs import generation_flops
 from harness.analysis.evaluation import Evaluation
-from harness.analysis.headline_tables import Table1
-from harness.report import text as rendering
+from harness.analysis.headline_tables import BreakdownRow, RivalRow
+from harness.analysis.inference import Difference, Interval
+from harness.report import text
+from harness.report.figures.palette import Palette
+from harness.report.outputs import TABLES
 from harness.report.page.blocks import encode_block
-from harness.report.page.explorer import Explorer
-from harness.report.page.html import cell, data_uri, environment
+from harness.report.page.chart import curve_data
+from harness.report.page.explorer import collect
+from harness.report.page.html import data_uri, environment
+from harness.report.summary import best_chooser, summary
+from harness.report.table_texts import ablation_cells, table1_note
 
 _SCRIPTS = ("page.js", "sorting.js", "curves.js", "problem.js", "explorer.js")
-
-
-@dataclass(frozen=True, slots=True)
-class PageTable:
-    """A table as it is: a row of ``frame`` per row, the first column as its head.
-
-    Floats get one decimal, NaN and None a dash; text stays as it is.
-    """
-
-    stem: str
-    title: str
-    frame: pd.DataFrame
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PageFigure:
     """A figure as it is: an SVG file's bytes."""
 
-    stem: str
+    name: str
     title: str
     caption: str
     svg: bytes
 
 
-@dataclass(frozen=True)
-class Frames:
-    """The tables that the page lays out in its own way, and others that it shows as they are."""
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An output that the results lack the inputs of. Where nothing is said of its ``needs``, the page leaves it out."""
 
-    table1: Table1
-    weighted: pd.DataFrame
-    comparisons: pd.DataFrame
-    costs: pd.DataFrame
-    answers: pd.DataFrame
-    breakdown: pd.DataFrame
-    others: list[PageTable]
+    title: str
+    needs: str
 
 
 def render_page(
     evaluation: Evaluation,
-    *,
-    summary: Sequence[str],
-    frames: Frames,
+    palette: Palette,
+    tables: Mapping[str, Any],
     figures: Sequence[PageFigure],
-    curves: Mapping[str, Any],
-    explorer: Explorer,
-    missing: Sequence[tuple[str, str]],
+    left_out: Sequence[LeftOut],
 ) -> str:
     """The page's HTML.
 
     Args:
-        summary: paragraphs.
+        palette: of the interactive chart.
+        tables: what ``harness.report.outputs.TABLES`` made of the results, by name.
         figures: shown as they are, in this order.
-        curves: what the interactive chart draws (``harness.report.page.chart``).
-        missing: what is left out, with what it needs.
+        left_out: the outputs that could not be made.
     """
     templates = environment()
-    templates.filters |= {"signed": rendering.signed, "p_value": rendering.p_value, "quantity": _quantity}
-    templates.filters["numeric"] = _numeric
+    templates.filters |= {
+        "percent": text.percent,
+        "points": text.signed_percent,
+        "p_value": text.p_value,
+        "quantity": _quantity,
+        "svg_uri": lambda figure: data_uri(figure.svg),
+        "numeric": _numeric,
+        "wide": _wide,
+        "rivals": _rivals,
+        "ablation_cells": ablation_cells,
+        "table1_note": table1_note,
+        "as_json": lambda value: json.dumps(value, ensure_ascii=False),
+        "as_yaml": lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True),
+    }
     templates.tests["absent"] = pd.isna
-    results = evaluation.results
-    manifest = results.manifest
+    templates.globals["place"] = text.place
     script, style = _script(), _resource("report.css")
+    best = best_chooser(evaluation)
+    explorer = collect(evaluation, best)
     return templates.get_template("report.html.j2").render(
-        manifest=manifest,
+        evaluation=evaluation,
+        manifest=evaluation.results.manifest,
+        accuracies=evaluation.accuracies,
+        tables=tables,
+        titles={output.name: output.title for output in TABLES},
+        figures=figures,
+        missing=[output for output in left_out if output.needs],
+        summary=summary(evaluation, best),
+        generation_flops=generation_flops(evaluation.results),
         policy=_policy(script, style),
         script=Markup(script),
         style=Markup(style),
-        accuracies=evaluation.accuracies,
-        n_problems=len(results.problems),
-        n_samples=int(results.grades["sample"].max()) + 1,
-        summary=summary,
-        table1=frames.table1,
-        table1_note=rendering.table1_note(frames.table1),
-        oracle=ORACLE,
-        figures=[(figure, data_uri(figure.svg)) for figure in figures],
-        weighted=frames.weighted.to_dict("records"),
-        comparisons=frames.comparisons.to_dict("records"),
-        rivals=_rivals(frames.comparisons),
-        place=rendering.place,
-        costs=frames.costs.to_dict("records"),
-        generation_flops=generation_flops(results),
-        answers=frames.answers.to_dict("records"),
-        breakdown=_wide(frames.breakdown),
-        others=frames.others,
-        missing=missing,
-        config=yaml.safe_dump(manifest.config, sort_keys=False, allow_unicode=True),
-        machine=json.dumps(manifest.machine, ensure_ascii=False),
-        left_out=explorer.left_out,
+        explorer=explorer,
         # What the script needs at once comes before it, what it reads on demand after.
-        first_blocks={"curve-data": encode_block(curves), "explorer-index": encode_block(explorer.index)},
-        blocks=explorer.blocks,
+        first_blocks={
+            "curve-data": encode_block(curve_data(evaluation, palette)),
+            "explorer-index": encode_block(explorer.index),
+        },
     )
 
 
@@ -135,35 +122,36 @@ def _script() -> str:
 
 def _policy(script: str, style: str) -> str:
     """No network, no frames, no forms; of scripts and styles only these two."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style)]
+    hashes = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (script, style)]
     return (
         f"default-src 'none'; img-src data:; script-src 'sha256-{hashes[0]}'; style-src 'sha256-{hashes[1]}'; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
-def _rivals(comparisons: pd.DataFrame) -> dict[str, Any]:
-    """The overall differences: rivals' names, and a row of cells (or None) per reward model."""
-    overall = comparisons[comparisons["n"].isna()]
-    names = list(dict.fromkeys(overall["against"]))
-    cells: dict[str, dict[str, Any]] = {}
-    for row in overall.to_dict("records"):
-        cells.setdefault(row["reward_model"], {})[row["against"]] = row
-    return {"names": names, "rows": [(label, [found.get(n) for n in names]) for label, found in cells.items()]}
+def _rivals(rows: Sequence[RivalRow]) -> dict[str, Any]:
+    """The overall differences: rivals' names, and for each reward model a difference, or None, per rival."""
+    overall = [row for row in rows if row.n is None]
+    names = list(dict.fromkeys(row.against for row in overall))
+    cells: dict[str, dict[str, Difference]] = {}
+    for row in overall:
+        cells.setdefault(row.reward_model, {})[row.against] = row.difference
+    return {"names": names, "rows": [(label, [by_rival.get(n) for n in names]) for label, by_rival in cells.items()]}
 
 
-def _wide(breakdown: pd.DataFrame) -> list[dict[str, Any]]:
-    """Per subject or level: the groups' names and sizes, and a row of cells per method."""
-    found = []
-    for by, frame in breakdown.groupby("by", sort=False):
-        groups = list(dict.fromkeys(frame["group"]))
-        sizes = {group: int(rows["n_problems"].max()) for group, rows in frame.groupby("group")}
-        rows = [
-            (label, [next(iter(cells[cells["group"] == group].to_dict("records")), None) for group in groups])
-            for label, cells in frame.groupby("row", sort=False)
-        ]
-        found.append({"by": by, "n": int(frame["n"].iloc[0]), "groups": [(g, sizes[g]) for g in groups], "rows": rows})
-    return found
+def _wide(rows: Sequence[BreakdownRow]) -> list[dict[str, Any]]:
+    """Per subject or level: the groups' names and sizes, and for each chooser an interval, or None, per group."""
+    parts = []
+    for by in dict.fromkeys(row.by for row in rows):
+        part = [row for row in rows if row.by == by]
+        sizes: dict[str, int] = {}
+        cells: dict[str, dict[str, Interval]] = {}
+        for row in part:
+            sizes[row.group] = max(sizes.get(row.group, 0), row.accuracy.n_problems)
+            cells.setdefault(row.row, {})[row.group] = row.accuracy
+        lines = [(label, [by_group.get(group) for group in sizes]) for label, by_group in cells.items()]
+        parts.append({"by": by, "n": part[0].n, "groups": list(sizes.items()), "rows": lines})
+    return parts
 
 
 def _quantity(value: float) -> str:
@@ -178,8 +166,6 @@ def _quantity(value: float) -> str:
     return Markup("{}&thinsp;×&thinsp;10<sup>{}</sup>").format(mantissa, int(exponent))
 
 
-def _numeric(frame: pd.DataFrame) -> list[bool]:
+def _numeric(rows: Sequence[Sequence[str]]) -> list[bool]:
     """Per column, whether all its cells start as numbers do or are dashes: such columns are aligned on the right."""
-    return [
-        all(re.match(r"[+−-]?\d|–$", cell(value)) for value in frame.iloc[:, i].tolist()) for i in range(frame.shape[1])
-    ]
+    return [all(re.match(r"[+−-]?\d|–$", cell) for cell in column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,201 @@
+"""Every table and figure of a report, declared once: what it is called, what makes it, what it needs.
+
+The writer, the page and the list of what is left out all go through :data:`TABLES` and :data:`FIGURES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from harness.analysis import ablation_tables as ablations
+from harness.analysis import headline_tables as headline
+from harness.analysis.cost_ratio import cost_ratio
+from harness.analysis.costs import development_table
+from harness.analysis.equal_accuracy import equal_accuracies
+from harness.analysis.evaluation import Evaluation
+from harness.analysis.rows import to_frame
+from harness.report import table_texts as texts
+from harness.report.figures import accuracy, costs, scales
+from harness.report.figures.palette import Palette
+
+_EXPERIMENT = "experiments/pocket-analysis.yaml makes it"
+
+
+@dataclass(frozen=True, slots=True)
+class TableOutput:
+    """A table: rows or a frame, and what makes files of it.
+
+    Attributes:
+        name: of its files and of its place on the page.
+        needs: what the results must have. Without it nothing is said where the table is left out: it needs nothing, or
+            what another table needs.
+        make: the table; empty or None where the results lack what it needs.
+        frame: what its CSV file holds.
+        texts: the text of its further files, by suffix.
+    """
+
+    name: str
+    title: str
+    needs: str
+    make: Callable[[Evaluation], Any]
+    frame: Callable[[Any], pd.DataFrame] = to_frame
+    texts: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FigureOutput:
+    """A figure with its caption on the page. ``draw`` gives None where the results lack what it ``needs``.
+
+    One that is not ``on_page`` is a file only: the page shows the same in a form of its own.
+    """
+
+    name: str
+    title: str
+    caption: str
+    needs: str
+    draw: Callable[[Evaluation, Palette], Figure | None]
+    on_page: bool = True
+
+
+def _itself(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame
+
+
+_ABLATION = {"md": texts.ablation_markdown, "tex": texts.ablation_latex}
+
+TABLES = (
+    TableOutput("accuracy", "Accuracy at every n", "", lambda evaluation: evaluation.accuracies.table()),
+    TableOutput(
+        "table1",
+        "Accuracy",
+        "",
+        headline.table1,
+        headline.Table1.frame,
+        {"md": texts.table1_markdown, "tex": texts.table1_latex},
+    ),
+    TableOutput("answers", "Answers", "", headline.answers),
+    TableOutput(
+        "weighted",
+        "Comparisons and weighted voting",
+        "at least one reward model with scores",
+        headline.weighted_table,
+        texts={"md": texts.weighted_markdown},
+    ),
+    TableOutput("comparisons", "Comparisons", "", headline.comparisons, texts={"md": texts.comparisons_markdown}),
+    TableOutput(
+        "costs",
+        "Costs",
+        "reward models that compute their scores in the run; recorded scores have no ledger",
+        lambda evaluation: evaluation.costs,
+        _itself,
+    ),
+    TableOutput(
+        "development_cost",
+        "Development cost",
+        "",
+        lambda evaluation: development_table(evaluation.trainings, evaluation.costs),
+        _itself,
+    ),
+    TableOutput(
+        "equal_accuracy",
+        "Costs at equal accuracy",
+        "",
+        equal_accuracies,
+    ),
+    TableOutput("cost_ratio", "Math-Shepherd against CE", "", cost_ratio, texts={"md": texts.cost_ratio_markdown}),
+    TableOutput("breakdown", "Accuracy by subject and level", "problems with a subject or a level", headline.breakdown),
+    TableOutput(
+        "table2",
+        "One change of the training data at a time",
+        f"trainings that differ in one choice of their data, or a second stage of training; {_EXPERIMENT}",
+        ablations.training_data,
+        ablations.AblationTable.frame,
+        _ABLATION,
+    ),
+    TableOutput(
+        "table3",
+        "Reward models as policies",
+        f"trained models named under policies:; {_EXPERIMENT}",
+        ablations.policies,
+        ablations.AblationTable.frame,
+        _ABLATION,
+    ),
+    TableOutput(
+        "table4",
+        "Scoring relative to generation",
+        f"responses sampled in the run and reward models with a cost; {_EXPERIMENT}",
+        ablations.scoring_cost,
+        ablations.AblationTable.frame,
+        _ABLATION,
+    ),
+    TableOutput(
+        "table5",
+        "The reference model in training and in scoring",
+        f"one method trained with and without a reference (reference: null), each scored both ways; {_EXPERIMENT}",
+        ablations.reference_model,
+        ablations.AblationTable.frame,
+        _ABLATION,
+    ),
+)
+
+FIGURES = (
+    FigureOutput(
+        "curves",
+        "Accuracy against n",
+        "Expected accuracy when choosing among n samples. One line per method, at its largest data scale; bands are "
+        "95 % bootstrap intervals over problems (where there are many lines, of the best one only).",
+        "",
+        accuracy.curves,
+        on_page=False,
+    ),
+    FigureOutput(
+        "fig1_cost_accuracy",
+        "Development cost against accuracy",
+        "Best-of-n accuracy, averaged over generators, against what it took to develop the reward model: rollouts, "
+        "labels, reference passes and training, in FLOPs from counted tokens. Bars are 95 % intervals; horizontal "
+        "lines cost nothing to develop. Arrows lead from what the most accurate method with several scales would cost "
+        "to what another one costs at the other's best accuracy, by interpolation on the logarithm of cost; > and < "
+        "where the cheapest scale of the one is already better than the best of the other.",
+        "reward models trained in this experiment: give entries a train: block, with several sizes of responses:",
+        costs.cost_accuracy,
+    ),
+    FigureOutput(
+        "fig2_development_cost",
+        "Development cost by responses per problem",
+        "FLOPs, from counted tokens, to develop a reward model on so many responses to each training problem, in "
+        "multiples of what CE takes on as many. The axis is logarithmic and bars start at CE.",
+        "CE and another method trained in this experiment on as many responses",
+        costs.development_cost,
+    ),
+    FigureOutput(
+        "fig3_majority",
+        "Voting with the scores",
+        "From taking the best-scored response (bar) to voting with the scores as weights (marker); mean over "
+        "generators and the sizes n above 1. The gain is paired, with its 95 % interval.",
+        "at least one reward model with scores",
+        accuracy.weighted_voting,
+    ),
+    FigureOutput(
+        "fig4_instructions",
+        "More instructions",
+        "Best-of-n accuracy by the share of the training problems used, the paler the fewer; the band is the 95 % "
+        "interval of the largest share.",
+        "one method trained on several shares of the problems: instructions: [0.25, 0.5, 1.0] in a train: block; "
+        "experiments/pocket-analysis.yaml makes it",
+        scales.by_instructions,
+    ),
+    FigureOutput(
+        "fig5_responses",
+        "More responses per instruction",
+        "Best-of-n accuracy by the number of responses per training problem, the paler the fewer; the band is the 95 % "
+        "interval of the largest number.",
+        "one method trained on several numbers of responses: responses: [2, 4, 8] in a train: block; "
+        "experiments/pocket-analysis.yaml makes it",
+        scales.by_responses,
+    ),
+)
