@@ -10,7 +10,7 @@ INSTALL := install --quiet --disable-pip-version-check --no-compile
 COMPILE := -m compileall -qq -j 0
 SITE := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-.PHONY: setup experiment test test-vllm figures bench pocket-models clean
+.PHONY: setup experiment test test-thorough test-vllm figures bench pocket-models clean
 
 setup: .venv/installed  ## Make .venv with everything pinned by constraints.txt
 
@@ -30,7 +30,10 @@ test: setup  ## Lint, types and the whole test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --config pyproject.toml
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+test-thorough: setup  ## What `make test` leaves out: runs killed at random moments, and the like
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m thorough
 
 test-vllm: $(VLLM)/installed  ## The vllm generator against a real vLLM engine and server, on CPU
 	$(VLLM)/bin/python -m pytest tests_vllm

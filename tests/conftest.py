@@ -15,6 +15,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos", type=int, default=2, metavar="N", help="how many runs test_chaos.py disturbs")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that go through Ray first: they take longest. Those of a file stay together, for what its tests share."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.location[0]))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with real recorded responses (third-party, not part of the repository)."""

@@ -15,6 +15,7 @@ from bonbench.reward_models.training.model_losses import Judgement, summed
 from harness.core.workers import Progress
 
 _PROGRESS_EVERY_S = 0.5
+_COLUMNS = ("terms", "loss", "reward_accuracy", "margin", "step")
 
 Row = dict[str, float]
 
@@ -43,8 +44,11 @@ class StepSums:
 
 
 def steps_of(state: TrainerState) -> list[Row]:
-    """The rows logged so far, a step each, those before a resumption included."""
-    return [{k: v for k, v in row.items() if k != "epoch"} for row in state.log_history if "terms" in row]
+    """The rows logged so far, a step each, those before a resumption included: their columns in one order.
+
+    A checkpoint has the columns sorted by name.
+    """
+    return [{name: row[name] for name in _COLUMNS if name in row} for row in state.log_history if "terms" in row]
 
 
 def summary(history: list[Row]) -> Row:

@@ -1,17 +1,18 @@
 """Runs disturbed at random moments, then resumed: every response is there once, and is the one it would have been.
 
-``pytest tests/test_chaos.py --chaos 20`` disturbs twenty times; by default it is a few.
+``pytest tests/engine/test_chaos.py -m thorough --chaos 20`` disturbs twenty times; by default it is a few.
 """
 
 from __future__ import annotations
 
 import random
-import time
 from pathlib import Path
 
-import psutil
 import pytest
-from chaos import actors_below, finish, sampling_experiment, shards, start
+from chaos import actors_below, finish, kill, sampling_experiment, start, stored, undisturbed, wait_for
+from runs import contents
+
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray"), pytest.mark.thorough]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -20,31 +21,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
-    """The shards of a run nobody disturbs, and how many seconds it took."""
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The results of a run nobody disturbs."""
     config = sampling_experiment(tmp_path_factory.mktemp("undisturbed"))
-    started = time.monotonic()
-    finish(start(config))
-    return shards(config), time.monotonic() - started
+    return contents(undisturbed(config, "--until", "grade"))
 
 
-def test_killed_at_a_random_moment(undisturbed: tuple[dict[str, bytes], float], round_: int, tmp_path: Path) -> None:
+def test_killed_at_a_random_moment(expected: dict[str, bytes], round_: int, tmp_path: Path) -> None:
     """Even rounds kill an actor (the run must finish by itself), odd ones the driver (a second run must)."""
-    expected, seconds = undisturbed
     rng = random.Random(round_)
     config = sampling_experiment(tmp_path, replicas=rng.choice((1, 2)))
-    process = start(config)
-    end = time.monotonic() + rng.uniform(0.2, 0.9) * seconds
-    victims: list[psutil.Process] = []
-    while process.poll() is None and (time.monotonic() < end or (round_ % 2 == 0 and not victims)):
-        time.sleep(0.02)
-        victims = actors_below(process.pid)
+    process = start(config, "--until", "grade")
+    moment = rng.randrange(24)
+    wait_for(lambda: len(stored(config, "responses")) >= moment and bool(actors_below(process.pid)), process)
     if round_ % 2 == 0:
-        assert victims, "the run was over before an actor could be killed"
-        rng.choice(victims).kill()
+        rng.choice(actors_below(process.pid)).kill()
     else:
-        process.kill()
-        process.communicate()
-        process = start(config)
+        kill(process)
+        process = start(config, "--until", "grade")
     finish(process)
-    assert shards(config) == expected
+    assert contents(config.parent / "results") == expected

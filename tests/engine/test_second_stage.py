@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from places import BONBENCH, ROOT
+from places import ROOT
+from runs import bonbench
 from safetensors.numpy import load_file
 
 from bonbench.reward_models.implicit import ImplicitPRM
@@ -116,11 +116,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("second")
     config = folder / "x.yaml"
     config.write_text(json.dumps({**RAW, "output": str(folder / "results")}))
-    command = [*BONBENCH, "run", str(config), "--until", "train"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    again = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=ROOT)
-    assert "Nothing to compute" in again.stderr
+    done = bonbench("run", config, "--local", "--until", "train")
+    assert done.code == 0, done.err
+    assert "Nothing to compute" in bonbench("run", config, "--local", "--until", "train").err
     return folder / "results"
 
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
 from tiny_models import make_model
-from train_sums import parameters
-from training_data import curve, graded_sums, trained
+from training_data import graded_sums, trained
 
 from bonbench.reward_models.training.checkpoints import last_checkpoint
+from bonbench.reward_models.training.implicit import ImplicitTrainerParams
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
 from bonbench.reward_models.training.responses import build_rollouts
 from harness.core.registry import find
@@ -26,7 +22,11 @@ from harness.engine.training import run_training
 from harness.experiment.spec import Pool, Spec
 from harness.storage.trained import trained_facts
 
-TESTS = Path(__file__).parent
+
+def parameters(base: str) -> ImplicitTrainerParams:
+    return ImplicitTrainerParams(
+        base=base, objective="kto", beta=0.5, lr=1e-3, epochs=2, batch_size=8, checkpoint_steps=8, responses=4
+    )
 
 
 @pytest.fixture(scope="module")
@@ -35,66 +35,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     return make_model(tmp_path_factory.mktemp("base"), width=64)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("undisturbed")
-    rollouts, _ = build_rollouts(graded_sums(base), parameters(base))
-    trained(Job("implicit", parameters(base), rollouts, base, output))
-    return output
-
-
-def start(base: str, output: Path) -> subprocess.Popen[str]:
-    output.mkdir(exist_ok=True)
-    command = [sys.executable, str(TESTS / "train_sums.py"), base, str(output)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def reports(lines: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """(done, total) from the program's output, between which Ray may say that a worker died."""
-    for line in lines:
-        if line.startswith("step "):
-            _, done, total = line.split()
-            yield int(done), int(total)
-
-
-def wait_for_step(process: subprocess.Popen[str], step: int) -> None:
-    """Until the training reports that it is there."""
-    assert process.stdout is not None
-    for done, total in reports(process.stdout):
-        assert done < total, "the training was over before it could be disturbed"
-        if done >= step:
-            return
-    raise AssertionError(process.stderr and process.stderr.read())
-
-
-def test_killed_training(base: str, undisturbed: Path, tmp_path: Path) -> None:
-    """First its worker is killed, which Ray Train replaces; then the driver, and the training is run again."""
-    output = tmp_path / "out"
-    process = start(base, output)
-    wait_for_step(process, 20)
-    below = psutil.Process(process.pid).children(recursive=True)
-    (worker,) = [p for p in below if p.cmdline()[:1] and p.cmdline()[0].startswith("ray::_Process")]
-    worker.kill()
-    wait_for_step(process, 60)
-    process.kill()
-    process.communicate()
-
-    resumed_at = last_checkpoint(output / CHECKPOINTS)
-    assert resumed_at is not None
-    process = start(base, output)
-    stdout, stderr = process.communicate(timeout=400)
-    assert process.returncode == 0, stderr
-    first_report, _ = next(reports(stdout.splitlines()))
-    assert first_report > int(resumed_at.name.split("-")[1])
-    weights = [(folder / "model.safetensors").read_bytes() for folder in (undisturbed, output)]
-    assert weights[0] == weights[1]
-    assert curve(output) == curve(undisturbed)
-    assert not (output / CHECKPOINTS).exists()
-
-
 def test_resumed_from_every_checkpoint(base: str, tmp_path: Path) -> None:
     """The last step has none: what is left then would be a training of no steps."""
-    params = parameters(base).model_copy(update={"epochs": 2, "checkpoint_steps": 8})
+    params = parameters(base)
     rollouts, _ = build_rollouts(graded_sums(base), params)
     whole = tmp_path / "whole"
     facts, steps = trained(Job("implicit", params, rollouts, base, whole))
@@ -105,7 +48,8 @@ def test_resumed_from_every_checkpoint(base: str, tmp_path: Path) -> None:
         name = f"{CHECKPOINTS}/checkpoint-{checkpoint}"
         shutil.copytree(whole / name, again / name)
         same, rows = trained(Job("implicit", params, rollouts, base, again))
-        assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+        for file in ("model.safetensors", "history.jsonl"):
+            assert (again / file).read_bytes() == (whole / file).read_bytes()
         assert (same, rows) == (facts, steps)
 
 

@@ -1,17 +1,14 @@
-"""End to end: real sampling, grading, training and scoring through Ray, with the pocket models, cut down."""
+"""End to end, in this process: real sampling, grading, training and scoring with the pocket models, cut down."""
 
 from __future__ import annotations
 
-import random
-import re
-import subprocess
-import time
+import shutil
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
-from places import BONBENCH, ROOT
+from places import ROOT
+from runs import bonbench, table
 
 EXPERIMENT = """
 name: small
@@ -34,24 +31,17 @@ problems_per_shard: 3
 """
 
 POISON = '''
-import os
-
 from bonbench.verifiers.math import MathVerifier
 
 
 class Poison(MathVerifier):
-    """Dies on one problem, as a grader run out of memory would."""
+    """Fails on one problem, as a grader run out of memory would."""
 
     def grade(self, problems, responses):
         if any(p.problem_id.endswith("0004") for p in problems):
-            os._exit(1)
+            raise MemoryError
         return super().grade(problems, responses)
 '''
-
-
-def bonbench(*arguments: object, timeout: float = 400) -> subprocess.CompletedProcess[str]:
-    command = [*BONBENCH, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=ROOT)
 
 
 def experiment(folder: Path) -> Path:
@@ -60,25 +50,21 @@ def experiment(folder: Path) -> Path:
     return config
 
 
-def contents(results: Path) -> dict[str, bytes]:
-    """Every result file but those that hold clock readings."""
-    clocks = re.compile(r"^(ledger/|manifest\.json|report\.html|tables/costs|\.lock)")
-    files = {str(p.relative_to(results)): p for p in results.rglob("*") if p.is_file()}
-    return {name: path.read_bytes() for name, path in sorted(files.items()) if not clocks.match(name)}
-
-
-def table(results: Path, folder: str) -> pd.DataFrame:
-    parts = sorted((results / folder).rglob("part-*.parquet"))
-    return pd.concat([pq.read_table(p).to_pandas() for p in parts], ignore_index=True)
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results of an uninterrupted run."""
+    """The results of a run; tests that write take a copy."""
     folder = tmp_path_factory.mktemp("finished")
-    done = bonbench("run", experiment(folder))
-    assert done.returncode == 0, done.stderr
+    done = bonbench("run", experiment(folder), "--local")
+    assert done.code == 0, done.err
     return folder / "results"
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the run's results, in a folder with its experiment file."""
+    experiment(tmp_path)
+    shutil.copytree(finished, tmp_path / "results")
+    return tmp_path / "results"
 
 
 def test_everything_is_there(finished: Path) -> None:
@@ -127,62 +113,38 @@ def test_ledger_counts_tokens(finished: Path) -> None:
         ).all()
 
 
-def test_a_second_run_computes_nothing(finished: Path) -> None:
+def test_a_second_run_computes_nothing(copied: Path) -> None:
     before = {
-        p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file() and p.name not in (".lock", "manifest.json")
+        p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file() and p.name not in (".lock", "manifest.json")
     }
-    done = bonbench("run", finished.parent / "small.yaml")
-    assert done.returncode == 0, done.stderr
-    assert "Nothing to compute" in done.stderr
+    done = bonbench("run", copied.parent / "small.yaml", "--local")
+    assert done.code == 0, done.err
+    assert "Nothing to compute" in done.err
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
-def test_the_documented_reward_model_costs_its_own_scores_only(finished: Path) -> None:
+def test_the_documented_reward_model_costs_its_own_scores_only(copied: Path) -> None:
     guide = (ROOT / "docs" / "adding-a-reward-model.md").read_text()
-    mine = finished.parent / "my_rm.py"
+    mine = copied.parent / "my_rm.py"
     mine.write_text(guide.split("```python\n")[1].split("```")[0])
-    done = bonbench("run", finished.parent / "small.yaml", "--reward-model", f"{mine}:MeanLogLikelihood:model=middle")
-    assert done.returncode == 0, done.stderr
-    assert "Computed 6 shards" in done.stderr
-    assert "MeanLogLikelihood" in (finished / "tables" / "table1.md").read_text()
-    scores = table(finished, "scores/MeanLogLikelihood/weak")
-    passes = table(finished, "token-passes/middle/weak")
+    model = f"{mine}:MeanLogLikelihood:model=middle"
+    done = bonbench("run", copied.parent / "small.yaml", "--local", "--reward-model", model)
+    assert done.code == 0, done.err
+    assert "Computed 6 shards" in done.err
+    assert "MeanLogLikelihood" in (copied / "tables" / "table1.md").read_text()
+    scores = table(copied, "scores/MeanLogLikelihood/weak")
+    passes = table(copied, "token-passes/middle/weak")
     assert scores.step_rewards.map(sum).to_numpy() == pytest.approx(passes.logprobs.map(lambda v: v.mean()).to_numpy())
-    compared = bonbench("compare", finished, "MeanLogLikelihood", "log-likelihood", "--n", 4)
-    assert compared.returncode == 0 and "MeanLogLikelihood" in compared.stdout, compared.stderr
+    compared = bonbench("compare", copied, "MeanLogLikelihood", "log-likelihood", "--n", 4)
+    assert compared.code == 0 and "MeanLogLikelihood" in compared.out, compared.err
 
 
-def test_plan_runs_nothing(tmp_path: Path) -> None:
+def test_plan_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # as the verb does, for the rest of its process
     done = bonbench("plan", experiment(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert "rollout" in done.stdout and "train" in done.stdout
+    assert done.code == 0, done.err
+    assert "rollout" in done.out and "train" in done.out
     assert not (tmp_path / "results").exists()
-
-
-def test_killed_and_resumed_is_the_same(finished: Path, tmp_path: Path) -> None:
-    """kill -9 at three moments, then once more to the end: the same bytes as an uninterrupted run."""
-    expected = {
-        k: v
-        for k, v in contents(finished).items()
-        if "MeanLog" not in k and not k.startswith((".report", "tables", "figures"))
-    }
-    config = experiment(tmp_path)
-    rng = random.Random(0)
-    for shards in (1, 4, 12):
-        process = subprocess.Popen([*BONBENCH, "run", str(config)], stderr=subprocess.DEVNULL, cwd=ROOT)
-        deadline = time.monotonic() + 300
-        while len(list((tmp_path / "results").rglob("part-*.parquet"))) < 2 * shards and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(rng.uniform(0, 2))
-        process.kill()  # SIGKILL to the driver alone; what Ray started must go by itself
-        process.wait()
-    done = bonbench("run", config)
-    assert done.returncode == 0, done.stderr
-    resumed = contents(tmp_path / "results")
-    assert expected.keys() <= resumed.keys()
-    assert [name for name in expected if resumed[name] != expected[name]] == []
-    assert not list((tmp_path / "results").rglob("*.tmp"))
 
 
 def test_a_poison_shard_is_quarantined_and_named(tmp_path: Path) -> None:
@@ -190,9 +152,9 @@ def test_a_poison_shard_is_quarantined_and_named(tmp_path: Path) -> None:
     (tmp_path / "poison.py").write_text(POISON)
     lines = [s for s in config.read_text().splitlines() if not s.strip().startswith(("rollouts", "dpo", "ce"))]
     config.write_text("\n".join(lines))
-    done = bonbench("run", config, "--set", f"verifier.type={tmp_path}/poison.py:Poison")
-    assert done.returncode == 1, done.stderr
-    assert "quarantined: grades/weak/part-00001" in done.stderr
+    done = bonbench("run", config, "--local", "--set", f"verifier.type={tmp_path}/poison.py:Poison")
+    assert done.code == 1, done.err
+    assert "quarantined: grades/weak/part-00001: MemoryError" in done.err
     assert len(table(tmp_path / "results", "grades/weak")) == (8 - 3) * 4
     assert len(table(tmp_path / "results", "scores/log-likelihood/weak")) == 8 * 4
     assert "part-00001" in (tmp_path / "results" / "report.html").read_text()
