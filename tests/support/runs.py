@@ -41,10 +41,11 @@ def contents(results: Path) -> dict[str, bytes]:
 
 
 def costs(results: Path) -> pd.DataFrame:
-    """The ledger without its clock readings, and the place of each row."""
+    """The ledger without its clock readings and the place of the results, with the file of each row."""
     files = sorted((results / "ledger").rglob("part-*.parquet"))
-    frames = [pq.read_table(p).to_pandas().assign(place=str(p.relative_to(results))) for p in files]
-    return pd.concat(frames, ignore_index=True).drop(columns=["wall_s", "started_at"])
+    frames = [pq.read_table(p).to_pandas().assign(file=str(p.relative_to(results))) for p in files]
+    rows = pd.concat(frames, ignore_index=True).drop(columns=["wall_s", "started_at"])
+    return rows.assign(model=rows.model.str.replace(str(results), "", regex=False))
 
 
 def table(results: Path, folder: str) -> pd.DataFrame:
