@@ -24,7 +24,7 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
     At ``level: step`` it fits z of each step, beta times the sum over the step's tokens, to the step's label, and every
     step of a batch counts the same. From the model of an earlier training as ``base`` that is the paper's second stage.
 
-    Runs the `transformers` Trainer under Ray Train. The reference's log-probabilities come with the data, so only the
+    Runs the `transformers` Trainer in its workers. The reference's log-probabilities come with the data, so only the
     policy is in memory (kto has the reference read mismatched responses first). On one kind of machine, the same data
     give the same weights, bit for bit.
 
