@@ -99,6 +99,7 @@ class HiddenStateRewardModel(RewardModel[P]):
 
     @classmethod
     def check(cls, params: P) -> None:
+        """Raise :class:`UserError` for a public model of another family."""
         known_model = KNOWN_MODELS.get(params.model)
         if known_model and known_model.family != cls.family:
             raise UserError(f"{params.model} is no {cls.family}: its type is {known_model.family}")
@@ -148,7 +149,11 @@ class HiddenStateRewardModel(RewardModel[P]):
         return scored
 
     def encode(self, solutions: Sequence[Solution]) -> list[Marked]:
-        """Tokens of each solution, and where its rewards are read."""
+        """Tokens of each solution, and where its rewards are read.
+
+        Raises:
+            UserError: for a solution longer than the model's positions.
+        """
         lay_out = self.conventions[self.convention].layout
         encoded = self.encoder.encode_layouts(
             [lay_out(self.chat, s.problem.problem, s.response.text) for s in solutions]

@@ -66,6 +66,7 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
 
     @classmethod
     def check(cls, params: ImplicitParams) -> None:
+        """Raise :class:`UserError` for a policy that is its own reference."""
         if params.policy == params.reference:
             raise UserError(
                 f"policy and reference are both {params.policy}: every reward would be 0; "

@@ -42,6 +42,7 @@ class RecordedScores(RewardModel[RecordedParams]):
 
     @classmethod
     def check(cls, params: RecordedParams) -> None:
+        """Raise :class:`UserError` where the file does not have the model's scores of every response."""
         recorded = read_recorded(params.path)
         model = _only_model(params, recorded)
         if lacking := recorded.scores[model].lacking:

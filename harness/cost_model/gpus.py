@@ -75,8 +75,8 @@ def concurrent(gpu: Gpu, footprint: Footprint, gpus: int, tokens: float) -> int:
 
 def gpus_needed(gpu: Gpu, footprint: Footprint, tokens: float) -> int:
     """The smallest power of two of GPUs that hold the weights and ``CONCURRENT`` sequences of ``tokens`` tokens."""
-    wanted = footprint.weights + CONCURRENT * tokens * footprint.cache_per_token
-    return 1 << max(0, math.ceil(math.log2(wanted / (gpu.memory * USABLE_MEMORY))))
+    needed = footprint.weights + CONCURRENT * tokens * footprint.cache_per_token
+    return 1 << max(0, math.ceil(math.log2(needed / (gpu.memory * USABLE_MEMORY))))
 
 
 def decode_s(gpu: Gpu, footprint: Footprint, flops: float, tokens: float, context: float, sequences: int) -> float:

@@ -84,7 +84,11 @@ def check_head(model: PreTrainedModel, name: str) -> None:
 def response_logprobs(
     model: PreTrainedModel, solutions: Sequence[Encoded], max_batch_tokens: int | None = None
 ) -> list[list[float]]:
-    """log p of each response token given all tokens before it, in nats, for each solution."""
+    """log p of each response token given all tokens before it, in nats, for each solution.
+
+    Raises:
+        UserError: where nothing comes before a response.
+    """
     results: list[list[float]] = [[] for _ in solutions]
     scored = [i for i, solution in enumerate(solutions) if len(solution.ids) > solution.n_prompt]
     if any(solutions[i].n_prompt == 0 for i in scored):
@@ -93,8 +97,8 @@ def response_logprobs(
         Marked(solutions[i].ids, solutions[i].n_prompt, range(solutions[i].n_prompt - 1, len(solutions[i].ids) - 1))
         for i in scored
     ]
-    found = read(model, readings, partial(target_logprobs, model), max_batch_tokens)
-    for i, values in zip(scored, found, strict=True):
+    logprobs = read(model, readings, partial(target_logprobs, model), max_batch_tokens)
+    for i, values in zip(scored, logprobs, strict=True):
         results[i] = values.tolist()
     return results
 
@@ -183,16 +187,16 @@ def target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torch
     size = max(1, LOGITS_BLOCK // len(weights[0]))
     logprobs = []
     for block, target in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
-        found, sums, first = torch.zeros_like(target, dtype=torch.float32), [], 0
+        of_targets, sums, first = torch.zeros_like(target, dtype=torch.float32), [], 0
         for weight, bias in zip(weights, biases, strict=True):
             logits = _softcapped(model, torch.nn.functional.linear(block, weight, bias))
             sums.append(logits.logsumexp(dim=-1))
             column = target - first
             here = (column >= 0) & (column < len(weight))
             chosen = logits.gather(-1, column.clamp(0, len(weight) - 1)[:, None])[:, 0]
-            found = torch.where(here, chosen, found)
+            of_targets = torch.where(here, chosen, of_targets)
             first += len(weight)
-        logprobs.append(found - torch.stack(sums).logsumexp(dim=0))
+        logprobs.append(of_targets - torch.stack(sums).logsumexp(dim=0))
     return torch.cat(logprobs)
 
 

@@ -57,6 +57,11 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
         return ModelFacts(self.model.config.to_dict(), str(self.model.device))
 
     def logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
+        """Log-probabilities of the tokens of each response, in nats, in the order of the batch.
+
+        Raises:
+            UserError: for a solution longer than the model's positions.
+        """
         from bonbench.reward_models.lm.causal_lm import response_logprobs
 
         rewritten = [self._rewritten(s.response.text) for s in batch]

@@ -45,7 +45,11 @@ class ChatTemplate:
         return pieces, contents
 
     def render(self, turns: Sequence[tuple[str, str]], ready: bool = False) -> str:
-        """What the template itself makes of the turns."""
+        """What the template itself makes of the turns.
+
+        Raises:
+            UserError: where there is no template, or it refuses turns of these roles.
+        """
         if self._tokenizer.chat_template is None:
             raise UserError(f"{self._model}: its tokenizer has no chat template, so there is no prompt for a response")
         messages = [{"role": role, "content": content} for role, content in turns]
@@ -62,8 +66,8 @@ class ChatTemplate:
             contents = [f"{salt}:{i}:" for i in range(len(roles))]
             rest, frame = self.render(list(zip(roles, contents, strict=True)), ready), []
             for content in contents:
-                before, found, rest = rest.partition(content)
-                if not found or content in rest:
+                before, written, rest = rest.partition(content)
+                if not written or content in rest:
                     raise UserError(f"{self._model}: its chat template does not write what each turn says just once")
                 frame.append(before)
             padded = self.render([(role, f" {content} ") for role, content in zip(roles, contents, strict=True)], ready)

@@ -169,11 +169,11 @@ def numbered(text: str) -> tuple[str, list[int]]:
         step = text[begin:end]
         marker = _MARKER.match(step)
         assert marker is not None  # it may be empty
-        kept = step[marker.end() :].rstrip()
+        words_of_step = step[marker.end() :].rstrip()
         prefix, gap = f"Step {k}: ", "" if end == len(text) else "\n\n"
-        words += [prefix, kept, gap]
+        words += [prefix, words_of_step, gap]
         origins += [min(begin + 1, end)] * len(prefix)
-        origins += [begin + marker.end() + i for i in range(1, len(kept) + 1)]
+        origins += [begin + marker.end() + i for i in range(1, len(words_of_step) + 1)]
         origins += [end] * len(gap)
     origins[-1] = len(text)
     return "".join(words), origins

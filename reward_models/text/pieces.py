@@ -143,8 +143,8 @@ class PieceEncoder:
         """Whether text outside the format's own pieces would be read as a special token."""
         borders = list(accumulate((len(piece.text) for piece in pieces), initial=0))
         inside = [span for span, piece in zip(pairwise(borders), pieces, strict=True) if piece.trusted]
-        found = self.special.finditer("".join(piece.text for piece in pieces))
-        return any(not any(a <= match.start() and match.end() <= b for a, b in inside) for match in found)
+        matches = self.special.finditer("".join(piece.text for piece in pieces))
+        return any(not any(a <= match.start() and match.end() <= b for a, b in inside) for match in matches)
 
     # To a tokenizer the text of a special token is that token wherever it stands in the string, and switching this
     # off switches it off for the format too. So a copy of the tokenizer has its special tokens renamed to strings

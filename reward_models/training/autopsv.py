@@ -90,9 +90,10 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
 def labels_from_confidence(values: Sequence[float], drop: float) -> list[int]:
     """1 for each step before the first error, 0 from it on.
 
-    The first error is the first step t with (v_t - v_{t-1}) / v_{t-1} < -drop, v_t being the verifier's value at its
-    end; or with |v_t| < 1e-5, which leaves nothing to compare the next one with. The first step has no predecessor. A
-    regression may also come out below 0, where the ratio's sign says the opposite: such values count as 0.
+    v_t is the verifier's value at the end of step t. The first error is the first step t whose relative change in
+    confidence, (v_t - v_{t-1}) / v_{t-1}, is below -drop (Lu et al. 2024, arXiv 2405.16802, section 3). The first step
+    has no predecessor. A value below 1e-5 is an error too, for it leaves nothing to compare the next one with. A
+    regression may come out below 0, where the ratio's sign says the opposite: such values count as 0.
     """
     confident = 0.0
     for t, value in enumerate(values):

@@ -80,7 +80,7 @@ def split(batch: Indices, examples: Indices, n_terms: Indices, parts: int) -> li
 
 
 def padded_tokens(piece: MicroBatch, lengths: npt.NDArray[np.int64]) -> int:
-    """Tokens of a micro-batch, padding included."""
+    """Tokens of a micro-batch, padding included; ``lengths`` [rollouts] are the tokens of each rollout."""
     return int(lengths[piece.rollouts].max() * len(piece.rollouts))
 
 

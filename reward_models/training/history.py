@@ -55,9 +55,9 @@ def summary(history: list[Row]) -> Row:
     """Loss and accuracy over the terms of the last quarter of the steps, and the mean of the steps' margins."""
     tail = history[-max(1, len(history) // 4) :]
     terms = sum(row["terms"] for row in tail)
-    found = {key: sum(row[key] * row["terms"] for row in tail) / terms for key in ("loss", "reward_accuracy")}
+    means = {key: sum(row[key] * row["terms"] for row in tail) / terms for key in ("loss", "reward_accuracy")}
     margins = [row["margin"] for row in tail if "margin" in row]
-    return found | ({"margin": sum(margins) / len(margins)} if margins else {})
+    return means | ({"margin": sum(margins) / len(margins)} if margins else {})
 
 
 class Curves(TrainerCallback):  # type: ignore[misc]

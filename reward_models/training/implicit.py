@@ -45,6 +45,7 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
 
     @classmethod
     def check(cls, params: ImplicitTrainerParams) -> None:
+        """Raise :class:`UserError` for settings that an objective or a level has no use for."""
         if params.objective in PAIRED and params.responses < 2:
             raise UserError(f"responses: {params.objective} needs at least 2 responses per problem to make a pair")
         if params.objective in PAIRED and params.balance != "none":

@@ -186,6 +186,8 @@ class _MicroBatches(Dataset[Batch]):
 
 
 class JudgingTrainer(Trainer):  # type: ignore[misc]
+    """The `transformers` Trainer on micro-batches that are judged by a :class:`ModelLoss`."""
+
     def __init__(self, loss: ModelLoss[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.loss = loss
@@ -205,6 +207,7 @@ class JudgingTrainer(Trainer):  # type: ignore[misc]
     def compute_loss(
         self, model: PreTrainedModel, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
+        """The weighted sum of a micro-batch's losses, a scalar."""
         judgement = self.loss.judge(_call(model, inputs), inputs)
         if inputs["weight"] > 0:
             self.sums.add(judgement)

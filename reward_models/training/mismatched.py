@@ -1,15 +1,17 @@
 """Mismatched prompts and responses, on which KTO estimates how far the policy has moved from its reference.
 
-KTO's paper pairs each prompt with another example's response and takes the batch's mean of log pi/pi_ref, clamped at 0,
-as KL(pi || pi_ref): unrelated responses tell of the policy's drift, not of what it was taught about the prompt. Here
-every rollout gets one partner for the whole training, drawn from all rollouts to other problems, rather than a new one
-in every batch; the mean is still the batch's. So the estimate does not hang on how batches are made up, and the
-reference's log-probabilities, which no stored pass has, are needed once per rollout. The reference itself computes
-them when the training starts (:mod:`reward_models.training.reference`); the policy reads the pairs of a batch before
-each step, without gradient. The tokens of both are reported as ``forward_tokens``.
+The paper of KTO (Ethayarajh et al. 2024, arXiv 2402.01306, section 4) pairs each prompt of a batch with the response of
+another example. The mean of log pi/pi_ref over these pairs, at least 0, is its estimate of KL(pi || pi_ref): unrelated
+responses tell how far the policy has drifted, not what it was taught about the prompt.
 
-Where steps are learnt instead of responses, the mean is over the steps of the mismatched responses: what a step's
-log pi/pi_ref is compared with is the divergence per step, not that of a whole response.
+Here every rollout gets one partner for the whole training, drawn from all rollouts to other problems, and not a new one
+in every batch. The mean is still the batch's. So the estimate does not depend on how batches are made up, and the
+reference reads each mismatched response once. No stored pass has these responses: the reference reads them when the
+training starts (:mod:`reward_models.training.reference`). The policy reads the pairs of a batch before each step,
+without gradient. The tokens of both are reported as ``forward_tokens``.
+
+Where steps are learnt instead of responses, the mean is over the steps of the mismatched responses: a step's log
+pi/pi_ref is compared with the divergence per step, not with the divergence of a whole response.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ def mismatched(prepared: Prepared, encode: Encode, max_length: int, seed: int) -
     ]
     encoded = encode(crossed)
     reads = [[read for read in tokens.reads if read < max_length - 1] for tokens in encoded]
-    n_steps = [tokens.steps[len(own) - 1] + 1 if own else 1 for tokens, own in zip(encoded, reads, strict=True)]
+    n_steps = [
+        tokens.steps[len(within) - 1] + 1 if within else 1 for tokens, within in zip(encoded, reads, strict=True)
+    ]
     return Sequences.of([tokens.ids[:max_length] for tokens in encoded], reads), np.array(n_steps, dtype=np.int64)
 
 
@@ -53,9 +57,9 @@ def partners(problems: Sequence[int], seed: int) -> list[int]:
     if len(set(problems)) < 2:
         raise UserError("objective: kto pairs prompts with other problems' responses, and there is only one problem")
     order = np.random.default_rng(seed).permutation(len(problems)).tolist()
-    found = [0] * len(problems)
-    # Backwards, so that the nearest one is at hand: the follower itself or, where it is to the same problem, its own.
+    partner = [0] * len(problems)
+    # Backwards, so that the partner of the follower is known: it is the partner too where both are to one problem.
     for place in range(2 * len(order) - 1, -1, -1):
         here, after = order[place % len(order)], order[(place + 1) % len(order)]
-        found[here] = after if problems[after] != problems[here] else found[after]
-    return found
+        partner[here] = after if problems[after] != problems[here] else partner[after]
+    return partner

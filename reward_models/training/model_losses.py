@@ -79,10 +79,11 @@ class ModelLoss(ABC, Generic[P]):
         """Outputs [reads, ...] from hidden states [reads, width] and the tokens that follow there [reads]."""
 
     def before_step(self, call: Callable[[Batch], torch.Tensor], batches: Sequence[Batch]) -> None:
-        """Add to the micro-batches of a step what takes all of them; ``call`` gives the outputs for a batch."""
+        """Add to the micro-batches of a step what takes all of them; ``call`` gives a batch's outputs [reads, ...]."""
 
     @abstractmethod
-    def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement: ...
+    def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
+        """The losses of a micro-batch from its outputs [reads, ...], and what they say of right and wrong."""
 
 
 class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
@@ -93,7 +94,7 @@ class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
         return self.params.reference is not None
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
-        """log p of each response token, with one block of logits in memory at a time, backward included."""
+        """log p of each response token [reads], with one block of logits in memory at a time, backward included."""
         size = max(1, LOGITS_BLOCK // model.config.get_text_config().vocab_size)
         if len(hidden) <= size or not torch.is_grad_enabled():
             return target_logprobs(model, hidden, following)
@@ -104,7 +105,12 @@ class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
         return torch.cat(blocks)
 
     def before_step(self, call: Callable[[Batch], torch.Tensor], batches: Sequence[Batch]) -> None:
-        """KTO's z0, which is one for all examples of a step, however they are spread over micro-batches and workers."""
+        """KTO's point of reference z0, a scalar that all examples of a step share, whatever micro-batch they are in.
+
+        z0 = max(0, mean over mismatched responses of beta * log pi/pi_ref), the estimate of beta * KL(pi || pi_ref) of
+        Ethayarajh et al. 2024 (arXiv 2402.01306), section 4; :mod:`reward_models.training.mismatched` says which
+        responses these are.
+        """
         if self.params.objective != "kto":
             return
         total = torch.zeros(2, dtype=torch.float64)
@@ -121,6 +127,7 @@ class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
             batch["z0"] = z0
 
     def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
+        """From log p of each response token [reads]."""
         params = self.params
         sums = step_sums if params.level == "step" else row_sums
         z = self._z(sums(outputs, batch), batch)
@@ -157,9 +164,11 @@ class OutcomeLoss(ModelLoss[OutcomeTrainerParams]):
         model.config.pad_token_id = None if pad == tokenizer.eos_token_id else pad
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        """The head's output [reads]."""
         return model.score(hidden)[:, 0].float()  # type: ignore[no-any-return]
 
     def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
+        """From z of each response [rows]."""
         objective, examples = self.params.objective, batch["examples"]
         if objective in PAIRED:
             return _judge_pairs(objective, outputs, examples)
@@ -174,9 +183,11 @@ class ValueLoss(ModelLoss[TrainingParams]):
     config: ClassVar = {"num_labels": 1}
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        """The head's output [reads]."""
         return model.score(hidden)[:, 0].float()  # type: ignore[no-any-return]
 
     def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
+        """From the values of what is read [reads]: their squared distance from the targets."""
         return _judge_reads((outputs - batch["targets"]) ** 2, outputs, batch["targets"])
 
 
@@ -189,9 +200,11 @@ class StepTokenLoss(ModelLoss[TrainingParams]):
         self._answers = [encoder.only_token(answer) for answer in ANSWERS]
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        """Logits of the two answers [reads, 2]."""
         return token_logits(model, hidden, self._answers)
 
     def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
+        """From the logits of the two answers [reads, 2]."""
         targets = batch["targets"]
         losses = -(torch.stack([targets, 1 - targets], dim=-1) * F.log_softmax(outputs, dim=-1)).sum(dim=-1)
         return _judge_reads(losses, outputs.softmax(dim=-1)[:, 0], targets)
@@ -223,7 +236,7 @@ def _sums(values: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, shape
 
 
 def summed(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """The sum of ``values`` over the workers, whose process group lives on ``device``; ``values`` are on the CPU."""
+    """The sum of ``values`` [any shape] over the workers; they are on the CPU, the workers' group is on ``device``."""
     if not dist.is_initialized():
         return values
     values = values.to(device)

@@ -38,7 +38,7 @@ def kto(
 ) -> torch.Tensor:
     """lambda_D (1 - sigmoid(z - z0)) for each correct, lambda_U (1 - sigmoid(z0 - z)) for each incorrect response.
 
-    Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306).
+    Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306, section 4).
 
     Args:
         z: [responses], or [steps].
@@ -54,6 +54,10 @@ def kto(
 
 
 def ce(z: torch.Tensor, correct: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of sigmoid(z) against correctness (0, 1 or a probability) of each response or step (equation 5)."""
+    """Cross-entropy of sigmoid(z) [terms] against correctness [terms]: 0, 1 or a probability.
+
+    Of responses it is equation 5 of the paper on implicit reward models (Yuan et al. 2024). Of steps it is the same
+    with the z of a step.
+    """
     correct = correct.to(z.dtype)
     return -(correct * F.logsigmoid(z) + (1 - correct) * F.logsigmoid(-z))

@@ -36,6 +36,7 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
 
     @classmethod
     def check(cls, params: OutcomeTrainerParams) -> None:
+        """Raise :class:`UserError` for pairs of one response."""
         if params.objective in PAIRED and params.responses < 2:
             raise UserError(f"responses: {params.objective} needs at least 2 responses per problem to make a pair")
 

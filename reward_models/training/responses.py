@@ -114,14 +114,14 @@ def _both(prepared: Prepared) -> Iterable[tuple[GradedSolution, Marked]]:
 
 def _read(item: GradedSolution, tokens: Marked, params: ImplicitTrainerParams) -> TokenLogprobs:
     """What the reference made of a response."""
-    found = item.solution.logprobs["reference"]
-    if params.reference == params.base and len(found.logprobs) != len(tokens.reads):
+    read = item.solution.logprobs["reference"]
+    if params.reference == params.base and len(read.logprobs) != len(tokens.reads):
         response = item.solution.response
         raise RuntimeError(
             f"sample {response.sample} of problem {response.problem_id!r} has {len(tokens.reads)} tokens, "
-            f"its reference pass {len(found.logprobs)}"
+            f"its reference pass {len(read.logprobs)}"
         )
-    return found
+    return read
 
 
 def _same_vocabulary(params: ImplicitTrainerParams) -> bool:

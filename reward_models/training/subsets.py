@@ -34,17 +34,17 @@ def near_duplicates(problems: Sequence[str], texts: Sequence[str], share: float)
         problems: the problem of each text; a problem's texts are compared in the order given.
         share: in (0, 1]; at 1 only texts that add no 8-gram are near-duplicates.
     """
-    kept: dict[str, list[set[tuple[str, ...]]]] = {}
-    found = []
+    distinct: dict[str, list[set[tuple[str, ...]]]] = {}  # the grams of texts that are no near-duplicates
+    repeats = []
     for problem, text in zip(problems, texts, strict=True):
         words = text.split()
         grams = {tuple(words[i : i + _GRAM]) for i in range(max(1, len(words) - _GRAM + 1))}
-        earlier = kept.setdefault(problem, [])
+        earlier = distinct.setdefault(problem, [])
         duplicate = any(len(grams & other) >= share * len(grams) for other in earlier)
         if not duplicate:
             earlier.append(grams)
-        found.append(duplicate)
-    return found
+        repeats.append(duplicate)
+    return repeats
 
 
 def balanced(problems: Sequence[int], correct: Sequence[bool], balance: Balance, seed: int) -> list[int]:
