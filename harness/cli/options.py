@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 #: How a component is named on the command line.
-SPEC = "NAME, NAME:key=value,… or path.py:Class; `bonbench list NAME` shows the keys"
+SPEC = "NAME, NAME:key=value,…, NAME:{key: value} or path.py:Class; `bonbench list NAME` shows the keys"
 
 
 def _debug(context: typer.Context, value: bool) -> None:

@@ -37,7 +37,7 @@ def build_graph(
 
     Args:
         extra: reward models (name, entry) beyond the experiment's own.
-        stand_ins: for counting only: let nameless problems stand in for a set that is not to be had but says its size.
+        stand_ins: for counting only: let nameless problems stand in for a set that cannot be read but says its size.
         evaluation: whether there must be something to evaluate. An experiment may otherwise do without problems to
             evaluate on: nothing is sampled or scored then, and trainings are all there is.
 

@@ -32,7 +32,7 @@ class Shard:
     key: str
     problems: tuple[Problem, ...]
     generator: str
-    inputs: dict[str, Shard] = field(default_factory=dict)
+    inputs: dict[str, Shard] = field(default_factory=dict, repr=False)
     n_responses: int = 0
 
     def path(self, results: Path) -> Path:
@@ -65,8 +65,8 @@ class Node(ABC):
     kind: StageKind
     who: str
     spec: Spec[Any]
-    after: list[Stage] = field(default_factory=list)
-    trained: list[Training] = field(default_factory=list)
+    after: list[Stage] = field(default_factory=list, repr=False)
+    trained: list[Training] = field(default_factory=list, repr=False)
 
     @property
     def requires(self) -> list[Node]:
@@ -130,7 +130,7 @@ class Training(Node):
 
     @property
     def used(self) -> int:
-        """It learns from the first so many rollouts of each problem in each of its sets."""
+        """How many rollouts of each problem it learns from in each of its sets: the first ones."""
         return self.params.responses
 
     @cached_property
@@ -150,7 +150,7 @@ class Training(Node):
         """Ids, as it knows them, of the problems it learns from."""
         return set(self.spec.cls.problems(self.spec.params, list(self.problem_ids.values())))
 
-    def own(self, shard: Shard) -> set[str]:
+    def problem_ids_in(self, shard: Shard) -> set[str]:
         """Ids, as the shard has them, of the problems it learns from."""
         ids = self.problem_ids
         return {p.problem_id for p in shard.problems if ids[p.problem_id, p.problem] in self.problems}
@@ -172,7 +172,9 @@ class Training(Node):
     @property
     def n_responses(self) -> int:
         """Rollouts it learns from."""
-        return sum(min(self.used, s.n_responses // len(s.problems)) * len(self.own(s)) for s in self.rollouts)
+        return sum(
+            min(self.used, s.n_responses // len(s.problems)) * len(self.problem_ids_in(s)) for s in self.rollouts
+        )
 
 
 @dataclass
@@ -188,7 +190,7 @@ class Graph:
     passes: dict[str, dict[str, str]]  # reward model -> role -> label of the token pass
     n: int
     nodes: list[Node]
-    stand_ins: list[str]  # problem sets that are not to be had here, nameless problems standing in for them
+    stand_ins: list[str]  # problem sets that cannot be read here: nameless problems stand in for them
 
     @property
     def results(self) -> Path:

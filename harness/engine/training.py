@@ -159,7 +159,7 @@ def _attributed(training: Training, results: Path) -> list[LedgerRow]:
         ]
         for item, part, shards in items:
             for shard in shards:
-                data = _Data(one.used, one.own(shard))
+                data = _Data(one.used, one.problem_ids_in(shard))
                 readers.setdefault((item, part, shard.folder), {}).setdefault(shard, []).append(data)
     rows = []
     for (item, part, _), shares in readers.items():

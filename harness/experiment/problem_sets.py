@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from harness.core.components import Dataset
 from harness.core.errors import Unavailable, UserError, suggest
 from harness.core.records import Problem
 from harness.experiment.config import Experiment
 from harness.experiment.entries import build
+from harness.experiment.spec import Spec
 
 STAND_IN_CHARACTERS = 200  # of a problem that stands in for an unknown one, about the mean of MATH and GSM8K
 
@@ -19,23 +21,23 @@ def load_problem_sets(
     """The sets that the experiment names (set -> problems), and which of them are stand-ins.
 
     Args:
-        evaluated: whether there must be problems to evaluate on; if not, they are still loaded where there are.
-        may_stand_in: let nameless problems stand in for a set that is not to be had but says its size.
+        evaluated: whether there must be problems to evaluate on. If not, they are loaded where there are any.
+        may_stand_in: let nameless problems stand in for a set that cannot be read but says its size.
 
     Raises:
         UserError: for a set that is missing, empty or cannot be read, and for one that is trained on and holds problems
             that are evaluated on.
     """
-    needed = {}
+    places = {}
     if evaluated or config.evaluation.problems in config.problems:
-        needed[config.evaluation.problems] = "evaluation.problems"
+        places[config.evaluation.problems] = "evaluation.problems"
     for name, rollouts in config.rollouts.items():
-        needed.setdefault(rollouts.problems, f"{rollouts_at(config, name)}.problems")
+        places.setdefault(rollouts.problems, f"{rollouts_at(config, name)}.problems")
     sets, stand_ins = {}, []
-    for name, where in needed.items():
+    for name, where in places.items():
         if name not in config.problems:
             raise UserError(f"{where}: no problem set is named {name!r}{suggest(name, config.problems)}")
-        spec = build("datasets", name, config.problems[name], f"problems.{name}", {})
+        spec: Spec[Dataset[Any]] = build("datasets", name, config.problems[name], f"problems.{name}", {})
         try:
             sets[name] = spec.cls(spec.params, spec.name).load()
         except Unavailable:
