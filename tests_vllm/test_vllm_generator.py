@@ -99,10 +99,11 @@ def test_responses_are_cut_at_max_tokens(middle: VLLMGenerator, whole: list[Resp
 
 def test_what_the_ledger_is_told(middle: VLLMGenerator, models: Path) -> None:
     facts = middle.describe()
-    assert facts["device"] == "cpu"
-    own = AutoConfig.from_pretrained(models / "middle").to_dict()
+    assert facts is not None
+    assert facts.device == "cpu"
+    config = AutoConfig.from_pretrained(models / "middle").to_dict()
     for size in ("hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size", "num_attention_heads"):
-        assert facts["config"][size] == own[size]
+        assert facts.config[size] == config[size]
 
 
 def test_stop_strings(whole: list[Response], models: Path) -> None:
