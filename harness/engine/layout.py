@@ -20,7 +20,7 @@ from harness.experiment.generators import Generators
 from harness.experiment.model_files import Artifacts
 from harness.experiment.problem_sets import rollout_sets, rollouts_at
 from harness.experiment.spec import Pool, Spec
-from harness.storage.shards import digest
+from harness.storage.keys import digest
 
 
 class Graded(NamedTuple):

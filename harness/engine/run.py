@@ -26,8 +26,9 @@ from harness.engine.tasks import Result
 from harness.engine.training import recount_development, run_training
 from harness.storage.arrow import to_table
 from harness.storage.files import locked
+from harness.storage.keys import digest
 from harness.storage.manifest import Quarantined, portable, write_manifest
-from harness.storage.shards import digest, read_shard, remove_other_shards, shard_key, shard_path, write_shard
+from harness.storage.shards import read_shard, remove_other_shards, shard_key, shard_path, write_shard
 
 
 @dataclass

@@ -21,7 +21,8 @@ from harness.engine.graph import Shard, Training
 from harness.engine.prefixes import prefixes
 from harness.experiment.model_files import loadable
 from harness.storage.arrow import to_records, to_table
-from harness.storage.shards import digest, read_shard, shard_key, shard_meta, write_shard
+from harness.storage.keys import digest
+from harness.storage.shards import read_shard, shard_key, shard_meta, write_shard
 from harness.storage.trained import trained_facts, trained_key, write_trained_key
 
 #: Raised when the same training would have other rows in the ledger. Rows of an earlier revision are made anew from

@@ -7,7 +7,6 @@ name, synced, renamed), so a killed run leaves whole shards or none.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,14 +19,6 @@ from harness.core.files import replacing
 
 #: The folder, below the results folder, that has the costs of every shard under the shard's own path.
 LEDGER = "ledger"
-
-SCHEMA_VERSION = 2  # enters every key: raise it when the columns below change meaning
-
-
-def digest(*parts: Any) -> str:
-    """SHA-256 of JSON-serialisable parts in canonical form: the key of whatever they determine."""
-    text = json.dumps([SCHEMA_VERSION, *parts], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def shard_path(folder: Path, index: int) -> Path:

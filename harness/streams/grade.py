@@ -12,7 +12,7 @@ from harness.core.components import Verifier
 from harness.data.lines import Row
 from harness.experiment.entries import build, parse_spec
 from harness.experiment.model_files import Artifacts, loadable
-from harness.storage.shards import digest
+from harness.storage.keys import digest
 from harness.streams.transform import Transformed, silent, transform
 
 #: Rows graded together: enough that equal answers are decided once, few enough that memory stays small.

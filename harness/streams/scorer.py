@@ -15,7 +15,7 @@ from harness.core.registry import find
 from harness.experiment.entries import build, parse_spec, token_scorer_entry
 from harness.experiment.model_files import Artifacts, loadable
 from harness.experiment.spec import Spec
-from harness.storage.shards import digest
+from harness.storage.keys import digest
 
 
 class Scorer:

@@ -9,8 +9,8 @@ from harness.core.errors import UserError
 from harness.core.records import Response, StepScores
 from harness.storage.arrow import to_records, to_table
 from harness.storage.files import locked
+from harness.storage.keys import digest
 from harness.storage.shards import (
-    digest,
     ledger_path,
     read_shard,
     remove_other_shards,
