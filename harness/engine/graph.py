@@ -19,7 +19,8 @@ from harness.core.records import Problem
 from harness.core.stages import StageKind, Task, Until
 from harness.experiment.config import Experiment
 from harness.experiment.spec import Spec
-from harness.storage.shards import digest, ledger_path, shard_key, shard_path
+from harness.storage.keys import digest
+from harness.storage.shards import ledger_path, shard_key, shard_path
 from harness.storage.trained import trained_key
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.core.components import PassOf
 from harness.core.stages import StageKind
-from harness.storage.shards import digest
+from harness.storage.keys import digest
 
 _LONGEST = 60
 
