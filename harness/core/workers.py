@@ -40,7 +40,7 @@ class Launcher(Protocol):
 
         Args:
             work: a function of a module, so that another process can import it.
-            scratch: a folder for the launcher's own files, which does not exist, and does not when it is done.
+            scratch: a folder for files of the launcher: it makes the folder, and removes it at the end.
             progress: what the first worker says of its progress comes here.
 
         Raises:

@@ -1,7 +1,7 @@
 """Runs everything in this process, one thing at a time: it starts at once, and ``breakpoint()`` works in a component.
 
-This process is a machine with room for one actor. Stages whose actors take CPUs or GPUs follow each other, so at most
-one model is in memory, as well as what stages without resources of their own hold (graders).
+This process is a machine with room for one actor. Stages whose actors take CPUs or GPUs follow each other, so one model
+is in memory at a time. Graders, which take none, work in between.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class LocalExecutor:
 
     def check(self, spec: Spec[Any]) -> None:
         if spec.kind == "trainers" and (count := workers_of(spec).count) > 1:
-            raise UserError(f"{spec.where}.workers: {count} wanted, and --local runs in one process: leave it out")
+            raise UserError(f"{spec.where}.workers: {count} wanted, and --local runs in one process: leave --local out")
         check_placement(spec, [Node(os.cpu_count() or 1, _gpus() if _asks_for_gpus(spec) else 0)])
 
     @asynccontextmanager

@@ -42,7 +42,7 @@ def prefixes(problems: Sequence[Problem], responses: Sequence[Response]) -> dict
     by_problem: dict[str, list[Response]] = {p.problem_id: [] for p in problems}
     for response in responses:
         by_problem[response.problem_id].append(response)
-    found: dict[tuple[str, str], Prefix] = {}
+    by_text: dict[tuple[str, str], Prefix] = {}
     for problem in problems:
         texts: dict[str, int] = {}
         for response in by_problem[problem.problem_id]:
@@ -50,41 +50,41 @@ def prefixes(problems: Sequence[Problem], responses: Sequence[Response]) -> dict
                 texts.setdefault(response.text[:end], response.sample)
         for k, (text, sample) in enumerate(texts.items()):
             named = replace(problem, problem_id=f"{problem.problem_id}#{k}")
-            found[problem.problem_id, text] = Prefix(named, text, sample)
-    return found
+            by_text[problem.problem_id, text] = Prefix(named, text, sample)
+    return by_text
 
 
-def tallies(known: Prefixes, responses: Sequence[Response], labels: Sequence[StepLabels]) -> dict[str, Tally]:
+def tallies(prefix_by_text: Prefixes, responses: Sequence[Response], labels: Sequence[StepLabels]) -> dict[str, Tally]:
     """The completions so far of each prefix, by its id.
 
     Args:
         labels: of the responses, after the latest round; none before the first.
     """
-    found = {prefix.problem.problem_id: Tally() for prefix in known.values()}
+    tally_by_id = {prefix.problem.problem_id: Tally() for prefix in prefix_by_text.values()}
     for response, label in zip(responses, labels, strict=True) if labels else ():
-        for id_, n_correct, n in zip(_ids(known, response), label.n_correct[:-1], label.n[:-1], strict=True):
-            found[id_] = Tally(n_correct, n)
-    return found
+        for id_, n_correct, n in zip(_ids(prefix_by_text, response), label.n_correct[:-1], label.n[:-1], strict=True):
+            tally_by_id[id_] = Tally(n_correct, n)
+    return tally_by_id
 
 
 def step_labels(
-    known: Prefixes, responses: Sequence[Response], correct: Sequence[bool], found: Mapping[str, Tally]
+    prefix_by_text: Prefixes, responses: Sequence[Response], correct: Sequence[bool], tally_by_id: Mapping[str, Tally]
 ) -> list[StepLabels]:
     """Step labels of each response.
 
     Args:
         correct: whether each response is right.
-        found: the completions of each prefix, by its id.
+        tally_by_id: the completions of each prefix, by its id.
     """
     labels = []
     for response, is_correct in zip(responses, correct, strict=True):
-        steps = [*(found[id_] for id_ in _ids(known, response)), Tally(int(is_correct), 1)]
+        steps = [*(tally_by_id[id_] for id_ in _ids(prefix_by_text, response)), Tally(int(is_correct), 1)]
         n_correct, n = tuple(step.n_correct for step in steps), tuple(step.n for step in steps)
         labels.append(StepLabels(response.problem_id, response.generator, response.sample, n_correct, n))
     return labels
 
 
-def _ids(known: Prefixes, response: Response) -> list[str]:
+def _ids(prefix_by_text: Prefixes, response: Response) -> list[str]:
     """The ids of a response's prefixes, in order of its steps."""
     ends = step_ends(response.text)[:-1]
-    return [known[response.problem_id, response.text[:end]].problem.problem_id for end in ends]
+    return [prefix_by_text[response.problem_id, response.text[:end]].problem.problem_id for end in ends]

@@ -1,7 +1,7 @@
-"""Runs the graph of stages over the store: whatever is not stored yet, as soon as what it reads is there.
+"""Runs the graph over the store: whatever is not stored yet, as soon as all that it reads is stored.
 
-Every stage is a coroutine. Grading follows sampling shard by shard; a stage whose actors hold CPUs or GPUs
-starts only when all it reads is complete, so that actors never wait for work while others wait for their resources.
+Every stage is a coroutine. Grading follows sampling shard by shard. A stage whose actors hold CPUs or GPUs starts only
+when all that it reads is complete: no actor waits for work while another stage waits for the actor's resources.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def _write_problems(graph: Graph, board: Board) -> None:
 class _TrainingSlots:
     """Two trainings at a time: while one starts its worker, or saves, the other computes.
 
-    Of those that are ready the first in the graph's order is next. One of several workers has both slots: of two that
-    are half placed, each could wait forever for the other's CPUs.
+    Of the trainings that are ready, the first in the graph's order is next. A training of several workers takes both
+    slots. Else two such trainings could each hold half of the CPUs, and wait for the other half for ever.
     """
 
     def __init__(self) -> None:
@@ -90,18 +90,18 @@ class _TrainingSlots:
 
     @asynccontextmanager
     async def take(self, place: int, alone: bool) -> AsyncIterator[None]:
-        wanted = 2 if alone else 1
+        slots = 2 if alone else 1
         async with self._changed:
             heappush(self._waiting, place)
-            await self._changed.wait_for(lambda: self._waiting[0] == place and self._free >= wanted)
+            await self._changed.wait_for(lambda: self._waiting[0] == place and self._free >= slots)
             heappop(self._waiting)
-            self._free -= wanted
+            self._free -= slots
             self._changed.notify_all()
         try:
             yield
         finally:
             async with self._changed:
-                self._free += wanted
+                self._free += slots
                 self._changed.notify_all()
 
 

@@ -63,8 +63,8 @@ def sample(
     responses = component.generate(block, sampling, seeds)
     counts = {p.problem_id: sampling.n for p in block}
     if component.recorded:
-        found = Counter(r.problem_id for r in responses)
-        counts = {id_: min(n, found[id_]) for id_, n in counts.items()}
+        recorded = Counter(r.problem_id for r in responses)
+        counts = {id_: min(n, recorded[id_]) for id_, n in counts.items()}
     if [(r.problem_id, r.sample) for r in responses] != [(id_, i) for id_, n in counts.items() for i in range(n)]:
         raise RuntimeError(f"{component.name} did not return {sampling.n} ordered responses for every problem")
     short = next((id_ for id_, n in counts.items() if n < sampling.n), None)
@@ -91,18 +91,19 @@ def complete(
     With the ``labels`` of earlier rounds: ``sampling.n`` more where no completion is right yet.
     """
     rollouts = to_records(Response, responses)
-    known = prefixes(to_records(Problem, problems), rollouts)
-    found = tallies(known, rollouts, [] if labels is None else to_records(StepLabels, labels))
-    undecided = [prefix for prefix in known.values() if found[prefix.problem.problem_id].n_correct == 0]
+    prefix_by_text = prefixes(to_records(Problem, problems), rollouts)
+    tally_by_id = tallies(prefix_by_text, rollouts, [] if labels is None else to_records(StepLabels, labels))
+    undecided = [prefix for prefix in prefix_by_text.values() if tally_by_id[prefix.problem.problem_id].n_correct == 0]
     begun = [prefix.problem for prefix in undecided]
     seeds = {
         p.problem_id: [
-            response_seed(run_seed, component.name, p.problem_id, found[p.problem_id].n + i) for i in range(sampling.n)
+            response_seed(run_seed, component.name, p.problem_id, tally_by_id[p.problem_id].n + i)
+            for i in range(sampling.n)
         ]
         for p in begun
     }
     sampled = component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
-    completions = [replace(r, sample=found[r.problem_id].n + r.sample) for r in sampled]
+    completions = [replace(r, sample=tally_by_id[r.problem_id].n + r.sample) for r in sampled]
     result = Result(to_table(Response, completions))
     _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in completions))
     return result
@@ -118,15 +119,15 @@ def label(
 ) -> Result:
     """Count how many of the completions after each step are right, those of earlier rounds (``labels``) included."""
     rollouts = to_records(Response, responses)
-    known = prefixes(to_records(Problem, problems), rollouts)
-    beginning = {prefix.problem.problem_id: prefix.text for prefix in known.values()}
+    prefix_by_text = prefixes(to_records(Problem, problems), rollouts)
+    beginning = {prefix.problem.problem_id: prefix.text for prefix in prefix_by_text.values()}
     whole = [replace(r, text=beginning[r.problem_id] + r.text) for r in to_records(Response, completions)]
-    found = tallies(known, rollouts, [] if labels is None else to_records(StepLabels, labels))
-    for verdict in component.grade([prefix.problem for prefix in known.values()], whole):
-        before = found[verdict.problem_id]
-        found[verdict.problem_id] = Tally(before.n_correct + verdict.correct, before.n + 1)
+    tally_by_id = tallies(prefix_by_text, rollouts, [] if labels is None else to_records(StepLabels, labels))
+    for verdict in component.grade([prefix.problem for prefix in prefix_by_text.values()], whole):
+        before = tally_by_id[verdict.problem_id]
+        tally_by_id[verdict.problem_id] = Tally(before.n_correct + verdict.correct, before.n + 1)
     correct = [g.correct for g in to_records(Grade, grades)]
-    return Result(to_table(StepLabels, step_labels(known, rollouts, correct, found)))
+    return Result(to_table(StepLabels, step_labels(prefix_by_text, rollouts, correct, tally_by_id)))
 
 
 def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table) -> Result:

@@ -186,18 +186,18 @@ _Part = Callable[[Shard, Sequence[_Data], Path], tuple[list[Response], float]]
 
 def _read(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
     rollouts = _rollouts(shard, results)
-    own = [r for r in rollouts if _in_any(data, r.problem_id, r.sample)]
-    return own, len(own) / len(rollouts)
+    used = [r for r in rollouts if _in_any(data, r.problem_id, r.sample)]
+    return used, len(used) / len(rollouts)
 
 
 def _passed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
     """As the model counted that read them: recorded responses may not say how long they are."""
-    own, share = _read(shard, data, results)
+    used, share = _read(shard, data, results)
     counts = {(t.problem_id, t.sample): t for t in to_records(TokenLogprobs, read_shard(shard.path(results)))}
-    passes = [counts[r.problem_id, r.sample] for r in own]
+    passes = [counts[r.problem_id, r.sample] for r in used]
     return [
         dataclasses.replace(r, n_prompt_tokens=t.n_prompt_tokens, n_tokens=len(t.logprobs))
-        for r, t in zip(own, passes, strict=True)
+        for r, t in zip(used, passes, strict=True)
     ], share
 
 
@@ -208,10 +208,10 @@ def _compared(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[
 
 def _completed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
     """The completions of the prefixes that their own rollouts have."""
-    known = prefixes(shard.problems, _rollouts(shard, results))
-    own = {p.problem.problem_id for (id_, _), p in known.items() if _in_any(data, id_, p.sample)}
+    prefix_by_text = prefixes(shard.problems, _rollouts(shard, results))
+    completed_ids = {p.problem.problem_id for (id_, _), p in prefix_by_text.items() if _in_any(data, id_, p.sample)}
     completions = to_records(Response, read_shard(shard.path(results)))
-    sampled = [c for c in completions if c.problem_id in own]
+    sampled = [c for c in completions if c.problem_id in completed_ids]
     return sampled, len(sampled) / max(len(completions), 1)
 
 
