@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from harness.core.components import PassOf
+from harness.core.shipped import shipped_path
 from harness.core.stages import StageKind
 from harness.storage.keys import digest
 
@@ -27,10 +29,11 @@ def pass_label(asked: PassOf, models: Mapping[str, str]) -> str:
 
 def _model_label(model: str, models: Mapping[str, str]) -> str:
     """The name of a model in the experiment, else what its path ends with."""
-    for name, path in models.items():
-        if path == model:
+    for name, other in models.items():
+        if other == model:
             return name
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")[-_LONGEST:]
+    path = str(shipped_path(Path(model)) or model)  # the same wherever BonBench is installed
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path).strip("-.")[-_LONGEST:]
 
 
 class Labels:

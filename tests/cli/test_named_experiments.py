@@ -22,10 +22,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def keys(config: Path) -> list[str]:
-    """The keys of all shards and trainings of a small form of the experiment."""
-    graph = load_graph(config, ["problems.test.limit=4", "problems.train.limit=8"])
-    return [node.key for stage in graph.stages for node in getattr(stage, "shards", [stage])]
+def keys(config: Path) -> list[tuple[str, str]]:
+    """Folder and key of every shard and training of a small form, with a model that no generator has."""
+    small = [
+        "problems.test.limit=4",
+        "problems.train.limit=8",
+        "generators.strong.model=experiments/pocket/models/weak",
+    ]
+    graph = load_graph(config, small, ["implicit:policy=experiments/pocket/models/strong,reference=null"])
+    trainings = [(name, training.key) for name, training in graph.trainings.items()]
+    return [(shard.folder, shard.key) for stage in graph.stages for shard in stage.shards] + trainings
 
 
 def test_a_name_a_copy_and_the_checkout_have_the_same_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
