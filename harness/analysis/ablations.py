@@ -43,14 +43,14 @@ def data_variations(evaluation: Evaluation) -> dict[str, list[Variation]]:
     change. A base is the entry that most others differ from in one change; where that is a tie, the one with the
     simpler data.
     """
-    found = _trained(evaluation)
+    entries = _trained(evaluation)
     changes = {
-        base.name: [Variation(other.name, change) for other in found.values() if (change := _change(base, other))]
-        for base in found.values()
+        base.name: [Variation(other.name, change) for other in entries.values() if (change := _change(base, other))]
+        for base in entries.values()
     }
     bases: dict[str, list[Variation]] = {}
     while changes:
-        base = max(changes, key=lambda name: (len(changes[name]), found[name].plainness))
+        base = max(changes, key=lambda name: (len(changes[name]), entries[name].plainness))
         if not changes[base]:
             break
         bases[base] = changes.pop(base)
@@ -65,18 +65,18 @@ def data_variations(evaluation: Evaluation) -> dict[str, list[Variation]]:
 
 def scales(evaluation: Evaluation, by: Scale) -> dict[str, list[str]]:
     """Reward models that differ in one kind of scale alone, from less to more, by method; methods with at least two."""
-    found = _trained(evaluation)
+    entries = _trained(evaluation)
     groups: dict[str, list[str]] = {}
-    for method in dict.fromkeys(t.training.method for t in found.values()):
-        members = [t for t in found.values() if t.training.method == method]
+    for method in dict.fromkeys(t.training.method for t in entries.values()):
+        members = [t for t in entries.values() if t.training.method == method]
         # The best-fed of the method's usual ones, and those that differ from it in this respect.
         base = max(members, key=lambda t: (t.training.usual, t.data.responses))
-        kept: dict[float, str] = {}
+        by_scale: dict[float, str] = {}
         for t in members:
             if t.settings == base.settings and t.data.apart_from(by) == base.data.apart_from(by):
-                kept.setdefault(getattr(t.data, by), t.name)
-        if len(kept) > 1:
-            groups[method] = [kept[scale] for scale in sorted(kept)]
+                by_scale.setdefault(getattr(t.data, by), t.name)
+        if len(by_scale) > 1:
+            groups[method] = [by_scale[scale] for scale in sorted(by_scale)]
     return groups
 
 
@@ -86,18 +86,19 @@ def reference_uses(evaluation: Evaluation) -> list[ReferenceUse]:
     results = evaluation.results
     models = results.manifest.reward_models
     best: dict[str, tuple[tuple[float, int], ReferenceUse]] = {}
-    for own in (found := _trained(evaluation)).values():
-        alone = next((t for t in found.values() if own.with_reference and _only_lacks_reference(t, own)), None)
+    entries = _trained(evaluation)
+    for usual in entries.values():
+        alone = next((t for t in entries.values() if usual.with_reference and _only_lacks_reference(t, usual)), None)
         if alone is None:
             continue
-        cells = _scored(results, own.name, True) | _scored(results, alone.name, False)
+        cells = _scored(results, usual.name, True) | _scored(results, alone.name, False)
         if len(cells) < 4:
             continue
-        policy = {"policy": own.train.get("base")}
+        policy = {"policy": usual.train.get("base")}
         untrained = (m for m, f in models.items() if f.train is None and not f.trained_by and f.token_passes == policy)
-        size, family = (own.data.instructions, own.data.responses), own.training.training_method
-        if family not in best or size > best[family][0]:
-            best[family] = (size, ReferenceUse(family, cells, next(untrained, None)))
+        size, method = (usual.data.instructions, usual.data.responses), usual.training.training_method
+        if method not in best or size > best[method][0]:
+            best[method] = (size, ReferenceUse(method, cells, next(untrained, None)))
     return [use for _, use in best.values()]
 
 
@@ -150,12 +151,12 @@ def _only_lacks_reference(one: _Trained, other: _Trained) -> bool:
 def _scored(results: Results, trained: str, with_reference: bool) -> dict[tuple[bool, bool], str]:
     """The entries that score with a trained model, by whether they read a reference; its own entry before others."""
     models = results.manifest.reward_models
-    found: dict[tuple[bool, bool], str] = {}
+    entries: dict[tuple[bool, bool], str] = {}
     for name in [trained, *models]:
         facts = models[name]
         if results.training_model(name) == trained and facts.type == models[trained].type:
-            found.setdefault((with_reference, "reference" in facts.token_passes), name)
-    return found
+            entries.setdefault((with_reference, "reference" in facts.token_passes), name)
+    return entries
 
 
 def _change(base: _Trained, other: _Trained) -> str | None:

@@ -1,12 +1,12 @@
 """The accuracies of a run: every generator, reward model, selection rule and n, problem by problem.
 
-Everything the tables and figures show is a mean over problems of the rows kept here, so any two of them can be compared
-problem by problem.
+Everything the tables and figures show is a mean over problems of these rows, so any two of them can be compared problem
+by problem.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, NamedTuple
@@ -31,6 +31,8 @@ from harness.analysis.selection import aggregate, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
 from harness.storage.results import Results
+
+_PERCENTILES = np.arange(1, 100) / 100
 
 
 class Key(NamedTuple):
@@ -66,13 +68,17 @@ class Samples:
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Expected accuracy per problem, as fractions; NaN where a problem has no responses or scores."""
+    """Expected accuracy per problem, as fractions; NaN where a problem has no responses or scores.
+
+    ``percentiles``: (reward model, generator) → the 1st to 99th percentile of its step rewards, float [99].
+    """
 
     problem_ids: tuple[str, ...]
     generators: tuple[str, ...]
     protocols: tuple[str, ...]
     headline_n: tuple[int, ...]
     rows: dict[Key, Floats]
+    percentiles: Mapping[tuple[str, str], Floats]
     bootstrap: Bootstrap
 
     @property
@@ -92,10 +98,10 @@ class Accuracies:
 
     @cached_property
     def _ns(self) -> dict[str, list[int]]:
-        found: dict[str, set[int]] = {}
+        ns_by_generator: dict[str, set[int]] = {}
         for key in self.rows:
-            found.setdefault(key.generator, set()).add(key.n)
-        return {generator: sorted(ns) for generator, ns in found.items()}
+            ns_by_generator.setdefault(key.generator, set()).add(key.n)
+        return {generator: sorted(ns) for generator, ns in ns_by_generator.items()}
 
     def ns(self, generator: str) -> list[int]:
         """Every n that a generator (or the average) has rows for."""
@@ -115,16 +121,16 @@ class Accuracies:
     def overall(self, chooser: Chooser, generator: str | None = None) -> Floats | None:
         """Mean over generators, or for one, and over the headline sizes above 1 (the paper's "avg"), float [P]."""
         where = generator or (AVERAGE if self.averaged else self.generators[0])
-        found = [self.values(where, chooser, n) for n in self.headline_n if n > 1 or len(self.headline_n) == 1]
-        there = [v for v in found if v is not None]
-        return np.mean(there, axis=0) if len(there) == len(found) else None
+        sizes = [n for n in self.headline_n if n > 1 or len(self.headline_n) == 1]
+        values = [v for n in sizes if (v := self.values(where, chooser, n)) is not None]
+        return np.mean(values, axis=0) if len(values) == len(sizes) else None
 
     def interval(self, values: Floats) -> Interval:
-        """Mean over problems with its interval."""
+        """Mean of ``values``, float [P], with its interval."""
         return self.bootstrap.intervals(values[None])[0]
 
     def difference(self, a: Floats, b: Floats) -> Difference:
-        """Paired difference a - b."""
+        """Paired difference a - b; a, b float [P]."""
         return self.bootstrap.compare(a[None], b[None])[0]
 
     def table(self) -> list[AccuracyRow]:
@@ -150,6 +156,7 @@ def compute_accuracies(
     seed = manifest.seed
     problem_ids = tuple(results.problems["problem_id"])
     rows: dict[Key, Floats] = {}
+    percentiles: dict[tuple[str, str], Floats] = {}
     sizes = []
     for generator in manifest.generators:
         samples = _samples(results, generator, problem_ids)
@@ -159,7 +166,8 @@ def compute_accuracies(
         if n is not None and not 1 <= n <= sizes[-1]:
             raise UserError(f"n = {n}: {generator} has {sizes[-1]} responses per problem")
         ns = grid(sizes[-1], manifest.evaluation.n) if n is None else sorted({n, sizes[-1]})
-        scores = _scores(results, generator, problem_ids, samples, reward_models)
+        scores, of_rewards = _scores(results, generator, problem_ids, samples, reward_models)
+        percentiles |= {(name, generator): values for name, values in of_rewards.items()}
         for protocol in manifest.evaluation.protocol:
             for chooser, values in _curves(results, samples, scores, protocol, ns, seed):
                 for size, at_size in zip(ns, values, strict=True):
@@ -173,23 +181,23 @@ def compute_accuracies(
         protocols=tuple(manifest.evaluation.protocol),
         headline_n=tuple(sorted(headline)),
         rows=rows,
+        percentiles=percentiles,
         bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
     )
 
 
 def _averages(rows: dict[Key, Floats], generators: Sequence[str]) -> dict[Key, Floats]:
     """Means over generators, on the problems that all of them have; none where they share no problem."""
-    found: dict[Key, Floats] = {}
+    averages: dict[Key, Floats] = {}
     if len(generators) < 2:
-        return found
+        return averages
     for key in rows:
-        parts = [rows.get(key._replace(generator=g)) for g in generators]
-        there = [part for part in parts if part is not None]
-        if key.generator == generators[0] and len(there) == len(parts):
-            mean = np.mean(there, axis=0)
+        parts = [values for g in generators if (values := rows.get(key._replace(generator=g))) is not None]
+        if key.generator == generators[0] and len(parts) == len(generators):
+            mean = np.mean(parts, axis=0)
             if np.isfinite(mean).any():
-                found[key._replace(generator=AVERAGE)] = mean
-    return found
+                averages[key._replace(generator=AVERAGE)] = mean
+    return averages
 
 
 def _curves(
@@ -220,9 +228,9 @@ def _curves(
     for chooser, values in ((PASS_AT_1, mean), (ORACLE, oracle), (MAJORITY, plain)):
         yield chooser, np.where(samples.complete, values, np.nan)
     for i, ((name, aggregation), (_, scored)) in enumerate(scores.items()):
-        there = samples.complete & scored
-        yield Chooser("best_of_n", name, aggregation), np.where(there, best[i], np.nan)
-        yield Chooser("weighted_best_of_n", name, aggregation), np.where(there, weighted[i], np.nan)
+        complete = samples.complete & scored
+        yield Chooser("best_of_n", name, aggregation), np.where(complete, best[i], np.nan)
+        yield Chooser("weighted_best_of_n", name, aggregation), np.where(complete, weighted[i], np.nan)
 
 
 def _samples(results: Results, generator: str, problem_ids: Sequence[str]) -> Samples:
@@ -233,11 +241,11 @@ def _samples(results: Results, generator: str, problem_ids: Sequence[str]) -> Sa
     at = (rows[rows >= 0], grades["sample"].to_numpy())
     correct = np.zeros((len(problem_ids), n_samples), dtype=bool)
     classes = np.full((len(problem_ids), n_samples), -1, dtype=np.int64)
-    there = np.zeros((len(problem_ids), n_samples), dtype=bool)
+    graded = np.zeros((len(problem_ids), n_samples), dtype=bool)
     correct[at] = grades["correct"].to_numpy()
     classes[at] = grades["answer_class"].to_numpy()
-    there[at] = True
-    return Samples(correct, classes, np.asarray(there.all(axis=1)))
+    graded[at] = True
+    return Samples(correct, classes, np.asarray(graded.all(axis=1)))
 
 
 def _scores(
@@ -246,9 +254,15 @@ def _scores(
     problem_ids: Sequence[str],
     samples: Samples,
     reward_models: Collection[str] | None,
-) -> dict[tuple[str, str], tuple[Floats, Bools]]:
-    """Scores [P, N] (0 where missing) of each (reward model, aggregation), and which problems have all of them."""
-    found: dict[tuple[str, str], tuple[Floats, Bools]] = {}
+) -> tuple[dict[tuple[str, str], tuple[Floats, Bools]], dict[str, Floats]]:
+    """What is derived from the stored step rewards, which are read once.
+
+    Returns:
+        For each (reward model, aggregation) the scores, float [P, N], 0 where one is missing, and which problems have
+        all of them, bool [P]; for each reward model the percentiles of its step rewards, float [99].
+    """
+    scores: dict[tuple[str, str], tuple[Floats, Bools]] = {}
+    percentiles: dict[str, Floats] = {}
     by_model: dict[str, list[str]] = {}
     for name, aggregation in results.variants():
         if reward_models is not None and name not in reward_models:
@@ -260,12 +274,14 @@ def _scores(
             continue
         rewards = table.column("step_rewards").combine_chunks()
         flat = rewards.flatten().to_numpy(zero_copy_only=False)
+        if len(flat):
+            percentiles[name] = np.quantile(flat, _PERCENTILES)
         lengths = rewards.value_lengths().to_numpy(zero_copy_only=False)
         rows = pd.Index(problem_ids).get_indexer(pd.Index(table.column("problem_id").to_pandas()))
         columns = table.column("sample").to_numpy()
         keep = (rows >= 0) & (columns < samples.correct.shape[1])
-        there = np.zeros(samples.correct.shape, dtype=bool)
-        there[rows[keep], columns[keep]] = True
+        scored = np.zeros(samples.correct.shape, dtype=bool)
+        scored[rows[keep], columns[keep]] = True
         if lengths.max() == 1:
             aggregations = aggregations[:1]  # a single reward is the score, however it is aggregated
         for aggregation in aggregations:
@@ -275,5 +291,5 @@ def _scores(
                 raise UserError(f"{results.folder}: scores of {name} for {generator}: {error}") from None
             matrix = np.zeros(samples.correct.shape)
             matrix[rows[keep], columns[keep]] = values[keep]
-            found[name, aggregation] = (matrix, np.asarray(there.all(axis=1)))
-    return found
+            scores[name, aggregation] = (matrix, np.asarray(scored.all(axis=1)))
+    return scores, percentiles

@@ -48,25 +48,25 @@ class Ballots:
         """
         chosen = np.ascontiguousarray(subsets.T, dtype=np.float64)
         single = chosen.astype(np.float32)
-        found = np.zeros((len(weights), len(self._codes)))
+        accuracies = np.zeros((len(weights), len(self._codes)))
         for rows in self._blocks(self._plain, len(subsets)):
             members = self._members(rows)
             for i, by_sample in enumerate(weights):
                 left, among = rows, members
                 if by_sample is not None:
                     accuracy, clear = _clear_accuracy(_totals(members, by_sample, rows, single), len(single))
-                    found[i, rows] = accuracy
+                    accuracies[i, rows] = accuracy
                     left, among = rows[~clear], members[~clear]
                 if len(left):
                     accuracy, decided = _plain_accuracy(_totals(among, by_sample, left, chosen))
-                    found[i, left] = accuracy
+                    accuracies[i, left] = accuracy
                     if not decided.all():
                         left = left[~decided]
-                        found[i, left] = self._mixed_accuracy(left, by_sample, chosen)
+                        accuracies[i, left] = self._mixed_accuracy(left, by_sample, chosen)
         for rows in self._blocks(self._mixed, len(subsets)):
             for i, by_sample in enumerate(weights):
-                found[i, rows] = self._mixed_accuracy(rows, by_sample, chosen)
-        return found
+                accuracies[i, rows] = self._mixed_accuracy(rows, by_sample, chosen)
+        return accuracies
 
     def _blocks(self, rows: Ints, n_subsets: int) -> Iterator[Ints]:
         """Runs of ``rows``, ordered by the number of answers, whose arrays hold about ``_BLOCK_ELEMENTS``."""

@@ -101,10 +101,10 @@ def _chooser(results: Results, name: str, strategy: str) -> Chooser:
         return _RULES[name]
     variants = {f"{model}:{aggregation}": (model, aggregation) for model, aggregation in results.variants()}
     first = {model: (model, aggregation) for model, aggregation in reversed(results.variants())}
-    found = first.get(name) or variants.get(name)
-    if found is None:
+    variant = first.get(name) or variants.get(name)
+    if variant is None:
         raise UserError(f"no reward model is named {name!r} in {results.folder}{suggest(name, [*first, *_RULES])}")
-    return Chooser(strategy, *found)
+    return Chooser(strategy, *variant)
 
 
 def _values(results: Results, accuracies: Accuracies, generator: str, chooser: Chooser, n: int) -> Floats:

@@ -65,15 +65,15 @@ def reward_model_costs(results: Results) -> pd.DataFrame:
 
 def _params(results: Results) -> dict[str, int]:
     """The weights that multiply a token, by the name of what ran and by its model's, as in the ledger."""
-    ledgers, found = results.folder / LEDGER, {}
+    ledgers, weights = results.folder / LEDGER, {}
     for folder in sorted({path.parent for path in ledgers.rglob("part-*.parquet")}):
         first = min(folder.glob("part-*.parquet"))
         made = results.folder / first.relative_to(ledgers)
         shape = shard_meta(made).get("shape") if made.exists() else None
         if shape:
             row = read_shard(first).to_pylist()[0]
-            found[row["what"]] = found[row["model"]] = shape["matmul_params"]
-    return found
+            weights[row["what"]] = weights[row["model"]] = shape["matmul_params"]
+    return weights
 
 
 def _plain(row: Mapping[Any, Any], params: Mapping[str, int], facts: Mapping[str, Any]) -> float:

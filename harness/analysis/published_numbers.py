@@ -61,18 +61,18 @@ class Published:
     @property
     def cells(self) -> list[tuple[str, int]]:
         """(generator, n) of the columns of Table 1."""
-        found = []
+        cells = []
         for column in self.table1.columns[1:-1]:
             generator, _, n = str(column).rpartition("@")
-            found.append((generator, int(n)))
-        return found
+            cells.append((generator, int(n)))
+        return cells
 
     def relative_costs(self) -> dict[str, dict[int, float]]:
         """Figure 2: method → responses → cost in multiples of CE's."""
-        found: dict[str, dict[int, float]] = {}
+        multiples: dict[str, dict[int, float]] = {}
         for row in self.figure2.to_dict("records"):
-            found.setdefault(row["method"], {})[int(row["responses"])] = float(row["of_ce"])
-        return found
+            multiples.setdefault(row["method"], {})[int(row["responses"])] = float(row["of_ce"])
+        return multiples
 
     def votes(self) -> dict[str, tuple[float, float]]:
         """Figure 3: method → accuracy of the best-scored response, of voting with the scores."""
@@ -198,12 +198,12 @@ def _mean(values: list[Floats]) -> Floats:
 
 def _generators(results: Results, published: Published) -> dict[str, str]:
     """Published generator → the run's name for it."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for column, model in published.index.generators.items():
         for name, facts in results.manifest.generators.items():
             if model == facts.model or name == column:
-                found.setdefault(column, name)
-    return found
+                names.setdefault(column, name)
+    return names
 
 
 def _chooser(evaluation: Evaluation, published: Published, row: str) -> Chooser | None:
@@ -227,9 +227,9 @@ def _voting(
     evaluation: Evaluation, published: Published
 ) -> list[tuple[str, Chooser, float]]:  # label, chooser, published average
     """The rows of Figure 3, whose methods go by the name of the training method."""
-    found = [(_VOTE, MAJORITY, published.majority)]
+    rows = [(_VOTE, MAJORITY, published.majority)]
     for name, (_, weighted) in published.votes().items():
         chooser = _scored_by(evaluation, name)
         if chooser is not None:
-            found.append((f"{name}, voting", chooser.weighted, weighted))
-    return found
+            rows.append((f"{name}, voting", chooser.weighted, weighted))
+    return rows

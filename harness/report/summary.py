@@ -24,7 +24,12 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     accuracies, trainings = evaluation.accuracies, evaluation.trainings
     sizes = [n for n in accuracies.headline_n if n > 1] or [1]
     over = f"n = {sizes[0]}" if len(sizes) == 1 else f"n = {', '.join(map(str, sizes[:-1]))} and {sizes[-1]}"
-    where = f"Averaged over {len(accuracies.generators)} generators and" if accuracies.averaged else "Averaged over"
+    where = "Averaged over"
+    if accuracies.averaged:
+        where = f"Averaged over {len(accuracies.generators)} generators and"
+    elif len(accuracies.generators) > 1:
+        # They share no problem, so there is no average over them.
+        where = f"With the responses of {accuracies.generators[0]}, averaged over"
     floor, votes, top = (accuracies.overall(m) for m in (PASS_AT_1, MAJORITY, ORACLE))
     assert floor is not None and votes is not None and top is not None
     shares = [f"{percent(accuracies.interval(v).mean)} %" for v in (floor, votes, top)]

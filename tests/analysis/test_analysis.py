@@ -21,6 +21,7 @@ from harness.analysis.inference import holm
 from harness.core.records import Grade, LedgerRow
 from harness.report.figures import scales as analysis_figures
 from harness.report.figures.costs import cost_accuracy
+from harness.report.figures.palette import Palette
 from harness.report.figures.style import styled
 from harness.report.table_texts import ablation_latex, ablation_markdown
 from harness.storage.results import Results, load_results
@@ -242,7 +243,8 @@ def test_other_data_are_no_scales_of_figure_1(results: Results, evaluation: Eval
         if MODELS[name].get("trained_by") == name
     ]
     with styled():
-        figure = cost_accuracy(Evaluation(replace(results, ledger=pd.DataFrame(rows)), evaluation.accuracies))
+        costed = Evaluation(replace(results, ledger=pd.DataFrame(rows)), evaluation.accuracies)
+        figure = cost_accuracy(costed, Palette.of(costed))
     assert figure is not None
     lines = [line for line in figure.axes[0].lines if line.get_marker() not in ("None", None, "")]
     dots = {x for line in lines for x in line.get_xdata()}
@@ -258,7 +260,7 @@ def test_other_data_are_no_scales_of_figure_1(results: Results, evaluation: Eval
 )
 def test_figures_have_a_line_per_scale(results: Results, evaluation: Evaluation, draw, members, labels) -> None:  # type: ignore[no-untyped-def]
     with styled():
-        figure = draw(evaluation)
+        figure = draw(evaluation, Palette.of(evaluation))
     assert [axes.get_title(loc="left") for axes in figure.axes] == [f"DPO, {g}" for g in GENERATORS]
     for axes, generator in zip(figure.axes, GENERATORS, strict=True):
         drawn = [line for line in axes.lines if line.get_marker() not in ("None", None, "")]
@@ -282,8 +284,8 @@ def test_nothing_is_made_of_what_is_not_there(tmp_path: Path) -> None:
     for make in (ablation_tables.training_data, ablation_tables.policies, ablation_tables.reference_model):
         assert make(evaluation) is None
     with styled():
-        assert analysis_figures.by_instructions(evaluation) is None
-        assert analysis_figures.by_responses(evaluation) is None
+        assert analysis_figures.by_instructions(evaluation, Palette.of(evaluation)) is None
+        assert analysis_figures.by_responses(evaluation, Palette.of(evaluation)) is None
 
 
 def test_texts_say_what_the_frame_says(evaluation: Evaluation) -> None:

@@ -182,3 +182,20 @@ def test_blocks_are_reproducible_and_refuse_what_is_not_json() -> None:
     assert "<" not in text
     with pytest.raises(ValueError):
         encode_block({"score": float("nan")})
+
+
+def test_scores_are_read_whole_once_per_report(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And by shards, for what the explorer shows of each problem."""
+    tables_read: list[tuple[str, str]] = []
+    scores = Results.scores
+
+    def counted(self: Results, reward_model: str, generator: str) -> Any:
+        tables_read.append((reward_model, generator))
+        return scores(self, reward_model, generator)
+
+    monkeypatch.setattr(Results, "scores", counted)
+    explorer = collect(Evaluation.of(results), None)
+    assert len(tables_read) == len(set(tables_read)) > 0
+    rewards = results.scores(explorer.index["models"][0], explorer.index["generators"][0]).column("step_rewards")
+    median = np.median(rewards.combine_chunks().flatten().to_numpy())
+    assert explorer.index["percentiles"][0][0][49] == pytest.approx(median, rel=1e-2)

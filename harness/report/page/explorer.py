@@ -22,7 +22,6 @@ from harness.report.page.problem import ExploredProblem, explored_problems
 from harness.storage.results import Results
 
 EXPLORER_BYTES = 26_000_000  # with the tables and figures of a large run, a page stays under 30 MB
-_PERCENTILES = np.arange(1, 100) / 100
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def collect(evaluation: Evaluation, start: Chooser | None, limit: int = EXPLORER
         "right": [[problem.right for problem in column] for column in by_generator],
         "n": [[problem.n for problem in column] for column in by_generator],
         "problems": _problems(results, cut.problems),
-        "percentiles": [[_percentiles(results, model, generator) for model in models] for generator in generators],
+        "percentiles": [[_percentiles(evaluation, model, generator) for model in models] for generator in generators],
     }
     blocks = {
         f"block-{place}-{row}": problem.block
@@ -136,11 +135,10 @@ def _problems(results: Results, n: int) -> dict[str, list[Any]]:
     }
 
 
-def _percentiles(results: Results, model: str, generator: str) -> list[float]:
-    """The 1st to 99th percentile of all step rewards: what tints are ranked by."""
-    rewards = results.scores(model, generator).column("step_rewards").combine_chunks()
-    flat = rewards.flatten().to_numpy(zero_copy_only=False)
-    return [] if len(flat) == 0 else rounded(np.quantile(flat, _PERCENTILES), 3).tolist()
+def _percentiles(evaluation: Evaluation, model: str, generator: str) -> list[float]:
+    """The 1st to 99th percentile of all step rewards: what tints are ranked by; none where there are no rewards."""
+    percentiles = evaluation.accuracies.percentiles.get((model, generator))
+    return [] if percentiles is None else rounded(percentiles, 3).tolist()
 
 
 def _left_out(cut: Cut, whole: Cut) -> str:

@@ -11,15 +11,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 def environment() -> Environment:
     """The templates; with ``cell`` as a filter."""
-    found = Environment(
+    templates = Environment(
         loader=PackageLoader("harness.report.page", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["cell"] = cell
-    return found
+    templates.filters["cell"] = cell
+    return templates
 
 
 def cell(value: Any) -> str:
