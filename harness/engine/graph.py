@@ -173,9 +173,8 @@ class Training(Node):
     @property
     def n_responses(self) -> int:
         """Rollouts it learns from."""
-        return sum(
-            min(self.used, s.n_responses // len(s.problems)) * len(self.problem_ids_in(s)) for s in self.rollouts
-        )
+        each = {shard: min(self.used, shard.n_responses // len(shard.problems)) for shard in self.rollouts}
+        return sum(n * len(self.problem_ids_in(shard)) for shard, n in each.items())
 
 
 @dataclass

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import MODELS
 
+from harness.core.components import Mark
 from harness.core.errors import UserError
 from harness.core.stages import StageKind, Until
 from harness.engine.build import build_graph
@@ -200,14 +201,16 @@ def test_two_models_with_one_label_have_folders_of_their_own(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     long = "m" * 70
     paths = ["middle-copies/run/1", "middle-copies/run-1", f"a/{long}", f"b/{long}"]
-    other = copied(tmp_path / "middle", "weak")
+    copied(tmp_path / "middle", "weak")
     for path, model in zip(paths, ("weak", "middle", "weak", "middle"), strict=True):
         copied(tmp_path / path, model)
     entries = {"named": implicit("middle"), "path": implicit("./middle")}
     entries |= {f"rm{i}": implicit(path) for i, path in enumerate(paths)}
     g = graph({"reward_models": entries})
-    used = {name: g.reward_models[name].params.policy for name in entries}
-    assert used["named"] == str(MODELS / "middle") and Path(used["path"]).resolve() == Path(other)
+    assert {g.reward_models[name].paths(Mark.MODEL)["policy"] for name in ("named", "path")} == {
+        str(MODELS / "middle"),
+        "./middle",
+    }
     folders = [shard.folder for stage in passes(entries) for shard in stage.shards]
     # Half of the copies have the content of the others: 2 models, and 2 evaluated generators of 3 shards each.
     assert len(folders) == 2 * 2 * 3

@@ -20,6 +20,7 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.selection import aggregate, best_of_n, highest, majority
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.records import Response, StepScores
+from harness.core.stages import StageKind
 from harness.core.terms import ScoreType
 from harness.report.page.blocks import rounded
 
@@ -105,8 +106,8 @@ class ExploredProblem:
 def explored_problems(evaluation: Evaluation, generator: str, n: int) -> Iterator[ExploredProblem | None]:
     """The first ``n`` problems in order; None for one without graded responses by the generator."""
     results, models = evaluation.results, evaluation.first_choosers
-    responses = results.by_problem(Response, "responses", generator)
-    scores = {model: results.by_problem(StepScores, "scores", model, generator) for model in models}
+    responses = results.by_problem(Response, StageKind.SAMPLE.folder, generator)
+    scores = {model: results.by_problem(StepScores, StageKind.SCORE.folder, model, generator) for model in models}
     score_types = {model: results.manifest.reward_models[model].score_type for model in models}
     grades = results.grades[results.grades["generator"] == generator]
     rows = grades.groupby("problem_id").indices
