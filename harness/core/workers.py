@@ -44,7 +44,6 @@ class Launcher(Protocol):
             progress: what the first worker says of its progress comes here.
 
         Raises:
-            UserError: if ``work`` does.
-            RuntimeError: with the first worker's error, for any other one.
+            Exception: what ``work`` raised in the first worker, or that the workers died too often.
         """
         ...

@@ -41,6 +41,11 @@ class LocalExecutor:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     def check(self, spec: Spec[Any]) -> None:
+        """Check that this machine has what a component asks for, and that a training has one worker.
+
+        Raises:
+            UserError: where it has not.
+        """
         if spec.kind == "trainers" and (count := workers_of(spec).count) > 1:
             raise UserError(f"{spec.where}.workers: {count} wanted, and --local runs in one process: leave --local out")
         check_placement(spec, [Node(os.cpu_count() or 1, _gpus() if _asks_for_gpus(spec) else 0)])

@@ -29,7 +29,11 @@ _POLL_S = 0.5
 
 
 def launch_on_ray(work: Callable[[J, Progress], T], job: J, workers: Workers, scratch: Path, progress: Progress) -> T:
-    """A :class:`~harness.core.workers.Launcher` of workers that Ray places."""
+    """A :class:`~harness.core.workers.Launcher` of workers that Ray places.
+
+    Raises:
+        Exception: what ``work`` raised in the first worker, or that the workers died more often than they may.
+    """
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     said = scratch / "progress.json"
