@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import Field
+
 from harness.core.components import Generator
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Sampling
@@ -13,9 +15,9 @@ from harness.data.hub import HubSplit, load_split
 class HubGeneratorParams(HubSplit):
     """A data set with a row for each problem: its text in the column ``problem``, a list of texts in ``responses``."""
 
-    split: str = "train"
-    problem: str = "problem"
-    responses: str = "responses"
+    split: str = Field("train", description="the split of the data set")
+    problem: str = Field("problem", description="the column of the problem's text")
+    responses: str = Field("responses", description="the column with the list of responses")
 
 
 class HubGenerator(Generator[HubGeneratorParams]):

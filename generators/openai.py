@@ -33,23 +33,20 @@ _PASSING = {408, 409, 425, 429}  # status codes of failures that may pass, as al
 class OpenAIParams(PromptParams):
     """Parameters of :class:`OpenAIGenerator`, with those of the prompt.
 
-    ``model`` is the name under which the server has the model; this name, not the server's address, identifies stored
-    responses. ``api_key_env`` names the environment variable that holds the key, where the server wants one.
-    ``concurrency`` bounds the requests in flight (per replica). A request is tried ``tries`` times, each for
-    ``timeout_s`` seconds. ``body`` adds fields to every request (``top_k: 20``); null removes a field. ``stop`` are
-    strings that end a response and do not belong to it. ``keep_token_ids`` asks for the sampled tokens, which vLLM's
-    server returns.
+    The name of the model, not the server's address, identifies stored responses.
     """
 
-    model: str
-    base_url: Runtime[str] = "http://localhost:8000/v1"
-    api_key_env: Runtime[str] = "OPENAI_API_KEY"
-    concurrency: Runtime[int] = Field(64, ge=1)
-    timeout_s: Runtime[float] = Field(600, gt=0)
-    tries: Runtime[int] = Field(8, ge=1)
-    body: dict[str, Any] = Field({})
-    stop: tuple[str, ...] = ()
-    keep_token_ids: bool = False
+    model: str = Field(description="the name under which the server has the model")
+    base_url: Runtime[str] = Field("http://localhost:8000/v1", description="the server's address")
+    api_key_env: Runtime[str] = Field(
+        "OPENAI_API_KEY", description="environment variable that holds the key, where the server wants one"
+    )
+    concurrency: Runtime[int] = Field(64, ge=1, description="requests in flight at most, per replica")
+    timeout_s: Runtime[float] = Field(600, gt=0, description="seconds that each try of a request may take")
+    tries: Runtime[int] = Field(8, ge=1, description="how often a request is tried")
+    body: dict[str, Any] = Field({}, description="fields to add to every request (top_k: 20); null removes a field")
+    stop: tuple[str, ...] = Field((), description="strings that end a response and do not belong to it")
+    keep_token_ids: bool = Field(False, description="ask for the sampled tokens, which vLLM's server returns")
 
     @field_validator("base_url")
     @classmethod

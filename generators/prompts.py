@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.core.components import ComponentParams, Generator
 from harness.core.errors import UserError
@@ -32,14 +32,17 @@ class PromptParams(ComponentParams):
     """The parameters that decide the prompt.
 
     Without ``template``, the conversation is ``system_prompt``, then a user's and an assistant's turn per example of
-    ``few_shot``, then the problem. ``template`` is a raw prompt with ``{problem}`` in it (other braces mean
-    themselves): the text is then ``system_prompt``, each example as the template followed by its solution, and the
-    template around the problem, with a blank line between them.
+    ``few_shot``, then the problem. With a ``template`` the text is ``system_prompt``, each example as the template
+    followed by its solution, and the template around the problem, with a blank line between them.
     """
 
-    system_prompt: str | None = None
-    template: str | None = None
-    few_shot: tuple[Example, ...] = ()
+    system_prompt: str | None = Field(None, description="what the model is told before everything else")
+    template: str | None = Field(
+        None,
+        description="a raw prompt with {problem} in it, for base models; other braces mean themselves; null: the "
+        "model's own chat template",
+    )
+    few_shot: tuple[Example, ...] = Field((), description="worked examples: {problem, solution} each")
 
     @field_validator("template")
     @classmethod

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import Field
+
 from harness.core.components import ComponentParams, DataPath, Generator
 from harness.core.errors import UserError, suggest
 from harness.core.records import Problem, Response, Sampling
@@ -11,11 +13,10 @@ from harness.data.response_files import read_recorded
 
 
 class ReplayParams(ComponentParams):
-    """Parameters of :class:`ReplayGenerator`: a file as :mod:`harness.data.response_files` describes, and the generator
-    whose responses to take where the file holds several's."""
+    """Parameters of :class:`ReplayGenerator`."""
 
-    path: DataPath
-    generator: str | None = None
+    path: DataPath = Field(description="a file of recorded responses (docs/recorded-responses.md)")
+    generator: str | None = Field(None, description="whose responses to take, where the file holds several generators'")
 
 
 class ReplayGenerator(Generator[ReplayParams]):

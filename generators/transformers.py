@@ -19,18 +19,20 @@ _MAX_ROWS = {"cpu": 256, "cuda": 4096}
 
 
 class TransformersParams(PromptParams):
-    """Parameters of :class:`TransformersGenerator`, with those of the prompt.
+    """Parameters of :class:`TransformersGenerator`, with those of the prompt."""
 
-    ``batch_size`` counts sequences sampled at once; by default as many as a cache of 1 GiB (CPU) or 16 GiB
-    (GPU) holds. It does not change the responses, rounding of logits aside. ``dtype: auto`` is the one the model is
-    stored in on a GPU, float32 on a CPU. ``keep_token_ids`` stores the sampled tokens with every response.
-    """
-
-    model: ModelPath
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: str = "auto"
-    batch_size: Runtime[int | None] = Field(None, ge=1)
-    keep_token_ids: bool = False
+    model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: as the model is stored on a GPU, float32 on a CPU"
+    )
+    device: str = Field("auto", description="auto: a GPU where there is one")
+    batch_size: Runtime[int | None] = Field(
+        None,
+        ge=1,
+        description="sequences sampled at once; null: as many as a cache of 1 GiB (CPU) or 16 GiB (GPU) holds; it does "
+        "not change the responses, rounding of logits aside",
+    )
+    keep_token_ids: bool = Field(False, description="store the sampled tokens with every response")
 
 
 class TransformersGenerator(PromptedGenerator[TransformersParams]):

@@ -38,22 +38,25 @@ _ENVIRONMENT = {
 class VLLMParams(PromptParams):
     """Parameters of :class:`VLLMGenerator`, with those of the prompt.
 
-    ``dtype: auto`` is the one the model is stored in. ``engine`` takes any other argument of vLLM's engine
-    (``gpu_memory_utilization``, ``max_num_seqs``, ``quantization`` ...) and has the last word. ``stop`` are
-    strings that end a response and do not belong to it. ``keep_token_ids`` stores the sampled tokens with every
-    response. With tensor or pipeline parallelism one actor holds all the GPUs, of one node: set the entry's
-    ``num_gpus`` to the product of both sizes.
+    With tensor or pipeline parallelism one actor holds all the GPUs, of one node: set the entry's ``num_gpus`` to the
+    product of both sizes.
     """
 
-    model: ModelPath
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    tensor_parallel_size: int = Field(1, ge=1)
-    pipeline_parallel_size: int = Field(1, ge=1)
-    max_model_len: int | None = Field(None, ge=1)
-    enable_prefix_caching: bool = True
-    engine: dict[str, Any] = Field({})
-    stop: tuple[str, ...] = ()
-    keep_token_ids: bool = False
+    model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: as the model is stored")
+    tensor_parallel_size: int = Field(1, ge=1, description="GPUs that share each layer; num_gpus must hold them")
+    pipeline_parallel_size: int = Field(1, ge=1, description="GPUs, or groups of them, that share the layers out")
+    max_model_len: int | None = Field(
+        None, ge=1, description="tokens of prompt and response at most; null: what the model's positions reach"
+    )
+    enable_prefix_caching: bool = Field(True, description="read what prompts share once")
+    engine: dict[str, Any] = Field(
+        {},
+        description="any other argument of vLLM's engine (gpu_memory_utilization, max_num_seqs, quantization …); it "
+        "has the last word",
+    )
+    stop: tuple[str, ...] = Field((), description="strings that end a response and do not belong to it")
+    keep_token_ids: bool = Field(False, description="store the sampled tokens with every response")
 
     @field_validator("engine")
     @classmethod

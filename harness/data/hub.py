@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from pydantic import Field
+
 from harness.core.components import ComponentParams
 from harness.core.errors import Unavailable, UserError, one_line
 
@@ -15,10 +17,10 @@ class HubSplit(ComponentParams):
     ``path`` is a hub id, as ``owner/name``. Results are keyed by the id and the revision, not by the rows.
     """
 
-    path: str
-    split: str = "test"
-    config: str | None = None
-    revision: str | None = None
+    path: str = Field(description="a data set's hub id, as owner/name")
+    split: str = Field("test", description="the split of the data set")
+    config: str | None = Field(default=None, description="the configuration of the data set, where it has several")
+    revision: str | None = Field(default=None, description="a commit or tag; null: the newest")
 
 
 def load_split(of: HubSplit) -> Any:
