@@ -200,8 +200,11 @@ def _start(results: Results, trained: str | None) -> str:
 
 
 def scoring_cost(evaluation: Evaluation) -> AblationTable | None:
-    """Table 4: time and FLOPs of scoring as a share of what generating the responses took; of reward models that read
-    alike and spend the same FLOPs the first one. By token pass where there are several."""
+    """Table 4: time and FLOPs of scoring, as shares of what sampling the responses took.
+
+    A reward model that reads several token passes has a row per pass as well. Of the reward models that read alike and
+    spend the same FLOPs the first one stands for all.
+    """
     results, accuracies = evaluation.results, evaluation.accuracies
     models = results.manifest.reward_models
     generation = {g: _cost(results, StageKind.SAMPLE.folder, g) for g in accuracies.generators}

@@ -81,8 +81,10 @@ def scales(evaluation: Evaluation, by: Scale) -> dict[str, list[str]]:
 
 
 def reference_uses(evaluation: Evaluation) -> list[ReferenceUse]:
-    """The methods that were trained with and without a reference model, all else the same, and scored both ways; of
-    several such trainings of a method, the ones on most data."""
+    """The methods that were trained with and without a reference model, all else the same, and scored both ways.
+
+    Where a method has several such pairs of trainings, the pair on most data is used.
+    """
     results = evaluation.results
     models = results.manifest.reward_models
     best: dict[str, tuple[tuple[float, int], ReferenceUse]] = {}

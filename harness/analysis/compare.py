@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -73,21 +74,21 @@ def compare(results: Results, a: str, b: str, n: int | None = None, strategy: st
     # Of one response there is nothing to choose.
     sizes = [size for size in accuracies.headline_n if size > 1] or list(accuracies.headline_n)
 
-    rows = []
     generators = [*accuracies.generators, *([AVERAGE] if accuracies.averaged else [])]
-    for generator in generators:
-        for size in sizes:
-            ours, theirs = (_values(results, accuracies, generator, c, size) for c in choosers)
-            if not np.isfinite(ours - theirs).any():
-                raise UserError(f"{results.folder}: no problem of {generator} has scores of both {a} and {b}")
-            rows.append(_row(accuracies, generator, size, ours, theirs))
-    # The last row's values: the average over generators, where there is one, at the largest n.
-    problems = _most_different(results, ours, theirs)
+    values: dict[tuple[str, int | None], list[Floats]] = {}
+    for generator, size in product(generators, sizes):
+        ours, theirs = (_values(results, accuracies, generator, c, size) for c in choosers)
+        if not np.isfinite(ours - theirs).any():
+            raise UserError(f"{results.folder}: no problem of {generator} has scores of both {a} and {b}")
+        values[generator, size] = [ours, theirs]
     if len(sizes) > 1:
-        overall = [accuracies.overall(c) for c in choosers]
-        if overall[0] is not None and overall[1] is not None:
-            rows.append(_row(accuracies, generators[-1], None, overall[0], overall[1]))
-    return Comparison(a, b, sizes[-1], strategy, accuracies.protocol, tuple(rows), problems)
+        overall = [mean for c in choosers if (mean := accuracies.overall(c)) is not None]
+        if len(overall) == len(choosers):
+            values[generators[-1], None] = overall
+    rows = tuple(_row(accuracies, generator, size, *pair) for (generator, size), pair in values.items())
+    # Of the average over generators, where there is one, at the largest n.
+    problems = _most_different(results, *values[generators[-1], sizes[-1]])
+    return Comparison(a, b, sizes[-1], strategy, accuracies.protocol, rows, problems)
 
 
 def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:

@@ -1,8 +1,9 @@
 """What each reward model cost, from the ledger's counted tokens.
 
-Development (paper, Section 5.3): collecting the rollouts, labelling them, reference passes over them, training. An
-entry that scores with a model that another entry trained carries that entry's development. Scoring: its own
-stage and every token pass it reads, in full even where other reward models read the same pass.
+Development (paper, Section 5.3): collecting the rollouts, labelling them, reference passes over them, training. Where
+one entry scores with the model that another entry trained, it carries the development of the other entry. Scoring: the
+scoring stage itself and every token pass that the reward model reads. A pass that several reward models read is charged
+to each of them in full.
 
 FLOPs come in two conventions. ``flops`` is what the work takes (``cost_model.shape``): attention, and every prompt that
 is read, once for the responses that share it. ``plain_flops`` is the usual shorthand, 2 per weight and token read or
