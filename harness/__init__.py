@@ -32,6 +32,7 @@ from harness.core.records import (
 )
 from harness.core.registry import register
 from harness.core.steps import join_steps, step_ends, step_of_token, step_spans
+from harness.core.workers import Launcher, Progress, Workers
 
 __all__ = [
     "ComponentParams",
@@ -40,9 +41,11 @@ __all__ = [
     "Generator",
     "Grade",
     "GradedSolution",
+    "Launcher",
     "ModelFacts",
     "ModelPath",
     "Problem",
+    "Progress",
     "Response",
     "RewardModel",
     "Runtime",
@@ -58,6 +61,7 @@ __all__ = [
     "Unavailable",
     "UserError",
     "Verifier",
+    "Workers",
     "join_steps",
     "register",
     "step_ends",
