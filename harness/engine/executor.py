@@ -72,7 +72,7 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Machine:
     """What one machine has."""
 
     cpus: float
@@ -90,8 +90,8 @@ def workers_of(spec: Spec[Any]) -> Workers:
     return spec.params.in_workers()
 
 
-def check_placement(spec: Spec[Any], nodes: Sequence[Node]) -> None:
-    """Check that the nodes can hold a replica of a component, or all workers of a training at once.
+def check_placement(spec: Spec[Any], machines: Sequence[Machine]) -> None:
+    """Check that the machines can hold a replica of a component, or all workers of a training at once.
 
     Raises:
         UserError: naming the entry, what it asks for, and what there is.
@@ -103,11 +103,11 @@ def check_placement(spec: Spec[Any], nodes: Sequence[Node]) -> None:
     else:
         count, size = 1, {"num_cpus": spec.pool.num_cpus, "num_gpus": spec.pool.num_gpus}
     cpus, gpus = size.values()
-    most = max(node.cpus for node in nodes), max(node.gpus for node in nodes)
+    most = max(machine.cpus for machine in machines), max(machine.gpus for machine in machines)
     for (option, needs), has in zip(size.items(), most, strict=True):
         if needs > has:
             raise UserError(f"{spec.where}.{option}: {needs:g} wanted, no node has more than {has:g}")
-    places = sum(node.holds(cpus, gpus) for node in nodes)
+    places = sum(machine.holds(cpus, gpus) for machine in machines)
     if places == 0:
         raise UserError(f"{spec.where}: {cpus:g} CPUs and {gpus:g} GPUs wanted on one node, no node has both")
     if places < count:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from harness.core.errors import UserError, one_line
 from harness.core.stages import Task
 from harness.core.workers import Launcher, Progress, Workers
-from harness.engine.executor import Node, ShardFailed, check_placement, workers_of
+from harness.engine.executor import Machine, ShardFailed, check_placement, workers_of
 from harness.engine.tasks import Result
 from harness.engine.worker import Worker
 from harness.experiment.spec import Spec
@@ -48,7 +48,7 @@ class LocalExecutor:
         """
         if spec.kind == "trainers" and (count := workers_of(spec).count) > 1:
             raise UserError(f"{spec.where}.workers: {count} wanted, and --local runs in one process: leave --local out")
-        check_placement(spec, [Node(os.cpu_count() or 1, _gpus() if _asks_for_gpus(spec) else 0)])
+        check_placement(spec, [Machine(os.cpu_count() or 1, _gpus() if _asks_for_gpus(spec) else 0)])
 
     @asynccontextmanager
     async def pool(self, spec: Spec[Any], shards: int) -> AsyncIterator[_LocalPool]:

@@ -22,7 +22,7 @@ from harness.core.components import Mark
 from harness.core.errors import UserError, one_line, shortened
 from harness.core.stages import Task
 from harness.core.workers import Launcher
-from harness.engine.executor import Node, ShardFailed, check_placement
+from harness.engine.executor import Machine, ShardFailed, check_placement
 from harness.engine.ray_training import launch_on_ray
 from harness.engine.tasks import Result
 from harness.engine.worker import Worker
@@ -44,7 +44,7 @@ class RayExecutor:
 
     def check(self, spec: Spec[Any]) -> None:
         resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        check_placement(spec, [Node(r.get("CPU", 0.0), r.get("GPU", 0.0)) for r in resources])
+        check_placement(spec, [Machine(r.get("CPU", 0.0), r.get("GPU", 0.0)) for r in resources])
 
     def pool(self, spec: Spec[Any], shards: int) -> ActorPool:
         return ActorPool(spec, min(spec.pool.replicas, shards))

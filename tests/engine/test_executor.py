@@ -12,7 +12,7 @@ import ray
 from bonbench.reward_models.training.implicit import ImplicitTrainerParams
 from harness.core.components import ComponentParams
 from harness.core.errors import UserError
-from harness.engine.executor import Node, check_placement
+from harness.engine.executor import Machine, check_placement
 from harness.engine.local_executor import LocalExecutor
 from harness.engine.ray_executor import RayExecutor
 from harness.experiment.spec import Pool, Spec
@@ -27,7 +27,7 @@ def training(**workers: int) -> Spec:
     return Spec("trainers", "dpo", "implicit", params, Pool(), "reward_models.dpo.train")
 
 
-NODES = [Node(cpus=64, gpus=0), Node(cpus=4, gpus=8)]
+NODES = [Machine(cpus=64, gpus=0), Machine(cpus=4, gpus=8)]
 
 
 @pytest.mark.parametrize(
