@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from harness.cli import main
 
-#: What holds clock readings: the ledger, when and in how many seconds things were done.
-_CLOCKS = re.compile(r"^(ledger/|manifest\.json|report\.html|tables/costs|tables/table4|\.lock)")
+#: What holds clock readings, or a digest of them: the ledger, when and in how many seconds things were done.
+_CLOCKS = re.compile(r"^(ledger/|manifest\.json|report\.html|tables/costs|tables/table4|\.lock|\.report-key)")
 
 
 @dataclass(frozen=True, slots=True)
