@@ -238,3 +238,22 @@ def test_inside_ray_actors() -> None:
     while any(psutil.pid_exists(int(pid)) for pid in pids.split()):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_worker_whose_asker_died_ends() -> None:
+    """Its answering process finds the pipe closed; another in its place would find the same, for ever."""
+    command = [sys.executable, "-m", "bonbench.verifiers.oracle.worker", str(1536 * 2**20)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        assert b"pid" in process.stdout.readline()
+        process.stdout.close()
+        question = {"id": 1, "a": "1", "b": "2", "whole": False, "cpu_s": 5, "wall_s": 60}
+        process.stdin.write(json.dumps(question).encode() + b"\n")
+        process.stdin.flush()
+        assert process.wait(timeout=300) == 0
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.stdin.close()
+        process.wait()

@@ -15,6 +15,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 
 #: Beyond its processor time, and some time after its wall time, a question ends its process, whoever still listens.
 _GRACE_S = 5.0
@@ -37,7 +38,8 @@ def main() -> None:
     while ended != 0:
         child = os.fork()
         if child == 0:
-            _serve(answers, int(sys.argv[1]), ended, symbolic)
+            with suppress(BrokenPipeError):  # whoever asked has died: without this, one child after another would
+                _serve(answers, int(sys.argv[1]), ended, symbolic)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         ended = os.waitstatus_to_exitcode(status)
