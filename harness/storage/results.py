@@ -41,8 +41,8 @@ class Results:
     def policy_grades(self) -> pd.DataFrame:
         """The grades of all policies, in the columns of ``grades``: ``generator`` is the policy."""
         frames = [_frame(self.folder / StageKind.POLICY_GRADE.folder / name, Grade) for name in self.manifest.policies]
-        found: pd.DataFrame = pd.concat(frames or [SCHEMAS[Grade].empty_table().to_pandas()], ignore_index=True)
-        return found
+        grades: pd.DataFrame = pd.concat(frames or [SCHEMAS[Grade].empty_table().to_pandas()], ignore_index=True)
+        return grades
 
     def ledger_of(self, *place: str) -> pd.DataFrame:
         """What a folder of the results cost: ``"responses", generator``, say; without rows where that is not known."""
@@ -60,10 +60,10 @@ class Results:
 
     def variants(self) -> list[tuple[str, str]]:
         """(reward model, aggregation) of every row of the tables: the headline one of each model first."""
-        wanted = self.manifest.evaluation.aggregation
+        aggregations = self.manifest.evaluation.aggregation
         rows = []
         for name, facts in self.manifest.reward_models.items():
-            for aggregation in wanted or [facts.aggregation]:
+            for aggregation in aggregations or [facts.aggregation]:
                 if aggregation != "prod" or facts.score_type == "probability":
                     rows.append((name, aggregation))
         return rows
@@ -87,14 +87,14 @@ class RowsByProblem:
 
     def __getitem__(self, problem_id: str) -> pa.Table:
         """The problem's rows as they are stored; none where there are none."""
-        found = [SCHEMAS[self._record].empty_table()]
+        tables = [SCHEMAS[self._record].empty_table()]
         for path in self._shards.get(problem_id, ()):
             if path != self._path:
                 self._path, self._table = path, _read(path, self._record)
                 names = self._table.column("problem_id").to_pandas()
                 self._rows = names.groupby(names).indices
-            found.append(self._table.take(self._rows[problem_id]))
-        return pa.concat_tables(found)
+            tables.append(self._table.take(self._rows[problem_id]))
+        return pa.concat_tables(tables)
 
 
 def load_results(folder: Path) -> Results:
