@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from pydantic import Field
 
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
-from harness.core.components import ModelFacts, ModelPath, Runtime
+from harness.core.components import Device, ModelFacts, ModelPath, Precision, Runtime
 from harness.core.errors import UserError, one_line
 from harness.core.model_sizes import ModelSizes
 from harness.core.records import Problem, Response, Sampling
@@ -22,10 +21,8 @@ class TransformersParams(PromptParams):
     """Parameters of :class:`TransformersGenerator`, with those of the prompt."""
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: as the model is stored on a GPU, float32 on a CPU"
-    )
-    device: str = Field("auto", description="auto: a GPU where there is one")
+    dtype: Precision = "auto"
+    device: Device = "auto"
     batch_size: Runtime[int | None] = Field(
         None,
         ge=1,

@@ -6,13 +6,13 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import Field
 
 from bonbench.reward_models.known_models import KNOWN_MODELS
 from bonbench.reward_models.text.layouts import Format
-from harness.core.components import ComponentParams, ModelFacts, ModelPath, RewardModel, Runtime
+from harness.core.components import ComponentParams, Device, ModelFacts, ModelPath, Precision, RewardModel, Runtime
 from harness.core.errors import UserError, one_line
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_ends
@@ -46,10 +46,8 @@ class HiddenStateParams(ComponentParams):
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
     convention: str | None = Field(None, description=CONVENTION)
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: as the model is stored on a GPU, float32 on a CPU"
-    )
-    device: str = Field("auto", description="auto: a GPU where there is one")
+    dtype: Precision = "auto"
+    device: Device = "auto"
     max_batch_tokens: Runtime[int | None] = Field(
         None,
         ge=1,

@@ -56,11 +56,11 @@ def test_run_in_ray(models: Path, tmp_path: Path) -> None:
         env={**os.environ, "BONBENCH_TEST": mark},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
     )
     assert run.returncode == 0, run.stderr
     assert "vllm" not in (run.stdout + run.stderr).lower().replace(str(tmp_path), "")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while (left := alive(mark)) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not left
@@ -99,7 +99,7 @@ def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
             env={**os.environ, "VLLM_NO_USAGE_STATS": "1"},
         )
     try:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 1200
         while True:
             assert process.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, log.read_text()[-3000:]

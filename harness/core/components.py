@@ -44,6 +44,13 @@ class Mark(StrEnum):
 #: generator or of a trained reward model may stand here too. Its content enters every key built from it.
 ModelPath = Annotated[str, Mark.MODEL]
 
+#: The precision a model runs in, and where.
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    Field(description="auto: as the model is stored on a GPU, float32 on a CPU"),
+]
+Device = Annotated[str, Field(description="auto: a GPU where there is one")]
+
 #: A data file; its content enters every key built from it.
 DataPath = Annotated[str, Mark.DATA]
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from bonbench.reward_models.text.layouts import numbered
-from harness.core.components import ComponentParams, ModelFacts, ModelPath, Runtime, TokenScorer
+from harness.core.components import ComponentParams, Device, ModelFacts, ModelPath, Precision, Runtime, TokenScorer
 from harness.core.errors import UserError
 from harness.core.records import Solution, TokenLogprobs
 
@@ -20,10 +20,8 @@ class CausalLMParams(ComponentParams):
     steps: Literal["as-written", "numbered"] = Field(
         "as-written", description="the model reads the response as it is, or rewritten as numbered paragraphs"
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: as the model is stored on a GPU, float32 on a CPU"
-    )
-    device: str = Field("auto", description="auto: a GPU where there is one")
+    dtype: Precision = "auto"
+    device: Device = "auto"
     max_batch_tokens: Runtime[int | None] = Field(
         None,
         ge=1,

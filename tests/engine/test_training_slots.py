@@ -21,7 +21,7 @@ def test_two_at_a_time_and_those_of_several_workers_alone() -> None:
     async def every() -> None:
         slots = _TrainingSlots()
         kinds = [False, False, True, False, True, True, False, False, False]
-        await asyncio.wait_for(asyncio.gather(*(train(slots, i, alone) for i, alone in enumerate(kinds))), 10)
+        await asyncio.wait_for(asyncio.gather(*(train(slots, i, alone) for i, alone in enumerate(kinds))), 600)
 
     asyncio.run(every())
     assert seen == {(False,), (False, False), (True,)}
@@ -37,7 +37,7 @@ def test_the_first_in_order_of_those_that_wait_is_next() -> None:
 
     async def every() -> None:
         slots = _TrainingSlots()
-        await asyncio.wait_for(asyncio.gather(*(train(slots, place) for place in (7, 5, 9, 2))), 10)
+        await asyncio.wait_for(asyncio.gather(*(train(slots, place) for place in (7, 5, 9, 2))), 600)
 
     asyncio.run(every())
     assert order == [7, 2, 5, 9]
