@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from places import ROOT
 
 PACKAGES = ("harness", "generators", "verifiers", "reward_models", "experiments")
 ARRAY = re.compile(r"\b(Floats|Ints|Bools|NDArray|ndarray|Tensor)\b")
-SHAPE = re.compile(r"\[[A-Za-z0-9 ,+*/()._-]+\]|\bscalar\b")
+#: A shape in brackets, as ``[P, N]``. The brackets of a type, as in ``list[str]``, are no shape.
+SHAPE = re.compile(r"(?<!\w)\[[A-Za-z0-9 ,+*/()._-]+\]|\bscalar\b")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -44,18 +46,43 @@ def raises(function: Function) -> bool:
 
 
 def has_array(function: Function) -> bool:
-    arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    of = function.args
+    arguments = [*of.posonlyargs, *of.args, *of.kwonlyargs, *filter(None, (of.vararg, of.kwarg))]
     annotations = [a.annotation for a in arguments] + [function.returns]
     return any(ARRAY.search(ast.unparse(annotation)) for annotation in annotations if annotation is not None)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_docstrings_say_what_signatures_do_not(path: Path) -> None:
+def complaints(source: str) -> list[str]:
+    """What the docstrings of a module's public functions leave out."""
     wanting = []
-    for function in public_functions(ast.parse(path.read_text()).body):
+    for function in public_functions(ast.parse(source).body):
         said = ast.get_docstring(function) or ""
         if raises(function) and "Raises:" not in said and not said.startswith("Raise "):
             wanting.append(f"line {function.lineno}: {function.name} raises, its docstring has no `Raises:`")
         if has_array(function) and not SHAPE.search(said):
             wanting.append(f"line {function.lineno}: {function.name} has arrays, its docstring has no shape")
-    assert not wanting, "\n".join(wanting)
+    return wanting
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstrings_say_what_signatures_do_not(path: Path) -> None:
+    assert not (wanting := complaints(path.read_text())), "\n".join(wanting)
+
+
+@pytest.mark.parametrize(
+    ("signature", "docstring", "body", "complaint"),
+    [
+        ("(x: Floats) -> int", "Counts the rows of a list[str].", "return 1", "no shape"),
+        ("(*x: Floats) -> int", "Counts.", "return 1", "no shape"),
+        ("(x: int) -> dict[str, torch.Tensor]", "Counts.", "return {}", "no shape"),
+        ("(x: Floats) -> int", "Counts the rows of x [P, N].", "return 1", ""),
+        ("(x: int) -> int", "Counts.", "if x: raise ValueError(x)", "no `Raises:`"),
+        ("(x: int) -> int", "Counts.\n\nRaises:\n    ValueError: where x is 1.", "raise ValueError(x)", ""),
+        ("(x: int) -> int", "Counts.", "return lambda: error(x)", ""),
+    ],
+)
+def test_the_rule_finds_what_is_left_out(signature: str, docstring: str, body: str, complaint: str) -> None:
+    function = f"def count{signature}:\n    {docstring!r}\n    {body}\n"
+    for source in (function, f"class Counter:\n{textwrap.indent(function, '    ')}"):
+        (answer,) = complaints(source) or [""]
+        assert answer.endswith(complaint) if complaint else not answer
