@@ -64,12 +64,15 @@ def data_variations(evaluation: Evaluation) -> dict[str, list[Variation]]:
 
 
 def scales(evaluation: Evaluation, by: Scale) -> dict[str, list[str]]:
-    """Reward models that differ in one kind of scale alone, from less to more, by method; methods with at least two."""
+    """Method → its reward models that differ only in the amount of data ``by``, from the least data to the most.
+
+    Methods with only one such reward model are left out.
+    """
     entries = _trained(evaluation)
     groups: dict[str, list[str]] = {}
     for method in dict.fromkeys(t.training.method for t in entries.values()):
         members = [t for t in entries.values() if t.training.method == method]
-        # The best-fed of the method's usual ones, and those that differ from it in this respect.
+        # The reward model with most responses, among those on the method's usual data. All others are compared with it.
         base = max(members, key=lambda t: (t.training.usual, t.data.responses))
         by_scale: dict[float, str] = {}
         for t in members:

@@ -146,11 +146,16 @@ class Accuracies:
 def compute_accuracies(
     results: Results, n: int | None = None, reward_models: Collection[str] | None = None
 ) -> Accuracies:
-    """Every row of the long table, or only those at ``n`` (and all samples) and of some ``reward_models``.
+    """The accuracies of every chooser, for every generator, protocol and n.
+
+    Args:
+        results: the results folder.
+        n: compute the accuracies at this n, and at n = all samples. Default: the sizes of the report.
+        reward_models: compute the choosers of these reward models only. Default: all reward models.
 
     Raises:
-        UserError: for an ``n`` beyond the samples there are, scores that are not finite, or a generator without one
-            complete problem.
+        UserError: where ``n`` is larger than the number of samples per problem, where a score is not finite, and where
+            no problem has all its samples from some generator.
     """
     manifest = results.manifest
     seed = manifest.seed

@@ -101,7 +101,7 @@ def _ledger_key(training: Training) -> str:
 
 
 def _reported(facts: TrainingFacts) -> dict[str, Any]:
-    """The facts for the report: those of the model's architecture left out, which its folder says."""
+    """The facts for the report, without the model's config: the config is in the model's folder."""
     reported: dict[str, Any] = {
         "device": facts.device,
         "train_tokens": facts.train_tokens,
@@ -143,12 +143,12 @@ def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]
 
 
 def _attributed(training: Training, results: Path) -> list[LedgerRow]:
-    """Data collection and labels: the share of this reward model in rollouts and passes that others use too, and the
-    trainings that came before it.
+    """What a training costs besides its own computing: rollouts, labels, reference passes, and the trainings before it.
 
-    It answers for the first ``responses`` rollouts of each problem it is trained on, counted exactly, as if it had been
-    alone; the wall time of a shared shard is divided by responses. What an earlier training of its lineage learnt from
-    counts as well, and once where both did.
+    Several trainings may share rollouts and passes. Each training is charged as if it were the only one: for the
+    first ``responses`` rollouts of every problem that it learns from. Tokens and FLOPs are counted exactly. The wall
+    time of a shared shard is divided in proportion to the responses. The data of the earlier trainings of its lineage
+    are charged too. Data that two trainings of the lineage share are charged once.
     """
     readers: dict[tuple[DevelopmentItem, _Part, str], dict[Shard, list[_Data]]] = {}
     for one in training.lineage:
@@ -191,7 +191,7 @@ def _read(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Resp
 
 
 def _passed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
-    """As the model counted that read them: recorded responses may not say how long they are."""
+    """The tokens are those that the model of the pass read: recorded responses may not say how long they are."""
     used, share = _read(shard, data, results)
     counts = {(t.problem_id, t.sample): t for t in to_records(TokenLogprobs, read_shard(shard.path(results)))}
     passes = [counts[r.problem_id, r.sample] for r in used]

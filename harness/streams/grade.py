@@ -75,8 +75,9 @@ class GradeSummary:
 def grade_file(source: Path, output: Path, grader: Grader, progress: Callable[[int], None] = silent) -> GradeSummary:
     """Grade a file of answers; :func:`harness.streams.transform.transform` says how files are read and written.
 
-    Each row has ``gold`` and either ``pred`` (an answer, null for none) or ``response`` (a solution, whose answer is
-    extracted), and whatever else; it is written with ``extracted``, ``correct`` and ``reason`` added.
+    A row has ``gold``, and either ``pred`` (an answer; null means no answer) or ``response`` (a solution, from which
+    the answer is extracted). It may have other columns. The row is written with ``extracted``, ``correct`` and
+    ``reason`` added.
 
     Raises:
         UserError: for a file that cannot be read or written, or that has no good line.

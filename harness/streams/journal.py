@@ -28,8 +28,8 @@ def is_bad(row: Row) -> bool:
 class Journal:
     """A file of JSON lines that appears when it is complete.
 
-    Until then the rows are in a hidden file beside it, which one process holds at a time. The hidden file's name has
-    the digest, so that a later call with the same digest finds what an earlier call finished. A hidden file without a
+    Before that, the rows are in a hidden file beside it. One process at a time holds the hidden file. Its name contains
+    the digest, so that a later call with the same digest finds the rows of an earlier call. A hidden file without a
     good row is removed.
 
     Args:
@@ -43,7 +43,7 @@ class Journal:
     def __init__(self, output: Path, digest: str) -> None:
         self._output = output
         self._hidden = output.parent / f".{output.name}.{digest}.partial"
-        self._is_worthless = False  # so far the rows of an earlier call are unread
+        self._is_worthless = False  # the rows of an earlier call are not read yet
         if output.is_dir():
             raise UserError(f"{output}: is a folder; name a file in it")
         try:

@@ -1,9 +1,10 @@
 """``bonbench processbench``: does a reward model find the first wrong step?
 
-The protocol of ProcessBench (Zheng et al., 2024): a solution's label is the index of its first wrong step, -1 where
-all are right. A model of step rewards calls the first step whose reward is below a threshold wrong. Accuracy is
-taken over the solutions with an error and over those without one; F1 is the harmonic mean of the two. The threshold
-is the one with the best F1 on the first subset (by convention GSM8K) and is used unchanged on the others.
+The protocol of ProcessBench (Zheng et al., 2024): the label of a solution is the index of its first wrong step, or -1
+where all steps are right. A process reward model finds the first step whose reward is below a threshold. One accuracy
+is computed over the solutions with a wrong step, another one over the solutions without a wrong step. F1 is the
+harmonic mean of the two accuracies. The threshold is chosen on the first subset (by convention GSM8K), where its F1 is
+the best, and is used unchanged on the other subsets.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ class ErrorLocationScores:
 
 @dataclass(frozen=True, slots=True)
 class SubsetResult:
-    """A subset at the shared threshold. ``best`` is an upper bound: its scores at the threshold that suits it best."""
+    """The scores of a subset at the shared threshold.
+
+    ``best`` are its scores at the threshold that is best for this subset. They are an upper bound.
+    """
 
     name: str
     n: int

@@ -17,8 +17,9 @@ BATCH = 128
 def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[int], None] = silent) -> Transformed:
     """Score a file of solutions; :func:`harness.streams.transform.transform` says how files are read and written.
 
-    Each row has ``problem`` and ``response``, and whatever else; it is written with ``step_rewards``, ``step_ends``
-    (character offsets into the response, null for a model that divides it in its way) and ``score`` added.
+    A row has ``problem`` and ``response``, and may have other columns. The row is written with ``step_rewards``,
+    ``step_ends`` and ``score`` added. ``step_ends`` are character offsets into the response; they are null for a model
+    whose steps are not spans of the response.
 
     Raises:
         UserError: for a file that cannot be read or written, or that has no good line.

@@ -71,7 +71,7 @@ class Scorer:
         return [by_row[i] for i in range(len(rows))]
 
     def total(self, scores: StepScores) -> float:
-        """The response's score: its step rewards, aggregated as the model wants by default."""
+        """The score of a response: its step rewards, aggregated by the model's default aggregation."""
         rewards = np.asarray(scores.step_rewards, dtype=np.float64)
         lengths = np.array([len(rewards)], dtype=np.int64)
         return float(aggregate(rewards, lengths, self.model.aggregation, self.model.score_type)[0])

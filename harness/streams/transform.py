@@ -18,7 +18,7 @@ _SHOWN_BAD_LINES = 20
 
 
 def silent(lines: int) -> None:
-    """No sign of progress."""
+    """Report no progress."""
 
 
 @dataclass
@@ -26,8 +26,8 @@ class Transformed:
     """What became of the lines of a file.
 
     Attributes:
-        lines: all of them, but for blank ones.
-        resumed: those that an interrupted call had finished.
+        lines: the number of lines, without blank lines.
+        resumed: the number of lines that an interrupted call had finished.
         bad_lines: (line number from 1, what is wrong), in order.
         counts: how often the good lines have each combination of values in the counted columns.
     """
@@ -42,7 +42,7 @@ class Transformed:
         return self.lines - len(self.bad_lines)
 
     def complaint(self) -> str:
-        """The bad lines as text, "" without any."""
+        """The bad lines as text; "" where no line is bad."""
         if not self.bad_lines:
             return ""
         shown = "; ".join(f"line {number}: {why}" for number, why in self.bad_lines[:_SHOWN_BAD_LINES])
@@ -69,21 +69,22 @@ def transform(
     counted: Sequence[str] = (),
     progress: Callable[[int], None] = silent,
 ) -> Transformed:
-    """Write every row of a file, as :func:`harness.data.lines.read_lines` reads it, with what ``work`` makes of it.
+    """Turn each row of a file into a row of the output.
 
-    ``batch`` rows are in memory at a time. In the place of a bad line stands ``{"line", "error"}``, so that the other
-    lines keep their places. ``output`` appears when it is complete, and it may be ``source``. After a kill, the same
-    call goes on where the killed one was (see :class:`harness.streams.journal.Journal`).
+    :func:`harness.data.lines.read_lines` reads the file, ``batch`` rows at a time, and ``work`` makes the new rows. A
+    bad line becomes the row ``{"line", "error"}``, so that the other lines keep their places. ``output`` appears when
+    it is complete, and it may be ``source``. After a kill, the same call continues where the killed call stopped (see
+    :class:`harness.streams.journal.Journal`).
 
     Args:
         source: the input.
         output: JSON lines, one for each line of ``source``.
         key: what decides the output, apart from the content of ``source``.
         check: what is wrong with a row, "" for a good one.
-        work: rows out of good rows, one each, in order.
+        work: makes one new row of each good row, in order.
         batch: how many rows ``work`` gets at once.
         counted: columns of the output to count.
-        progress: told how many more lines are done.
+        progress: called with the number of lines finished since the last call.
 
     Raises:
         UserError: for a file that cannot be read or written, or that has no good line.
@@ -119,10 +120,6 @@ def _checked(source: Path, check: Callable[[Row], str]) -> Iterator[Row]:
             except ValueError as failed:
                 row, error = {}, str(failed)
             yield bad_row(line.number, error) if error else row
-
-
-def _is_bad(row: Row) -> bool:
-    return row.keys() == {"line", "error"}
 
 
 def _digest(source: Path, key: str) -> str:

@@ -1,7 +1,7 @@
 """Causal language models over a tree of token sequences: each token attends to its ancestors and itself.
 
-The tokens of a batch are one row without padding. Only attention knows of the tree: it goes through it segment by
-segment, gathering the keys and values of the path to each.
+The tokens of a batch are one row without padding. Only the attention function knows the tree. It reads the tree segment
+by segment. For each segment it gathers the keys and values of the path from the root to that segment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from transformers.cache_utils import DynamicLayer
 from bonbench.reward_models.lm.prefix_tree import Batch, PrefixTree
 
 _NAME = "prefix-tree"
-#: Tokens of a segment. The keys masked out in it are computed for nothing; shorter ones gather more.
+#: The most tokens of a segment, per device. In a long segment more products are computed and then masked out. With
+#: short segments more keys and values are gathered.
 _MAX_SEGMENT = {"cpu": 128, "cuda": 1024}
 #: Attention that needs more than positions and a causal mask, by the argument that brings it.
 _MORE = ("softcap", "s_aux", "position_bias")
@@ -29,12 +30,16 @@ _supported: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
 
 class _Unsupported(Exception):
-    """A model that does not attend as a tree needs it."""
+    """The attention of a model cannot read a tree."""
 
 
 @torch.inference_mode()
 def tree_states(model: PreTrainedModel, tree: PrefixTree, max_tokens: int) -> Iterator[torch.Tensor]:
-    """The body's last hidden states at the tree's nodes [nodes, width], in their order, ``max_tokens`` at a time."""
+    """The last hidden states of the model's body at the nodes of the tree.
+
+    A batch has at most ``max_tokens`` nodes. Each batch yields an array [nodes of the batch, width]; the batches come
+    in the order of the nodes.
+    """
     cache = Cache(layers=[_PathLayer() for _ in range(model.config.get_text_config().num_hidden_layers)])
     device = model.device
     max_segment = _MAX_SEGMENT.get(device.type, 1024)
@@ -54,11 +59,11 @@ def tree_states(model: PreTrainedModel, tree: PrefixTree, max_tokens: int) -> It
 
 
 def supports_trees(model: PreTrainedModel) -> bool:
-    """Whether the model reads a tree as it reads each of its sequences alone.
+    """Whether a model gives the same hidden states for a tree as for each sequence of the tree alone.
 
-    It must leave attention to an exchangeable function that is told all there is to know, and nothing else in it may
-    look at neighbours in the row (recurrent layers do) or at the length of what it reads (some rotary embeddings do).
-    A small tree is read both ways to see.
+    Three things are needed. The attention function can be replaced, and its arguments say everything about the mask.
+    No other layer looks at neighbouring tokens of the row, as recurrent layers do. Nothing depends on the length of the
+    text, as some rotary embeddings do. The function reads a small tree in both ways and compares the states.
     """
     if model not in _supported:
         _supported[model] = _declares_support(model.base_model) and _agrees(model)
@@ -66,7 +71,7 @@ def supports_trees(model: PreTrainedModel) -> bool:
 
 
 def _declares_support(body: PreTrainedModel) -> bool:
-    # Flash attention is not given a mask either: models that have it say in arguments what is special in their masks.
+    # Flash attention gets no mask. So a model that supports it passes what is special in its mask as an argument.
     flags = (body._supports_attention_backend, body._supports_sdpa, body._supports_flash_attn)
     return all(flags) and not rotates_by_length(body)
 

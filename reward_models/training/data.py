@@ -32,10 +32,15 @@ class Mismatched:
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
-    """Encoded rollouts, the examples made of them, and what these are trained towards.
+    """Encoded rollouts, the examples made of them, and the targets of the training.
 
-    ``examples`` [examples, 2 or 1] are rollout indices, (correct, incorrect) pairs or single ones; ``units`` [examples]
-    as in :func:`reward_models.training.batches.epoch_batches`.
+    Attributes:
+        sequences: the tokens of the rollouts.
+        examples: [examples, 2] for pairs (correct rollout, incorrect rollout), [examples, 1] for single rollouts. The
+            numbers are indices of rollouts.
+        units: [examples], what :func:`reward_models.training.batches.epoch_batches` shuffles.
+        targets: what each rollout, or each step or token of it, is trained towards.
+        mismatched: for KTO: each prompt with a response to another problem.
     """
 
     sequences: Sequences

@@ -115,7 +115,7 @@ def _pack(problem: ExploredProblem | None, first: int, n_choosers: int) -> Packe
         return PackedProblem("", "-" * (1 + n_choosers), 0, 0)
     chosen = (choice.accuracy if choice else None for choice in problem.choices.values())
     outcomes = "".join(_mark(accuracy) for accuracy in (problem.majority, *chosen))
-    return PackedProblem(pack(problem, problem.kept(first)), outcomes, problem.n_right, len(problem.samples))
+    return PackedProblem(pack(problem, problem.rows_shown(first)), outcomes, problem.n_right, len(problem.samples))
 
 
 def _mark(accuracy: float | None) -> str:

@@ -19,10 +19,13 @@ class Cut(NamedTuple):
     problems: int
 
 
-def pack(problem: ExploredProblem, kept: Sequence[int]) -> str:
-    """The block of a problem, with the responses in the rows ``kept``; counts and choices rest on all responses."""
-    samples = [problem.samples[row] for row in kept]
-    ends, models = _distinct_ends(problem, kept)
+def pack(problem: ExploredProblem, shown: Sequence[int]) -> str:
+    """The block of a problem for the page. It shows the responses in the rows ``shown``.
+
+    Counts and choices are computed from all responses, shown or not.
+    """
+    samples = [problem.samples[row] for row in shown]
+    ends, models = _distinct_ends(problem, shown)
     return encode_block(
         {
             "n": len(problem.samples),
@@ -42,10 +45,10 @@ def pack(problem: ExploredProblem, kept: Sequence[int]) -> str:
             "models": models,
             "choosers": [
                 {
-                    # The page has the lowest and the last reward already.
+                    # The page has all step rewards, so it finds the lowest and the last one without the scores.
                     "scores": None
                     if choice is None or chooser.aggregation in ("min", "last")
-                    else rounded(choice.scores[list(kept)], 4).tolist(),
+                    else rounded(choice.scores[list(shown)], 4).tolist(),
                     "chosen": None if choice is None else [problem.samples[row].number for row in choice.rows],
                 }
                 for chooser, choice in problem.choices.items()
@@ -54,16 +57,19 @@ def pack(problem: ExploredProblem, kept: Sequence[int]) -> str:
     )
 
 
-def _distinct_ends(problem: ExploredProblem, kept: Sequence[int]) -> tuple[list[Any], list[Any]]:
-    """The step ends without repetition, for most reward models score the same steps; and per reward model its rewards
-    with the place of their ends, None where it has not scored every response."""
+def _distinct_ends(problem: ExploredProblem, shown: Sequence[int]) -> tuple[list[Any], list[Any]]:
+    """The distinct lists of step ends, and the rewards of each reward model.
+
+    Most reward models score the same steps, so equal lists of ends are stored once. A reward model's rewards come with
+    the index of their list of ends. A reward model that has not scored every response has None.
+    """
     ends: list[Any] = []
     models: list[Any] = []
     for model in dict.fromkeys(chooser.reward_model for chooser in problem.choices):
         if model not in problem.samples[0].steps:
             models.append(None)
             continue
-        steps = [problem.samples[row].steps[model] for row in kept]
+        steps = [problem.samples[row].steps[model] for row in shown]
         of_model = [s.ends for s in steps]
         if of_model not in ends:
             ends.append(of_model)
@@ -84,7 +90,7 @@ def largest_cut(problems: Iterable[Sequence[ExploredProblem]], whole: Cut, limit
     sizes = dict.fromkeys([0, *(1 << power for power in range((whole.samples - 1).bit_length()))], 0)
     for row, of_generators in enumerate(problems):
         for first in sizes:
-            sizes[first] += listed + sum(len(pack(problem, problem.kept(first))) for problem in of_generators)
+            sizes[first] += listed + sum(len(pack(problem, problem.rows_shown(first))) for problem in of_generators)
         sizes = {first: size for first, size in sizes.items() if size <= limit}
         if not sizes:
             return Cut(0, max(row, 1))

@@ -98,8 +98,8 @@ class ExploredProblem:
         voters = (row for row, sample in enumerate(self.samples) if sample.answer_class in elected)
         return rows | set(islice(voters, 1))
 
-    def kept(self, first: int) -> list[int]:
-        """The ``first`` rows and those singled out."""
+    def rows_shown(self, first: int) -> list[int]:
+        """The rows that the page shows: the ``first`` rows, and the rows that are singled out."""
         return sorted({*range(min(first, len(self.samples))), *self.singled_out})
 
 
