@@ -58,6 +58,10 @@ class Executor(Protocol):
         """
         ...
 
+    def hides_gpus(self) -> bool:
+        """Whether there are GPUs which a component sees only if its entry asks for them."""
+        ...
+
     def pool(self, spec: Spec[Any], shards: int) -> AbstractAsyncContextManager[Pool]:
         """Replicas of a component for so many shards, until the context ends."""
         ...

@@ -92,6 +92,13 @@ class Stage(Node):
         assert self.kind.task is not None
         return self.kind.task
 
+    @property
+    def model(self) -> str | None:
+        """The model that it runs; None where it only compares, replays or calculates."""
+        replays = self.task is Task.SAMPLE and self.spec.cls.recorded
+        calculates = self.task is Task.SCORE and self.spec.cls.token_passes(self.spec.params)
+        return None if replays or calculates else self.spec.paths(Mark.MODEL).get("model")
+
     def is_done(self, results: Path) -> bool:
         return all(shard.stored(results) for shard in self.shards)
 
@@ -219,6 +226,13 @@ class Graph:
     def producers(self, paths: Collection[str]) -> list[Training]:
         """The trainings that make the models at ``paths``, in the graph's order."""
         return producers(self.trainings.values(), paths)
+
+    def untrained(self, model: str) -> str:
+        """The model that a model to be trained here starts from in the end; any other model is itself."""
+        bases = {str(training.folder): training.params.base for training in self.trainings.values()}
+        while model in bases:
+            model = bases[model]
+        return model
 
     def trained_by(self, spec: Spec[Any]) -> Training | None:
         """The training that makes the model of a component: of its several models the first that is trained here."""

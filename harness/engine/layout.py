@@ -15,7 +15,7 @@ from harness.core.stages import StageKind, Task
 from harness.engine.graph import Shard, Stage, Training, producers
 from harness.engine.labels import Labels, pass_label
 from harness.experiment.config import Experiment
-from harness.experiment.entries import build, token_scorer_entry
+from harness.experiment.entries import build, pool_of, token_scorer_entry
 from harness.experiment.generators import Generators
 from harness.experiment.model_files import Artifacts
 from harness.experiment.problem_sets import rollout_sets, rollouts_at
@@ -227,18 +227,20 @@ class Layout:
         self, name: str, entry: Mapping[str, Any], sets: Sequence[str], base: Training | None
     ) -> Spec[Trainer[Any]]:
         """How an entry's model is trained, starting from a ``base`` that is itself trained, if any. It learns from as
-        many responses as there are, where it does not say how many."""
+        many responses as there are, where it does not say how many. What runs a model for it, its token passes, has the
+        resources of the entry."""
         where = f"reward_models.{name}.train"
         block = {"type": entry["type"], **{k: v for k, v in entry["train"].items() if k != "rollouts"}}
         if base is not None:
             block = find("trainers", block["type"]).with_base(block, base.spec.params)
-        spec: Spec[Trainer[Any]] = build("trainers", name, block, where, self.models)
+        pool = pool_of(entry, f"reward_models.{name}")
+        spec: Spec[Trainer[Any]] = build("trainers", name, block, where, self.models, pool)
         assert isinstance(spec.params, TrainerParams)
         available = max(self._experiment.rollouts[set_].n for set_ in sets)
         if spec.params.responses <= available:
             return spec
         if "responses" not in block:
-            return build("trainers", name, {**block, "responses": available}, where, self.models)
+            return build("trainers", name, {**block, "responses": available}, where, self.models, pool)
         places = " and ".join(f"{rollouts_at(self._experiment, set_)}.n" for set_ in sets)
         are = "is" if len(sets) == 1 else "are at most"
         raise UserError(f"{where}.responses: {block['responses']} wanted, {places} {are} {available}")

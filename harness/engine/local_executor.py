@@ -50,6 +50,9 @@ class LocalExecutor:
             raise UserError(f"{spec.where}.workers: {count} wanted, and --local runs in one process: leave --local out")
         check_placement(spec, [Machine(os.cpu_count() or 1, _gpus() if _asks_for_gpus(spec) else 0)])
 
+    def hides_gpus(self) -> bool:
+        return False
+
     @asynccontextmanager
     async def pool(self, spec: Spec[Any], shards: int) -> AsyncIterator[_LocalPool]:
         if not spec.pool.holds_resources:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from harness.core.components import Mark
 from harness.core.stages import StageKind, Task
 from harness.cost_model import gpus as hardware
 from harness.cost_model.gpus import Footprint, Gpu
@@ -91,7 +90,6 @@ class _Planner:
         self._graph, self._gpu = graph, gpu
         self._limit = graph.experiment.sampling.max_tokens
         self._assumed = min(tokens_per_response, self._limit)
-        self._bases = {str(t.folder): t.spec.paths(Mark.MODEL).get("base", "") for t in graph.trainings.values()}
         self._models: dict[tuple[str, bool], _Model | None] = {}
         self._lengths = ResponseLengths(graph, self._assumed)
         self._in_flight: dict[str, str] = {}  # generator -> responses at once
@@ -122,7 +120,7 @@ class _Planner:
             responses=sum(s.n_responses for s in missing),
             disk=self._disk(stage, missing, response),
         )
-        path = _model_run(stage)
+        path = stage.model
         if not missing or path is None:
             return row
         row = replace(row, prompt_tokens=round(prompt), response_tokens=round(response))
@@ -193,8 +191,7 @@ class _Planner:
 
     def _model(self, path: str, output_head: bool) -> _Model | None:
         """What is known of a model, with or without its output head; one still to be trained is like its base."""
-        while path in self._bases:
-            path = self._bases[path]
+        path = self._graph.untrained(path)
         if (path, output_head) not in self._models:
             sizes = model_sizes(path)
             model = _Model(ModelShape.of(sizes, output_head), Footprint.of(sizes, output_head)) if sizes else None
@@ -268,11 +265,3 @@ class _Planner:
             f"Disk: {TEXT_BYTES:g} bytes per token of text and {PASS_BYTES:g} per token of a pass, where no "
             "shard is stored to measure; models in bf16."
         )
-
-
-def _model_run(stage: Stage) -> str | None:
-    """The model that a stage runs, or None where it only compares, replays or calculates."""
-    spec = stage.spec
-    replayed = stage.task is Task.SAMPLE and spec.cls.recorded
-    calculated = stage.task is Task.SCORE and spec.cls.token_passes(spec.params)
-    return None if replayed or calculated else spec.paths(Mark.MODEL).get("model")

@@ -23,7 +23,7 @@ from harness.core.errors import UserError, one_line, shortened
 from harness.core.stages import Task
 from harness.core.workers import Launcher
 from harness.engine.executor import Machine, ShardFailed, check_placement
-from harness.engine.ray_training import launch_on_ray
+from harness.engine.ray_training import hide_gpus_unless, launch_on_ray
 from harness.engine.tasks import Result
 from harness.engine.worker import Worker
 from harness.experiment.spec import Spec
@@ -45,6 +45,9 @@ class RayExecutor:
     def check(self, spec: Spec[Any]) -> None:
         resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         check_placement(spec, [Machine(r.get("CPU", 0.0), r.get("GPU", 0.0)) for r in resources])
+
+    def hides_gpus(self) -> bool:
+        return bool(ray.cluster_resources().get("GPU", 0))
 
     def pool(self, spec: Spec[Any], shards: int) -> ActorPool:
         return ActorPool(spec, min(spec.pool.replicas, shards))
@@ -108,6 +111,14 @@ def start_ray(address: str | None) -> None:
         raise UserError(f"--address {address}: no Ray cluster answers there ({shortened(str(error))})") from None
 
 
+class _Actor(Worker):
+    """A component in a process of its own, which sees the GPUs that its entry asks for."""
+
+    def __init__(self, gpus: float, *component: Any) -> None:
+        hide_gpus_unless(gpus)
+        super().__init__(*component)
+
+
 class ActorPool:
     """Replicas of a component. Use as an async context; :meth:`run` takes a free replica, or waits for one."""
 
@@ -142,7 +153,7 @@ class ActorPool:
         paths = (spec.paths(Mark.MODEL) | spec.paths(Mark.DATA)).items()
         params = spec.params.model_dump() | {f: str(Path(p).resolve()) for f, p in paths if Path(p).exists()}
         options = {"num_cpus": pool.num_cpus, "num_gpus": pool.num_gpus}
-        actor = ray.remote(Worker).options(**options).remote(spec.kind, spec.type_, params, spec.name)
+        actor = ray.remote(_Actor).options(**options).remote(pool.num_gpus, spec.kind, spec.type_, params, spec.name)
         self._actors.add(actor)
         with contextlib.suppress(RayError):
             await actor.__ray_ready__.remote()

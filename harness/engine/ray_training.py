@@ -60,8 +60,17 @@ def launch_on_ray(work: Callable[[J, Progress], T], job: J, workers: Workers, sc
     return result  # type: ignore[no-any-return]
 
 
+def hide_gpus_unless(gpus: float) -> None:
+    """Let this process see no GPUs if it was given none. Ray itself would show it those of others."""
+    if not gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 class _Process:
     """The actor of a lone worker: a process of its own."""
+
+    def __init__(self, gpus: int) -> None:
+        hide_gpus_unless(gpus)
 
     def run(self, work: Callable[[J, Progress], T], job: J, said: Path) -> T:
         return work(job, _reporter(said))
@@ -70,7 +79,7 @@ class _Process:
 def _alone(work: Callable[[J, Progress], T], job: J, workers: Workers, said: Path) -> T:
     job_, died = ray.put(job), None
     for _ in range(1 + _RESTARTS):
-        actor = ray.remote(_Process).options(num_cpus=workers.cpus, num_gpus=workers.gpus).remote()
+        actor = ray.remote(_Process).options(num_cpus=workers.cpus, num_gpus=workers.gpus).remote(workers.gpus)
         try:
             return ray.get(actor.run.remote(work, job_, said))  # type: ignore[no-any-return]
         except RayActorError as error:
@@ -94,7 +103,7 @@ def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: 
         os.environ.setdefault(variable, value)
     trainer = TorchTrainer(
         _in_group,
-        train_loop_config={"work": work, "job": job, "said": said},
+        train_loop_config={"work": work, "job": job, "said": said, "gpus": workers.gpus},
         scaling_config=ScalingConfig(
             num_workers=workers.count,
             use_gpu=workers.gpus > 0,
@@ -119,6 +128,7 @@ def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: 
 def _in_group(config: dict[str, Any]) -> Any:
     from ray.train import get_context
 
+    hide_gpus_unless(config["gpus"])
     first = get_context().get_world_rank() == 0
     return config["work"](config["job"], _reporter(config["said"]) if first else lambda *_: None)
 

@@ -20,6 +20,7 @@ from harness.core.errors import UserError, one_line
 from harness.core.records import LedgerRow, Problem
 from harness.engine.executor import Executor, Pool, ShardFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
+from harness.engine.placement import large_without_gpus
 from harness.engine.progress import Board, Line
 from harness.engine.provenance import describe_results
 from harness.engine.tasks import Result
@@ -133,6 +134,8 @@ class _Run:
         try:
             for node in todo:
                 self._executor.check(node.spec)
+            if (line := large_without_gpus(self._graph, todo)) and self._executor.hides_gpus():
+                self._board.say(line)
             async with asyncio.TaskGroup() as group:
                 for node in self._nodes:
                     match node:

@@ -40,19 +40,31 @@ def build(
     type_, options = _type_and_options(kind, entry, where)
     with _named(where):
         cls = find(kind, type_)
-    given = (pool or Pool()).model_dump() | {k: options.pop(k) for k in Pool.model_fields if k in options}
+    resources = pool_of(options, where, pool)
+    options = {key: value for key, value in options.items() if key not in Pool.model_fields}
     spec: Spec[Any] = Spec(
         kind=kind,
         name=name,
         type_=absolute(type_),
         params=_validated(cls.Params, _with_paths(cls.Params, options, models), where),
-        pool=_validated(Pool, given, where),
+        pool=resources,
         where=where,
     )
     _check_files(spec, models)
     with _named(where):
         cls.check(spec.params)
     return spec
+
+
+def pool_of(entry: Mapping[str, Any], where: str, defaults: Pool | None = None) -> Pool:
+    """The resources that an entry asks for.
+
+    Raises:
+        UserError: naming ``where``, the key and the mistake.
+    """
+    given = {key: entry[key] for key in Pool.model_fields if key in entry}
+    pool: Pool = _validated(Pool, (defaults or Pool()).model_dump() | given, where)
+    return pool
 
 
 def token_scorer_entry(asked: PassOf) -> dict[str, Any]:

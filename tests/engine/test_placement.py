@@ -1,0 +1,78 @@
+"""Where models run: on the resources of the entries that ask for them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from places import ROOT
+
+from harness.core.stages import StageKind
+from harness.engine.build import build_graph
+from harness.engine.graph import Graph
+from harness.engine.placement import large_without_gpus
+from harness.engine.ray_executor import _Actor
+from harness.engine.ray_training import _Process
+from harness.experiment.config import load_experiment
+
+#: Two problem sets that need no network.
+POCKET = "dataset: pocket, limit: 4"
+PROBLEMS = [f"problems.{name}={{{POCKET}, split: {name}}}" for name in ("test", "train")]
+
+
+def paper(tmp_path: Path, *changes: str, name: str = "paper") -> Graph:
+    file = ROOT / "experiments" / f"{name}.yaml"
+    return build_graph(load_experiment(file, [f"output={tmp_path / 'out'}", *PROBLEMS, *changes]))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("paper", ()),
+        (
+            "paper-analysis",
+            ("reward_models.dpo-irrelevant.train.rollouts=main", f"problems.irrelevant={{{POCKET}, split: train}}"),
+        ),
+    ],
+)
+def test_every_stage_that_runs_a_model_of_the_paper_has_gpus(
+    tmp_path: Path, name: str, change: tuple[str, ...]
+) -> None:
+    graph = paper(tmp_path, *change, name=name)
+    pools = {(stage.kind, stage.who): stage.spec.pool for stage in graph.stages if stage.model}
+    assert {who: pool for who, pool in pools.items() if pool.num_gpus < 1} == {}
+    reference = next(pool for (kind, _), pool in pools.items() if kind is StageKind.ROLLOUT_PASS)
+    assert reference.replicas == 8
+    assert large_without_gpus(graph, graph.nodes) is None
+
+
+def test_a_train_block_may_ask_for_other_resources_than_its_entry(tmp_path: Path) -> None:
+    train = "reward_models.dpo.train={base: llama-8b, responses: [4, 8], replicas: 3, num_gpus: 2}"
+    graph = paper(tmp_path, train)
+    pool = next(stage.spec.pool for stage in graph.stages if stage.kind is StageKind.ROLLOUT_PASS)
+    assert (pool.replicas, pool.num_gpus) == (8, 2), "the other entries ask for 8 replicas"
+
+
+def test_large_models_without_gpus_are_named_with_their_option(tmp_path: Path) -> None:
+    graph = paper(
+        tmp_path,
+        "reward_models.armo-rm.num_gpus=0",
+        "reward_models.log-likelihood={type: implicit, policy: mistral-7b, reference: null}",
+        "reward_models.orm.train.gpus_per_worker=0",
+        "reward_models.small={type: step-token, model: experiments/pocket/models/weak}",
+    )
+    line = large_without_gpus(graph, graph.nodes)
+    assert line is not None
+    options = "armo-rm.num_gpus", "log-likelihood.num_gpus", "orm.train.gpus_per_worker"
+    assert line.partition("set ")[2] == ", ".join(f"reward_models.{o}" for o in (options[2], *options[:2])) + "."
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_an_actor_without_gpus_sees_none(monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
+    actors: list[Any] = [lambda: _Actor(gpus, "reward_models", "length", {}, "length"), lambda: _Process(gpus)]
+    for start in actors:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+        start()
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == ("3" if gpus else "")
