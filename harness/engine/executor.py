@@ -22,6 +22,10 @@ class ShardFailed(Exception):
     """A shard failed for good; the message is the last error, in one line."""
 
 
+class StageFailed(Exception):
+    """No replica of a component starts; the message is the last error, in one line."""
+
+
 class Pool(Protocol):
     """The replicas of one component."""
 
@@ -34,6 +38,7 @@ class Pool(Protocol):
 
         Raises:
             UserError: for a mistake of the user's that only the component could see.
+            StageFailed: where no replica is left that could run it.
             ShardFailed: for any other error.
         """
         ...

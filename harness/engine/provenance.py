@@ -48,7 +48,7 @@ def describe_results(graph: Graph, quarantined: list[Quarantined]) -> Manifest:
         config=config.model_dump(mode="json"),
         evaluation=EvaluationFacts.model_validate(evaluation),
         problem_set=config.evaluation.problems,
-        generators={name: _generator(graph.generators[name]) for name in graph.evaluated},
+        generators={name: _generator(graph.generators[name]) for name in _evaluated(graph, quarantined)},
         reward_models={name: facts for name in graph.reward_models if (facts := _reward_model(graph, name))},
         policies={name: policy for name in graph.policies if (policy := _policy(graph, name))},
         quarantined=quarantined,
@@ -70,6 +70,17 @@ def results_key(graph: Graph, quarantined: Sequence[Quarantined]) -> str:
     evaluation = graph.experiment.evaluation.model_dump(mode="json")
     keys = [shard.key for shard in stored]
     return digest("report", keys, costs, missing, evaluation, version("bonbench"), LEDGER_REVISION)
+
+
+def _evaluated(graph: Graph, quarantined: Sequence[Quarantined]) -> list[str]:
+    """The generators that are evaluated, without those that failed and have no grades: the report goes on without
+    them, and names them. Where no generator has grades, all of them."""
+    failed = {entry.who for entry in quarantined if entry.stage in (StageKind.SAMPLE, StageKind.GRADE)}
+
+    def is_graded(name: str) -> bool:
+        return any(shard.stored(graph.results) for shard in graph.stage(StageKind.GRADE, name).shards)
+
+    return [name for name in graph.evaluated if name not in failed or is_graded(name)] or graph.evaluated
 
 
 def _generator(spec: Spec[Generator[Any]]) -> GeneratorFacts:

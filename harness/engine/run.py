@@ -7,24 +7,22 @@ when all that it reads is complete: no actor waits for work while another stage 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
 from harness.core.components import Mark
 from harness.core.errors import UserError, one_line
 from harness.core.records import LedgerRow, Problem
-from harness.engine.executor import Executor, Pool, ShardFailed
+from harness.engine.executor import Executor, Pool, ShardFailed, StageFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
 from harness.engine.placement import large_without_gpus
 from harness.engine.progress import Board, Line
 from harness.engine.provenance import describe_results
 from harness.engine.tasks import Result
 from harness.engine.training import recount_development, run_training
+from harness.engine.training_slots import TrainingSlots
 from harness.storage.arrow import to_table
 from harness.storage.files import locked
 from harness.storage.keys import digest
@@ -34,11 +32,13 @@ from harness.storage.shards import read_shard, remove_other_shards, shard_key, s
 
 @dataclass
 class Outcome:
-    """What a run did: shards and trainings computed and found stored, and what was quarantined."""
+    """What a run did: shards and trainings computed and found stored, what was quarantined, and the user's mistakes
+    among that."""
 
     computed: int = 0
     stored: int = 0
     quarantined: list[Quarantined] = field(default_factory=list)
+    mistakes: list[UserError] = field(default_factory=list)
 
     def lines(self, results: Path) -> list[str]:
         """It in words, for results in a folder."""
@@ -51,8 +51,12 @@ class Outcome:
 def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> Outcome:
     """Run what is missing of ``nodes`` and write the manifest.
 
+    A mistake in one entry that shows only now (an unreadable model, for instance) fails what needs that entry, and
+    nothing else.
+
     Raises:
-        UserError: for a mistake that shows only now (resources, an unreadable model, another run in the folder).
+        UserError: where nothing can run (resources, another run in the folder), and for the first mistake in an entry
+            where nothing is stored in spite of the run.
     """
     with locked(graph.results):
         _write_problems(graph, board)
@@ -65,6 +69,8 @@ def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board
                 keep = 1 + max(s.index for s in stage.shards if s.folder == folder)
                 remove_other_shards(graph.results, folder, keep, board.say)
         write_manifest(graph.results, describe_results(graph, outcome.quarantined))
+    if outcome.mistakes and not outcome.computed and not outcome.stored:
+        raise outcome.mistakes[0]
     return outcome
 
 
@@ -77,35 +83,6 @@ def _write_problems(graph: Graph, board: Board) -> None:
             write_shard(path, table, key)
 
 
-class _TrainingSlots:
-    """Two trainings at a time: while one starts its worker, or saves, the other computes.
-
-    Of the trainings that are ready, the first in the graph's order is next. A training of several workers takes both
-    slots. Else two such trainings could each hold half of the CPUs, and wait for the other half for ever.
-    """
-
-    def __init__(self) -> None:
-        self._free = 2
-        self._waiting: list[int] = []
-        self._changed = asyncio.Condition()
-
-    @asynccontextmanager
-    async def take(self, place: int, alone: bool) -> AsyncIterator[None]:
-        slots = 2 if alone else 1
-        async with self._changed:
-            heappush(self._waiting, place)
-            await self._changed.wait_for(lambda: self._waiting[0] == place and self._free >= slots)
-            heappop(self._waiting)
-            self._free -= slots
-            self._changed.notify_all()
-        try:
-            yield
-        finally:
-            async with self._changed:
-                self._free += slots
-                self._changed.notify_all()
-
-
 class _Run:
     def __init__(self, graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> None:
         self._graph, self._nodes, self._executor, self._board = graph, nodes, executor, board
@@ -114,7 +91,7 @@ class _Run:
         self._tasks: dict[Node, asyncio.Task[None]] = {}
         self._available: dict[Shard, asyncio.Future[bool]] = {}
         self._trained: dict[Training, bool] = {}
-        self._training_slots = _TrainingSlots()
+        self._training_slots = TrainingSlots()
 
     async def execute(self) -> Outcome:
         missing: dict[Stage, list[Shard]] = {}
@@ -144,7 +121,7 @@ class _Run:
                         case Stage():
                             self._tasks[node] = group.create_task(self._run(node, missing[node]))
         except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            raise _first(errors) from None
         finally:
             self._executor.close()
         return self._outcome
@@ -164,18 +141,38 @@ class _Run:
     async def _run(self, stage: Stage, missing: list[Shard]) -> None:
         if not missing:
             return
+        try:
+            await self._compute(stage, missing)
+        except* (UserError, StageFailed) as errors:
+            self._fail(stage, _first(errors))
+            for shard in missing:
+                if not self._available[shard].done():
+                    self._available[shard].set_result(False)
+
+    async def _compute(self, stage: Stage, missing: list[Shard]) -> None:
         await asyncio.gather(*(self._tasks[node] for node in stage.requires))
         line = self._board.line(f"{stage.kind} {stage.who}", sum(s.n_responses for s in missing), "responses")
+        if not all(self._trained[training] for training in stage.trained):
+            for shard in missing:
+                self._available[shard].set_result(False)
+            return
         if stage.spec.pool.holds_resources:
-            await asyncio.gather(*{self._available[s] for shard in missing for s in shard.inputs.values()})
-        async with self._executor.pool(stage.spec, len(missing)) as pool:
-            await asyncio.gather(*(self._shard(stage, shard, pool, line) for shard in missing))
+            missing = [shard for shard in missing if await self._has_inputs(shard)]
+        if not missing:
+            return
+        async with self._executor.pool(stage.spec, len(missing)) as pool, asyncio.TaskGroup() as group:
+            for shard in missing:
+                group.create_task(self._shard(stage, shard, pool, line))
+
+    async def _has_inputs(self, shard: Shard) -> bool:
+        """Whether all that a shard reads is stored, once that is known; a shard that lacks some will be missing too."""
+        inputs = await asyncio.gather(*(self._available[s] for s in shard.inputs.values()))
+        if not all(inputs):
+            self._available[shard].set_result(False)
+        return all(inputs)
 
     async def _shard(self, stage: Stage, shard: Shard, pool: Pool, line: Line) -> None:
-        inputs = await asyncio.gather(*(self._available[s] for s in shard.inputs.values()))
-        trained = all(self._trained[t] for t in stage.trained)
-        if not all(inputs) or not trained:
-            self._available[shard].set_result(False)
+        if not await self._has_inputs(shard):
             line.advance(shard.n_responses)
             return
 
@@ -212,14 +209,17 @@ class _Run:
         self._available[shard].set_result(True)
         self._outcome.computed += 1
 
+    def _fail(self, node: Node, error: BaseException) -> None:
+        """A stage, or a training, fails as a whole; what does not need it goes on."""
+        mistake = isinstance(error, UserError)
+        if isinstance(error, UserError):
+            self._outcome.mistakes.append(error)
+        self._quarantine(node, None, str(error) if mistake or isinstance(error, StageFailed) else one_line(error))
+
     def _quarantine(self, node: Node, shard: Shard | None, error: str) -> None:
-        entry = Quarantined(
-            stage=node.kind,
-            who=node.who,
-            shard=f"{shard.folder}/part-{shard.index:05d}" if shard else f"{node.kind.folder}/{node.who}",
-            problem_ids=[p.problem_id for p in shard.problems] if shard else [],
-            error=error,
-        )
+        place = f"{shard.folder}/part-{shard.index:05d}" if shard else f"{node.kind.folder}/{node.who}"
+        ids = [p.problem_id for p in shard.problems] if shard else []
+        entry = Quarantined(stage=node.kind, who=node.who, shard=place, problem_ids=ids, error=error)
         self._outcome.quarantined.append(entry)
         self._board.say(f"{node.kind} {node.who} failed on {entry.shard}, the run goes on: {error}")
         if shard:
@@ -243,9 +243,17 @@ class _Run:
             try:
                 await self._executor.train(partial(run_training, training, self._results, line.update))
             except UserError as error:
-                raise UserError(f"{training.spec.where}: {error}") from None
+                self._fail(training, UserError(f"{training.spec.where}: {error}"))
+                return
             except Exception as error:
-                self._quarantine(training, None, one_line(error))
+                self._fail(training, error)
                 return
             self._trained[training] = True
             self._outcome.computed += 1
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error of a group, which may hold groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

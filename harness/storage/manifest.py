@@ -64,7 +64,10 @@ class RewardModelFacts(_Facts):
 
 
 class Quarantined(_Facts):
-    """A shard that kept failing: its problems are missing from what ``stage`` made for ``who``."""
+    """A shard that kept failing: its problems are missing from what ``stage`` made for ``who``.
+
+    Of a stage or a training that failed as a whole, ``shard`` is the folder.
+    """
 
     stage: str
     who: str

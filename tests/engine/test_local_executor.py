@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from failing_reward_models import SCORED, experiment
+from places import MODELS
 from runs import Done, bonbench, table
 
 from harness.storage.results import load_results
@@ -38,10 +40,55 @@ def test_a_report_takes_in_what_was_missing_before(tmp_path: Path) -> None:
     assert list(zip(scores.problem_id, scores["sample"], strict=True)) == SCORED
 
 
-def test_a_mistake_found_while_running_is_one_line(tmp_path: Path) -> None:
-    done = run(tmp_path, "Choosy")
+@pytest.mark.parametrize(
+    ("reward_model", "mistake"),
+    [("Choosy", "its tokenizer has no chat template"), ("Unreadable", "its model cannot be loaded")],
+)
+def test_a_mistake_found_while_running_fails_its_entry_alone(reward_model: str, mistake: str, tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    (tmp_path / "marks" / "mended").touch()
+    config = experiment(tmp_path, reward_model, "Mended")
+    done = bonbench("run", config, "--local")
+    assert done.code == 1
+    assert f"quarantined: scores/mine: reward_models.mine: {mistake}" in done.err.splitlines()[-1]
+    assert done.err.count("failed on") == 1 and "Traceback" not in done.err
+    scores = table(tmp_path / "results", "scores/Mended")
+    assert list(zip(scores.problem_id, scores["sample"], strict=True)) == SCORED
+    assert mistake in (tmp_path / "results" / "report.html").read_text()
+
+
+UNREADABLE = """
+name: x
+output: {folder}/results
+problems: {{test: {{dataset: pocket, split: test, limit: 2}}}}
+sampling: {{n: 2, max_tokens: 8}}
+generators:
+  lost: {{type: transformers, model: {folder}/lost}}
+{others}evaluation: {{n: [1, 2], bootstrap: 100}}
+"""
+
+
+def unreadable(folder: Path, others: str = "") -> Done:
+    """A run of a generator whose weights are cut off, and of others."""
+    shutil.copytree(MODELS / "weak", folder / "lost")
+    (folder / "lost" / "model.safetensors").write_bytes(b"cut off")
+    config = folder / "experiment.yaml"
+    config.write_text(UNREADABLE.format(folder=folder, others=others))
+    return bonbench("run", config, "--local")
+
+
+def test_a_report_goes_on_without_a_generator_that_cannot_be_read(tmp_path: Path) -> None:
+    done = unreadable(tmp_path, f"  weak: {{type: transformers, model: {MODELS}/weak}}\n")
+    assert done.code == 1, done.err
+    assert "quarantined: responses/lost: generators.lost: " in done.err.splitlines()[-1]
+    assert set(pd.read_csv(tmp_path / "results" / "tables" / "accuracy.csv").generator) == {"weak"}
+    assert "generators.lost" in (tmp_path / "results" / "report.html").read_text()
+
+
+def test_a_mistake_that_leaves_nothing_is_one_line(tmp_path: Path) -> None:
+    done = unreadable(tmp_path)
     assert done.code == 2
-    assert done.err.splitlines()[-1].endswith("reward_models.mine: its tokenizer has no chat template")
+    assert done.err.splitlines()[-1].startswith("bonbench: generators.lost: ")
     assert "Traceback" not in done.err
 
 

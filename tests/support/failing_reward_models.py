@@ -65,6 +65,13 @@ class Choosy(Flaky):
         raise UserError("its tokenizer has no chat template")
 
 
+class Unreadable(Flaky):
+    """Finds when it is built that its model cannot be read."""
+
+    def __init__(self, params, name=""):
+        raise UserError("its model cannot be loaded")
+
+
 class Interrupted(Flaky):
     """Somebody presses Ctrl-C while it computes."""
 
@@ -79,8 +86,9 @@ class Interrupted(Flaky):
 SCORED = [(f"p{i}", k) for i in range(6) for k in range(2)]
 
 
-def experiment(folder: Path, reward_model: str) -> Path:
-    """Six problems with two recorded responses in three shards, scored by two replicas."""
+def experiment(folder: Path, reward_model: str, *others: str) -> Path:
+    """Six problems with two recorded responses in three shards, scored by two replicas: by ``mine``, and by others that
+    have the names of their classes."""
     rows = [
         {"problem_id": f"p{i}", "problem": f"{i} + 1", "gold": str(i + 1), "samples": [{"text": "1"}, {"text": "2"}]}
         for i in range(6)
@@ -89,8 +97,12 @@ def experiment(folder: Path, reward_model: str) -> Path:
     (folder / "rm.py").write_text(REWARD_MODELS)
     (folder / "marks").mkdir(exist_ok=True)
     config = folder / "experiment.yaml"
+    entries = [
+        f"  {name}: {{type: '{folder}/rm.py:{model}', marks: {folder}/marks, replicas: 2}}\n"
+        for name, model in {"mine": reward_model, **{other: other for other in others}}.items()
+    ]
     config.write_text(
         f"name: x\nresponses: {folder}/responses.jsonl\noutput: {folder}/results\nproblems_per_shard: 2\n"
-        f"reward_models: {{mine: {{type: '{folder}/rm.py:{reward_model}', marks: {folder}/marks, replicas: 2}}}}\n"
+        f"reward_models:\n{''.join(entries)}"
     )
     return config
