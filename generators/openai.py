@@ -140,7 +140,7 @@ class OpenAIGenerator(Generator[OpenAIParams]):
                         raise UserError(str(error) + _hint(reply.status_code, params.api_key_env))
                     asked_to_wait = _retry_after(reply)
             except httpx2.ConnectError as failed:
-                error = UserError(f"no server answers at {params.base_url}: {failed}")
+                error = UserError(f"base_url: no server answers at {params.base_url}: {failed}")
             except httpx2.TransportError as failed:
                 error = RuntimeError(f"{url}: {type(failed).__name__} {failed}".rstrip())
             except (ValueError, LookupError, TypeError) as failed:
@@ -156,7 +156,7 @@ class OpenAIGenerator(Generator[OpenAIParams]):
         if "completion_tokens" not in usage:
             raise UserError(f"{self.params.base_url} does not say how many tokens a response took (`usage`)")
         if self.params.keep_token_ids and choice.get("token_ids") is None:
-            raise UserError(f"{self.params.base_url} returns no token ids: take keep_token_ids away")
+            raise UserError(f"{self.params.base_url} returns no token ids: remove keep_token_ids")
         return Response(
             problem_id=problem.problem_id,
             generator=self.name,

@@ -100,7 +100,7 @@ class HiddenStateRewardModel(RewardModel[P]):
         """Raise :class:`UserError` for a public model of another family."""
         known_model = KNOWN_MODELS.get(params.model)
         if known_model and known_model.family != cls.family:
-            raise UserError(f"{params.model} is no {cls.family}: its type is {known_model.family}")
+            raise UserError(f"{params.model} is no {cls.family}: set type: {known_model.family}")
 
     def _load(self) -> PreTrainedModel:
         """The model, for inference."""

@@ -166,10 +166,12 @@ def compute_accuracies(
     for generator in manifest.generators:
         samples = _samples(results, generator, problem_ids)
         if not samples.complete.any():
-            raise UserError(f"{results.folder}: no problem has all its samples of {generator}")
+            raise UserError(
+                f"{results.folder}: no problem has all its responses of {generator}; run the experiment again"
+            )
         sizes.append(samples.correct.shape[1])
         if n is not None and not 1 <= n <= sizes[-1]:
-            raise UserError(f"n = {n}: {generator} has {sizes[-1]} responses per problem")
+            raise UserError(f"n = {n}: {generator} has {sizes[-1]} responses per problem; choose 1 to {sizes[-1]}")
         ns = grid(sizes[-1], manifest.evaluation.n) if n is None else sorted({n, sizes[-1]})
         scores, of_rewards = _scores(results, generator, problem_ids, samples, reward_models)
         percentiles |= {(name, generator): values for name, values in of_rewards.items()}

@@ -111,7 +111,7 @@ def load_published(folder: Path) -> Published:
     drawn = ("table1.csv", "figure2.csv", "figure3.csv")
     missing = [name for name in drawn if name not in frames]
     if missing:
-        raise UserError(f"{path}: files: {', '.join(missing)} missing")
+        raise UserError(f"{path}: files: {', '.join(missing)} missing: Table 1 and Figures 2 and 3 are made from them")
     table1, figure2, figure3 = (frames.pop(name) for name in drawn)
     return Published(index, table1, figure2, figure3, frames)
 

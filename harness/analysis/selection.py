@@ -52,9 +52,9 @@ def aggregate(flat: Floats, lengths: Ints, aggregation: str, score_type: ScoreTy
         ValueError: for a response without rewards, or a reward that is not finite.
     """
     if aggregation not in _REDUCERS:
-        raise UserError(f"no aggregation is named {aggregation!r}; there is {', '.join(AGGREGATIONS)}")
+        raise UserError(f"no aggregation is named {aggregation!r}; choose from {', '.join(AGGREGATIONS)}")
     if aggregation == "prod" and score_type != "probability":
-        raise UserError(f"aggregation prod needs probabilities, these scores are {score_type}")
+        raise UserError(f"aggregation: prod needs probabilities, and these scores are {score_type}: choose another one")
     if len(lengths) == 0:
         return np.empty(0)
     if lengths.min() < 1:

@@ -30,7 +30,7 @@ def experiment_file(config: Path) -> Path:
     if str(config) in shipped:
         return shipped[str(config)]
     if config.is_dir():
-        raise UserError(f"{config}: a folder; an experiment is a YAML file, or a name{suggest(config.name, shipped)}")
+        raise UserError(f"{config} is a folder; give a YAML file or a name{suggest(config.name, shipped)}")
     hint = suggest(config.stem, shipped) if config.stem in shipped or config.name == str(config) == config.stem else ""
     raise UserError(f"{config}: No such file{hint}")
 
@@ -49,7 +49,7 @@ def copy_experiment(name: str, target: Path) -> Path:
         with file.open("x") as copied:
             copied.write(shipped[name].read_text())
     except FileExistsError:
-        raise UserError(f"{file}: there is such a file already; name another, or move it away") from None
+        raise UserError(f"{file}: the file exists already; name another file, or move this one away") from None
     except OSError as error:
         raise UserError(f"{file}: {error.strerror or error}") from None
     return file
@@ -150,9 +150,9 @@ def one_training(graph: Graph, name: str | None) -> Training:
     if not trainings:
         raise UserError("reward_models: nothing to train: no entry has a train: block")
     if name is None and len(trainings) > 1:
-        raise UserError(f"several are trained: name one of {', '.join(trainings)}")
+        raise UserError(f"reward_models: several have a train: block: name one of {', '.join(trainings)}")
     if name is not None and name not in trainings:
-        raise UserError(f"reward_models: none that is trained is named {name!r}{suggest(name, trainings)}")
+        raise UserError(f"reward_models: none with a train: block is named {name!r}{suggest(name, trainings)}")
     return trainings[name or next(iter(trainings))]
 
 

@@ -195,7 +195,9 @@ class Generator(Component[P]):
         Raises:
             UserError: for a generator that cannot go on from a beginning.
         """
-        raise UserError(f"{type(self).__name__} cannot go on from the beginning of a response")
+        raise UserError(
+            f"{type(self).__name__} cannot continue a response that has begun: name another generator in completed_by"
+        )
 
 
 class Verifier(Component[P]):

@@ -20,10 +20,11 @@ class Unavailable(UserError):
 
 
 _ONE_LINE = 400
+_SHOWN_CHOICES = 12
 
 
 def one_line(error: BaseException) -> str:
-    """An error's type and the beginning of its message, which says what happened, in one line."""
+    """The type of an error and the beginning of its message, in one line."""
     message = shortened(str(error))
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
@@ -35,21 +36,22 @@ def shortened(text: str, most: int = _ONE_LINE) -> str:
 
 
 def suggest(word: str, choices: Any) -> str:
-    """A trailing hint for an error line: near matches of ``word``, or else the first choices."""
+    """The end of an error line: the choices most similar to ``word``, or the first choices if none is similar."""
     choices = sorted(choices)
     near = difflib.get_close_matches(word, choices, n=3)
     if near:
         return f"; did you mean {' or '.join(near)}?"
-    return f"; there is {', '.join(choices[:12])}" if choices else ""
+    more = ", …" if len(choices) > _SHOWN_CHOICES else ""
+    return f"; choose from {', '.join(choices[:_SHOWN_CHOICES])}{more}" if choices else ""
 
 
 def first_error(error: ValidationError, model: type[BaseModel] = BaseModel, where: str = "") -> str:
-    """The first complaint of pydantic as one line: the key's path, what is wrong, near matches of a wrong key.
+    """The first complaint of pydantic as one line: the path of the key, what is wrong, keys similar to a wrong key.
 
     Args:
-        error: what validating raised.
-        model: what was validated; its fields are the near matches.
-        where: the path of what was validated, before the key's own.
+        error: what the validation raised.
+        model: what was validated. Its fields are the keys that may be suggested.
+        where: the path of what was validated. The path of the key is appended to it.
     """
     first = error.errors(include_url=False)[0]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
@@ -61,7 +63,7 @@ def _what_is_wrong(error: ErrorDetails, model: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
         fields = _fields(model)
         for part in error["loc"][:-1]:
-            if part in fields:  # else it is one of the names that a mapping has
+            if part in fields:  # otherwise the part is a name in a mapping, such as the name of an entry
                 fields = _fields(fields[str(part)].annotation)
         return f"unknown key{suggest(str(error['loc'][-1]), list(fields))}"
     if error["type"] == "missing":

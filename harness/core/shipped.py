@@ -24,13 +24,13 @@ def located(path: str) -> str:
     looked for among the files that BonBench ships. A path that is nowhere is returned as it is.
 
     Raises:
-        UserError: for what can be no path: a name that is too long, or holds a null character.
+        UserError: for a text that cannot be a path: it is too long, or contains a null character.
     """
     shipped = _folder().parent / path
     try:
         is_here = Path(path).exists()
     except (OSError, ValueError) as error:
-        raise UserError(f"{path!r} can be no path: {getattr(error, 'strerror', None) or error}") from None
+        raise UserError(f"{path!r} is not a valid path: {getattr(error, 'strerror', None) or error}") from None
     if is_here or not shipped.is_relative_to(_folder()) or ".." in shipped.parts or not shipped.exists():
         return path
     return str(shipped)

@@ -49,11 +49,11 @@ def _problems(rows: Iterator[tuple[str, Row]], params: RowParams) -> list[Proble
         problem, answer = row.get(params.problem), _text(row.get(params.answer))
         if not isinstance(problem, str) or not isinstance(answer, str):
             column = params.answer if isinstance(problem, str) else params.problem
-            raise UserError(f"{where}: no text in column {column!r}; it has {', '.join(map(str, row))}")
+            raise UserError(f"{where}: no text in column {column!r}; the columns are {', '.join(map(str, row))}")
         # A row without an id is named by its place, as evaluation sets are never reordered.
         identifier = str(row.get(params.id) or row.get("problem_id") or f"{params.split}-{len(problems):05d}")
         if identifier in problems:
-            raise UserError(f"{where}: the id {identifier!r} is in an earlier row already")
+            raise UserError(f"{where}: an earlier row has the id {identifier!r} too; give each problem its own id")
         level = _LEVEL.fullmatch(str(row.get("level") or ""))
         problems[identifier] = Problem(
             problem_id=identifier,

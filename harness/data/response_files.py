@@ -145,7 +145,7 @@ class RecordedFile:
                     n_samples += self._add_nested(nested, entry, line.where, offset, n_samples)
                 if nested and flat:
                     raise UserError(
-                        f"{line.where}: a single response in a file of problems with samples, or the reverse"
+                        f"{line.where}: the file mixes single responses and problems with samples; make two files of it"
                     )
             if not in_place:
                 self._file.write(line.content)

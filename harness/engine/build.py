@@ -47,7 +47,7 @@ def build_graph(
     problems, stood_in = load_problem_sets(experiment, evaluation, stand_ins)
     generators = check_generators(experiment)
     if evaluation and not generators.evaluated:
-        raise UserError("generators: none is evaluated: each says `evaluate: false`")
+        raise UserError("generators: none is evaluated, as each says evaluate: false; remove it from one of them")
     asked = problems.get(experiment.evaluation.problems, [])
     evaluated = generators.evaluated if asked else []
     n = responses_per_problem(experiment, [generators.specs[name] for name in evaluated])

@@ -130,7 +130,9 @@ class Layout:
         spec: Spec[Generator[Any]] = build("generators", name, entry, f"policies.models.{name}", self.models)
         asked, available = self._experiment.policies.n or n, spec.cls.available_samples(spec.params)
         if available is not None and available < asked:
-            raise UserError(f"policies.n: {asked} wanted, {spec.where} has {available} responses to some problem")
+            raise UserError(
+                f"policies.n: {asked} is more than the {available} responses that {spec.where} has to some problem"
+            )
         sampled = self.sampling(StageKind.POLICY, name, spec, problems, asked)
         return Graded(sampled, self.grading(StageKind.POLICY_GRADE, sampled))
 
@@ -300,8 +302,8 @@ class Layout:
         generator = self._generators[config.completed_by or config.generator]
         if generator.cls.recorded:
             raise UserError(
-                f"{rollouts_at(self._experiment, set_)}.completed_by: missing: labels of steps need a generator that "
-                f"can go on after each, and the responses of {generator.name} are recorded"
+                f"{rollouts_at(self._experiment, set_)}.completed_by: missing: name a generator that completes the "
+                f"rollouts for step labels; the responses of {generator.name} are recorded"
             )
         return generator
 

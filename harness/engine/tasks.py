@@ -69,7 +69,7 @@ def sample(
         raise RuntimeError(f"{component.name} did not return {sampling.n} ordered responses for every problem")
     short = next((id_ for id_, n in counts.items() if n < sampling.n), None)
     if short is not None and (not fewer or not responses):
-        hint = "" if fewer else " (a generator for rollouts alone says `evaluate: false`)"
+        hint = "" if fewer else "; a generator that only gives rollouts needs `evaluate: false`"
         raise UserError(
             f"{component.name}: {counts[short]} responses to problem {short!r} are recorded, {sampling.n} wanted{hint}"
         )

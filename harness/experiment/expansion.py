@@ -41,9 +41,9 @@ def expand(experiment: Experiment, extra: Sequence[tuple[str, Mapping[str, Any]]
             try:
                 check_name(label)
             except ValueError as error:
-                raise UserError(f"{where}: {error}; give it an entry with a name of its own") from None
+                raise UserError(f"{where}: {error}; give it another name, in a separate entry") from None
             if label in entries or label in experiment.generators:
-                raise UserError(f"{where}: the name {label!r} is taken")
+                raise UserError(f"{where}: the name {label!r} is taken by another entry; choose another name")
             entries[label] = row
     return Entries(entries, _bases_first(entries))
 

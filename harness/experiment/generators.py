@@ -56,16 +56,19 @@ def responses_per_problem(config: Experiment, evaluated: Sequence[Spec[Generator
     for spec in evaluated:
         available = spec.cls.available_samples(spec.params)
         if available is None and asked is None:
-            raise UserError("sampling.n: missing: how many responses to sample per problem")
+            raise UserError("sampling.n: missing: say how many responses to sample per problem")
         if available is not None and asked is not None and asked > available:
             raise UserError(
-                f"sampling.n: {asked} wanted, {spec.where} has {available} responses to some problem "
-                "(one for rollouts alone says `evaluate: false`)"
+                f"sampling.n: {asked} is more than the {available} responses that {spec.where} has to some problem; "
+                "lower it, or set evaluate: false for a generator that only gives rollouts"
             )
         sizes.append(asked or available or 0)
     if not sizes:
         return 0
     n = min(sizes)
     if "n" in config.evaluation.model_fields_set and max(config.evaluation.n) > n:
-        raise UserError(f"evaluation.n: {max(config.evaluation.n)} is more than the {n} responses per problem")
+        raise UserError(
+            f"evaluation.n: {max(config.evaluation.n)} is more than the {n} responses per problem; "
+            "lower it or raise sampling.n"
+        )
     return n

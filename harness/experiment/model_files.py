@@ -46,7 +46,9 @@ def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
     elif folder.is_file() or model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise UserError(f"{where}: {model}: no such model folder")
     elif not _HUB_ID.match(model):
-        raise UserError(f"{where}: {model!r} is neither a folder, a hub id nor a name here{suggest(model, names)}")
+        raise UserError(
+            f"{where}: {model!r} is no model folder, no hub id and no name in this experiment{suggest(model, names)}"
+        )
 
 
 def loadable(params: P) -> P:

@@ -11,6 +11,6 @@ def check_name(name: str) -> None:
     Names come from the experiment file, from the values of a sweep and from files of responses.
     """
     if not name or name[0] == "." or not all(c.isalnum() or c in "._-" for c in name):
-        raise ValueError(f"{name!r} cannot name a folder: letters, digits, '.', '_' and '-' only")
+        raise ValueError(f"{name!r} cannot name a folder: use letters, digits, '.', '_' and '-' only")
     if name in _TAKEN:
-        raise ValueError(f"{name!r} has a meaning of its own in the tables")
+        raise ValueError(f"{name!r} already has a meaning in the tables")

@@ -97,7 +97,12 @@ def _keep_apart(config: Experiment, sets: dict[str, list[Problem]]) -> None:
     for name, problems in sets.items():
         shared = asked & {p.problem for p in problems}
         if name != test and shared:
-            raise UserError(f"problems: {test} and {name} share {len(shared)} problems, for instance {min(shared)!r}")
+            raise UserError(
+                f"problems: {test} and {name} share {len(shared)} problems, for instance {min(shared)!r}; "
+                "what is trained on must not be evaluated on"
+            )
     for name, rollouts in config.rollouts.items():
         if rollouts.problems == test:
-            raise UserError(f"{rollouts_at(config, name)}.problems: {test} is what is evaluated on")
+            raise UserError(
+                f"{rollouts_at(config, name)}.problems: {test} is the set of evaluation.problems; train on another set"
+            )

@@ -58,7 +58,7 @@ class Journal:
             is_there = False
         if not is_there:  # locked, or renamed by its holder between the opening and the lock
             self._file.close()
-            raise UserError(f"{output}: another process is writing it")
+            raise UserError(f"{output}: another process is writing it; wait for it or name another file")
 
     def __enter__(self) -> Self:
         return self

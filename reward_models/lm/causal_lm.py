@@ -92,7 +92,7 @@ def response_logprobs(
     results: list[list[float]] = [[] for _ in solutions]
     scored = [i for i, solution in enumerate(solutions) if len(solution.ids) > solution.n_prompt]
     if any(solutions[i].n_prompt == 0 for i in scored):
-        raise UserError("the chat template writes nothing before a response: what predicts its first token?")
+        raise UserError("the chat template writes nothing before a response, so nothing predicts its first token")
     readings = [
         Marked(solutions[i].ids, solutions[i].n_prompt, range(solutions[i].n_prompt - 1, len(solutions[i].ids) - 1))
         for i in scored

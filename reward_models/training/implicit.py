@@ -49,13 +49,17 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
         if params.objective in PAIRED and params.responses < 2:
             raise UserError(f"responses: {params.objective} needs at least 2 responses per problem to make a pair")
         if params.objective in PAIRED and params.balance != "none":
-            raise UserError(f"balance: {params.objective} learns from pairs, which are balanced: it is for kto and ce")
+            raise UserError(
+                f"balance: {params.objective} learns from pairs, which are balanced: remove it, or use kto or ce"
+            )
         if params.level == "step" and params.objective in PAIRED:
-            raise UserError(f"level: {params.objective} learns from pairs of responses: steps are for kto and ce")
+            raise UserError(
+                f"level: step needs the objective kto or ce; {params.objective} learns from pairs of responses"
+            )
         if params.level == "step" and params.balance != "none":
-            raise UserError("balance: it drops responses: it is for level: response")
+            raise UserError("balance: it drops whole responses, so it needs level: response")
         if params.level == "response" and (unused := _ABOUT_LABELS & params.model_fields_set):
-            raise UserError(f"{min(unused)}: responses need no step labels: it is for level: step")
+            raise UserError(f"{min(unused)}: only level: step learns from step labels: remove it, or set level: step")
         params.check_labels()
 
     @classmethod

@@ -91,7 +91,7 @@ class StepLabelParams(TrainingParams):
     def check_labels(self) -> None:
         """Raise :class:`harness.core.errors.UserError` for settings that contradict each other."""
         if self.stop_when_decided and self.labels == "soft":
-            raise UserError("stop_when_decided: soft labels take the share of all completions: it is for hard ones")
+            raise UserError("stop_when_decided: soft labels need all completions: remove it, or set labels: hard")
 
 
 class ImplicitTrainerParams(StepLabelParams):

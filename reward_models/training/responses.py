@@ -74,7 +74,7 @@ def _mismatched(prepared: Prepared, params: ImplicitTrainerParams, encode: Encod
         UserError: when the reference has another tokenizer, or there is only one problem.
     """
     if params.reference not in (params.base, None) and not _same_vocabulary(params):
-        raise UserError(f"reference: kto needs one with the tokenizer of {params.base}")
+        raise UserError(f"reference: kto needs a reference model with the tokenizer of {params.base}")
     crossed, n_steps = mismatched(prepared, encode, params.max_length, params.seed)
     return Mismatched(crossed, n_steps if params.level == "step" else np.ones_like(n_steps))
 

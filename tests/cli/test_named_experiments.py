@@ -57,7 +57,7 @@ def test_a_file_comes_before_a_name(folder: Path) -> None:
     [
         ("pockt", "pockt: No such file; did you mean pocket"),
         ("pocket.yaml", "pocket.yaml: No such file; did you mean pocket"),
-        ("folder", "folder: a folder"),
+        ("folder", "folder is a folder"),
         ("mine/absent.yaml", r"mine/absent.yaml: No such file$"),
     ],
 )
@@ -73,7 +73,7 @@ def test_a_copy_keeps_comments_and_replaces_nothing(folder: Path, capsys: pytest
     assert (folder / "pocket.yaml").read_text() == POCKET.read_text()
     (folder / "pocket.yaml").write_text("name: edited")
     assert main(["copy", "pocket"]) == ExitCode.MISTAKE
-    assert "pocket.yaml: there is such a file already" in capsys.readouterr().err
+    assert "pocket.yaml: the file exists already" in capsys.readouterr().err
     assert (folder / "pocket.yaml").read_text() == "name: edited"
 
 

@@ -123,7 +123,7 @@ def test_train_then_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("name", "change", "says"),
     [
-        ("cf", "seed=0", "none that is trained is named 'cf'; there is ce"),
+        ("cf", "seed=0", "none with a train: block is named 'cf'; choose from ce"),
         (None, "reward_models.kto={type: implicit, train: {objective: kto, base: tiny}}", "name one of ce, kto"),
         (None, "reward_models={}", "nothing to train: no entry has a train: block"),
     ],

@@ -78,7 +78,7 @@ def test_columns_that_do_not_fit(folder: str) -> None:
         HubGenerator(released(folder, responses="responses"))
     with pytest.raises(UserError, match="row 0: no list of texts in column 'correctness'"):
         HubGenerator(released(folder, responses="correctness")).generate(problems(folder), Sampling(n=1), {})
-    with pytest.raises(UserError, match="row 0: no text in column 'problem'; it has dataset, prompt"):
+    with pytest.raises(UserError, match="row 0: no text in column 'problem'; the columns are dataset, prompt"):
         problems(folder, problem="problem")
     with pytest.raises(UserError, match="row 0: no text in column 'correctness'"):
         problems(folder, answer="correctness")

@@ -160,5 +160,5 @@ def test_a_generator_that_cannot_go_on_says_so(tmp_path: Path) -> None:
 
     (tmp_path / "r.jsonl").write_text('{"problem": "p", "gold": "1", "samples": [{"text": "1"}]}\n')
     generator = ReplayGenerator(ReplayParams(path=str(tmp_path / "r.jsonl")))
-    with pytest.raises(UserError, match="ReplayGenerator cannot go on from the beginning of a response"):
+    with pytest.raises(UserError, match="ReplayGenerator cannot continue a response that has begun"):
         generator.complete([], [], Sampling(n=1), {})

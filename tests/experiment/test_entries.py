@@ -109,8 +109,8 @@ def experiment(**reward_models: Any) -> Experiment:
         ("/etc/evil", "cannot name a folder"),
         (".hidden", "cannot name a folder"),
         ("", "cannot name a folder"),
-        ("majority", "has a meaning of its own"),
-        ("oracle", "has a meaning of its own"),
+        ("majority", "already has a meaning"),
+        ("oracle", "already has a meaning"),
         ("g", "the name 'g' is taken"),
     ],
 )
@@ -129,5 +129,5 @@ def test_names_from_a_sweep_stay_in_the_results() -> None:
     swept = {**IMPLICIT, "policy": ["../evil", "a"]}
     with pytest.raises(UserError, match=r"reward_models\.rm: 'rm-\.\./evil' cannot name a folder"):
         expand(experiment(rm=swept))
-    with pytest.raises(UserError, match="'majority' has a meaning of its own"):
+    with pytest.raises(UserError, match="'majority' already has a meaning"):
         expand(experiment(), [("majority", IMPLICIT)])

@@ -157,9 +157,9 @@ def test_every_set_is_kept_apart_from_what_is_evaluated_on(raw: dict[str, Any]) 
     again = raw["problems"] | {"extra": {"dataset": "pocket", "split": "test", "limit": 2, "seed": 0}}
     with pytest.raises(UserError, match="test and extra share 2 problems"):
         graph(raw | {"problems": again})
-    with pytest.raises(UserError, match=r"rollouts\.extra\.problems: test is what is evaluated on"):
+    with pytest.raises(UserError, match=r"rollouts\.extra\.problems: test is the set of evaluation.problems"):
         graph(raw | {"rollouts": SETS | {"extra": SETS["extra"] | {"problems": "test"}}})
-    with pytest.raises(UserError, match=r"rollouts\.problems: test is what is evaluated on"):
+    with pytest.raises(UserError, match=r"rollouts\.problems: test is the set of evaluation.problems"):
         graph(raw | {"rollouts": {"generator": "middle", "problems": "test"}})
 
 

@@ -108,7 +108,7 @@ def test_flat(tmp_path: Path, kind: str) -> None:
             [{**MINIMAL, "samples": [{"text": "x", "step_scores": {"prm": [float("nan")]}}]}],
             r"line 1: samples\[0\]: step_scores.prm has a value that is not finite",
         ),
-        ([FULL, {"problem_id": "a", "text": "x"}], r"r.jsonl line 2: a single response in a file of problems"),
+        ([FULL, {"problem_id": "a", "text": "x"}], r"r.jsonl line 2: the file mixes single responses and problems"),
         (
             [{"problem_id": "a", "text": "x", "sample": 0}, {"problem_id": "a", "text": "y", "sample": 0}],
             r"r.jsonl line 2: sample 0 of problem 'a' is already in line 1",
@@ -164,7 +164,7 @@ def test_too_few_samples(tmp_path: Path) -> None:
         table = tasks.sample(generator, to_table(Problem, problems), Sampling(n=n), 0, fewer).table
         return list(zip(table["problem_id"].to_pylist(), table["sample"].to_pylist(), strict=True))
 
-    with pytest.raises(UserError, match=r"r: 2 responses to problem 'a' are recorded, 3 wanted .*`evaluate: false`"):
+    with pytest.raises(UserError, match=r"r: 2 responses to problem 'a' are recorded, 3 wanted; .*`evaluate: false`"):
         sample(recorded, n=3, fewer=False)
     with pytest.raises(UserError, match="r: 0 responses to problem 'other'"):
         sample(recorded, other, n=1, fewer=False)

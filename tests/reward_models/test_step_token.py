@@ -118,7 +118,7 @@ def test_every_published_model_has_a_convention() -> None:
         assert known.convention in cls.conventions
         cls.check(params)
         other = families[next(f for f in families if f != known.family)]
-        with pytest.raises(UserError, match=f"is no {other.family}: its type is {known.family}"):
+        with pytest.raises(UserError, match=f"is no {other.family}: set type: {known.family}"):
             other.check(other.Params.model_validate({"model": model}))
 
 

@@ -167,13 +167,13 @@ def test_mistakes(models: tuple[str, str]) -> None:
         ImplicitTrainer.check(ImplicitTrainerParams(base="m", **settings))
 
     check(objective="kto", level="step", stop_when_decided=True)
-    with pytest.raises(UserError, match=r"level: dpo learns from pairs of responses: steps are for kto and ce"):
+    with pytest.raises(UserError, match="level: step needs the objective kto or ce; dpo learns from pairs"):
         check(objective="dpo", level="step")
-    with pytest.raises(UserError, match="balance: it drops responses"):
+    with pytest.raises(UserError, match="balance: it drops whole responses"):
         check(objective="ce", level="step", balance="dataset")
-    with pytest.raises(UserError, match="completions: responses need no step labels: it is for level: step"):
+    with pytest.raises(UserError, match="completions: only level: step learns from step labels"):
         check(objective="kto", completions=4)
-    with pytest.raises(UserError, match="stop_when_decided: soft labels take the share of all completions"):
+    with pytest.raises(UserError, match="stop_when_decided: soft labels need all completions"):
         check(objective="kto", level="step", labels="soft", stop_when_decided=True)
     with pytest.raises(UserError, match="stop_when_decided: soft labels"):
         StepTokenTrainer.check(StepTokenTrainerParams(base="m", labels="soft", stop_when_decided=True))
