@@ -22,10 +22,6 @@ class Workers:
     cpus: int = 1
     gpus: int = 0
 
-    def alone(self) -> Workers:
-        """One of them."""
-        return Workers(1, self.cpus, self.gpus)
-
 
 class Launcher(Protocol):
     """Runs a function in the workers of a training."""

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from bonbench.reward_models.training.fit import fit
@@ -19,6 +20,8 @@ from harness.core.workers import Launcher, Progress
 
 _NO_CONFIDENCE = 1e-5
 _FACTS_FILE = "facts.json"
+#: Solutions that the verifier reads together: the hidden states at all their steps' ends are in memory at once.
+_TOGETHER = 4096
 
 
 class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
@@ -66,7 +69,7 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
             verifier / _FACTS_FILE, lambda: fit(Job("value", params, rollouts, params.base, verifier), progress, launch)
         )
         reading = _Reading(str(verifier), [item.solution for item in prepared.items], params)
-        values = launch(_values, reading, params.in_workers().alone(), output / "workers", progress)
+        values = launch(_values, reading, params.in_workers(), output / "workers", progress)
         steps = [labels_from_confidence(of_steps, params.drop) for of_steps in values]
         second = fit(Job("value", params, relabelled(prepared, params, steps), str(verifier), output), progress, launch)
         shutil.rmtree(verifier)
@@ -114,16 +117,34 @@ class _Reading:
 
 
 def _values(reading: _Reading, progress: Progress) -> list[tuple[float, ...]]:
-    """The verifier's value at the end of each step of each solution."""
+    """The verifier's value at the end of each step of each solution; every worker reads a part of them."""
     import torch
+    import torch.distributed as dist
 
     from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
 
     params = reading.params
     torch.set_num_threads(params.cpus_per_worker)
-    asked = {"model": reading.verifier, "dtype": "float32", "max_batch_tokens": params.max_batch_tokens}
+    asked = {"model": reading.verifier, "max_batch_tokens": params.max_batch_tokens}
     model = HeadPRM(HeadPRMParams.model_validate(asked))
-    return [scores.step_rewards for scores in model.score(reading.solutions)]
+    blocks = _blocks(reading.solutions, _TOGETHER)
+    rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    mine = {k: [scores.step_rewards for scores in model.score(blocks[k])] for k in range(rank, len(blocks), workers)}
+    parts = [mine] * workers
+    if workers > 1:
+        dist.all_gather_object(parts, mine)
+    values = {k: of_block for part in parts for k, of_block in part.items()}
+    return [of_solution for k in range(len(blocks)) for of_solution in values[k]]
+
+
+def _blocks(solutions: Sequence[Solution], together: int) -> list[list[Solution]]:
+    """The solutions in order, cut between problems into blocks of at least ``together``, the last one aside."""
+    blocks: list[list[Solution]] = [[]]
+    for _, of_problem in groupby(solutions, key=lambda solution: solution.problem.problem_id):
+        if len(blocks[-1]) >= together:
+            blocks.append([])
+        blocks[-1] += of_problem
+    return blocks
 
 
 def _once(file: Path, compute: Callable[[], TrainingFacts]) -> TrainingFacts:

@@ -33,7 +33,7 @@ def paper(tmp_path: Path, *changes: str, name: str = "paper") -> Graph:
         ("paper", ()),
         (
             "paper-analysis",
-            ("reward_models.dpo-irrelevant.train.rollouts=main", f"problems.irrelevant={{{POCKET}, split: train}}"),
+            ("reward_models.dpo-irrelevant.train.rollouts=[main]", f"problems.irrelevant={{{POCKET}, split: train}}"),
         ),
     ],
 )

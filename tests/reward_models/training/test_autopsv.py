@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from training_data import graded_sums
 from transformers import AutoModelForTokenClassification
 
 from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
+from bonbench.reward_models.training import autopsv
 from bonbench.reward_models.training.autopsv import AutoPSVTrainer, labels_from_confidence
 from bonbench.reward_models.training.labelled_steps import build_tokens
 from bonbench.reward_models.training.params import AutoPSVTrainerParams
@@ -75,3 +77,38 @@ def test_training(tmp_path: Path) -> None:
     lowest = np.array([min(s.step_rewards) for s in scored])
     correct = np.array([d.correct for d in data])
     assert np.mean(lowest[correct]) > np.mean(lowest[~correct])
+
+
+def test_workers_read_blocks_of_whole_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model(tmp_path / "verifier", width=64)
+    AutoModelForTokenClassification.from_pretrained(model, num_labels=1).save_pretrained(model)
+    solutions = [graded.solution for graded in graded_sums(None)]
+    params = AutoPSVTrainerParams(base=model, max_batch_tokens=700)
+    reading = autopsv._Reading(model, solutions, params)
+    together = HeadPRM(HeadPRMParams(model=model)).score(solutions)
+    read: list[int] = []
+    score = HeadPRM.score
+
+    def counted(self: HeadPRM, batch: Any) -> Any:
+        read.append(len(batch))
+        return score(self, batch)
+
+    parts: list[Any] = []
+
+    def all_gather_object(gathered: list[Any], part: Any) -> None:
+        parts.append(part)
+        gathered[: len(parts)] = parts
+
+    monkeypatch.setattr(HeadPRM, "score", counted)
+    monkeypatch.setattr(autopsv, "_TOGETHER", 5)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", all_gather_object)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
+    with pytest.raises(KeyError):  # the other's part is not there yet
+        autopsv._values(reading, lambda *_: None)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    values = autopsv._values(reading, lambda *_: None)
+    assert sum(read) == len(solutions) and len(read) > 2
+    for one, other in zip(values, together, strict=True):
+        np.testing.assert_allclose(one, other.step_rewards, rtol=1e-4, atol=1e-6)
