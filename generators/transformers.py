@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
 from harness.core.components import Device, ModelFacts, ModelPath, Precision, Runtime
-from harness.core.errors import UserError, one_line
+from harness.core.errors import cannot_load
 from harness.core.model_sizes import ModelSizes
 from harness.core.records import Problem, Response, Sampling
 
@@ -59,7 +59,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
             tokenizer = AutoTokenizer.from_pretrained(params.model)
             model = AutoModelForCausalLM.from_pretrained(params.model, dtype=dtype)
         except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
-            raise UserError(f"{params.model} cannot be loaded: {one_line(error)}") from error
+            raise cannot_load(params.model, error) from error
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)
         self.model = model.to(device).eval()
 

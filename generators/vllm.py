@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
 from harness.core.components import ModelFacts, ModelPath
-from harness.core.errors import UserError, first_error, shortened
+from harness.core.errors import UserError, cannot_load, first_error, shortened
 from harness.core.records import Problem, Response, Sampling
 
 #: Engine arguments on CPU, where they differ from vLLM's own. A seeded request must not have its prompt split over two
@@ -100,7 +100,7 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
             config = AutoConfig.from_pretrained(params.model, **options)
             tokenizer = AutoTokenizer.from_pretrained(params.model, **options)
         except (OSError, ValueError) as error:
-            raise UserError(f"{params.model} cannot be loaded: {_reason(error)}") from error
+            raise cannot_load(params.model, error) from error
         try:
             self.llm = LLM(**_engine_arguments(params, config))
         except (TypeError, ValueError, OSError) as error:

@@ -13,7 +13,7 @@ from pydantic import Field
 from bonbench.reward_models.known_models import KNOWN_MODELS
 from bonbench.reward_models.text.layouts import Format
 from harness.core.components import ComponentParams, Device, ModelFacts, ModelPath, Precision, RewardModel, Runtime
-from harness.core.errors import UserError, one_line
+from harness.core.errors import UserError, cannot_load
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_ends
 
@@ -89,7 +89,7 @@ class HiddenStateRewardModel(RewardModel[P]):
         try:
             tokenizer = AutoTokenizer.from_pretrained(params.model)
         except Exception as error:  # a wrong value in one of its files raises whatever the tokenizer's code meets first
-            raise UserError(f"the tokenizer of {params.model} cannot be loaded: {one_line(error)}") from error
+            raise cannot_load(f"the tokenizer of {params.model}", error) from error
         self.chat = ChatTemplate(tokenizer, params.model)
         self.encoder = PieceEncoder(tokenizer, params.model, self.markers)
         if known_model:

@@ -19,6 +19,13 @@ class Unavailable(UserError):
     """Data that are not on this machine and could not be fetched."""
 
 
+def cannot_load(what: str, error: Exception) -> UserError:
+    """What to raise where a model, a tokenizer or a data set cannot be loaded, with what helps against a gated one."""
+    hint = "gated" in str(error) or any(f"{status} Client Error" in str(error) for status in (401, 403))
+    login = "; if it is gated, ask for access on its page, then `hf auth login` on every node" if hint else ""
+    return UserError(f"{what} cannot be loaded: {one_line(error)}{login}")
+
+
 _ONE_LINE = 400
 _SHOWN_CHOICES = 12
 

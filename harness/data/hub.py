@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.core.components import ComponentParams
-from harness.core.errors import Unavailable, UserError, one_line
+from harness.core.errors import Unavailable, cannot_load
 
 
 class HubSplit(ComponentParams):
@@ -42,4 +42,4 @@ def _load(path: str, config: str | None, split: str, revision: str | None) -> An
     except ConnectionError as error:
         raise Unavailable(f"data set {path} is not on this machine and cannot be fetched: {error}") from None
     except Exception as error:
-        raise UserError(f"data set {path} cannot be loaded: {one_line(error)}") from None
+        raise cannot_load(f"data set {path}", error) from None

@@ -129,6 +129,13 @@ class Experiment(_Frozen):
             **raw,
         }
 
+    @field_validator("output", mode="before")
+    @classmethod
+    def _no_url(cls, output: Any) -> Any:
+        if "://" in str(output):
+            raise ValueError("a folder is expected, on a disk or a mounted file system, not a URL")
+        return output
+
     @property
     def folder(self) -> Path:
         """Where results go: ``output``, or ``results/<name>`` below the working directory."""

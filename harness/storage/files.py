@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.core.errors import UserError
+
+#: What ``flock`` says on a file system that has no such locks: some network file systems, as they are mounted.
+_NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL}
 
 
 @contextmanager
@@ -18,12 +24,60 @@ def locked(folder: Path) -> Iterator[None]:
         UserError: if another run holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with _flock(folder):
+        for leftover in folder.rglob("*.tmp"):
+            if leftover.is_file():
+                leftover.unlink()
+        yield
+
+
+@contextmanager
+def _flock(folder: Path) -> Iterator[None]:
+    """The operating system's lock, which ends with its process; a file in its place where there is none."""
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{folder}: another run is writing there; wait for it or set another output:") from None
-        for leftover in folder.rglob("*.tmp"):
-            if leftover.is_file():
-                leftover.unlink()
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        else:
+            yield
+            return
+    with _lock_file(folder):
         yield
+
+
+@contextmanager
+def _lock_file(folder: Path) -> Iterator[None]:
+    """A file that names the process which holds the folder. One that a dead process of this machine left is removed."""
+    path, mine = folder / ".lock.holder", f"{socket.gethostname()} {os.getpid()}"
+    if path.is_file() and _has_died(path.read_text()):
+        path.unlink(missing_ok=True)
+    try:
+        with path.open("x") as file:
+            file.write(mine)
+    except FileExistsError:
+        host, _, process = path.read_text().partition(" ")
+        raise UserError(
+            f"{folder}: another run is writing there (process {process} on {host}); wait for it, set another output:, "
+            f"or remove {path} if that run has died"
+        ) from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _has_died(holder: str) -> bool:
+    """Whether "host process" was a process of this machine that is no more."""
+    host, _, process = holder.partition(" ")
+    if host != socket.gethostname() or not process.isdigit():
+        return False
+    with suppress(PermissionError):  # it lives, and is another user's
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            return True
+    return False

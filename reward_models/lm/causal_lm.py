@@ -17,7 +17,7 @@ from bonbench.reward_models.lm.tree_attention import rotates_by_length, supports
 from bonbench.reward_models.text.encoding import Encoded
 from bonbench.reward_models.text.pieces import Marked
 from harness.core.arrays import Ints
-from harness.core.errors import UserError, one_line
+from harness.core.errors import UserError, cannot_load
 
 #: Elements of a block of float32 logits (256 MiB): a full [batch, length, vocabulary] tensor of them would
 #: take tens of GiB with a vocabulary of 128 K.
@@ -57,7 +57,7 @@ def load_as(kind: Any, model: str, dtype: str, device: str) -> PreTrainedModel:
     try:
         loaded, info = kind.from_pretrained(model, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True)
     except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
-        raise UserError(f"{model} cannot be loaded: {one_line(error)}") from error
+        raise cannot_load(model, error) from error
     name = type(loaded).__name__
     if missing := sorted(info["missing_keys"]):
         raise UserError(f"{model} lacks weights of {name}: {', '.join(missing[:4])}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.core.errors import one_line, shortened
+from harness.core.errors import cannot_load, one_line, shortened
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,17 @@ def test_what_is_cut_keeps_its_beginning() -> None:
     assert len(line) == len("RuntimeError: ") + 400
     assert shortened("as it is", 8) == "as it is"
     assert shortened("a word too long", 7) == "a word…"
+
+
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        ("You are trying to access a gated repo. " + 60 * "Make sure to have access. ", True),
+        ("401 Client Error. (Request ID: Root=1) Cannot access it", True),
+        ("no file named model.safetensors", False),
+    ],
+)
+def test_a_gated_model_has_a_hint_that_is_not_cut_off(message: str, hint: bool) -> None:
+    line = str(cannot_load("owner/model", OSError(message)))
+    assert line.startswith("owner/model cannot be loaded: OSError: ")
+    assert line.endswith("`hf auth login` on every node") is hint

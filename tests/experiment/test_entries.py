@@ -125,6 +125,11 @@ def test_names_from_a_file_of_responses_stay_in_the_results(tmp_path: Path, name
     assert list(expand(experiment(mine={**recorded, "model": name})).reward_models) == ["mine"]
 
 
+def test_results_go_to_no_url() -> None:
+    with pytest.raises(ValueError, match="not a URL"):
+        Experiment.model_validate({"name": "x", "output": "s3://bucket/results"})
+
+
 def test_names_from_a_sweep_stay_in_the_results() -> None:
     swept = {**IMPLICIT, "policy": ["../evil", "a"]}
     with pytest.raises(UserError, match=r"reward_models\.rm: 'rm-\.\./evil' cannot name a folder"):

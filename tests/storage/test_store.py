@@ -1,6 +1,10 @@
 """Shards: whole or absent, found again by what determines them."""
 
+import errno
 import fcntl
+import os
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -95,6 +99,34 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
             pass
     with (tmp_path / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # free again
+
+
+@pytest.mark.parametrize("number", [errno.ENOTSUP, errno.ENOLCK, errno.EINVAL, errno.ENOSYS])
+def test_one_writer_where_the_file_system_has_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    holder = tmp_path / ".lock.holder"
+    with locked(tmp_path):
+        assert holder.read_text() == f"{socket.gethostname()} {os.getpid()}"
+        with (
+            pytest.raises(UserError, match=rf"another run .*process {os.getpid()} on .*remove {holder}"),
+            locked(tmp_path),
+        ):
+            pass
+        assert holder.exists()
+    assert not holder.exists()
+    holder.write_text("elsewhere 1")
+    with pytest.raises(UserError, match="process 1 on elsewhere"), locked(tmp_path):
+        pass
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    holder.write_text(f"{socket.gethostname()} {dead.pid}")
+    with locked(tmp_path):
+        assert holder.read_text().endswith(f" {os.getpid()}")
 
 
 def test_shards_of_a_larger_run_do_not_stay(tmp_path: Path) -> None:
