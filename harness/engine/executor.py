@@ -67,12 +67,16 @@ class Executor(Protocol):
         """Whether there are GPUs which a component sees only if its entry asks for them."""
         ...
 
-    def pool(self, spec: Spec[Any], shards: int) -> AbstractAsyncContextManager[Pool]:
-        """Replicas of a component for so many shards, until the context ends."""
+    def pool(self, spec: Spec[Any], shards: int, place: int) -> AbstractAsyncContextManager[Pool]:
+        """Replicas of a component for so many shards, until the context ends.
+
+        Args:
+            place: of the stage in the graph. Of those that wait for the same resources the lowest place comes first.
+        """
         ...
 
-    async def train(self, training: Callable[[Launcher], T]) -> T:
-        """Run a training, which gets what launches its workers."""
+    async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T]) -> T:
+        """Run a training, which gets what launches its workers. ``spec`` says what they take, ``place`` when."""
         ...
 
     def close(self) -> None:

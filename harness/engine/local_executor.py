@@ -6,7 +6,6 @@ is in memory at a time. Graders, which take none, work in between.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import signal
@@ -21,6 +20,7 @@ from harness.core.errors import UserError, one_line
 from harness.core.stages import Task
 from harness.core.workers import Launcher, Progress, Workers
 from harness.engine.executor import Machine, ShardFailed, check_placement, workers_of
+from harness.engine.room import Room
 from harness.engine.tasks import Result
 from harness.engine.worker import Worker
 from harness.experiment.spec import Spec
@@ -33,7 +33,7 @@ class LocalExecutor:
     """An :class:`~harness.engine.executor.Executor` that computes in this process."""
 
     def __init__(self) -> None:
-        self._room = asyncio.Lock()
+        self._room = Room(lambda: Machine(cpus=1, gpus=0))
         self._threads = os.environ.get("OMP_NUM_THREADS")
 
     def start(self) -> None:
@@ -54,17 +54,17 @@ class LocalExecutor:
         return False
 
     @asynccontextmanager
-    async def pool(self, spec: Spec[Any], shards: int) -> AsyncIterator[_LocalPool]:
+    async def pool(self, spec: Spec[Any], shards: int, place: int) -> AsyncIterator[_LocalPool]:
         if not spec.pool.holds_resources:
             yield _LocalPool(spec, self._threads)
             return
-        async with self._room:
+        async with self._room.hold(place, cpus=1, gpus=0):
             pool = _LocalPool(spec, self._threads)
             yield pool
             pool.drop()
 
-    async def train(self, training: Callable[[Launcher], T]) -> T:
-        async with self._room:
+    async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T]) -> T:
+        async with self._room.hold(place, cpus=1, gpus=0):
             with _interruptible():
                 return training(in_this_process)
 

@@ -22,8 +22,9 @@ from harness.core.components import Mark
 from harness.core.errors import UserError, one_line, shortened
 from harness.core.stages import Task
 from harness.core.workers import Launcher
-from harness.engine.executor import Machine, ShardFailed, check_placement
+from harness.engine.executor import Machine, ShardFailed, check_placement, workers_of
 from harness.engine.ray_training import hide_gpus_unless, launch_on_ray
+from harness.engine.room import Room
 from harness.engine.tasks import Result
 from harness.engine.worker import Worker
 from harness.experiment.spec import Spec
@@ -38,6 +39,7 @@ class RayExecutor:
 
     def __init__(self, address: str | None = None) -> None:
         self._address = address
+        self._room = Room(_capacity)
 
     def start(self) -> None:
         start_ray(self._address)
@@ -49,14 +51,21 @@ class RayExecutor:
     def hides_gpus(self) -> bool:
         return bool(ray.cluster_resources().get("GPU", 0))
 
-    def pool(self, spec: Spec[Any], shards: int) -> ActorPool:
-        return ActorPool(spec, min(spec.pool.replicas, shards))
+    def pool(self, spec: Spec[Any], shards: int, place: int) -> ActorPool:
+        return ActorPool(spec, min(spec.pool.replicas, shards), self._room, place)
 
-    async def train(self, training: Callable[[Launcher], T]) -> T:
-        return await _in_thread(lambda: training(launch_on_ray))
+    async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T]) -> T:
+        workers = workers_of(spec)
+        async with self._room.hold(place, workers.count * workers.cpus, workers.count * workers.gpus):
+            return await _in_thread(lambda: training(launch_on_ray))
 
     def close(self) -> None:
         ray.shutdown()
+
+
+def _capacity() -> Machine:
+    resources = ray.cluster_resources()
+    return Machine(resources.get("CPU", 0.0), resources.get("GPU", 0.0))
 
 
 async def _in_thread(function: Callable[[], T]) -> T:
@@ -122,8 +131,9 @@ class _Actor(Worker):
 class ActorPool:
     """Replicas of a component. Use as an async context; :meth:`run` takes a free replica, or waits for one."""
 
-    def __init__(self, spec: Spec[Any], size: int) -> None:
+    def __init__(self, spec: Spec[Any], size: int, room: Room, place: int) -> None:
         self._spec, self._size = spec, size
+        self._room, self._place = room, place
         self._free: asyncio.Queue[Any] = asyncio.Queue()
         self._actors: set[Any] = set()
         self._joining: set[asyncio.Task[None]] = set()
@@ -136,9 +146,14 @@ class ActorPool:
     async def __aexit__(self, *_: object) -> None:
         for joining in list(self._joining):
             joining.cancel()
-        for actor in self._actors:
-            ray.kill(actor)
-        self._actors.clear()
+        for actor in list(self._actors):
+            await self._end(actor)
+
+    async def _end(self, actor: Any) -> None:
+        """Kill an actor, or make sure that it is dead, and give back what it held."""
+        self._actors.remove(actor)
+        ray.kill(actor)
+        await self._room.give_back(self._spec.pool.num_cpus, self._spec.pool.num_gpus)
 
     def _start(self) -> None:
         """Have an actor join in the background: with a node gone, its place may stay empty until another comes."""
@@ -152,6 +167,7 @@ class ActorPool:
         # Workers of a cluster run in a folder of their own, where a relative path means another file.
         paths = (spec.paths(Mark.MODEL) | spec.paths(Mark.DATA)).items()
         params = spec.params.model_dump() | {f: str(Path(p).resolve()) for f, p in paths if Path(p).exists()}
+        await self._room.take(self._place, pool.num_cpus, pool.num_gpus)
         options = {"num_cpus": pool.num_cpus, "num_gpus": pool.num_gpus}
         actor = ray.remote(_Actor).options(**options).remote(pool.num_gpus, spec.kind, spec.type_, params, spec.name)
         self._actors.add(actor)
@@ -173,8 +189,7 @@ class ActorPool:
                 return await actor.run.remote(task, payload())  # type: ignore[no-any-return]
             except RayActorError as died:
                 error = died
-                self._actors.discard(actor)
-                ray.kill(actor)
+                await self._end(actor)
                 actor = None
                 self._start()
             except RayError as failed:

@@ -87,6 +87,7 @@ class _Run:
     def __init__(self, graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> None:
         self._graph, self._nodes, self._executor, self._board = graph, nodes, executor, board
         self._results = graph.results
+        self._places = {node: place for place, node in enumerate(nodes)}
         self._outcome = Outcome()
         self._tasks: dict[Node, asyncio.Task[None]] = {}
         self._available: dict[Shard, asyncio.Future[bool]] = {}
@@ -160,7 +161,10 @@ class _Run:
             missing = [shard for shard in missing if await self._has_inputs(shard)]
         if not missing:
             return
-        async with self._executor.pool(stage.spec, len(missing)) as pool, asyncio.TaskGroup() as group:
+        async with (
+            self._executor.pool(stage.spec, len(missing), self._places[stage]) as pool,
+            asyncio.TaskGroup() as group,
+        ):
             for shard in missing:
                 group.create_task(self._shard(stage, shard, pool, line))
 
@@ -238,10 +242,11 @@ class _Run:
             self._quarantine(training, None, f"{missing[0]}, from which it starts, is missing")
             return
         alone = training.params.workers > 1
-        async with self._training_slots.take(self._nodes.index(training), alone):
+        async with self._training_slots.take(self._places[training], alone):
             line = self._board.line(f"{training.kind} {training.who}", 1, "steps")
             try:
-                await self._executor.train(partial(run_training, training, self._results, line.update))
+                run = partial(run_training, training, self._results, line.update)
+                await self._executor.train(training.spec, self._places[training], run)
             except UserError as error:
                 self._fail(training, UserError(f"{training.spec.where}: {error}"))
                 return

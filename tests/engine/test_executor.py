@@ -79,7 +79,7 @@ def test_a_stopped_run_does_not_wait_for_a_training() -> None:
         ended.set()
 
     async def run() -> None:
-        task = asyncio.create_task(RayExecutor().train(wait))
+        task = asyncio.create_task(RayExecutor().train(training(workers=1), 0, wait))
         while not begun.is_set():
             await asyncio.sleep(0.001)
         task.cancel()
@@ -96,7 +96,7 @@ def test_what_a_training_raises_arrives() -> None:
 
     for executor in (RayExecutor(), LocalExecutor()):
         with pytest.raises(KeyError, match="gone"):
-            asyncio.run(executor.train(fail))
+            asyncio.run(executor.train(training(workers=1), 0, fail))
 
 
 def test_a_local_ray_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
