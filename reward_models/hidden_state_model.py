@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -12,7 +12,16 @@ from pydantic import Field
 
 from bonbench.reward_models.known_models import KNOWN_MODELS
 from bonbench.reward_models.text.layouts import Format
-from harness.core.components import ComponentParams, Device, ModelFacts, ModelPath, Precision, RewardModel, Runtime
+from harness.core.components import (
+    ComponentParams,
+    Device,
+    ModelFacts,
+    ModelPath,
+    Precision,
+    RewardModel,
+    Runtime,
+    TooLong,
+)
 from harness.core.errors import UserError, cannot_load
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_ends
@@ -48,6 +57,7 @@ class HiddenStateParams(ComponentParams):
     convention: str | None = Field(None, description=CONVENTION)
     dtype: Precision = "auto"
     device: Device = "auto"
+    too_long: TooLong = "skip"
     max_batch_tokens: Runtime[int | None] = Field(
         None,
         ge=1,
@@ -63,9 +73,11 @@ class HiddenStateRewardModel(RewardModel[P]):
 
     Equal responses to a problem are scored once. ``n_tokens`` of the scores counts the tokens fed after the prompt.
 
+    A solution may be longer than the model's positions reach; ``too_long`` says what becomes of it. By default it is
+    left unscored, for what is cut off could be the answer.
+
     Raises:
-        UserError: when the model cannot be loaded, its tokenizer does not have the convention's tokens, or a solution
-            is longer than the model's positions reach (what is cut off could be the answer).
+        UserError: when the model cannot be loaded, or its tokenizer does not have the convention's tokens.
     """
 
     #: The name it is registered by.
@@ -86,6 +98,8 @@ class HiddenStateRewardModel(RewardModel[P]):
         default = known_model.convention if known_model else next(iter(self.conventions))
         self.convention = params.convention or default
         self.lm = self._load()
+        self._limit: int | None = getattr(self.lm.config.get_text_config(), "max_position_embeddings", None)
+        self.unscored_because = f"longer than the {self._limit} tokens that the model reads"
         try:
             tokenizer = AutoTokenizer.from_pretrained(params.model)
         except Exception as error:  # a wrong value in one of its files raises whatever the tokenizer's code meets first
@@ -125,7 +139,8 @@ class HiddenStateRewardModel(RewardModel[P]):
 
         # Of equal ones the first, which an error line then names.
         solutions = {(s.problem.problem, s.response.text): s for s in reversed(batch)}
-        readings = dict(zip(solutions, self.encode(list(solutions.values())), strict=True))
+        encoded = dict(zip(solutions, self.encode(list(solutions.values())), strict=True))
+        readings = {key: tokens for key, tokens in encoded.items() if tokens.reads}
         states = read(self.lm, list(readings.values()), lambda hidden, _: hidden, self.params.max_batch_tokens)
         with torch.inference_mode():
             rewards = [self._rewards(hidden).tolist() for hidden in states]
@@ -133,6 +148,10 @@ class HiddenStateRewardModel(RewardModel[P]):
         scored = []
         for solution in batch:
             key, response = (solution.problem.problem, solution.response.text), solution.response
+            if key not in readings:
+                scored.append(self.unscored(solution))
+                continue
+            ends = step_ends(response.text) if self.reward == "PRM" else (len(response.text),)
             scored.append(
                 StepScores(
                     problem_id=response.problem_id,
@@ -140,31 +159,41 @@ class HiddenStateRewardModel(RewardModel[P]):
                     sample=response.sample,
                     reward_model=self.name,
                     step_rewards=tuple(rewards_of[key]),
-                    step_ends=step_ends(response.text) if self.reward == "PRM" else (len(response.text),),
+                    step_ends=ends[: len(rewards_of[key])],
                     n_tokens=len(readings[key].ids) - readings[key].n_prompt,
                 )
             )
         return scored
 
     def encode(self, solutions: Sequence[Solution]) -> list[Marked]:
-        """Tokens of each solution, and where its rewards are read.
+        """Tokens of each solution, and where its rewards are read: nowhere in one that is left unscored.
 
         Raises:
-            UserError: for a solution longer than the model's positions.
+            UserError: for a solution longer than the model's positions, where ``too_long`` makes an error of it.
         """
         lay_out = self.conventions[self.convention].layout
         encoded = self.encoder.encode_layouts(
             [lay_out(self.chat, s.problem.problem, s.response.text) for s in solutions]
         )
-        limit = getattr(self.lm.config.get_text_config(), "max_position_embeddings", None)
-        for solution, tokens in zip(solutions, encoded, strict=True):
-            if limit is not None and len(tokens.ids) > limit:
-                response = solution.response
-                raise UserError(
-                    f"{self.params.model} reads {limit} tokens, sample {response.sample} of {response.generator} for "
-                    f"problem {response.problem_id!r} has {len(tokens.ids)} with its prompt: lower sampling.max_tokens"
-                )
-        return encoded
+        return [self._fitting(tokens, s) for tokens, s in zip(encoded, solutions, strict=True)]
+
+    def _fitting(self, tokens: Marked, solution: Solution) -> Marked:
+        """The tokens that the model reads of a solution, as ``too_long`` wants it."""
+        limit = self._limit
+        if limit is None or len(tokens.ids) <= limit:
+            return tokens
+        if self.params.too_long == "error":
+            response = solution.response
+            raise UserError(
+                f"{self.params.model} reads {limit} tokens, sample {response.sample} of {response.generator} for "
+                f"problem {response.problem_id!r} has {len(tokens.ids)} with its prompt: lower sampling.max_tokens, "
+                "or let too_long be skip or truncate"
+            )
+        if self.params.too_long == "skip" or tokens.n_prompt >= limit:
+            return replace(tokens, reads=[])
+        # A PRM is read at the steps that end in time; an ORM at the last token that is left, besides its prompt.
+        reads = [at for at in tokens.reads if at < limit] + ([limit - 1] if self.reward == "ORM" else [])
+        return replace(tokens, ids=tokens.ids[:limit], reads=reads)
 
     def _check_ids(self, ids: Mapping[str, int]) -> None:
         """Tags and answers must be the tokens of the model's training, alone and where they stand in a layout."""

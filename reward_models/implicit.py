@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from bonbench.reward_models.known_models import KNOWN_IMPLICIT
-from harness.core.components import ComponentParams, ModelPath, PassOf, RewardModel
+from harness.core.components import ComponentParams, ModelPath, PassOf, RewardModel, TooLong
 from harness.core.errors import UserError
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_ends, step_of_token
@@ -39,6 +41,8 @@ class ImplicitParams(ComponentParams):
         "step", description="what has a reward of its own; token: policy and reference must have one tokenizer"
     )
 
+    too_long: TooLong = "skip"
+
     @model_validator(mode="before")
     @classmethod
     def _as_published(cls, entry: Any) -> Any:
@@ -55,10 +59,13 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
 
     With ``reference: null`` the reference's term is dropped: r_i = beta * log policy(y_i | y_<i). With the
     untrained generator as ``policy`` that is the log-likelihood baseline.
+
+    With ``too_long: truncate`` only the steps (or tokens) that both models have read whole have rewards.
     """
 
     Params = ImplicitParams
     score_type = "log-ratio"
+    unscored_because = "longer than what a model of its token passes reads"
 
     def __init__(self, params: ImplicitParams, name: str = "") -> None:
         super().__init__(params, name)
@@ -78,9 +85,10 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
         models = {"policy": params.policy}
         if params.reference is not None:
             models["reference"] = params.reference
-        if params.steps == "as-written":
-            return models
-        return {role: {"model": model, "steps": params.steps} for role, model in models.items()}
+        more: dict[str, str] = {} if params.steps == "as-written" else {"steps": params.steps}
+        if params.too_long == "truncate":
+            more["too_long"] = params.too_long
+        return {role: {"model": model, **more} for role, model in models.items()} if more else models
 
     @classmethod
     def with_trained(cls, entry: dict[str, Any], model: str, base: str, training: Any) -> dict[str, Any]:
@@ -90,9 +98,26 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
         return [self._scored(solution) for solution in batch]
 
+    def unscored(self, solution: Solution) -> StepScores:
+        """The record of a solution that has no score.
+
+        Raises:
+            UserError: where ``too_long`` makes an error of it.
+        """
+        if self.params.too_long == "error":
+            response = solution.response
+            short = next(role for role, tokens in solution.logprobs.items() if not tokens.was_read)
+            raise UserError(
+                f"sample {response.sample} of {response.generator} for problem {response.problem_id!r} is longer than "
+                f"the {short} reads: lower sampling.max_tokens, or let too_long be skip or truncate"
+            )
+        return super().unscored(solution)
+
     def _scored(self, solution: Solution) -> StepScores:
         response, policy = solution.response, solution.logprobs["policy"]
         ends, rewards = self._per_token(solution) if self.params.per == "token" else self._per_step(solution)
+        if not ends:
+            return self.unscored(solution)
         return StepScores(
             problem_id=response.problem_id,
             generator=response.generator,
@@ -115,18 +140,29 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
             return np.bincount(numbers, weights=values, minlength=len(ends)).astype(np.float64, copy=False)
 
         steps = sums("policy")
-        return ends, steps if self.params.reference is None else steps - sums("reference")
+        if self.params.reference is not None:
+            steps = steps - sums("reference")
+        if self.params.too_long == "truncate":
+            read = min(tokens.token_ends[-1] if tokens.token_ends else 0 for tokens in solution.logprobs.values())
+            whole = bisect_right(ends, read)
+            ends, steps = ends[:whole], steps[:whole]
+        return ends, steps
 
     def _per_token(self, solution: Solution) -> tuple[tuple[int, ...], Values]:
         """Ends of the tokens, and their log-ratios [tokens]; a response without tokens has one of 0."""
         policy = solution.logprobs["policy"]
-        rewards = np.asarray(policy.logprobs, dtype=np.float64)
+        ends, rewards = policy.token_ends, np.asarray(policy.logprobs, dtype=np.float64)
         if self.params.reference is not None:
             reference = solution.logprobs["reference"]
-            if reference.token_ends != policy.token_ends:
+            if self.params.too_long == "truncate":
+                both = min(len(ends), len(reference.token_ends))
+                ends, rewards = ends[:both], rewards[:both]
+                token_ends, logprobs = reference.token_ends[:both], reference.logprobs[:both]
+                reference = replace(reference, token_ends=token_ends, logprobs=logprobs)
+            if reference.token_ends != ends:
                 raise UserError(
                     f"{self.params.policy} and {self.params.reference} cut a response into different tokens: "
                     "rewards per token need one tokenizer, rewards per step do not"
                 )
             rewards = rewards - np.asarray(reference.logprobs, dtype=np.float64)
-        return (policy.token_ends, rewards) if len(rewards) else ((len(solution.response.text),), np.zeros(1))
+        return (ends, rewards) if len(rewards) else ((len(solution.response.text),), np.zeros(1))

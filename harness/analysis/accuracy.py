@@ -27,7 +27,7 @@ from harness.analysis.estimators import (
 )
 from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.rows import Columns
-from harness.analysis.selection import aggregate, vote_weights
+from harness.analysis.selection import response_scores, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
 from harness.storage.results import Results
@@ -265,8 +265,9 @@ def _scores(
     """What is derived from the stored step rewards, which are read once.
 
     Returns:
-        For each (reward model, aggregation) the scores, float [P, N], 0 where one is missing, and which problems have
-        all of them, bool [P]; for each reward model the percentiles of its step rewards, float [99].
+        For each (reward model, aggregation) the scores, float [P, N], 0 where one is missing and -inf where the
+        response was left unscored, and which problems have all of them, bool [P]; for each reward model the percentiles
+        of its step rewards, float [99].
     """
     scores: dict[tuple[str, str], tuple[Floats, Bools]] = {}
     percentiles: dict[str, Floats] = {}
@@ -293,7 +294,7 @@ def _scores(
             aggregations = aggregations[:1]  # a single reward is the score, however it is aggregated
         for aggregation in aggregations:
             try:
-                values = aggregate(flat, lengths, aggregation, results.manifest.reward_models[name].score_type)
+                values = response_scores(flat, lengths, aggregation, results.manifest.reward_models[name].score_type)
             except ValueError as error:
                 raise UserError(f"{results.folder}: scores of {name} for {generator}: {error}") from None
             matrix = np.zeros(samples.correct.shape)

@@ -12,6 +12,7 @@ from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import Chooser, first_aggregations
 from harness.analysis.costs import reward_model_costs
 from harness.analysis.trainings import TrainedAs, headline, trained_as
+from harness.analysis.unscored import UnscoredRow, unscored
 from harness.storage.results import Results
 
 
@@ -60,6 +61,11 @@ class Evaluation:
     def headline(self) -> tuple[TrainedAs, ...]:
         """One reward model of each method: the one that was trained on most."""
         return tuple(headline(self.trainings.values()))
+
+    @cached_property
+    def unscored(self) -> list[UnscoredRow]:
+        """The responses without a score; no rows where every response has one."""
+        return unscored(self.results)
 
     @cached_property
     def costs(self) -> pd.DataFrame:

@@ -5,6 +5,9 @@ are: all of them, the first n, a random subset. The result of a rule is its expe
 share the best score or the most votes, the rule chooses each of them with the same probability, and their accuracies
 are averaged. So no result depends on the order of the samples.
 
+A reward model may leave a response unscored. Such a response has the score -inf: it ranks below every scored one, ties
+with the other unscored ones, and adds nothing in weighted voting.
+
 Arrays: P problems, N samples each. ``correct`` bool [P, N]; ``scores`` float [P, N], higher is better;
 ``classes`` int [P, N], equal for equivalent answers of one problem, -1 for a response without an answer.
 """
@@ -65,14 +68,27 @@ def aggregate(flat: Floats, lengths: Ints, aggregation: str, score_type: ScoreTy
     return _REDUCERS[aggregation](flat, starts, lengths)
 
 
+def response_scores(flat: Floats, lengths: Ints, aggregation: str, score_type: ScoreType) -> Floats:
+    """As :func:`aggregate`, float [R]; responses without step rewards are unscored: -inf, and never aggregated.
+
+    Raises:
+        UserError: for an unknown aggregation or a product of rewards that are not probabilities.
+        ValueError: for a reward that is not finite.
+    """
+    scores = np.full(len(lengths), -np.inf)
+    scores[lengths > 0] = aggregate(flat, lengths[lengths > 0], aggregation, score_type)
+    return scores
+
+
 def vote_weights(scores: Floats, score_type: ScoreType, coefficient: float) -> Floats:
     """What each score adds to its answer in weighted voting, float [P, N], not negative.
 
-    A probability adds itself; any other ``scores``, float [P, N], add sigmoid(``coefficient`` * score).
+    A probability adds itself; any other ``scores``, float [P, N], add sigmoid(``coefficient`` * score). An unscored
+    response (-inf) adds 0.
     """
-    if score_type == "probability":
-        return scores
-    weights: Floats = expit(coefficient * scores)
+    scored = np.isfinite(scores)
+    finite = np.where(scored, scores, 0.0)
+    weights: Floats = np.where(scored, finite if score_type == "probability" else expit(coefficient * finite), 0.0)
     return weights
 
 

@@ -60,6 +60,28 @@ V = TypeVar("V")
 #: no key.
 Runtime = Annotated[V, Mark.RUNTIME]
 
+
+@dataclass(frozen=True, slots=True)
+class Unkeyed:
+    """Annotates a parameter that came when results were stored already: these of its values enter no key.
+
+    They are the values that could not have changed a result which was stored before.
+    """
+
+    values: tuple[str, ...]
+
+
+#: What becomes of a response that a model cannot read as a whole. Stored results have no such response that was cut:
+#: a run used to stop at the first one.
+TooLong = Annotated[
+    Literal["skip", "error", "truncate"],
+    Unkeyed(("skip", "error")),
+    Field(
+        description="a response that is, with its prompt, longer than the model reads: skip leaves it without a score, "
+        "error ends the run, truncate scores what the model reads of it"
+    ),
+]
+
 #: A token pass: its model, or all parameters of its token scorer where there is more to say than the model.
 PassOf = str | Mapping[str, str]
 
@@ -230,13 +252,15 @@ class RewardModel(Component[P]):
     Class attributes say what the numbers mean: ``reward`` is "PRM" (one reward per step) or "ORM" (one in
     all); ``score_type`` their range; ``aggregation`` turns step rewards into a response's score by default;
     ``coefficient`` scales a log-ratio or unbounded score before the sigmoid of weighted voting.
-    An instance may set any of them on itself.
+    An instance may set any of them on itself. ``unscored_because`` is the reason that the report gives for responses
+    without a score.
     """
 
     reward: ClassVar[Literal["PRM", "ORM"]] = "PRM"
     score_type: ScoreType = "unbounded"
     aggregation: str = "min"
     coefficient: float = 1.0
+    unscored_because: str = "the reward model gave no reward"
 
     @classmethod
     def token_passes(cls, params: P) -> Mapping[str, PassOf]:
@@ -259,7 +283,21 @@ class RewardModel(Component[P]):
 
     @abstractmethod
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
-        """One record per solution, in order. Solutions to one problem are adjacent."""
+        """One record per solution, in order. Solutions to one problem are adjacent.
+
+        A record without step rewards (see :meth:`unscored`) leaves its response without a score.
+        """
+
+    def unscored(self, solution: Solution) -> StepScores:
+        """The record of a solution that has no score."""
+        response = solution.response
+        return StepScores(response.problem_id, response.generator, response.sample, self.name, (), (), 0)
+
+    def score_read(self, batch: Sequence[Solution]) -> list[StepScores]:
+        """As :meth:`score`; a solution that a model of its token passes could not read is left unscored."""
+        read = [solution for solution in batch if solution.was_read]
+        scores = iter(self.score(read) if read else [])
+        return [next(scores) if solution.was_read else self.unscored(solution) for solution in batch]
 
 
 class Trainer(Component[T]):

@@ -80,6 +80,9 @@ class StepScores:
     ``step_rewards`` has one value per step, an outcome reward model gives a single one. ``step_ends`` are
     the character offsets at which the steps end (the last one is ``len(text)``), or None where the steps
     are recorded ones that do not rebuild the text. ``n_tokens`` counts the response tokens scored.
+
+    A response without a score is a record all the same: ``step_rewards`` and ``step_ends`` are empty and ``n_tokens``
+    is 0. It ranks below every scored response and adds nothing in weighted voting.
     """
 
     problem_id: str
@@ -114,6 +117,9 @@ class TokenLogprobs:
     ``token_ends`` are character offsets into the response text; the end-of-turn token, present exactly
     when the response finished with "stop", ends at ``len(text)`` and is the last entry.
     ``n_prompt_tokens`` is the length of the prompt the model read.
+
+    Where prompt and response together are longer than the model reads, the record is empty and ``n_prompt_tokens`` is
+    0: nothing was read. (The prompt of a pass that was read has at least one token.)
     """
 
     problem_id: str
@@ -123,6 +129,11 @@ class TokenLogprobs:
     token_ends: tuple[int, ...]
     n_prompt_tokens: int
 
+    @property
+    def was_read(self) -> bool:
+        """Whether the model read the response."""
+        return self.n_prompt_tokens > 0 or len(self.logprobs) > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Solution:
@@ -131,6 +142,11 @@ class Solution:
     problem: Problem
     response: Response
     logprobs: Mapping[str, TokenLogprobs] = field(default_factory=dict)
+
+    @property
+    def was_read(self) -> bool:
+        """Whether every model of the token passes has read the response."""
+        return all(tokens.was_read for tokens in self.logprobs.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,19 +140,23 @@ def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Ta
     """Log-probabilities of every response token under one model."""
     passes = component.logprobs(_solutions(problems, responses, {}))
     result = Result(to_table(TokenLogprobs, passes))
-    _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in passes))
+    read = [t for t in passes if t.was_read]
+    _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in read))
     return result
 
 
 def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, **passes: pa.Table) -> Result:
     """Score every step of every response; ``passes`` maps roles to the token passes asked for."""
-    scores = component.score(_solutions(problems, responses, passes))
+    scores = component.score_read(_solutions(problems, responses, passes))
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
+    if any(not s.step_rewards for s in scores):
+        meta["unscored_because"] = component.unscored_because
     result = Result(to_table(StepScores, scores), meta)
     facts = _described(component)
     if facts is not None:
         prompts = {(r["problem_id"], r["sample"]): r["n_prompt_tokens"] for r in responses.to_pylist()}
-        _count(result, facts, ((s.problem_id, prompts[s.problem_id, s.sample], s.n_tokens) for s in scores))
+        scored = [s for s in scores if s.step_rewards]
+        _count(result, facts, ((s.problem_id, prompts[s.problem_id, s.sample], s.n_tokens) for s in scored))
     return result
 
 

@@ -15,7 +15,7 @@ from harness.core.components import ComponentParams, Mark
 from harness.core.errors import UserError, suggest
 from harness.core.registry import is_file, source_digest
 from harness.data.documents import read_json
-from harness.experiment.spec import Spec, marked
+from harness.experiment.spec import Spec, marked, unkeyed
 
 P = TypeVar("P", bound=ComponentParams)
 
@@ -111,7 +111,8 @@ class Artifacts:
 
     def identity(self, spec: Spec[Any]) -> dict[str, Any]:
         """Everything about a component that determines what it computes, as JSON."""
-        params = spec.params.model_dump(mode="json", exclude=set(marked(type(spec.params), Mark.RUNTIME)))
+        left_out = {*marked(type(spec.params), Mark.RUNTIME), *unkeyed(spec.params)}
+        params = spec.params.model_dump(mode="json", exclude=left_out)
         for name, path in (spec.paths(Mark.MODEL) | spec.paths(Mark.DATA)).items():
             params[name] = self.id(path)
         return {

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.core.components import Component, ComponentParams, Mark
+from harness.core.components import Component, ComponentParams, Mark, Unkeyed
 from harness.core.registry import find
 from harness.core.terms import Kind
 
@@ -63,3 +63,12 @@ def marked(params: type[ComponentParams], mark: Mark) -> list[str]:
         return any(has(a) for a in typing.get_args(annotation))
 
     return [name for name, info in params.model_fields.items() if has(info.annotation, info.metadata)]
+
+
+def unkeyed(params: ComponentParams) -> list[str]:
+    """Names of the parameters whose values enter no key (see :class:`harness.core.components.Unkeyed`)."""
+    return [
+        name
+        for name, info in type(params).model_fields.items()
+        if any(isinstance(mark, Unkeyed) and getattr(params, name) in mark.values for mark in info.metadata)
+    ]

@@ -86,6 +86,7 @@ TABLES = (
         headline.weighted_table,
         texts={"md": texts.weighted_markdown},
     ),
+    TableOutput("unscored", "Responses without a score", "", lambda evaluation: evaluation.unscored),
     TableOutput("comparisons", "Comparisons", "", headline.comparisons, texts={"md": texts.comparisons_markdown}),
     TableOutput(
         "costs",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
+from harness.analysis.unscored import UnscoredRow
 from harness.report.text import p_value, percent, signed_percent
 
 
@@ -37,6 +40,7 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
         f"{where} {over}, a response drawn at random is right in {shares[0]} of the cases (pass@1), the majority's "
         f"answer in {shares[1]}, and a perfect choice would be in {shares[2]} (pass@n)."
     ]
+    lines += unscored_lines(evaluation.unscored)
     if best is None:
         return lines
     values = accuracies.overall(best)
@@ -57,6 +61,16 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     if len(evaluation.results.variants()) > 1:
         lines.append("It is the best of several on these problems, which flatters its lead over the others.")
     return lines
+
+
+def unscored_lines(rows: Sequence[UnscoredRow]) -> list[str]:
+    """A sentence on the responses without a score; none where every response has one."""
+    shares = [
+        f"{row.reward_model} has no score for {percent(row.share, 2)} % of the responses of {row.generator}"
+        for row in rows
+        if row.unscored
+    ]
+    return [f"{'; '.join(shares)}. A response without a score ranks below every other."] if shares else []
 
 
 def _against(d: Difference, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from harness.core.errors import UserError, first_error
@@ -18,7 +20,15 @@ from harness.core.terms import AGGREGATIONS
 from harness.data.documents import read_json
 from harness.storage.arrow import SCHEMAS
 from harness.storage.manifest import Manifest
-from harness.storage.shards import LEDGER, read_shard
+from harness.storage.shards import LEDGER, read_shard, shard_meta
+
+
+@dataclass
+class Unscored:
+    """How many responses there are, and how many of them were left without a score, by reason."""
+
+    n_responses: int
+    reasons: Counter[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +47,16 @@ class Results:
         An Arrow table: step rewards of a large run do not fit comfortably in Python objects.
         """
         return _table(self.folder / StageKind.SCORE.folder / reward_model / generator, StepScores)
+
+    def unscored(self, reward_model: str, generator: str) -> Unscored:
+        """What a reward model left unscored of a generator's responses."""
+        unscored = Unscored(0, Counter())
+        for path in sorted((self.folder / StageKind.SCORE.folder / reward_model / generator).glob("part-*.parquet")):
+            rewards = _read(path, StepScores, ["step_rewards"]).column("step_rewards")
+            unscored.n_responses += len(rewards)
+            if n := pc.sum(pc.equal(pc.list_value_length(rewards), 0)).as_py():
+                unscored.reasons[shard_meta(path).get("unscored_because", "")] += n
+        return unscored
 
     def policy_grades(self) -> pd.DataFrame:
         """The grades of all policies, in the columns of ``grades``: ``generator`` is the policy."""

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from bonbench.reward_models.text.layouts import numbered
-from harness.core.components import ComponentParams, Device, ModelFacts, ModelPath, Precision, Runtime, TokenScorer
+from harness.core.components import (
+    ComponentParams,
+    Device,
+    ModelFacts,
+    ModelPath,
+    Precision,
+    Runtime,
+    TokenScorer,
+    TooLong,
+)
 from harness.core.errors import UserError
 from harness.core.records import Solution, TokenLogprobs
+
+if TYPE_CHECKING:
+    from bonbench.reward_models.text.encoding import Encoded
 
 
 class CausalLMParams(ComponentParams):
@@ -22,6 +35,7 @@ class CausalLMParams(ComponentParams):
     )
     dtype: Precision = "auto"
     device: Device = "auto"
+    too_long: TooLong = "skip"
     max_batch_tokens: Runtime[int | None] = Field(
         None,
         ge=1,
@@ -33,10 +47,11 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
     """Scores with any chat model in `transformers` format.
 
     The model reads its chat template around the problem, then the response, then the end-of-turn token if the
-    response has finish_reason "stop". Equal responses to a problem are scored once.
+    response has finish_reason "stop". Equal responses to a problem are scored once. ``too_long`` says what becomes of a
+    solution that is longer than the model's positions reach; by default the record of its response is empty.
 
     Raises:
-        UserError: when the model cannot be loaded, or a solution is longer than the model's positions reach.
+        UserError: when the model cannot be loaded.
     """
 
     Params = CausalLMParams
@@ -58,7 +73,7 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
         """Log-probabilities of the tokens of each response, in nats, in the order of the batch.
 
         Raises:
-            UserError: for a solution longer than the model's positions.
+            UserError: for a solution longer than the model's positions, where ``too_long`` makes an error of it.
         """
         from bonbench.reward_models.lm.causal_lm import response_logprobs
 
@@ -67,24 +82,15 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
             (s.problem.problem, text, s.response.finish_reason == "stop")
             for s, (text, _) in zip(batch, rewritten, strict=True)
         ]
-        distinct = list(dict.fromkeys(keys))
-        encoded = dict(zip(distinct, self.encoder.encode(distinct), strict=True))
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        firsts: dict[tuple[str, str, bool], Solution] = {}
         for solution, key in zip(batch, keys, strict=True):
-            length = len(encoded[key].ids)
-            if limit is not None and length > limit:
-                response = solution.response
-                raise UserError(
-                    f"{self.params.model} reads {limit} tokens, sample {response.sample} of {response.generator} for "
-                    f"problem {response.problem_id!r} has {length} with its prompt: lower sampling.max_tokens"
-                )
-        values = dict(
-            zip(
-                distinct,
-                response_logprobs(self.model, [encoded[key] for key in distinct], self.params.max_batch_tokens),
-                strict=True,
-            )
-        )
+            firsts.setdefault(key, solution)
+        encoded = {}
+        for solution, key, tokens in zip(firsts.values(), firsts, self.encoder.encode(list(firsts)), strict=True):
+            if (fitting := self._fitting(tokens, solution)) is not None:
+                encoded[key] = fitting
+        read = response_logprobs(self.model, list(encoded.values()), self.params.max_batch_tokens)
+        values = dict(zip(encoded, read, strict=True))
         return [
             TokenLogprobs(
                 problem_id=solution.response.problem_id,
@@ -94,9 +100,32 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
                 token_ends=tuple(origins[end] if origins else end for end in encoded[key].token_ends),
                 n_prompt_tokens=encoded[key].n_prompt,
             )
+            if key in encoded
+            else _unread(solution)
             for solution, key, (_, origins) in zip(batch, keys, rewritten, strict=True)
         ]
+
+    def _fitting(self, tokens: Encoded, solution: Solution) -> Encoded | None:
+        """The tokens that the model reads of a solution, as ``too_long`` wants it; None where it reads none."""
+        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        if limit is None or len(tokens.ids) <= limit:
+            return tokens
+        if self.params.too_long == "error":
+            response = solution.response
+            raise UserError(
+                f"{self.params.model} reads {limit} tokens, sample {response.sample} of {response.generator} for "
+                f"problem {response.problem_id!r} has {len(tokens.ids)} with its prompt: lower sampling.max_tokens, "
+                "or let too_long be skip or truncate"
+            )
+        if self.params.too_long == "skip" or tokens.n_prompt >= limit:
+            return None
+        return replace(tokens, ids=tokens.ids[:limit], token_ends=tokens.token_ends[: limit - tokens.n_prompt])
 
     def _rewritten(self, text: str) -> tuple[str, list[int]]:
         """What the model reads of a response, and for each offset in it the one in the response ([]: the same)."""
         return numbered(text) if self.params.steps == "numbered" else (text, [])
+
+
+def _unread(solution: Solution) -> TokenLogprobs:
+    response = solution.response
+    return TokenLogprobs(response.problem_id, response.generator, response.sample, (), (), n_prompt_tokens=0)

@@ -125,7 +125,7 @@ def _values(reading: _Reading, progress: Progress) -> list[tuple[float, ...]]:
 
     params = reading.params
     torch.set_num_threads(params.cpus_per_worker)
-    asked = {"model": reading.verifier, "max_batch_tokens": params.max_batch_tokens}
+    asked = {"model": reading.verifier, "max_batch_tokens": params.max_batch_tokens, "too_long": "error"}
     model = HeadPRM(HeadPRMParams.model_validate(asked))
     blocks = _blocks(reading.solutions, _TOGETHER)
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)

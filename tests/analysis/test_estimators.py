@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from itertools import combinations
 from math import comb
 from pathlib import Path
@@ -24,7 +25,16 @@ from harness.analysis.estimators import (
     subsets,
 )
 from harness.analysis.inference import Bootstrap
-from harness.analysis.selection import aggregate, best_of_n, majority, oracle, weighted_best_of_n
+from harness.analysis.selection import (
+    aggregate,
+    best_of_n,
+    majority,
+    oracle,
+    response_scores,
+    vote_weights,
+    weighted_best_of_n,
+)
+from harness.core.terms import ScoreType
 
 
 def random_problems(n_problems: int, n_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -50,6 +60,49 @@ def test_every_estimate_equals_enumeration(n_samples: int) -> None:
         assert weighted[i] == pytest.approx(
             np.mean([weighted_best_of_n(scores[:, p], classes[:, p], correct[:, p]) for p in pools], axis=0)
         )
+
+
+def best_by_hand(scores: list[float | None], correct: list[bool], pool: Sequence[int]) -> float:
+    """Best of a pool, where None is no score: it is taken only where no sample of the pool has a score."""
+    scored = [i for i in pool if scores[i] is not None]
+    candidates = [i for i in scored if all(scores[i] >= scores[j] for j in scored)] or list(pool)
+    return sum(correct[i] for i in candidates) / len(candidates)
+
+
+def vote_by_hand(weights: list[float | None], correct: list[bool], classes: list[int], pool: Sequence[int]) -> float:
+    """The answer with the largest sum of weights in a pool, where None adds nothing."""
+    totals: dict[int, float] = {}
+    for i in pool:
+        if classes[i] >= 0:
+            totals[classes[i]] = totals.get(classes[i], 0.0) + (weights[i] or 0.0)
+    winners = [c for c, total in totals.items() if abs(total - max(totals.values())) < 1e-12]
+    right = {c: any(correct[i] for i in pool if classes[i] == c) for c in winners}
+    return sum(right.values()) / len(winners) if winners else 0.0
+
+
+@pytest.mark.parametrize("score_type", ["probability", "unbounded"])
+@pytest.mark.parametrize("n_samples", [1, 3, 6])
+def test_every_estimate_with_unscored_responses_equals_enumeration(n_samples: int, score_type: ScoreType) -> None:
+    rng = np.random.default_rng(n_samples)
+    scores, correct, classes = random_problems(40, n_samples, seed=n_samples)
+    unscored = rng.random(scores.shape) < 0.4
+    unscored[:2] = True  # problems of which no response has a score
+    ns = range(1, n_samples + 1)
+    ranked = np.where(unscored, -np.inf, scores)
+    weights = vote_weights(ranked, score_type, 2.0)
+    best, first = expected_best_of_n(ranked, correct, ns), first_n_best(ranked, correct, ns)
+    _, (weighted,) = expected_votes(classes, correct, [weights], ns, seed=0)
+    _, (first_weighted,) = first_n_votes(classes, correct, [weights], ns)
+    for p in range(len(scores)):
+        by_hand = [None if missing else float(s) for s, missing in zip(scores[p], unscored[p], strict=True)]
+        votes = [s if s is None or score_type == "probability" else 1 / (1 + np.exp(-2 * s)) for s in by_hand]
+        right, answers = correct[p].tolist(), classes[p].tolist()
+        for i, n in enumerate(ns):
+            pools = list(combinations(range(n_samples), n))
+            assert best[i, p] == pytest.approx(np.mean([best_by_hand(by_hand, right, pool) for pool in pools]))
+            assert weighted[i, p] == pytest.approx(np.mean([vote_by_hand(votes, right, answers, s) for s in pools]))
+            assert first[i, p] == pytest.approx(best_by_hand(by_hand, right, range(n)))
+            assert first_weighted[i, p] == pytest.approx(vote_by_hand(votes, right, answers, range(n)))
 
 
 def test_order_of_samples_does_not_matter() -> None:
@@ -224,3 +277,11 @@ def test_recorded_responses_give_the_reference_metrics(recorded, shared_data: Pa
             assert found == pytest.approx([expected[str(n)] for n in ns], abs=1e-6), (reward_model, aggregation)
             checked += 1
     assert checked >= 4
+
+
+def test_a_response_without_step_rewards_is_never_aggregated() -> None:
+    flat, lengths = np.array([0.5, 0.25, 1.0]), np.array([0, 2, 0, 1, 0])
+    for aggregation, first in (("min", 0.25), ("last", 0.25), ("mean", 0.375), ("sum", 0.75), ("prod", 0.125)):
+        scores = response_scores(flat, lengths, aggregation, "probability")
+        assert scores.tolist() == [-np.inf, first, -np.inf, 1.0, -np.inf]
+    assert response_scores(np.empty(0), np.zeros(3, dtype=np.int64), "min", "unbounded").tolist() == [-np.inf] * 3

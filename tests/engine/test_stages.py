@@ -292,3 +292,19 @@ def test_keys_change_exactly_with_inputs(changes: set[str], order: list[str], si
     assert_folders_belong_to_one_stage(after)
     assert set(keys(before)) == set(keys(after))
     assert (keys(before) != keys(after)) == any(CHANGES[name][1] for name in changes)
+
+
+@pytest.mark.parametrize("type_", ["implicit", "head-prm"])
+def test_only_truncation_of_long_responses_enters_a_key(type_: str) -> None:
+    entry = {"type": "implicit", "policy": "middle", "reference": None}
+    if type_ == "head-prm":
+        entry = {"type": type_, "model": "middle"}
+    by_choice = {}
+    for choice in (None, "skip", "error", "truncate"):
+        more = {} if choice is None else {"too_long": choice}
+        by_choice[choice] = keys(graph({"reward_models/log-likelihood": entry | more}))
+    assert by_choice[None] == by_choice["skip"] == by_choice["error"]
+    folder = "scores/log-likelihood/weak/0"
+    assert by_choice["truncate"][folder] != by_choice[None][folder]
+    others = {name for name in by_choice[None] if not name.startswith(("scores/log-likelihood", "token-passes/middle"))}
+    assert all(by_choice["truncate"][name] == by_choice[None][name] for name in others)

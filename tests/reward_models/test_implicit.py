@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +17,14 @@ from bonbench.reward_models.implicit import ImplicitParams, ImplicitPRM
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.training.params import ImplicitTrainerParams
 from harness.core.errors import UserError
-from harness.core.records import Problem, Response, Solution, TokenLogprobs
+from harness.core.records import Problem, Response, Solution, StepScores, TokenLogprobs
 from harness.core.registry import find
 
 PROBLEM = Problem("p", "2 + 2 + 3", "7")
 
 
-def prm(reference: str | None = "ref", beta: float = 0.5) -> ImplicitPRM:
-    return ImplicitPRM(ImplicitParams(policy="pol", reference=reference, beta=beta), "rm")
+def prm(reference: str | None = "ref", beta: float = 0.5, **more: Any) -> ImplicitPRM:
+    return ImplicitPRM(ImplicitParams(policy="pol", reference=reference, beta=beta, **more), "rm")
 
 
 def solution(text: str, **passes: tuple[list[float], list[int]]) -> Solution:
@@ -121,3 +123,39 @@ def test_mistakes() -> None:
         ImplicitPRM.check(ImplicitParams(policy="m", reference="m"))
     with pytest.raises(ValidationError, match="reference"):
         ImplicitParams.model_validate({"policy": "m"})
+
+
+TWO_STEPS = "Step 1: ab\nStep 2: c"
+UNREAD = TokenLogprobs("p", "g", 4, (), (), 0)
+
+
+def half_read() -> Solution:
+    """A solution that the policy has read and the reference has not."""
+    read = solution(TWO_STEPS, policy=([-1.0, -2.0], [11, 20]))
+    return replace(read, logprobs={**read.logprobs, "reference": UNREAD})
+
+
+def test_what_a_model_has_not_read_has_no_score() -> None:
+    read = solution(TWO_STEPS, policy=([-1.0, -2.0], [11, 20]), reference=([-2.0, -2.5], [11, 20]))
+    first, second = prm().score_read([half_read(), read])
+    assert first == StepScores("p", "g", 4, "rm", (), (), 0)
+    assert [second] == prm().score([read])
+    with pytest.raises(UserError, match="sample 4 of g for problem 'p' is longer than the reference reads"):
+        prm(too_long="error").score_read([read, half_read()])
+
+
+@pytest.mark.parametrize(("per", "rewards", "ends"), [("step", (0.5,), (11,)), ("token", (0.5, 0.25), (11, 15))])
+def test_of_truncated_passes_counts_what_both_models_have_read(
+    per: str, rewards: tuple[float, ...], ends: tuple[int, ...]
+) -> None:
+    cut = solution(TWO_STEPS, policy=([-1.0, -2.0, -9.0], [11, 15, 20]), reference=([-2.0, -2.5], [11, 15]))
+    record = prm(too_long="truncate", per=per).score([cut])[0]
+    assert (record.step_rewards, record.step_ends) == (rewards, ends)
+    nothing_whole = solution(TWO_STEPS, policy=([-1.0], [5]), reference=([-2.0], [5]))
+    assert (prm(too_long="truncate", per=per).score([nothing_whole])[0].step_rewards == ()) == (per == "step")
+
+
+def test_only_truncation_asks_for_other_passes() -> None:
+    asked = {choice: ImplicitPRM.token_passes(prm(too_long=choice).params) for choice in ("skip", "error", "truncate")}
+    assert asked["skip"] == asked["error"] == {"policy": "pol", "reference": "ref"}
+    assert asked["truncate"]["policy"] == {"model": "pol", "too_long": "truncate"}

@@ -379,9 +379,40 @@ def test_counts_the_tokens_after_the_prompt(case: Case, folder: str) -> None:
     assert described.output_head == (case.type == "step-token")
 
 
-def test_too_long_a_solution_is_an_error(case: Case, tmp_path: Path) -> None:
-    short = make_checkpoint(tmp_path, case.family, case.heads, **{**case.config, "max_position_embeddings": 256})
-    model = load(case, short)
+LONG = "7 + 7 = 14. " * 5 + "\n\n" + "7 + 7 = 14. " * 60
+
+
+def short_model(case: Case, folder: Path, **params: str) -> HiddenStateRewardModel[Any]:
+    """A model of 256 positions."""
+    made = make_checkpoint(folder, case.family, case.heads, **{**case.config, "max_position_embeddings": 256})
+    return load(case, made, **params)
+
+
+def test_too_long_a_solution_has_no_score(case: Case, tmp_path: Path) -> None:
+    model = short_model(case, tmp_path)
+    first, long, last = model.score([solution("14"), solution(LONG, 5), solution(TEXT, 2)])
+    assert (long.step_rewards, long.step_ends, long.n_tokens, long.sample) == ((), (), 0, 5)
+    # It changes nothing in what the others get.
+    assert [first, last] == model.score([solution("14"), solution(TEXT, 2)])
+    assert "longer than the 256 tokens" in model.unscored_because
+    assert model.score([solution(LONG)])[0].step_rewards == ()
+
+
+def test_truncation_scores_what_is_read(case: Case, tmp_path: Path) -> None:
+    record = short_model(case, tmp_path, too_long="truncate").score([solution(LONG)])[0]
+    assert record.step_ends is not None
+    if record.step_ends == (len(LONG),):  # an outcome reward model
+        assert len(record.step_rewards) == 1
+        assert record.step_rewards != load(case, str(tmp_path)).score([solution("14")])[0].step_rewards
+    else:
+        whole = LONG.index("\n\n") + 2
+        alone = load(case, str(tmp_path)).score([solution(LONG[:whole] + "14")])[0]
+        assert record.step_ends == (whole,)
+        assert record.step_rewards == pytest.approx(alone.step_rewards[:1], abs=1e-5)
+
+
+def test_too_long_a_solution_is_an_error_where_asked(case: Case, tmp_path: Path) -> None:
+    model = short_model(case, tmp_path, too_long="error")
     with pytest.raises(UserError, match=r"reads 256 tokens, sample 5 of g for problem 'p' has \d+ with its prompt"):
         model.score([solution("14"), solution("7 + 7 = 14. " * 60, 5)])
 

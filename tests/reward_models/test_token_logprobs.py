@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from bonbench.reward_models.lm import causal_lm
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.text.encoding import SolutionEncoder
 from harness.core.errors import UserError
-from harness.core.records import Problem, Response, Solution
+from harness.core.records import Problem, Response, Solution, TokenLogprobs
 
 TEXTS = [
     ("Step 1: 3 + 4 = 7\nStep 2: 7 * 2 = 14\nThe answer is \\boxed{14}.", "stop"),
@@ -147,10 +148,30 @@ def test_end_of_turn_comes_from_the_template() -> None:
     assert SolutionEncoder(make_tokenizer(silent), "m").end_of_turn == "<|end|>"
 
 
-def test_too_long_a_solution_is_an_error(model: str) -> None:
-    long = Solution(Problem("p7", "2 + 2", "4"), Response("p7", "g", 3, "1 + " * 300, finish_reason="length"))
+LONG = Solution(Problem("p7", "2 + 2", "4"), Response("p7", "g", 3, "1 + " * 300, finish_reason="length"))
+
+
+def test_too_long_a_solution_is_not_read(model: str) -> None:
+    scorer = CausalLMScorer(CausalLMParams(model=model))
+    *others, unread = scorer.logprobs([*solutions(1), LONG])
+    assert others == scorer.logprobs(solutions(1))
+    assert unread == TokenLogprobs("p7", "g", 3, (), (), 0)
+    # An empty response was read all the same: its prompt was.
+    assert [record.was_read for record in (*others, unread)] == [True] * len(TEXTS) + [False]
+    assert scorer.logprobs([LONG]) == [unread]
+
+
+def test_truncation_reads_what_the_model_can(model: str) -> None:
+    scorer = CausalLMScorer(CausalLMParams(model=model, too_long="truncate"))
+    (record,) = scorer.logprobs([LONG])
+    assert record.n_prompt_tokens + len(record.logprobs) == 512 == record.n_prompt_tokens + len(record.token_ends)
+    shorter = replace(LONG, response=replace(LONG.response, text=LONG.response.text[: record.token_ends[99]]))
+    np.testing.assert_allclose(record.logprobs[:100], scorer.logprobs([shorter])[0].logprobs, atol=1e-5)
+
+
+def test_too_long_a_solution_is_an_error_where_asked(model: str) -> None:
     with pytest.raises(UserError, match=r"reads 512 tokens, sample 3 of g for problem 'p7' has \d+"):
-        CausalLMScorer(CausalLMParams(model=model)).logprobs([*solutions(1), long])
+        CausalLMScorer(CausalLMParams(model=model, too_long="error")).logprobs([*solutions(1), LONG])
 
 
 def test_no_chat_template_is_an_error() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Any, NamedTuple
 
+from harness.core.arrays import Floats
 from harness.report.page.blocks import encode_block, rounded
 from harness.report.page.problem import ExploredProblem
 
@@ -48,13 +50,18 @@ def pack(problem: ExploredProblem, shown: Sequence[int]) -> str:
                     # The page has all step rewards, so it finds the lowest and the last one without the scores.
                     "scores": None
                     if choice is None or chooser.aggregation in ("min", "last")
-                    else rounded(choice.scores[list(shown)], 4).tolist(),
+                    else _short_scores(choice.scores[list(shown)]),
                     "chosen": None if choice is None else [problem.samples[row].number for row in choice.rows],
                 }
                 for chooser, choice in problem.choices.items()
             ],
         }
     )
+
+
+def _short_scores(scores: Floats) -> list[float | None]:
+    """Scores [R], rounded; None for an unscored response."""
+    return [score if isfinite(score) else None for score in rounded(scores, 4).tolist()]
 
 
 def _distinct_ends(problem: ExploredProblem, shown: Sequence[int]) -> tuple[list[Any], list[Any]]:

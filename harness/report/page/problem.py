@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from harness.analysis.choosers import Chooser
 from harness.analysis.evaluation import Evaluation
-from harness.analysis.selection import aggregate, best_of_n, highest, majority
+from harness.analysis.selection import best_of_n, highest, majority, response_scores
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.records import Response, StepScores
 from harness.core.stages import StageKind
@@ -57,7 +57,8 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a chooser takes: the scores of all responses, float [N], and the rows that share the best one.
+    """What a chooser takes: the scores of all responses, float [N], -inf for unscored ones, and the rows that share the
+    best one.
 
     One of them is taken with equal chances; ``accuracy`` is what to expect of it.
     """
@@ -161,7 +162,7 @@ def _explored(
 
 
 def _choice(flat: Floats, lengths: Ints, chooser: Chooser, score_type: ScoreType, correct: Bools) -> Choice:
-    scores = aggregate(flat, lengths, chooser.aggregation, score_type)
+    scores = response_scores(flat, lengths, chooser.aggregation, score_type)
     rows = np.flatnonzero(highest(scores[None])[0]).tolist()
     return Choice(scores, rows, float(best_of_n(scores[None], correct[None])[0]))
 

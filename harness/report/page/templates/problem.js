@@ -50,12 +50,17 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
     );
   }
 
-  /** A method's scores of a problem's responses; null where it has not scored them all. */
+  /** A method's scores of a problem's responses, null for a response that was left unscored; null without scores. */
   function scoresBy(c, block) {
     const { chosen, scores } = block.choosers[c];
     if (!chosen || scores) return scores;
     const { rewards } = block.models[choosers[c].model];
-    return rewards.map(choosers[c].aggregation === "last" ? (own) => own.at(-1) : (own) => Math.min(...own));
+    const scoreOf = choosers[c].aggregation === "last" ? (own) => own.at(-1) : (own) => Math.min(...own);
+    return rewards.map((own) => (own.length ? scoreOf(own) : null));
+  }
+
+  function scoreText(score) {
+    return score === null ? "no score" : `score ${shortNumber(score)}`;
   }
 
   function choiceRow(p, block, entry, c) {
@@ -74,7 +79,7 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
     row.append(
       h("td", {}, ...answerNodes([...new Set(there.map((k) => block.extracted[k]))].slice(0, 3))),
       verdictCell(entry.outcomes[place()][p]),
-      h("td", {}, ...links, `${more}, score ${shortNumber(scores[there[0]])}`),
+      h("td", {}, ...links, `${more}, ${scoreText(scores[there[0]])}`),
     );
     return row;
   }
@@ -110,7 +115,7 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
     const score = chooser() === null ? null : scoresBy(chooser(), block);
     const chosen = chooser() === null ? [] : block.choosers[chooser()].chosen || [];
     const rank = {
-      score: (k) => (score ? -score[k] : 0),
+      score: (k) => (!score ? 0 : score[k] === null ? Infinity : -score[k]),
       votes: (k) => -(votes.get(block.classes[k]) || 0),
       sample: () => 0,
     };
@@ -133,7 +138,6 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
 
   function responseView(block, k, votes, scores) {
     const rewards = stepRewards(block, k);
-    const score = scores ? scores[k] : null;
     const own = chooser() === null ? null : block.choosers[chooser()].chosen;
     const others = choosers.filter((_, c) => c !== chooser() && block.choosers[c].chosen?.includes(block.samples[k]));
     const badges = [
@@ -152,7 +156,7 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
         h("span", { class: "name" }, `sample ${block.samples[k]}`),
         ...answerNodes([block.extracted[k]]),
         h("span", { class: verdictClass(block.correct[k]) }, `${VERDICT[block.correct[k]][0]} ${VERDICT[block.correct[k]][1]}`),
-        h("span", { class: "note" }, `${n} ${n === 1 ? "vote" : "votes"}${score === null ? "" : `, score ${shortNumber(score)}`}`),
+        h("span", { class: "note" }, `${n} ${n === 1 ? "vote" : "votes"}${scores ? `, ${scoreText(scores[k])}` : ""}`),
         ...badges.map((text) => h("span", { class: "badge" }, text)),
         rewards ? strip(rewards) : null,
       ),
@@ -177,7 +181,7 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
     const note = h("p", { class: "note" }, `Graded ${VERDICT[block.correct[k]][1]}: ${block.reasons[k]}.`);
     const rewards = stepRewards(block, k);
     const whole = h("div", { class: "text" }, block.texts[k]);
-    if (!rewards) return [whole, note];
+    if (!rewards || !rewards.length) return [whole, note];
     const ends = block.ends[block.models[choosers[chooser()].model].ends][k];
     if (!ends || ends.length !== rewards.length) {
       const cells = rewards.map((reward) => tinted(h("span", { class: "key" }, shortNumber(reward)), reward));
@@ -189,7 +193,8 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
       const text = characters.slice(i ? ends[i - 1] : 0, ends[i]).join("");
       return tinted(h("li", { class: "step" }, h("span", { class: "reward" }, shortNumber(reward)), h("span", { class: "text" }, text.trim() || "(empty)")), reward);
     });
-    return [h("ol", { class: "steps" }, ...steps), note];
+    const unread = characters.slice(ends.at(-1)).join(""); // of a response that was cut to what the model reads
+    return [h("ol", { class: "steps" }, ...steps), unread ? h("div", { class: "text" }, unread) : null, note].filter(Boolean);
   }
 
   /** Low ranks among all of the generator's steps in one colour, high ones in the other, the middle clear. */
