@@ -52,6 +52,7 @@ class _GrowingLayer(DynamicLayer):  # type: ignore[misc]
 
     def select(self, rows: torch.Tensor) -> None:
         """Keep ``rows`` (indices, repeats allowed) of the batch."""
+        rows = rows.to(self.keys.device)  # layers of a spread model are on several devices
         self.keys = self._grown(self.keys[:, :, : self.length], self.length, rows)
         self.values = self._grown(self.values[:, :, : self.length], self.length, rows)
 

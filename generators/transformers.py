@@ -8,6 +8,7 @@ from pydantic import Field
 
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
 from harness.core.components import Device, ModelFacts, ModelPath, Precision, Runtime
+from harness.core.devices import check_fits, placed
 from harness.core.errors import cannot_load
 from harness.core.model_sizes import ModelSizes
 from harness.core.records import Problem, Response, Sampling
@@ -52,16 +53,17 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        device = params.device if params.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        placement = placed(params.device, torch.cuda)
         # Most CPUs are several times slower at 16 bits.
-        dtype = "float32" if params.dtype == "auto" and device == "cpu" else params.dtype
+        dtype = "float32" if params.dtype == "auto" and not placement else params.dtype
         try:
             tokenizer = AutoTokenizer.from_pretrained(params.model)
-            model = AutoModelForCausalLM.from_pretrained(params.model, dtype=dtype)
+            model = AutoModelForCausalLM.from_pretrained(params.model, dtype=dtype, **placement)
         except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
             raise cannot_load(params.model, error) from error
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)
-        self.model = model.to(device).eval()
+        check_fits(model, params.model)
+        self.model = model.eval()
 
     def describe(self) -> ModelFacts:
         return ModelFacts(self.model.config.to_dict(), str(self.model.device))

@@ -49,7 +49,9 @@ Precision = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     Field(description="auto: as the model is stored on a GPU, float32 on a CPU"),
 ]
-Device = Annotated[str, Field(description="auto: a GPU where there is one")]
+Device = Annotated[
+    str, Field(description="auto: the GPUs that the entry asks for, else a CPU; several share the layers")
+]
 
 #: A data file; its content enters every key built from it.
 DataPath = Annotated[str, Mark.DATA]

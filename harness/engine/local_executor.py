@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.core.devices import give_gpus
 from harness.core.errors import UserError, one_line
 from harness.core.stages import Task
 from harness.core.workers import Launcher, Progress, Workers
@@ -87,6 +88,7 @@ class _LocalPool:
         try:
             with _interruptible():
                 if self._worker is None:
+                    give_gpus(spec.pool.num_gpus)
                     self._worker = Worker(spec.kind, spec.type_, spec.params.model_dump(), spec.name)
                 _set_torch_threads(self._threads)
                 return self._worker.run(task, tables)

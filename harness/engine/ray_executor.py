@@ -19,6 +19,7 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from harness.core.components import Mark
+from harness.core.devices import give_gpus
 from harness.core.errors import UserError, one_line, shortened
 from harness.core.stages import Task
 from harness.core.workers import Launcher
@@ -125,6 +126,7 @@ class _Actor(Worker):
 
     def __init__(self, gpus: float, *component: Any) -> None:
         hide_gpus_unless(gpus)
+        give_gpus(gpus)
         super().__init__(*component)
 
 

@@ -17,6 +17,7 @@ from bonbench.reward_models.lm.tree_attention import rotates_by_length, supports
 from bonbench.reward_models.text.encoding import Encoded
 from bonbench.reward_models.text.pieces import Marked
 from harness.core.arrays import Ints
+from harness.core.devices import check_fits, placed
 from harness.core.errors import UserError, cannot_load
 
 #: Elements of a block of float32 logits (256 MiB): a full [batch, length, vocabulary] tensor of them would
@@ -49,13 +50,14 @@ def load_as(kind: Any, model: str, dtype: str, device: str) -> PreTrainedModel:
         UserError: when there is no such model, or its files do not have all weights of the class. (`transformers` would
             make them up: a causal LM loaded as a classifier gets a random head.)
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if dtype == "auto" and device == "cpu":
+    placement = placed(device, torch.cuda)
+    if dtype == "auto" and not placement:
         dtype = "float32"  # most CPUs are several times slower at 16 bits
     transformers_logging.disable_progress_bar()
     try:
-        loaded, info = kind.from_pretrained(model, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True)
+        loaded, info = kind.from_pretrained(
+            model, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **placement
+        )
     except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
         raise cannot_load(model, error) from error
     name = type(loaded).__name__
@@ -63,7 +65,8 @@ def load_as(kind: Any, model: str, dtype: str, device: str) -> PreTrainedModel:
         raise UserError(f"{model} lacks weights of {name}: {', '.join(missing[:4])}")
     if mismatched := sorted(key for key, *_ in info["mismatched_keys"]):
         raise UserError(f"{model} has weights of another shape than {name}: {', '.join(mismatched[:4])}")
-    return loaded.to(device).eval()  # type: ignore[no-any-return]
+    check_fits(loaded, model)
+    return loaded.eval()  # type: ignore[no-any-return]
 
 
 @torch.inference_mode()
@@ -76,7 +79,8 @@ def check_head(model: PreTrainedModel, name: str) -> None:
     ids = torch.zeros(1, 2, dtype=torch.long, device=model.device)
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
     whole = model(input_ids=ids, use_cache=False).logits[0].float()
-    if not torch.allclose(token_logits(model, hidden, range(whole.shape[-1])), whole, rtol=1e-2, atol=1e-2):
+    ours = token_logits(model, hidden, range(whole.shape[-1])).to(whole.device)
+    if not torch.allclose(ours, whole, rtol=1e-2, atol=1e-2):
         raise UserError(f"{name}: {type(model).__name__} transforms its logits in a way that is not supported")
 
 
@@ -121,8 +125,7 @@ def read(
     """
     if not readings:
         return []
-    device = model.device
-    max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(device.type, 8192)
+    max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(model.device.type, 8192)
     # What follows the last position that is read need not be.
     fed = [reading.ids[: reading.reads[-1] + 1] for reading in readings]
     paths, batches = (_as_tree if supports_trees(model) else _padded)(model, fed, max_batch_tokens)
@@ -131,10 +134,12 @@ def read(
     for hidden in batches:
         start, stop = np.searchsorted(nodes, [first, first + len(hidden)])
         if start < stop:
-            at = torch.from_numpy(nodes[start:stop] - first).to(device)
-            values.append(value(hidden[at], torch.from_numpy(following[start:stop]).to(device)))
+            # A spread model begins on one device and ends on another.
+            at = torch.from_numpy(nodes[start:stop] - first).to(hidden.device)
+            values.append(value(hidden[at], torch.from_numpy(following[start:stop]).to(hidden.device)))
         first += len(hidden)
-    everything = torch.cat(values)[torch.from_numpy(where).to(device)]
+    read_values = torch.cat(values)
+    everything = read_values[torch.from_numpy(where).to(read_values.device)]
     return list(torch.split(everything, [len(reading.reads) for reading in readings]))
 
 
@@ -182,6 +187,7 @@ def _padded(model: PreTrainedModel, sequences: Sequence[list[int]], max_tokens: 
 def target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """log softmax(logits)[target], float32 [tokens], for hidden states [tokens, width], a block at a time."""
     head = model.get_output_embeddings()
+    hidden, targets = hidden.to(head.weight.device), targets.to(head.weight.device)
     weights = head.weight.split(_LOGITS_COLUMNS)
     biases = [None] * len(weights) if head.bias is None else head.bias.split(_LOGITS_COLUMNS)
     size = max(1, LOGITS_BLOCK // len(weights[0]))
@@ -204,7 +210,9 @@ def token_logits(model: PreTrainedModel, hidden: torch.Tensor, tokens: Sequence[
     """Logits of some tokens, float32 [positions, tokens], for hidden states [positions, width]."""
     head = model.get_output_embeddings()
     bias = None if head.bias is None else head.bias[list(tokens)]
-    return _softcapped(model, torch.nn.functional.linear(hidden, head.weight[list(tokens)], bias))
+    return _softcapped(
+        model, torch.nn.functional.linear(hidden.to(head.weight.device), head.weight[list(tokens)], bias)
+    )
 
 
 def _softcapped(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor:

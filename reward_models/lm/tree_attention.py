@@ -54,7 +54,7 @@ def tree_states(model: PreTrainedModel, tree: PrefixTree, max_tokens: int) -> It
                 position_ids=torch.from_numpy(batch.depths).to(device)[None],
                 past_key_values=cache,
                 use_cache=True,
-                tree=_Ancestors(batch, bands, device),
+                tree=_Ancestors(batch, bands),
             ).last_hidden_state[0]
 
 
@@ -114,7 +114,8 @@ class _PathLayer(DynamicLayer):  # type: ignore[misc]
             value_states = torch.cat([self.values, value_states], dim=-2)
         else:
             self.lazy_initialization(key_states, value_states)
-        self.keys, self.values = key_states.index_select(2, self.keep), value_states.index_select(2, self.keep)
+        keep = self.keep.to(key_states.device)
+        self.keys, self.values = key_states.index_select(2, keep), value_states.index_select(2, keep)
         return key_states, value_states
 
 
@@ -122,45 +123,52 @@ class _Bands:
     """What is added to the scores of queries that are the last tokens of a path."""
 
     def __init__(self, model: PreTrainedModel, max_queries: int, max_keys: int) -> None:
-        self._like = torch.empty(0, dtype=model.dtype, device=model.device)
+        self._dtype = model.dtype
         self._shape = max_queries, max_keys
-        self._bands: dict[int, torch.Tensor] = {}
+        self._bands: dict[tuple[int, torch.device], torch.Tensor] = {}
 
-    def mask(self, n_queries: int, n_keys: int, window: int) -> torch.Tensor:
+    def mask(self, n_queries: int, n_keys: int, window: int, device: torch.device) -> torch.Tensor:
         """0 or -inf [queries, keys]: each query attends to the ``window`` last keys up to its own."""
         max_queries, max_keys = self._shape
-        if window not in self._bands:
+        if (window, device) not in self._bands:
             # How far each key lies after the query, were the first query's own key number max_keys.
             after = torch.arange(-max_keys, max_queries) - torch.arange(max_queries)[:, None]
             band = torch.zeros(after.shape).masked_fill((after > 0) | (after <= -window), -torch.inf)
-            self._bands[window] = band.to(self._like)
-        return self._bands[window][:n_queries, max_keys - (n_keys - n_queries) : max_keys + n_queries].contiguous()
+            self._bands[window, device] = band.to(device, self._dtype)
+        return self._bands[window, device][
+            :n_queries, max_keys - (n_keys - n_queries) : max_keys + n_queries
+        ].contiguous()
 
 
 class _Ancestors:
-    """What the tokens of a batch attend to."""
+    """What the tokens of a batch attend to. The layers of a spread model are on several devices."""
 
-    def __init__(self, batch: Batch, bands: _Bands, device: torch.device) -> None:
+    def __init__(self, batch: Batch, bands: _Bands) -> None:
         self.segments = batch.segments
         self._lengths = [len(segment.path) for segment in batch.segments]
-        self._slots = torch.from_numpy(np.concatenate([segment.path for segment in batch.segments])).to(device)
+        self._on_cpu = torch.from_numpy(np.concatenate([segment.path for segment in batch.segments]))
+        self._slots: dict[torch.device, torch.Tensor] = {}
         self._bands = bands
-        self._masks: dict[int, list[torch.Tensor]] = {}
+        self._masks: dict[tuple[int, torch.device], list[torch.Tensor]] = {}
 
     def paths(self, states: torch.Tensor, n_heads: int) -> tuple[torch.Tensor, ...]:
         """From keys or values [1, groups, slots, width] to those on the path of each segment, lent to each head.
 
         Each is [groups, heads of a group, keys, width].
         """
-        gathered = states[0].index_select(1, self._slots)[:, None].expand(-1, n_heads, -1, -1)
+        device = states.device
+        if device not in self._slots:
+            self._slots[device] = self._on_cpu.to(device)
+        gathered = states[0].index_select(1, self._slots[device])[:, None].expand(-1, n_heads, -1, -1)
         return torch.split(gathered, self._lengths, dim=2)
 
-    def masks(self, window: int | None) -> list[torch.Tensor]:
+    def masks(self, window: int | None, device: torch.device) -> list[torch.Tensor]:
         """The mask of each segment, for all layers with this sliding window (None: without one)."""
         window = window or sys.maxsize
-        if window not in self._masks:
-            self._masks[window] = [self._bands.mask(s.stop - s.start, len(s.path), window) for s in self.segments]
-        return self._masks[window]
+        if (window, device) not in self._masks:
+            masks = [self._bands.mask(s.stop - s.start, len(s.path), window, device) for s in self.segments]
+            self._masks[window, device] = masks
+        return self._masks[window, device]
 
 
 def _tree_attention(
@@ -184,7 +192,7 @@ def _tree_attention(
     )  # heads of a group share its keys, as if they were rows of a batch
     attended = value.new_empty(query.shape[2], groups, query.shape[1], value.shape[-1])
     keys, values = tree.paths(key, query.shape[1]), tree.paths(value, query.shape[1])
-    for segment, k, v, mask in zip(tree.segments, keys, values, tree.masks(sliding_window), strict=True):
+    for segment, k, v, mask in zip(tree.segments, keys, values, tree.masks(sliding_window, key.device), strict=True):
         q = query[:, :, segment.start : segment.stop]
         each = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling)
         attended[segment.start : segment.stop] = each.permute(2, 0, 1, 3)
