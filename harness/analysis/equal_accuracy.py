@@ -1,9 +1,9 @@
-"""What methods cost against how accurate they are, and what they cost at equal accuracy: the numbers of Figure 1.
+"""The accuracy of each method over its cost, and the costs at equal accuracy: the numbers of Figure 1.
 
-A method's line runs through its data scales, straight in accuracy over the logarithm of cost. The most accurate method
-with several scales is the yardstick; every other one is met at the highest accuracy that both reach, somewhere between
-the yardstick's cheapest and its best scale. Where even the cheapest scale of one is better than the best of the other
-there is no equal accuracy. Costs are not extrapolated: the cheapest scale bounds what the better one would cost.
+A method has a line through its data scales: accuracy over the logarithm of cost, straight between two scales. The most
+accurate method with several scales is the yardstick. Every other method is compared with the yardstick at the highest
+accuracy that both lines reach. Where even the cheapest scale of one method is better than the best scale of the other,
+there is no equal accuracy. Costs are not extrapolated: the cost of the cheapest scale is then a bound.
 """
 
 from __future__ import annotations
