@@ -1,1 +1,1 @@
-"""What everything else is made of: records, steps, base classes of components, the registry."""
+"""What all other packages use: records, steps, base classes of components, the registry."""

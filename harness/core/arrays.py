@@ -1,4 +1,4 @@
-"""Types of NumPy arrays; what their axes are is said where they are used."""
+"""Types of NumPy arrays. The docstring of each function that uses them says what the axes are."""
 
 from __future__ import annotations
 

@@ -33,7 +33,10 @@ class ComponentParams(BaseModel):
 
 
 class Mark(StrEnum):
-    """What the value of a parameter is, where it is more than a value: annotated as ``Annotated[str, Mark.MODEL]``."""
+    """Marks a parameter whose value names a model or a data file, or that is in no key.
+
+    A mark is written as ``Annotated[str, Mark.MODEL]``.
+    """
 
     MODEL = "model"
     DATA = "data"
@@ -89,10 +92,10 @@ PassOf = str | Mapping[str, str]
 
 
 class TrainerParams(ComponentParams):
-    """What every trainer is asked for: the parameters of a trainer derive from these.
+    """The parameters that every trainer has: the parameter class of a trainer derives from this class.
 
     The trainer starts from the model ``base`` and learns from the first ``responses`` rollouts of each problem.
-    It runs in ``workers`` processes with so many CPUs and GPUs each.
+    It runs in ``workers`` processes. Each process has ``cpus_per_worker`` CPUs and ``gpus_per_worker`` GPUs.
     """
 
     base: ModelPath = Field(description="the model that the training starts from")
@@ -139,7 +142,7 @@ class TrainingFacts:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def saying(self, more: Mapping[str, Any]) -> TrainingFacts:
-        """The same facts with more in ``extra``."""
+        """The same facts, with ``more`` added to ``extra``."""
         return replace(self, extra={**self.extra, **more})
 
 
@@ -148,11 +151,11 @@ T = TypeVar("T", bound=TrainerParams)
 
 
 class Component(ABC, Generic[P]):
-    """A configured part. Constructing one loads what it needs (weights, files); ``check`` must be cheap.
+    """A part of an experiment, with its parameters.
 
-    ``revision`` is raised whenever the same parameters would give other results, so that stored ones
-    are recomputed. ``output_head`` tells a plan whether its model, if it runs or trains one, has a head over the
-    vocabulary.
+    The constructor loads what the component needs (weights, files). ``check`` must be cheap. Raise ``revision``
+    whenever the same parameters give other results, so that stored results are computed again. ``output_head`` tells a
+    plan whether the model that the component runs or trains, if any, has a head over the vocabulary.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
@@ -169,7 +172,7 @@ class Component(ABC, Generic[P]):
         """Raise :class:`UserError` for parameters that cannot work, before anything is started."""
 
     def describe(self) -> ModelFacts | None:
-        """The model that it runs, for the ledger; None where it runs none."""
+        """The model that the component runs, for the ledger; None where it runs no model."""
         return None
 
 
@@ -178,7 +181,7 @@ class Dataset(Component[P]):
 
     @classmethod
     def declared_size(cls, params: P) -> int | None:
-        """How many problems the parameters say the set has, for plans where it cannot be read; None: they do not."""
+        """The size of the set, if the parameters say it: a plan uses it where the set cannot be read. Else None."""
         return None
 
     @abstractmethod
@@ -186,22 +189,26 @@ class Dataset(Component[P]):
 
 
 class Generator(Component[P]):
-    """Samples solutions. ``recorded``: its responses exist already, and there may be fewer than are asked for."""
+    """Samples solutions.
+
+    ``recorded`` says that the responses exist already. Then a problem may have fewer responses than are asked for.
+    """
 
     recorded: ClassVar[bool] = False
 
     @classmethod
     def available_samples(cls, params: P) -> int | None:
-        """Responses per problem where they exist already (the fewest of any problem); None where they are sampled."""
+        """The number of recorded responses to the problem with the fewest; None where responses are sampled."""
         return None
 
     @abstractmethod
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:
-        """``sampling.n`` responses per problem, ordered by problem, then sample. If ``recorded``, as many as there are.
+        """``sampling.n`` responses per problem, ordered by problem, then by sample.
 
-        ``seeds[problem_id][i]`` alone (with the parameters) decides sample i, whatever the batch around it.
+        A ``recorded`` generator returns fewer where fewer exist. The seed ``seeds[problem_id][i]`` and the parameters
+        decide sample i of a problem. The other problems and samples of the call must not change it.
         """
 
     def complete(
@@ -217,7 +224,7 @@ class Generator(Component[P]):
         ``n_prompt_tokens`` as part of the prompt.
 
         Raises:
-            UserError: for a generator that cannot go on from a beginning.
+            UserError: for a generator that cannot continue a response.
         """
         raise UserError(
             f"{type(self).__name__} cannot continue a response that has begun: name another generator in completed_by"
@@ -229,7 +236,10 @@ class Verifier(Component[P]):
 
     @abstractmethod
     def grade(self, problems: Sequence[Problem], responses: Sequence[Response]) -> list[Grade]:
-        """One grade per response, in their order. ``responses`` may mix problems; all of a problem's are there."""
+        """One grade per response, in the order of ``responses``.
+
+        ``responses`` may belong to several problems. All responses to a problem come in one call.
+        """
 
     @abstractmethod
     def extract(self, text: str) -> str | None:
@@ -280,7 +290,7 @@ class RewardModel(Component[P]):
 
     @classmethod
     def expand(cls, entry: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
-        """Several entries that one stands for (name -> entry), or None: most stand for themselves."""
+        """The entries (name -> entry) that ``entry`` stands for; None where it stands for itself, as most do."""
         return None
 
     @abstractmethod
@@ -314,31 +324,35 @@ class Trainer(Component[T]):
 
     @classmethod
     def method(cls, params: T) -> str:
-        """What the tables call the method: trainings that differ in the amount of data alone share it."""
+        """The training method's name in the tables. Trainings that differ only in the amount of data share one name."""
         return cls.__name__.removesuffix("Trainer")
 
     @classmethod
     def problems(cls, params: T, problem_ids: Sequence[str]) -> Collection[str]:
-        """Those of the rollouts' problems that are trained on: their rollouts are what the training costs."""
+        """The problems that are trained on, out of ``problem_ids``. The training is charged for their rollouts only."""
         return problem_ids
 
     @classmethod
     def with_base(cls, entry: dict[str, Any], training: Any) -> dict[str, Any]:
-        """The parameters asked for (``entry``) where ``base`` is what another entry's training (``training``) makes."""
+        """The parameters of ``entry`` for a training that starts from the model of another training.
+
+        ``training`` are the parameters of that other training.
+        """
         return entry
 
     @classmethod
     def completions(cls, params: T) -> Sequence[int]:
-        """Completions to sample and grade after every step of every rollout, for step labels: how many in each round.
+        """How many completions each round samples after every step of every rollout, for step labels.
 
-        Later rounds go on where none came out right before; nothing is sampled without rounds. Completions are sampled
-        by the rollouts' generator; ``GradedSolution.steps`` then has the share of right ones.
+        A later round samples only for steps whose earlier completions are all wrong. Without rounds nothing is sampled.
+        The generator of the rollouts samples the completions. ``GradedSolution.steps`` then has the share of right
+        completions.
         """
         return ()
 
     @classmethod
     def reads_per_rollout(cls, params: T) -> float:
-        """How often a rollout goes through forward and backward, as far as a plan can tell."""
+        """A plan's estimate of how often a rollout goes through forward and backward."""
         return 1.0
 
     @abstractmethod
@@ -347,6 +361,7 @@ class Trainer(Component[T]):
     ) -> TrainingFacts:
         """Write the trained model to the folder ``output``; return facts for the ledger and the report.
 
-        Must be deterministic. ``progress(done, total, note)`` may be called at any rate. What takes long or needs a GPU
-        goes through ``launch``, which runs it in the workers that the parameters ask for.
+        The training must be deterministic. ``progress(done, total, note)`` may be called as often as you like. Work
+        that takes long or needs a GPU goes through ``launch``, which runs it in the workers that the parameters ask
+        for.
         """

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writing files so that a file exists either whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Rename a finished file or folder to ``path``, after all of it has reached the disk. A file there is replaced.
+    """Rename a finished file or folder to ``path``, after all of it has reached the disk. An older file is replaced.
 
     Raises:
         OSError: where ``path`` is a folder that is not empty.

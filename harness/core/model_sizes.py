@@ -1,4 +1,4 @@
-"""The sizes of a decoder-only transformer, read from its config: here alone is known how families name them."""
+"""The sizes of a decoder-only transformer, read from its config. Only this module knows how families name the sizes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _UNGATED = {"gpt2", "gpt_neox", "opt", "phi", "starcoder2", "falcon", "gptj", "g
 class ModelSizes:
     """Layers, widths and heads of a model.
 
-    ``intermediate`` is the width of its MLPs; where a layer has ``experts``, that of each of them, of which every token
-    goes through ``experts_per_token``. ``tied``: the table of embeddings is the output head too.
+    ``intermediate`` is the width of an MLP. Where a layer has ``experts``, it is the width of each expert, and every
+    token goes through ``experts_per_token`` experts. ``tied``: the table of embeddings is the output head too.
     """
 
     layers: int
@@ -32,7 +32,7 @@ class ModelSizes:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ModelSizes:
-        """Sizes from a `transformers` config as a dict; of its language model, where there are several.
+        """Sizes from a `transformers` config as a dict. Of a multimodal model, the sizes of its language model.
 
         Raises:
             KeyError: if the config lacks the sizes of a decoder-only transformer.
@@ -59,7 +59,7 @@ class ModelSizes:
 
     @property
     def embedding(self) -> int:
-        """Weights of the table of embeddings, and as many of an output head."""
+        """Weights of the table of embeddings. An output head has as many weights."""
         return self.hidden * self.vocabulary
 
     @property

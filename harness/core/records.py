@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem with its gold answer. ``subject``, ``level`` are "" / None where the source has none."""
+    """A problem with its gold answer. ``subject`` is "", and ``level`` None, where the source does not have them."""
 
     problem_id: str
     problem: str
@@ -100,7 +100,7 @@ class StepLabels:
     al. 2024).
 
     ``n_correct[k]`` of ``n[k]`` completions after step k are right. After the last step there is nothing to complete:
-    it is the one response, right or wrong.
+    its only "completion" is the response itself, right or wrong.
     """
 
     problem_id: str
@@ -153,8 +153,8 @@ class Solution:
 class GradedSolution:
     """What training sees: a solution and whether its answer is right.
 
-    ``steps``, where steps are labelled, has the label of each step of ``core.steps.step_ends(text)``: in [0, 1], say
-    the share of completions from there on that came out right.
+    Where steps are labelled, ``steps`` has a label in [0, 1] for each step of ``core.steps.step_ends(text)``, for
+    instance the share of right completions after the step.
     """
 
     solution: Solution

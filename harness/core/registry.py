@@ -1,10 +1,10 @@
-"""Components and where they are found.
+"""Finds components by name.
 
-A component is a dataset, generator, verifier, token scorer, trainer or reward model. Each is a class
-derived from one of the base classes here. Built-in and third-party components are found in the same way: a Python
-entry point in the group ``bonbench.<kind>`` names the class; ``path/to/file.py:Class`` names one without
-installing anything. Classes are imported when they are first used, so this module, and any component
-module, must be cheap to import: torch, transformers and the like are imported inside methods.
+A component is a dataset, generator, verifier, token scorer, trainer or reward model: a class derived from a base class
+of :mod:`harness.core.components`. Built-in and third-party components are found in the same way: a Python entry point
+in the group ``bonbench.<kind>`` names the class. ``path/to/file.py:Class`` names a class that is not installed. A class
+is imported when it is first used. The import must be cheap, so torch, transformers and the like are imported inside
+methods.
 """
 
 from __future__ import annotations

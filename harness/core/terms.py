@@ -1,10 +1,10 @@
-"""Words that configs, manifests and tables share: what may stand where one of a few names is expected."""
+"""The fixed words of configs, manifests and tables, as types."""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
-#: The kinds of components, as the groups of their entry points are named.
+#: The kinds of components: the names of their groups of entry points.
 Kind = Literal["datasets", "generators", "verifiers", "token_scorers", "trainers", "reward_models"]
 
 #: The range of a reward model's scores. A log-ratio passes through a sigmoid before it is a weight of a vote.

@@ -1,4 +1,7 @@
-"""The processes that a training runs in, and what starts them: a trainer is handed a launcher, and knows no cluster."""
+"""The worker processes of a training, and the launcher that starts them.
+
+A trainer knows the launcher and not the cluster.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +32,18 @@ class Launcher(Protocol):
     def __call__(
         self, work: Callable[[J, Progress], T], job: J, workers: Workers, scratch: Path, progress: Progress
     ) -> T:
-        """Call ``work(job, progress)`` in every worker and return what it gives in the first one.
+        """Call ``work(job, progress)`` in every worker, and return the result of the first worker.
 
-        Several workers form a `torch.distributed` process group. ``work`` is called again, with the same job, when a
-        worker dies.
+        Several workers form a `torch.distributed` process group. When a worker dies, ``work`` is called again with the
+        same job.
 
         Args:
-            work: a function of a module, so that another process can import it.
-            scratch: a folder for files of the launcher: it makes the folder, and removes it at the end.
-            progress: what the first worker says of its progress comes here.
+            work: a function at the top level of a module, so that another process can import it.
+            scratch: a folder for files of the launcher, which makes the folder and removes it at the end.
+            progress: gets the progress of the first worker.
 
         Raises:
-            Exception: what ``work`` raised in the first worker, or that the workers died too often.
+            Exception: the error that ``work`` raised in the first worker, or an error that says that workers died too
+                often.
         """
         ...

@@ -1,4 +1,4 @@
-"""A results folder belongs to one writer at a time."""
+"""The lock of a results folder: one run at a time writes it."""
 
 from __future__ import annotations
 

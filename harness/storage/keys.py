@@ -1,4 +1,4 @@
-"""Keys: what determines a stored result, hashed."""
+"""Keys: hashes of everything that determines a stored result."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ SCHEMA_VERSION = 2  # enters every key: raise it when the columns of a record ch
 
 
 def digest(*parts: Any) -> str:
-    """SHA-256 of JSON-serialisable parts in canonical form: the key of whatever they determine."""
+    """The key of a result that the parts determine: SHA-256 of the parts as JSON in canonical form."""
     text = json.dumps([SCHEMA_VERSION, *parts], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""``manifest.json``: the one declaration of its format, for whoever writes or reads it."""
+"""The format of ``manifest.json``, declared once for the code that writes it and the code that reads it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from harness.core.terms import IntervalMethod, Protocol, ScoreType
 
 
 class _Facts(BaseModel):
-    # Later versions may say more. A fact that is not a number stays one: JSON as Python writes it has NaN.
+    # A later version may write more facts. NaN is written as NaN, which Python's JSON reads.
     model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), ser_json_inf_nan="constants")
 
 
 class EvaluationFacts(_Facts):
-    """What was asked to be shown; one aggregation or protocol may stand without its list."""
+    """The ``evaluation`` block of the experiment. A single aggregation or protocol need not be a list."""
 
     problems: str = "test"
     n: list[int]
@@ -46,10 +46,10 @@ class PolicyFacts(GeneratorFacts):
 
 
 class RewardModelFacts(_Facts):
-    """A reward model: what its numbers mean, the token passes it reads, how it was trained (if it was).
+    """A reward model: what its numbers mean, the token passes that it reads, and its training, if it was trained.
 
     ``trained_by`` names the entry whose training made the model that this entry scores with. ``shape`` are the sizes
-    of a model that it runs itself.
+    of the model that the reward model runs itself, if any.
     """
 
     type: str
@@ -77,9 +77,9 @@ class Quarantined(_Facts):
 
 
 class Manifest(_Facts):
-    """``manifest.json``: what a results folder is, and what made it.
+    """``manifest.json``: what a results folder holds, and what made it.
 
-    ``n`` is the number of responses per problem. ``results_key`` stands for everything that a report is made from.
+    ``n`` is the number of responses per problem. ``results_key`` is the key of everything that a report is made from.
     """
 
     name: str
@@ -114,7 +114,11 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def portable(path: str) -> str:
-    """A path as it reads elsewhere: as BonBench ships the file, else relative to the working directory if below it."""
+    """A path that has a meaning on another machine.
+
+    The path of a shipped file begins with ``experiments/``. A path below the working directory is made relative to it.
+    Any other path stays as it is.
+    """
     name, colon, rest = path.partition(".py:")
     file = Path(name)
     if shipped := shipped_path(file):

@@ -65,12 +65,12 @@ class Results:
         return grades
 
     def ledger_of(self, *place: str) -> pd.DataFrame:
-        """What a folder of the results cost: ``"responses", generator``, say; without rows where that is not known."""
+        """The ledger of a folder of the results, say ``"responses", generator``; no rows where it is not known."""
         rows: pd.DataFrame = _table(self.folder.joinpath(LEDGER, *place), LedgerRow).to_pandas()
         return rows
 
     def by_problem(self, record: type, *place: str) -> RowsByProblem:
-        """The rows of a folder of the results: ``Response, "responses", generator``, say."""
+        """The rows of a folder of the results, say ``Response, "responses", generator``."""
         return RowsByProblem(self.folder.joinpath(*place), record)
 
     def training_model(self, reward_model: str) -> str | None:
@@ -79,7 +79,7 @@ class Results:
         return facts.trained_by or (reward_model if facts.train is not None else None)
 
     def variants(self) -> list[tuple[str, str]]:
-        """(reward model, aggregation) of every row of the tables: the headline one of each model first."""
+        """(reward model, aggregation) of every row of the tables; a model's headline aggregation comes first."""
         aggregations = self.manifest.evaluation.aggregation
         rows = []
         for name, facts in self.manifest.reward_models.items():
@@ -90,9 +90,9 @@ class Results:
 
 
 class RowsByProblem:
-    """The rows of a folder's shards, problem by problem, with the columns of ``record``; holds one shard at a time.
+    """The rows of a folder's shards, problem by problem, with the columns of ``record``.
 
-    Quick where problems are asked for in the order they are stored in.
+    One shard at a time is in memory. So reading is quick when problems are asked for in the order of the shards.
     """
 
     def __init__(self, folder: Path, record: type) -> None:
@@ -106,7 +106,7 @@ class RowsByProblem:
         self._rows: Mapping[Any, Any] = {}
 
     def __getitem__(self, problem_id: str) -> pa.Table:
-        """The problem's rows as they are stored; none where there are none."""
+        """The stored rows of a problem; a table without rows where the problem has none."""
         tables = [SCHEMAS[self._record].empty_table()]
         for path in self._shards.get(problem_id, ()):
             if path != self._path:
@@ -147,9 +147,9 @@ def load_results(folder: Path) -> Results:
 
 
 def _places(manifest: Manifest) -> list[str]:
-    """The folders of what the manifest's generators, policies and reward models made, and of their trainings.
+    """The folders of the generators, policies, reward models and trainings that the manifest names.
 
-    A results folder may hold more: what an earlier run of it had, and this one has not.
+    A results folder may hold more folders, which an earlier run left.
     """
     places = [f"{kind.folder}/{name}" for name in manifest.generators for kind in (StageKind.SAMPLE, StageKind.GRADE)]
     policy = StageKind.POLICY, StageKind.POLICY_GRADE

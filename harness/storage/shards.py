@@ -26,7 +26,7 @@ def shard_path(folder: Path, index: int) -> Path:
 
 
 def ledger_path(results: Path, folder: str, index: int) -> Path:
-    """Where the costs of a shard are: ``<results>/ledger/<folder>/part-<index>.parquet``."""
+    """The file with the costs of a shard: ``<results>/ledger/<folder>/part-<index>.parquet``."""
     return shard_path(results / LEDGER / folder, index)
 
 
@@ -58,9 +58,9 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def remove_other_shards(results: Path, folder: str, keep: int, log: Callable[[str], None]) -> None:
-    """Remove shards ``keep`` and up of a folder of the results, and what they cost.
+    """Remove the shards with the index ``keep`` or a higher one from a folder of the results, and their ledgers.
 
-    An earlier run with more problems left them: results never mix.
+    An earlier run with more problems left these shards. The results of two runs must not mix.
     """
     for place in (results / folder, results / LEDGER / folder):
         for path in sorted(place.glob("part-*.parquet")):

@@ -25,7 +25,7 @@ def trained_facts(folder: Path) -> dict[str, Any]:
 
 
 def write_trained_key(folder: Path, key: str, facts: dict[str, Any] | None = None) -> None:
-    """Mark a folder with the key of what is in it; with ``facts``, what the trainer reported, once it is finished."""
+    """Write the key of a trained model into its folder. Once the training is finished, write its ``facts`` too."""
     content = {"key": key} | ({} if facts is None else {"facts": facts})
     with replacing(folder / _KEY_FILE) as path:
         path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
