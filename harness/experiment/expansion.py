@@ -101,8 +101,11 @@ def _trained_models(name: str, entry: Mapping[str, Any], training: Collection[st
     where, block = f"reward_models.{name}.train", entry["train"]
     if not isinstance(block, dict):
         raise UserError(f"{where}: a mapping is expected, for instance {{objective: dpo, base: middle}}")
+    type_ = block.get("type", entry["type"])
+    if not isinstance(type_, str):
+        raise UserError(f"{where}.type: the name of a trainer is expected (it is {type_!r})")
     try:
-        params = find("trainers", block.get("type", entry["type"])).Params
+        params = find("trainers", type_).Params
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     models = [block.get(field) for field in marked(params, Mark.MODEL)]

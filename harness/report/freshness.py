@@ -14,16 +14,12 @@ from harness.storage.manifest import read_manifest
 _MARK = ".report-key"
 
 
-def results_key(folder: Path) -> str | None:
-    """The key of what is stored, from the manifest; None where no run has written one."""
-    manifest = read_manifest(folder)
-    return None if manifest is None else manifest.get("results_key")
-
-
 def report_is_fresh(folder: Path) -> bool:
-    """Whether ``report.html`` is the standard report of what is stored."""
-    mark, key = folder / _MARK, results_key(folder)
-    return key is not None and (folder / "report.html").exists() and mark.exists() and mark.read_text() == key
+    """Whether ``report.html`` is the standard report of what is stored; never where no run has written a key."""
+    mark, manifest = folder / _MARK, read_manifest(folder)
+    if manifest is None or not mark.exists() or not (folder / "report.html").exists():
+        return False
+    return mark.read_text() == manifest.results_key
 
 
 def mark_report(folder: Path, key: str | None) -> None:

@@ -15,7 +15,7 @@ from harness.analysis.rows import to_frame
 from harness.core.files import write_files
 from harness.report.figures.palette import Palette
 from harness.report.figures.style import encode, figure_files, styled
-from harness.report.freshness import mark_report, results_key
+from harness.report.freshness import mark_report
 from harness.report.outputs import FIGURES, TABLES
 from harness.report.page.page import LeftOut, PageFigure, render_page
 from harness.report.table_texts import beside_markdown
@@ -35,8 +35,8 @@ def write_report(folder: Path, published: Path | None = None, column_width: floa
     Raises:
         UserError: for a folder without results, or incomplete ones.
     """
-    key = results_key(folder)
-    evaluation = Evaluation.of(load_results(folder))
+    results = load_results(folder)
+    evaluation = Evaluation.of(results)
     tables, tables_left_out, files = _tables(evaluation)
     if published is not None:
         files |= _beside(evaluation, published)
@@ -52,7 +52,7 @@ def write_report(folder: Path, published: Path | None = None, column_width: floa
             earlier.unlink()
     paths = write_files(folder, files)
     if published is None and column_width is None:
-        mark_report(folder, key)
+        mark_report(folder, results.manifest.results_key)
     return paths
 
 

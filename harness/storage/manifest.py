@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,10 +104,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         path.write_text(manifest.model_dump_json(indent=1) + "\n")
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
+def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a results folder, or None where there is no readable one."""
     try:
-        return json.loads((folder / "manifest.json").read_text())  # type: ignore[no-any-return]
+        return Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     except (OSError, ValueError):
         return None
 

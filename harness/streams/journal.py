@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -68,7 +69,8 @@ class Journal:
     ) -> None:
         if self._is_worthless:
             self._hidden.unlink()
-        self._file.close()
+        with contextlib.suppress(OSError):  # it tries once more to write what `append` has complained of
+            self._file.close()
 
     def finished_rows(self) -> Iterator[Row]:
         """The rows that an interrupted call left. Read all of them before the first :meth:`append`.

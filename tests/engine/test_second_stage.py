@@ -110,6 +110,12 @@ def test_circles_are_named() -> None:
         graph({"dpo": {"base": "dpo"}})
 
 
+@pytest.mark.parametrize("type_", [3, 2.5, None, {"a": 1}])
+def test_a_trainer_is_named_by_a_text(type_: object) -> None:
+    with pytest.raises(UserError, match=r"reward_models\.dpo\.train\.type: the name of a trainer is expected"):
+        graph({"dpo": {"type": type_, "base": "middle"}})
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both stages, trained for real."""

@@ -79,3 +79,13 @@ def test_results_without_a_key_are_never_fresh(tmp_path: Path) -> None:
     folder = write_results(tmp_path, {})
     write.write_report(folder)
     assert not report_is_fresh(folder)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "no JSON"])
+def test_a_manifest_that_is_none_is_said_in_words(
+    tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    assert not report_is_fresh(tmp_path)
+    assert main(["report", str(tmp_path)]) == 2
+    assert "manifest.json" in capsys.readouterr().err

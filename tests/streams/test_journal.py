@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,22 @@ def test_where_nothing_can_be_written(tmp_path: Path, output: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match=rf"{output}: (cannot be written|is a folder)"):
         Journal(tmp_path / output, "k")
+
+
+def test_a_full_disk_is_said_in_words_and_loses_no_finished_row(tmp_path: Path) -> None:
+    """The rows that do not fit are still in a buffer when the journal is closed."""
+    output = tmp_path / "out.jsonl"
+    with Journal(output, "k") as journal:
+        journal.append(ROWS)
+    size = (tmp_path / ".out.jsonl.k.partial").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, limits[1]))
+    try:
+        full_disk = pytest.raises(UserError, match=r"out\.jsonl: cannot be written: File too large")
+        with full_disk, Journal(output, "k") as journal:
+            assert list(journal.finished_rows()) == ROWS
+            journal.append([{"a": "long" * 10}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with Journal(output, "k") as journal:
+        assert list(journal.finished_rows()) == ROWS
