@@ -5,6 +5,9 @@ where all steps are right. A process reward model finds the first step whose rew
 is computed over the solutions with a wrong step, another one over the solutions without a wrong step. F1 is the
 harmonic mean of the two accuracies. The threshold is chosen on the first subset (by convention GSM8K), where its F1 is
 the best, and is used unchanged on the other subsets.
+
+A solution without a score is judged by nobody: too long for the model, say. It counts as not judged right, whatever its
+label. (The benchmark's own code counts a critique without a readable verdict in the same way.)
 """
 
 from __future__ import annotations
@@ -60,11 +63,13 @@ class ErrorLocationScores:
 class SubsetResult:
     """The scores of a subset at the shared threshold.
 
-    ``best`` are its scores at the threshold that is best for this subset. They are an upper bound.
+    ``best`` are its scores at the threshold that is best for this subset. They are an upper bound. ``unscored`` of the
+    ``n`` solutions have no score.
     """
 
     name: str
     n: int
+    unscored: int
     scores: ErrorLocationScores
     best: ErrorLocationScores
 
@@ -114,15 +119,19 @@ def _is_finite(value: Any) -> bool:
 def step_rewards(data: Sequence[Labelled], scorer: Scorer, progress: Callable[[int], None]) -> list[Floats]:
     """Step rewards under a model, [steps] for each solution.
 
+    A solution without a score has none. A solution that the model cuts has those of the steps that were read.
+
     Raises:
         UserError: for a model that does not reward the steps one by one.
     """
     rewards = []
     for start in range(0, len(data), _BATCH):
         part = data[start : start + _BATCH]
-        scores = scorer.score([(item.problem, join_steps(item.steps)) for item in part])
-        for item, score in zip(part, scores, strict=True):
-            if len(score.step_rewards) != len(item.steps):
+        texts = [join_steps(item.steps) for item in part]
+        scores = scorer.score([(item.problem, text) for item, text in zip(part, texts, strict=True)])
+        for item, text, score in zip(part, texts, scores, strict=True):
+            is_cut = score.step_ends is not None and max(score.step_ends, default=0) < len(text)
+            if score.step_rewards and not is_cut and len(score.step_rewards) != len(item.steps):
                 raise UserError(
                     f"{scorer.model.name} gives {len(score.step_rewards)} rewards for {len(item.steps)} steps: "
                     "ProcessBench needs a process reward model"
@@ -144,11 +153,12 @@ def recorded_rewards(data: Sequence[Labelled], source: str) -> list[Floats]:
 
 
 def error_location_scores(rewards: Sequence[Floats], labels: Sequence[int], threshold: float) -> ErrorLocationScores:
-    """The two accuracies at a threshold, of solutions whose ``rewards`` are [steps] each."""
+    """The two accuracies at a threshold, of solutions whose ``rewards`` are [steps] each, [0] without a score."""
     hits: dict[bool, list[bool]] = {True: [], False: []}
     for values, label in zip(rewards, labels, strict=True):
         below = np.flatnonzero(values < threshold)
-        hits[label == -1].append((int(below[0]) if len(below) else -1) == label)
+        judged_as = int(below[0]) if len(below) else -1
+        hits[label == -1].append(len(values) > 0 and judged_as == label)
     return ErrorLocationScores(*(float(np.mean(hits[right])) if hits[right] else 0.0 for right in (False, True)))
 
 
@@ -159,13 +169,8 @@ def best_threshold(rewards: Sequence[Floats], labels: Sequence[int]) -> float:
     (low, high]: above the reward of the wrong step, and not above the reward of any earlier step. So F1 changes only
     at the ends of these intervals.
     """
-    lows, highs, kinds = [], [], []
-    for values, label in zip(rewards, labels, strict=True):
-        head = values if label == -1 else values[:label]
-        lows.append(-np.inf if label == -1 else float(values[label]))
-        highs.append(float(head.min()) if len(head) else np.inf)
-        kinds.append(label == -1)
-    low, high, right = np.array(lows), np.array(highs), np.array(kinds)
+    low, high = np.array([_interval(values, label) for values, label in zip(rewards, labels, strict=True)]).T
+    right = np.array(labels) == -1
     ends = np.unique(np.concatenate([low, high]))
     ends = ends[np.isfinite(ends)]
     if not len(ends):
@@ -178,6 +183,17 @@ def best_threshold(rewards: Sequence[Floats], labels: Sequence[int]) -> float:
     if best == 0:
         return float(ends[0])
     return float(np.nextafter(ends[-1], np.inf)) if best == len(ends) else float((ends[best - 1] + ends[best]) / 2)
+
+
+def _interval(values: Floats, label: int) -> tuple[float, float]:
+    """The thresholds (low, high] at which a solution with these rewards [steps] is judged right.
+
+    The interval is empty where the solution has no reward, or its wrong step has none.
+    """
+    if not len(values) or label >= len(values):
+        return np.inf, -np.inf
+    head = values if label == -1 else values[:label]
+    return -np.inf if label == -1 else float(values[label]), float(head.min()) if len(head) else np.inf
 
 
 def _covered(points: Floats, low: Floats, high: Floats) -> Floats:
@@ -198,6 +214,7 @@ def evaluate(subsets: Sequence[tuple[str, Sequence[Floats], Sequence[int]]]) -> 
         SubsetResult(
             name,
             len(labels),
+            sum(not len(values) for values in rewards),
             error_location_scores(rewards, labels, threshold),
             error_location_scores(rewards, labels, best_threshold(rewards, labels)),
         )

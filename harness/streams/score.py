@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from harness.core.records import StepScores
 from harness.data.lines import Row
 from harness.streams.scorer import Scorer
 from harness.streams.transform import Transformed, silent, transform
@@ -14,26 +17,59 @@ from harness.streams.transform import Transformed, silent, transform
 BATCH = 128
 
 
-def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[int], None] = silent) -> Transformed:
+_REASON = "unscored_because"
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What became of the lines."""
+
+    file: Transformed
+
+    @property
+    def unscored(self) -> Counter[str]:
+        """How many responses have no score, by reason."""
+        return Counter({reason: count for (reason,), count in self.file.counts.items() if reason is not None})
+
+    def __str__(self) -> str:
+        reasons = "".join(f", {count} without a score: {reason}" for reason, count in self.unscored.items())
+        return f"{self.file.good - self.unscored.total()} scored{reasons}{self.file.complaint()}"
+
+
+def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[int], None] = silent) -> ScoreSummary:
     """Score a file of solutions; :func:`harness.streams.transform.transform` says how files are read and written.
 
     A row has ``problem`` and ``response``, and may have other columns. The row is written with ``step_rewards``,
     ``step_ends`` and ``score`` added. ``step_ends`` are character offsets into the response; they are null for a model
-    whose steps are not spans of the response.
+    whose steps are not spans of the response. Where the model gives no score, ``step_rewards`` is empty, ``score`` is
+    null, and ``unscored_because`` says why.
 
     Raises:
         UserError: for a file that cannot be read or written, or that has no good line.
     """
     work = partial(_scored, scorer)
-    return transform(source, output, key=scorer.key, check=_complaint, work=work, batch=BATCH, progress=progress)
+    done = transform(
+        source,
+        output,
+        key=scorer.key,
+        check=_complaint,
+        work=work,
+        batch=BATCH,
+        counted=(_REASON,),
+        progress=progress,
+    )
+    return ScoreSummary(done)
 
 
 def _scored(scorer: Scorer, rows: Sequence[Row]) -> list[Row]:
     scores = scorer.score([(row["problem"], row["response"]) for row in rows])
-    return [
-        {**row, "step_rewards": s.step_rewards, "step_ends": s.step_ends, "score": scorer.total(s)}
-        for row, s in zip(rows, scores, strict=True)
-    ]
+    return [_with_score(scorer, row, score) for row, score in zip(rows, scores, strict=True)]
+
+
+def _with_score(scorer: Scorer, row: Row, scores: StepScores) -> Row:
+    total = scorer.total(scores)
+    scored = {**row, "step_rewards": scores.step_rewards, "step_ends": scores.step_ends, "score": total}
+    return scored if total is not None else {**scored, _REASON: scorer.model.unscored_because}
 
 
 def _complaint(row: Row) -> str:

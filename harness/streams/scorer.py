@@ -47,7 +47,7 @@ class Scorer:
         """Scores of (problem, finished response) pairs, in order. The scores' ``problem_id`` numbers the problems.
 
         Raises:
-            UserError: for a pair that the model cannot score, for instance because it is too long.
+            UserError: for a pair that the model refuses to score.
         """
         # Solutions to one problem stand together, so that they can share the computation of the problem.
         numbers: dict[str, int] = {}
@@ -64,14 +64,16 @@ class Scorer:
                 Solution(s.problem, s.response, {role: records[i] for role, records in roles.items()})
                 for i, s in enumerate(solutions)
             ]
-            scored = self.model.score(full)
+            scored = self.model.score_read(full)
         except UserError as error:
             raise UserError(f"{self._where}: {error}") from None
         by_row = dict(zip(order, scored, strict=True))
         return [by_row[i] for i in range(len(rows))]
 
-    def total(self, scores: StepScores) -> float:
-        """The score of a response: its step rewards, aggregated by the model's default aggregation."""
+    def total(self, scores: StepScores) -> float | None:
+        """The score of a response: its step rewards, aggregated by the default aggregation; None without any."""
+        if not scores.step_rewards:
+            return None
         rewards = np.asarray(scores.step_rewards, dtype=np.float64)
         lengths = np.array([len(rewards)], dtype=np.int64)
         return float(aggregate(rewards, lengths, self.model.aggregation, self.model.score_type)[0])

@@ -29,7 +29,8 @@ class Transformed:
         lines: the number of lines, without blank lines.
         resumed: the number of lines that an interrupted call had finished.
         bad_lines: (line number from 1, what is wrong), in order.
-        counts: how often the good lines have each combination of values in the counted columns.
+        counts: how often the good lines have each combination of values in the counted columns, None where a line has
+            no such column.
     """
 
     lines: int = 0
@@ -55,7 +56,7 @@ class Transformed:
         if is_bad(row):
             self.bad_lines.append((row["line"], row["error"]))
         elif counted:
-            self.counts[tuple(row[column] for column in counted)] += 1
+            self.counts[tuple(row.get(column) for column in counted)] += 1
 
 
 def transform(

@@ -9,13 +9,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import MODELS
 
 from harness.cli import main
 from harness.core.errors import UserError
 from harness.core.steps import join_steps, step_ends
 from harness.data.hub import HubSplit
 from harness.streams import processbench
-from harness.streams.processbench import ErrorLocationScores, best_threshold, error_location_scores, evaluate, load
+from harness.streams.processbench import (
+    ErrorLocationScores,
+    Labelled,
+    best_threshold,
+    error_location_scores,
+    evaluate,
+    load,
+    step_rewards,
+)
+from harness.streams.scorer import Scorer
 
 
 def arrays(rows: list[list[float]]) -> list[np.ndarray]:
@@ -33,10 +43,10 @@ def test_by_hand() -> None:
 
 @st.composite
 def subsets(draw: st.DrawFn) -> tuple[list[np.ndarray], list[int]]:
-    rows = draw(
-        st.lists(st.lists(st.sampled_from([-2.0, -0.5, 0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=4), min_size=1)
-    )
-    labels = [draw(st.integers(-1, len(row) - 1)) for row in rows]
+    values = st.sampled_from([-2.0, -0.5, 0.0, 0.25, 0.5, 1.0])
+    rows = draw(st.lists(st.lists(values, min_size=0, max_size=4), min_size=1))
+    # A label may lie beyond the rewards: of a solution without a score, or one that was cut.
+    labels = [draw(st.integers(-1, len(row))) for row in rows]
     return arrays(rows), labels
 
 
@@ -46,6 +56,35 @@ def test_the_best_threshold_is_the_best_of_all(subset: tuple[list[np.ndarray], l
     every = [-3.0, *(v + d for v in (-2.0, -0.5, 0.0, 0.25, 0.5, 1.0) for d in (-0.01, 0.0, 0.01)), 2.0]
     best = max(error_location_scores(rewards, labels, t).f1 for t in every)
     assert error_location_scores(rewards, labels, best_threshold(rewards, labels)).f1 == pytest.approx(best)
+
+
+def test_a_solution_without_a_score_is_not_judged_right() -> None:
+    rewards = arrays([[], [], [0.9], [0.9, 0.1], [0.9]])
+    labels = [-1, 0, -1, 1, 1]  # the last one was cut before its wrong step
+    assert error_location_scores(rewards, labels, 0.5) == ErrorLocationScores(wrong=1 / 3, right=1 / 2)
+    _, (result,) = evaluate([("a", rewards, labels)])
+    assert (result.n, result.unscored, result.best) == (5, 2, ErrorLocationScores(wrong=1 / 3, right=1 / 2))
+
+
+@pytest.mark.parametrize(("choice", "n_rewards"), [("skip", [1, 0]), ("truncate", [1, 1])])
+def test_a_solution_too_long_for_the_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], choice: str, n_rewards: list[int]
+) -> None:
+    model = MODELS / "middle"
+    scorer = Scorer(f"implicit:policy={model},reference=null,too_long={choice}")
+    data = [Labelled("1 + 1", ("2",), -1), Labelled("1 + 1", ("1 + 1", "= 2 " * 300), -1)]
+    assert [len(values) for values in step_rewards(data, scorer, lambda n: None)] == n_rewards
+    rows = [{"problem": item.problem, "steps": list(item.steps), "label": item.label} for item in data]
+    spec = f"implicit:policy={model},reference=null,too_long={choice}"
+    assert main(["processbench", str(write(tmp_path / "x.jsonl", rows)), "--reward-model", spec]) == 0
+    said = "1 of the 2 solutions of x.jsonl have no score and count as judged wrongly" in capsys.readouterr().out
+    assert said == (choice == "skip")
+
+
+def test_an_outcome_reward_model_is_refused() -> None:
+    data = [Labelled("1 + 1", ("1 + 1", "= 2"), -1)]
+    with pytest.raises(UserError, match="gives 1 rewards for 2 steps: ProcessBench needs a process reward model"):
+        step_rewards(data, Scorer("length"), lambda n: None)
 
 
 def test_the_first_subset_tunes_for_all() -> None:

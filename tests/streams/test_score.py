@@ -56,6 +56,19 @@ def test_scores_are_those_of_a_plain_computation(tmp_path: Path) -> None:
     assert rows[0]["step_rewards"] == rows[3]["step_rewards"]
 
 
+def test_a_response_that_is_too_long_has_no_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = {"problem": "What is 2 + 3?", "response": "2 + 3 = 5. " * 300}
+    spec = f"implicit:policy={MODELS / 'middle'},reference=null"
+    assert score(tmp_path, [ROWS[0], long, ROWS[1]], spec) == 0
+    reason = "longer than what a model of its token passes reads"
+    assert f"2 scored, 1 without a score: {reason}" in "".join(capsys.readouterr())
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert rows[1] == {**long, "step_rewards": [], "step_ends": [], "score": None, "unscored_because": reason}
+    assert all(isinstance(row["score"], float) and "unscored_because" not in row for row in (rows[0], rows[2]))
+    assert score(tmp_path, [ROWS[0], long], spec + ",too_long=error") == 2
+    assert "is longer than the policy reads" in capsys.readouterr().err
+
+
 def test_bad_lines_and_bad_models_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert score(tmp_path, [ROWS[0], {"problem": "p"}], f"implicit:policy={MODELS / 'middle'},reference=null") == 2
     assert '1 scored\n1 bad lines, passed over: line 2: no "response"' in "".join(capsys.readouterr())

@@ -22,4 +22,8 @@ def show_error_location(threshold: float, results: Sequence[SubsetResult]) -> No
         values = (r.scores.wrong, r.scores.right, r.scores.f1, r.best.f1)
         table.add_row(Path(r.name).name, str(r.n), *(f"{100 * value:.1f}" for value in values))
     Console().print(table)
+    for r in results:
+        if r.unscored:
+            name = Path(r.name).name
+            print(f"{r.unscored} of the {r.n} solutions of {name} have no score and count as judged wrongly")
     print(f"threshold {threshold:.6g}, tuned on {results[0].name}")

@@ -27,5 +27,5 @@ def score(source: Source, reward_model: ScoredBy, output: Output, debug: Debug =
     scorer = Scorer(reward_model)
     with Board() as board:
         done = score_file(source, output, scorer, board.line("score", None, "responses").start().advance)
-        board.say(f"{done.good} scored{done.complaint()}")
-    return ExitCode.MISTAKE if done.bad_lines else ExitCode.DONE
+        board.say(str(done))
+    return ExitCode.MISTAKE if done.file.bad_lines else ExitCode.DONE
