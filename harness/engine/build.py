@@ -5,7 +5,7 @@
     sample (+ train) -> token-pass -> score
     (train) -> policy -> policy-grade
 
-What these are: :mod:`harness.engine.graph`. How each is laid: :mod:`harness.engine.layout`.
+:mod:`harness.engine.graph` has the stages and shards, :mod:`harness.engine.layout` makes the shards of each stage.
 """
 
 from __future__ import annotations
@@ -36,10 +36,12 @@ def build_graph(
     """Check every entry and lay out the stages.
 
     Args:
-        extra: reward models (name, entry) beyond the experiment's own.
-        stand_ins: for counting only: let nameless problems stand in for a set that cannot be read but says its size.
-        evaluation: whether there must be something to evaluate. An experiment may otherwise do without problems to
-            evaluate on: nothing is sampled or scored then, and trainings are all there is.
+        extra: reward models (name, entry) that are added to those of the experiment.
+        stand_ins: let nameless problems stand in for a set that cannot be read but says its size. This is for plans,
+            which only count.
+        evaluation: whether the experiment must have problems to evaluate on. If not, and it has none, nothing is
+        sampled
+            or scored, and the graph has trainings only.
 
     Raises:
         UserError: for anything in the experiment that cannot work.

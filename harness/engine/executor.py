@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class ShardFailed(Exception):
-    """A shard failed for good; the message is the last error, in one line."""
+    """A shard failed after the last try. The message is the last error, in one line."""
 
 
 class StageFailed(Exception):
@@ -80,7 +80,7 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop whatever still runs, and wait for none of it."""
+        """Stop everything that still runs, without waiting for it."""
         ...
 
 

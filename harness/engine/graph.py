@@ -1,7 +1,7 @@
-"""What runs: shards, the stages and trainings that make them, and the graph these are in. Nothing runs here.
+"""Shards, the stages and trainings that make them, and the graph of an experiment. Nothing runs here.
 
-A shard is one block of problems of one stage. Its key hashes what its component is, the problems, and the keys of
-the shards it reads, so a change anywhere upstream reaches exactly what depends on it.
+A shard is one block of problems of one stage. Its key is a hash of its component, its problems, and the keys of the
+shards that it reads. So a change of one shard changes the keys of exactly those shards that depend on it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Shard:
         return shard_path(results / self.folder, self.index)
 
     def ledger(self, results: Path) -> Path:
-        """Where it is written what the shard cost."""
+        """The file with the costs of the shard."""
         return ledger_path(results, self.folder, self.index)
 
     def derived(self, folder: str, identity: Sequence[Any], inputs: Mapping[str, Shard]) -> Shard:
@@ -71,12 +71,12 @@ class Node(ABC):
 
     @property
     def requires(self) -> list[Node]:
-        """All nodes that must be complete before it starts."""
+        """All nodes that must be complete before this node starts."""
         return [*self.after, *self.trained]
 
     @abstractmethod
     def is_done(self, results: Path) -> bool:
-        """Whether all that it makes is stored."""
+        """Whether everything that the node makes is stored."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -94,7 +94,7 @@ class Stage(Node):
 
     @property
     def model(self) -> str | None:
-        """The model that it runs; None where it only compares, replays or calculates."""
+        """The model that the stage runs; None for a stage that only compares, replays or calculates."""
         replays = self.task is Task.SAMPLE and self.spec.cls.recorded
         calculates = self.task is Task.SCORE and self.spec.cls.token_passes(self.spec.params)
         return None if replays or calculates else self.spec.paths(Mark.MODEL).get("model")
@@ -128,7 +128,7 @@ class Training(Node):
         return trained_key(self.folder) == self.key
 
     def ledger(self, results: Path) -> Path:
-        """Where it is written what the development of the reward model cost."""
+        """The file with the development costs of the reward model."""
         return ledger_path(results, f"{StageKind.TRAIN.folder}/{self.who}", 0)
 
     @property
@@ -165,13 +165,13 @@ class Training(Node):
 
     @property
     def method(self) -> str:
-        """What the tables call it, with the stages before it."""
+        """The training method's name in the tables, with the methods of the trainings before it."""
         method = self.spec.cls.method(self.spec.params)
         return method if self.base is None else f"{self.base.method} + {method}"
 
     @property
     def lineage(self) -> list[Training]:
-        """It and the trainings that came before it, each once."""
+        """This training and the trainings before it, each once."""
         lineage: dict[Training, None] = {self: None}
         for training in self.trained:
             lineage |= dict.fromkeys(training.lineage)
@@ -179,14 +179,14 @@ class Training(Node):
 
     @property
     def n_responses(self) -> int:
-        """Rollouts it learns from."""
+        """The number of rollouts that the training learns from."""
         each = {shard: min(self.used, shard.n_responses // len(shard.problems)) for shard in self.rollouts}
         return sum(n * len(self.problem_ids_in(shard)) for shard, n in each.items())
 
 
 @dataclass
 class Graph:
-    """Everything an experiment needs, in an order in which it can run."""
+    """The nodes of an experiment, in an order in which they can run."""
 
     experiment: Experiment
     problems: dict[str, list[Problem]]
@@ -228,7 +228,7 @@ class Graph:
         return producers(self.trainings.values(), paths)
 
     def untrained(self, model: str) -> str:
-        """The model that a model to be trained here starts from in the end; any other model is itself."""
+        """The untrained model at the beginning of a trained model's lineage; for any other model, the model."""
         bases = {str(training.folder): training.params.base for training in self.trainings.values()}
         while model in bases:
             model = bases[model]
@@ -240,11 +240,11 @@ class Graph:
         return next(makers, None)
 
     def until(self, last: Until) -> list[Node]:
-        """The nodes that a run computes which stops after ``last``."""
+        """The nodes that a run with ``--until last`` computes."""
         return [node for node in self.nodes if last.includes(node.kind.until)]
 
     def needed(self, training: Training) -> list[Node]:
-        """The nodes without which a training cannot be, itself the last."""
+        """The nodes that a training needs. The training is the last of them."""
         needed: set[Node] = set()
         waiting: list[Node] = [training]
         while waiting:

@@ -1,4 +1,4 @@
-"""Short names of models and of what is made with them: they name folders, so each belongs to one thing."""
+"""Short names of models and of the stages that use them. The names are folder names, so each name has one meaning."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Labels:
     def claim(self, kind: StageKind, label: str, identity: Any) -> str:
         """A label for the stage of ``kind`` that ``identity`` (as JSON) determines.
 
-        It is ``label``, with a few digits of the identity where another stage has claimed that before.
+        The result is ``label``. Where another stage has this label already, a few digits of the identity are added.
         """
         owner = digest(identity)
         if self._owners.setdefault((kind, label), owner) == owner:

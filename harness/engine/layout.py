@@ -1,4 +1,4 @@
-"""How each stage of a graph is laid: its shards, what they read, their keys and where they lie."""
+"""Makes the shards of each stage: what they read, their keys and their folders."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class _Lessons:
 
 
 class Layout:
-    """Lays the stages of one experiment. A stage that several ask for is laid once and given to each of them.
+    """Makes the stages of one experiment. A stage that several entries need is made once, and they share it.
 
-    ``models`` says what a name means where a model is asked for: a generator's model, or the folder of a training that
-    has been laid.
+    ``models`` maps names to models: the name of a generator to its model, and the name of an entry to the folder of its
+    training, once that training is made.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class LocalExecutor:
         self._threads = os.environ.get("OMP_NUM_THREADS")
 
     def start(self) -> None:
-        # A library that is loaded now reads this variable, as in an actor of one CPU.
+        # Libraries read this variable when they are loaded. Ray sets it in the same way for an actor of one CPU.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     def check(self, spec: Spec[Any]) -> None:
@@ -79,7 +79,7 @@ class _LocalPool:
 
     def __init__(self, spec: Spec[Any], threads: str | None) -> None:
         self._spec = spec
-        # As many threads as Ray lets an actor of that size have: sums over threads differ in their last bits.
+        # As many threads as Ray gives to an actor of this size: the number of threads changes the last bits of sums.
         self._threads = int(threads) if threads and threads.isdigit() else max(1, int(spec.pool.num_cpus))
         self._worker: Worker | None = None
 
@@ -94,7 +94,7 @@ class _LocalPool:
                 return self._worker.run(task, tables)
         except UserError as error:
             raise UserError(f"{spec.where}: {error}") from None
-        except Exception as error:  # not tried again: what failed in this process fails once more
+        except Exception as error:  # not tried again: in the same process it would fail again
             raise ShardFailed(one_line(error)) from error
 
     def drop(self) -> None:

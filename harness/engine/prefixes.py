@@ -1,12 +1,12 @@
-"""Completions of responses from the end of every step: what Math-Shepherd's step labels are counted from.
+"""Completions of responses from the end of every step. Math-Shepherd's step labels are counted from them.
 
 A response cut after a step is a *prefix*. Responses to a problem often begin alike: equal prefixes are completed once.
-In tables a prefix goes by the problem id ``<problem>#<k>``, k counting the problem's prefixes in order of appearance:
-those of the first responses are the first ones, however many responses follow.
+In tables a prefix has the problem id ``<problem>#<k>``, where k counts the problem's prefixes in order of appearance.
+So the prefixes of the first responses come first, and further responses do not change their ids.
 
-Completions come in one or several rounds. A later round goes on with the prefixes that have no right completion yet:
-whether a prefix has any is decided for the others, and that is all that a hard label says. Completion j of a prefix is
-the same one in whichever round it comes.
+Completions come in one or several rounds. A later round completes only the prefixes that have no right completion yet.
+The hard label of every other prefix is decided, because it only says whether any completion is right. Completion j of a
+prefix is the same in every division into rounds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a results folder is and what made it: fills the manifest from the graph."""
+"""Makes the manifest from the graph: what a results folder holds, and what made it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Runs shards in Ray actors and trainings in workers that Ray places. This and ``ray_training`` alone know Ray.
+"""Runs shards in Ray actors, and trainings in workers that Ray places.
 
-A dead actor is replaced and its shard tried again. A shard that keeps failing is given back as a
-:class:`~harness.engine.executor.ShardFailed`.
+Only this module and ``ray_training`` import Ray. A dead actor is replaced and its shard tried again. After the last try
+a shard raises :class:`~harness.engine.executor.ShardFailed`.
 """
 
 from __future__ import annotations

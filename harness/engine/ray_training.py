@@ -1,4 +1,4 @@
-"""Workers of a training on a Ray cluster: a lone one as an actor, several under Ray Train."""
+"""The workers of a training on a Ray cluster: one worker is an actor, several workers run under Ray Train."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def launch_on_ray(work: Callable[[J, Progress], T], job: J, workers: Workers, sc
 
 
 def hide_gpus_unless(gpus: float) -> None:
-    """Let this process see no GPUs if it was given none. Ray itself would show it those of others."""
+    """Hide all GPUs from this process if it was given none. Ray itself would show it the GPUs of other processes."""
     if not gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -134,7 +134,7 @@ def _in_group(config: dict[str, Any]) -> Any:
 
 
 def _reporter(said: Path) -> Progress:
-    """Writes how far the work is to a file, which the driver reads."""
+    """Writes the progress of the work to a file, which the driver reads."""
 
     def report(done: int, total: int, note: str) -> None:
         with replacing(said) as path:

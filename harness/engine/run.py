@@ -1,4 +1,4 @@
-"""Runs the graph over the store: whatever is not stored yet, as soon as all that it reads is stored.
+"""Runs the graph: computes each shard that is not stored yet, as soon as everything that the shard reads is stored.
 
 Every stage is a coroutine. Grading follows sampling shard by shard. A stage whose actors hold CPUs or GPUs starts only
 when all that it reads is complete: no actor waits for work while another stage waits for the actor's resources.
@@ -32,8 +32,8 @@ from harness.storage.shards import read_shard, remove_other_shards, shard_key, s
 
 @dataclass
 class Outcome:
-    """What a run did: shards and trainings computed and found stored, what was quarantined, and the user's mistakes
-    among that."""
+    """What a run did: the shards and trainings that it computed or found stored, what it quarantined, and the mistakes
+    of the user among the quarantined."""
 
     computed: int = 0
     stored: int = 0

@@ -1,6 +1,6 @@
-"""What an actor does with one shard: the pieces of work that run over blocks of problems.
+"""The tasks: what an actor does with one shard.
 
-Each takes a component and Arrow tables, and returns the shard's table with what it cost.
+A task takes a component and Arrow tables. It returns the table of the shard, and its costs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Result:
 
 
 def response_seed(run_seed: int, generator: str, problem_id: str, sample: int) -> int:
-    """The seed of one response: a 63-bit hash of what it is, so that neither replicas nor order matter."""
+    """The seed of one response: a 63-bit hash of its identity. So replicas and the order of work do not matter."""
     text = f"{run_seed}\0{generator}\0{problem_id}\0{sample}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
@@ -47,13 +47,13 @@ def response_seed(run_seed: int, generator: str, problem_id: str, sample: int) -
 def sample(
     component: Generator[Any], problems: pa.Table, sampling: Sampling, run_seed: int, fewer: bool = False
 ) -> Result:
-    """Sample ``sampling.n`` responses to each problem, or take as many of those that exist already.
+    """Sample ``sampling.n`` responses to each problem, or take so many recorded responses.
 
     Args:
-        fewer: whether those that exist may be fewer for some problems.
+        fewer: whether a problem may have fewer recorded responses.
 
     Raises:
-        UserError: where fewer exist than there must be.
+        UserError: where a problem has too few recorded responses.
     """
     block = to_records(Problem, problems)
     seeds = {

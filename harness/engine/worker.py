@@ -1,4 +1,4 @@
-"""A component, built where it runs."""
+"""A component in the process that runs it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Worker:
         try:
             cls = find(kind, type_)
             self._component = cls(loadable(cls.Params.model_validate(params)), name)
-        except Exception as error:  # for run() to raise: an actor that dies at birth cannot say why
+        except Exception as error:  # run() raises it: an actor that dies in its constructor cannot say why
             self._failure = error
 
     def run(self, task: Task, payload: Mapping[str, Any]) -> Result:
