@@ -10,6 +10,7 @@ from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, 
 from harness.core.components import Device, ModelFacts, ModelPath, Precision, Runtime
 from harness.core.devices import check_fits, placed
 from harness.core.errors import cannot_load
+from harness.core.hub_models import pretrained
 from harness.core.model_sizes import ModelSizes
 from harness.core.records import Problem, Response, Sampling
 
@@ -57,8 +58,8 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         # Most CPUs are several times slower at 16 bits.
         dtype = "float32" if params.dtype == "auto" and not placement else params.dtype
         try:
-            tokenizer = AutoTokenizer.from_pretrained(params.model)
-            model = AutoModelForCausalLM.from_pretrained(params.model, dtype=dtype, **placement)
+            tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
+            model = AutoModelForCausalLM.from_pretrained(**pretrained(params.model), dtype=dtype, **placement)
         except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
             raise cannot_load(params.model, error) from error
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)

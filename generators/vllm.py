@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
 from harness.core.components import ModelFacts, ModelPath
 from harness.core.errors import UserError, cannot_load, first_error, shortened
+from harness.core.hub_models import hub_id, pretrained
 from harness.core.records import Problem, Response, Sampling
 
 #: Engine arguments on CPU, where they differ from vLLM's own. A seeded request must not have its prompt split over two
@@ -95,10 +96,11 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
         from transformers import AutoConfig, AutoTokenizer
         from vllm import LLM
 
-        options = {key: params.engine[key] for key in ("revision", "trust_remote_code") if key in params.engine}
+        options: dict[str, Any] = pretrained(params.model)
+        options |= {key: params.engine[key] for key in ("revision", "trust_remote_code") if key in params.engine}
         try:
-            config = AutoConfig.from_pretrained(params.model, **options)
-            tokenizer = AutoTokenizer.from_pretrained(params.model, **options)
+            config = AutoConfig.from_pretrained(**options)
+            tokenizer = AutoTokenizer.from_pretrained(**options)
         except (OSError, ValueError) as error:
             raise cannot_load(params.model, error) from error
         try:
@@ -184,13 +186,15 @@ def _engine_arguments(params: VLLMParams, config: Any) -> dict[str, Any]:
     stored_float32 = params.dtype == "auto" and config.get_text_config().dtype == torch.float32
     arguments: dict[str, Any] = {
         **(_ON_CPU if current_platform.is_cpu() else {}),
-        "model": params.model,
+        "model": hub_id(params.model),
         "dtype": "float32" if stored_float32 else params.dtype,
         "tensor_parallel_size": params.tensor_parallel_size,
         "pipeline_parallel_size": params.pipeline_parallel_size,
         "distributed_executor_backend": "uni" if n_devices == 1 else "mp",
         "enable_prefix_caching": params.enable_prefix_caching,
     }
+    if revision := pretrained(params.model).get("revision"):
+        arguments |= {"revision": revision, "tokenizer_revision": revision}
     if params.max_model_len is not None:
         arguments["max_model_len"] = params.max_model_len
     return arguments | params.engine

@@ -19,6 +19,7 @@ from harness.core.components import (
     Verifier,
 )
 from harness.core.errors import Unavailable, UserError
+from harness.core.hub_models import pretrained
 from harness.core.records import (
     Grade,
     GradedSolution,
@@ -63,6 +64,7 @@ __all__ = [
     "Verifier",
     "Workers",
     "join_steps",
+    "pretrained",
     "register",
     "step_ends",
     "step_of_token",

@@ -23,6 +23,7 @@ from harness.core.components import (
     TooLong,
 )
 from harness.core.errors import UserError, cannot_load
+from harness.core.hub_models import hub_id, pretrained
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_ends
 
@@ -94,14 +95,14 @@ class HiddenStateRewardModel(RewardModel[P]):
         from bonbench.reward_models.text.chat import ChatTemplate
         from bonbench.reward_models.text.pieces import PieceEncoder
 
-        known_model = KNOWN_MODELS.get(params.model)
+        known_model = KNOWN_MODELS.get(hub_id(params.model))
         default = known_model.convention if known_model else next(iter(self.conventions))
         self.convention = params.convention or default
         self.lm = self._load()
         self._limit: int | None = getattr(self.lm.config.get_text_config(), "max_position_embeddings", None)
         self.unscored_because = f"longer than the {self._limit} tokens that the model reads"
         try:
-            tokenizer = AutoTokenizer.from_pretrained(params.model)
+            tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
         except Exception as error:  # a wrong value in one of its files raises whatever the tokenizer's code meets first
             raise cannot_load(f"the tokenizer of {params.model}", error) from error
         self.chat = ChatTemplate(tokenizer, params.model)
@@ -112,7 +113,7 @@ class HiddenStateRewardModel(RewardModel[P]):
     @classmethod
     def check(cls, params: P) -> None:
         """Raise :class:`UserError` for a public model of another family."""
-        known_model = KNOWN_MODELS.get(params.model)
+        known_model = KNOWN_MODELS.get(hub_id(params.model))
         if known_model and known_model.family != cls.family:
             raise UserError(f"{params.model} is no {cls.family}: set type: {known_model.family}")
 

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from bonbench.reward_models.known_models import KNOWN_IMPLICIT
 from harness.core.components import ComponentParams, ModelPath, PassOf, RewardModel, TooLong
 from harness.core.errors import UserError
+from harness.core.hub_models import hub_id
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_ends, step_of_token
 
@@ -47,7 +48,7 @@ class ImplicitParams(ComponentParams):
     @classmethod
     def _as_published(cls, entry: Any) -> Any:
         policy = entry.get("policy") if isinstance(entry, dict) else None
-        return {**KNOWN_IMPLICIT.get(policy, {}), **entry} if isinstance(policy, str) else entry
+        return {**KNOWN_IMPLICIT.get(hub_id(policy), {}), **entry} if isinstance(policy, str) else entry
 
 
 class ImplicitPRM(RewardModel[ImplicitParams]):

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from harness.core.components import ComponentParams, Mark, PassOf
 from harness.core.errors import UserError, first_error
+from harness.core.hub_models import at_revision
 from harness.core.registry import absolute, find
 from harness.core.shipped import located
 from harness.core.terms import Kind
@@ -46,7 +47,7 @@ def build(
         kind=kind,
         name=name,
         type_=absolute(type_),
-        params=_validated(cls.Params, _with_paths(cls.Params, options, models), where),
+        params=_validated(cls.Params, _with_paths(cls.Params, options, models, where), where),
         pool=resources,
         where=where,
     )
@@ -126,14 +127,23 @@ def _type_and_options(kind: Kind, entry: Mapping[str, Any], where: str) -> tuple
     return types[0], options
 
 
-def _with_paths(params: type[ComponentParams], options: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
-    """The options with names of models resolved, and with paths of shipped files where they are."""
+def _with_paths(
+    params: type[ComponentParams], options: Mapping[str, Any], models: Mapping[str, str], where: str
+) -> dict[str, Any]:
+    """The options with names of models resolved, and with paths of shipped files where they are.
+
+    A ``revision`` is that of the model that the component is about, its first one.
+    """
     resolved = dict(options)
     for mark in (Mark.MODEL, Mark.DATA):
         for field in marked(params, mark):
             value = options.get(field)
             if isinstance(value, str):
                 resolved[field] = models[value] if mark is Mark.MODEL and value in models else located(value)
+    main = next(iter(marked(params, Mark.MODEL)), None)
+    if main in resolved and "revision" in resolved and "revision" not in params.model_fields:
+        with _named(where):
+            resolved[main] = at_revision(str(resolved[main]), str(resolved.pop("revision")))
     return resolved
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -13,13 +12,12 @@ from typing import Any, TypeVar
 
 from harness.core.components import ComponentParams, Mark
 from harness.core.errors import UserError, suggest
+from harness.core.hub_models import is_hub_model
 from harness.core.registry import is_file, source_digest
 from harness.data.documents import read_json
 from harness.experiment.spec import Spec, marked, unkeyed
 
 P = TypeVar("P", bound=ComponentParams)
-
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 
 _WEIGHTS = (".safetensors", ".bin")
 
@@ -43,9 +41,9 @@ def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
             raise UserError(f"{where}: {model} has no weights ({', '.join(_WEIGHTS)})")
     elif folder.is_file() and _format(folder):
         return
-    elif folder.is_file() or model.startswith((".", "/", "~")) or model.count("/") > 1:
+    elif folder.is_file() or model.startswith((".", "/", "~")) or model.partition("@")[0].count("/") > 1:
         raise UserError(f"{where}: {model}: no such model folder")
-    elif not _HUB_ID.match(model):
+    elif not is_hub_model(model):
         raise UserError(
             f"{where}: {model!r} is no model folder, no hub id and no name in this experiment{suggest(model, names)}"
         )

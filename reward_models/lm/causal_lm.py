@@ -19,6 +19,7 @@ from bonbench.reward_models.text.pieces import Marked
 from harness.core.arrays import Ints
 from harness.core.devices import check_fits, placed
 from harness.core.errors import UserError, cannot_load
+from harness.core.hub_models import pretrained
 
 #: Elements of a block of float32 logits (256 MiB): a full [batch, length, vocabulary] tensor of them would
 #: take tens of GiB with a vocabulary of 128 K.
@@ -56,7 +57,11 @@ def load_as(kind: Any, model: str, dtype: str, device: str) -> PreTrainedModel:
     transformers_logging.disable_progress_bar()
     try:
         loaded, info = kind.from_pretrained(
-            model, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **placement
+            **pretrained(model),
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **placement,
         )
     except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
         raise cannot_load(model, error) from error

@@ -20,6 +20,7 @@ from harness.core.components import (
     TooLong,
 )
 from harness.core.errors import UserError
+from harness.core.hub_models import pretrained
 from harness.core.records import Solution, TokenLogprobs
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
         from bonbench.reward_models.text.encoding import SolutionEncoder
 
         self.model = load(params.model, params.dtype, params.device)
-        self.encoder = SolutionEncoder(AutoTokenizer.from_pretrained(params.model), params.model)
+        self.encoder = SolutionEncoder(AutoTokenizer.from_pretrained(**pretrained(params.model)), params.model)
 
     def describe(self) -> ModelFacts:
         return ModelFacts(self.model.config.to_dict(), str(self.model.device))

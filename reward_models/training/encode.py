@@ -13,6 +13,7 @@ from bonbench.reward_models.text.layouts import Format, step_ends
 from bonbench.reward_models.text.pieces import Marked, PieceEncoder
 from harness.core import steps
 from harness.core.errors import UserError
+from harness.core.hub_models import pretrained
 from harness.core.records import Solution
 
 Encode = Callable[[Sequence[Solution]], list[Marked]]
@@ -20,7 +21,7 @@ Encode = Callable[[Sequence[Solution]], list[Marked]]
 
 def for_likelihood(base: str) -> Encode:
     """Encode for the likelihood of responses: read where each of their tokens is predicted, the steps marked."""
-    encoder = SolutionEncoder(AutoTokenizer.from_pretrained(base), base)
+    encoder = SolutionEncoder(AutoTokenizer.from_pretrained(**pretrained(base)), base)
 
     def encode(solutions: Sequence[Solution]) -> list[Marked]:
         encoded = encoder.encode(
@@ -43,7 +44,7 @@ def for_likelihood(base: str) -> Encode:
 
 def for_layout(base: str, lay_out: Format) -> Encode:
     """Encode in a layout, read where it says."""
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer = AutoTokenizer.from_pretrained(**pretrained(base))
     chat, encoder = ChatTemplate(tokenizer, base), PieceEncoder(tokenizer, base)
 
     def encode(solutions: Sequence[Solution]) -> list[Marked]:

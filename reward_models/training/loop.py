@@ -36,6 +36,7 @@ from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.reference import bfloat16, mismatched_reference
 from bonbench.reward_models.training.sequences import Sequences
 from harness.core.components import TrainingFacts
+from harness.core.hub_models import pretrained
 from harness.core.workers import Progress
 
 
@@ -52,7 +53,7 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     args = _arguments(params, output, schedule)
     loss = MODEL_LOSSES[job.loss](params)
     crossed = mismatched_reference(job, loss, args.device)
-    tokenizer = AutoTokenizer.from_pretrained(params.base)
+    tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.base))
     base = loss.load(job.model)
     stored_dtype = base.dtype
     model = base.float()

@@ -25,6 +25,7 @@ from bonbench.reward_models.step_token import ANSWERS
 from bonbench.reward_models.text.pieces import PieceEncoder
 from bonbench.reward_models.training import objectives
 from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, OutcomeTrainerParams, TrainingParams
+from harness.core.hub_models import pretrained
 
 P = TypeVar("P", bound=TrainingParams)
 
@@ -62,7 +63,7 @@ class ModelLoss(ABC, Generic[P]):
         return False
 
     def load(self, model: str, dtype: str | torch.dtype = "auto") -> PreTrainedModel:
-        return self.kind.from_pretrained(model, dtype=dtype, **self.config)
+        return self.kind.from_pretrained(**pretrained(model), dtype=dtype, **self.config)
 
     def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         """Make the model's config ready to be saved."""
@@ -196,7 +197,7 @@ class StepTokenLoss(ModelLoss[TrainingParams]):
 
     def __init__(self, params: TrainingParams) -> None:
         super().__init__(params)
-        encoder = PieceEncoder(AutoTokenizer.from_pretrained(params.base), params.base)
+        encoder = PieceEncoder(AutoTokenizer.from_pretrained(**pretrained(params.base)), params.base)
         self._answers = [encoder.only_token(answer) for answer in ANSWERS]
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:

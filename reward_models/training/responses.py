@@ -25,6 +25,7 @@ from bonbench.reward_models.training.mismatched import mismatched
 from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, OutcomeTrainerParams
 from bonbench.reward_models.training.targets import PairTargets, ResponseTargets, StepTargets, Targets
 from harness.core.errors import UserError
+from harness.core.hub_models import pretrained
 from harness.core.records import GradedSolution, TokenLogprobs
 from harness.core.steps import step_ends, step_of_token
 
@@ -127,5 +128,6 @@ def _read(item: GradedSolution, tokens: Marked, params: ImplicitTrainerParams) -
 def _same_vocabulary(params: ImplicitTrainerParams) -> bool:
     from transformers import AutoTokenizer
 
-    ours, theirs = (AutoTokenizer.from_pretrained(m).get_vocab() for m in (params.base, params.reference))
+    models = params.base, params.reference or ""
+    ours, theirs = (AutoTokenizer.from_pretrained(**pretrained(model)).get_vocab() for model in models)
     return bool(ours == theirs)

@@ -1,0 +1,42 @@
+"""A model of the hub at one of its revisions: ``owner/name@revision``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness.core.errors import UserError
+
+_ID = r"[A-Za-z0-9][\w.-]*/[\w.-]+"
+_HUB_ID = re.compile(_ID)
+_AT_REVISION = re.compile(rf"({_ID})@([\w.-][\w./-]*)")
+
+
+def is_hub_model(model: str) -> bool:
+    """Whether a model can be one of the hub, with or without a revision; no folder of that name is looked for."""
+    return bool(_HUB_ID.fullmatch(model) or _AT_REVISION.fullmatch(model))
+
+
+def at_revision(model: str, revision: str) -> str:
+    """A model of the hub as it is, or was, at a commit, a tag or a branch.
+
+    Raises:
+        UserError: for a model that can have no revision.
+    """
+    pinned = f"{model}@{revision}"
+    if Path(model).exists() or not _HUB_ID.fullmatch(model) or not _AT_REVISION.fullmatch(pinned):
+        raise UserError(f"revision: {revision!r} is for a hub id, and the model is {model}: remove one of them")
+    return pinned
+
+
+def hub_id(model: str) -> str:
+    """A model without its revision; any other model is itself."""
+    return pretrained(model)["pretrained_model_name_or_path"]
+
+
+def pretrained(model: str) -> dict[str, str]:
+    """The arguments of `from_pretrained` that say which model: a folder, or a hub id and any revision it has."""
+    match = _AT_REVISION.fullmatch(model)
+    if match is None or Path(model).exists():
+        return {"pretrained_model_name_or_path": model}
+    return {"pretrained_model_name_or_path": match[1], "revision": match[2]}
