@@ -25,11 +25,12 @@ _MAX_REMEMBERED = 50_000
 
 
 class MathParams(Policy):
-    """``timeout_s`` (seconds of processor time, three times that on the wall clock) and ``memory_mb`` (MiB of address
-    space) bound each comparison; the other options are those of :class:`Policy`."""
+    """Parameters of :class:`MathVerifier`: the choices of :class:`Policy`, and the limits of one comparison."""
 
-    timeout_s: float = Field(default=2.0, gt=0)
-    memory_mb: int = Field(default=2048, ge=512)
+    timeout_s: float = Field(
+        default=2.0, gt=0, description="processor seconds of one comparison; three times that on the wall clock"
+    )
+    memory_mb: int = Field(default=2048, ge=512, description="address space of one comparison, in MiB")
 
 
 class MathVerifier(Verifier[MathParams]):

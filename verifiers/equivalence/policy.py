@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from harness.core.components import ComponentParams
 
 
 class Policy(ComponentParams):
-    """How lenient a comparison is.
+    """How lenient a comparison is."""
 
-    percent: ``equal`` takes 10\\% for 10 and for 1/10, ``ignore`` for 10 only, ``value`` for 1/10 only.
-    units: ``ignore`` drops units, currencies and the degree sign; ``match`` wants the same unit where both have one.
-    order: ``free`` compares lists without brackets as multisets, ``fixed`` in the order written.
-    unsimplified: ``accept`` takes any form of the value; ``reject`` wants an answer that is equal to have the simplest.
-    brackets: ``accept`` takes ``1, 2`` for the tuple ``(1, 2)`` in the same order, ``reject`` does not.
-    base: ``accept`` takes a numeral without its base subscript for the same digits with one, ``reject`` does not.
-    """
-
-    percent: Literal["equal", "ignore", "value"] = "equal"
-    units: Literal["ignore", "match"] = "ignore"
-    order: Literal["free", "fixed"] = "free"
-    unsimplified: Literal["accept", "reject"] = "accept"
-    brackets: Literal["accept", "reject"] = "accept"
-    base: Literal["accept", "reject"] = "accept"
+    percent: Literal["equal", "ignore", "value"] = Field(
+        "equal", description="equal: 10 % is 10 and is 1/10; ignore: it is 10 only; value: it is 1/10 only"
+    )
+    units: Literal["ignore", "match"] = Field(
+        "ignore",
+        description="ignore: units, currencies and the degree sign are dropped; match: where both answers have a unit, "
+        "the units must be the same",
+    )
+    order: Literal["free", "fixed"] = Field(
+        "free", description="free: lists without brackets are compared as multisets; fixed: in the order written"
+    )
+    unsimplified: Literal["accept", "reject"] = Field(
+        "accept", description="accept: any form of the value is right; reject: the answer must have the simplest form"
+    )
+    brackets: Literal["accept", "reject"] = Field(
+        "accept", description="accept: 1, 2 is the tuple (1, 2) in the same order; reject: it is not"
+    )
+    base: Literal["accept", "reject"] = Field(
+        "accept", description="accept: a numeral without its base is the same digits with a base; reject: it is not"
+    )
