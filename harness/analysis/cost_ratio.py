@@ -1,9 +1,10 @@
-"""How many times the development of a Math-Shepherd costs that of a CE reward model, and what it hangs on.
+"""The development cost of a Math-Shepherd reward model, divided by that of a CE reward model.
 
-Everything but the labels is as counted. The labels, completions of the rollouts from the end of every step but the
-last, grow with the steps per response and with the completions per step; what they would cost with others follows
-from what they did cost: prefixes in proportion to the steps less one, generated tokens also to the completions. That
-holds where more steps are a finer division of the same text, since completions then start, on average, where they did.
+The ratio depends on the number of steps per response and of completions per step. All costs but those of the labels are
+the counted ones. The labels are completions of the rollouts from the end of every step but the last. Their cost for
+other numbers is computed from the counted cost: the number of prefixes is proportional to the number of steps minus
+one, and the generated tokens are also proportional to the number of completions. This is right where more steps are a
+finer division of the same text, because then completions start, on average, at the same place.
 """
 
 from __future__ import annotations

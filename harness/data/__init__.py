@@ -1,1 +1,1 @@
-"""Problem sets and files of responses, read."""
+"""Reads problem sets and files of responses."""

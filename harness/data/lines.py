@@ -98,10 +98,10 @@ def read_lines(path: Path, shown: str = "") -> Iterator[Line]:
 
 
 def check_is_file(path: Path, shown: str = "") -> None:
-    """Nothing for a file, whatever is in it.
+    """Check that a path is a file; its content is not read.
 
     Raises:
-        UserError: for a folder, or where nothing is.
+        UserError: for a folder, and where nothing has this path.
     """
     if path.is_dir():
         raise UserError(f"{shown or path}: is a folder; a .jsonl, .jsonl.gz or .parquet file is expected")
@@ -113,7 +113,7 @@ def parse_row(content: bytes) -> Row:
     """The JSON object that a line is.
 
     Raises:
-        ValueError: says in words for the user what the line is instead.
+        ValueError: where the line is no JSON object; the message says what the line is.
     """
     try:
         text = content.decode("utf-8-sig")  # a file may begin with a byte order mark

@@ -48,7 +48,7 @@ def read_recorded(path: str | Path) -> RecordedFile:
     The last few files stay open until they change on disk.
 
     Raises:
-        UserError: naming the file and the line for anything that is not as the module's docstring says.
+        UserError: naming the file and the line, where the file does not have the format of this module's docstring.
     """
     path = Path(path)
     check_is_file(path)

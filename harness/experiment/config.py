@@ -28,7 +28,7 @@ def _folder_names(entries: dict[str, Any]) -> dict[str, Any]:
 
 
 class SamplingConfig(_Frozen):
-    """How responses are sampled. ``n`` may be left out for responses that already exist: all of them."""
+    """How responses are sampled. Without ``n``, all responses of a recorded generator are taken."""
 
     n: int | None = Field(default=None, ge=1)
     temperature: float = Field(default=1.0, ge=0)
@@ -37,9 +37,9 @@ class SamplingConfig(_Frozen):
 
 
 class RolloutsConfig(_Frozen):
-    """A set of what reward models are trained on: ``n`` responses of a generator to each problem of a set.
+    """A set of rollouts, on which reward models are trained: ``n`` responses of a generator to each problem of a set.
 
-    Where steps are labelled, ``completed_by`` is the generator that goes on after each (default: the same one).
+    For step labels, the generator ``completed_by`` completes the rollouts after each step (default: ``generator``).
     """
 
     generator: str
@@ -51,7 +51,7 @@ class RolloutsConfig(_Frozen):
 class PoliciesConfig(_Frozen):
     """Models to sample on the evaluation problems, ``n`` responses each (default: as many as of a generator).
 
-    ``models`` are entries as generators' are. They are graded, and scored by nobody: it is they that are judged.
+    ``models`` are entries like those of generators. Their responses are graded. No reward model scores them.
     """
 
     n: int | None = Field(default=None, ge=1)
@@ -104,7 +104,7 @@ class Experiment(_Frozen):
     @field_validator("rollouts", mode="before")
     @classmethod
     def _single_set(cls, raw: Any) -> Any:
-        """One block by itself is a set named for its generator; none at all is no set."""
+        """A block without a name is a set with the name of its generator. No block at all is no set."""
         if not isinstance(raw, Mapping) or any(isinstance(value, Mapping) for value in raw.values()):
             return {} if raw is None else raw
         only = RolloutsConfig.model_validate(raw)
@@ -118,7 +118,7 @@ class Experiment(_Frozen):
     @model_validator(mode="before")
     @classmethod
     def _recorded_responses(cls, raw: Any) -> Any:
-        """``responses: FILE`` stands for its problems, a replay generator and the scores recorded in it."""
+        """``responses: FILE`` stands for the problems, a replay generator and the recorded scores of the file."""
         if not isinstance(raw, Mapping) or not raw.get("responses"):
             return raw
         path = str(raw["responses"])

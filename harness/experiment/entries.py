@@ -83,7 +83,7 @@ def parse_spec(text: str, option: str = "--reward-model") -> tuple[str, dict[str
         option: the option that ``text`` was given to, for the error message.
 
     Raises:
-        UserError: for parameters that are neither.
+        UserError: for parameters in neither form.
     """
     match = _SPEC.fullmatch(text)
     if match is None:
@@ -166,7 +166,7 @@ def _validated(model: Any, values: Mapping[str, Any], where: str) -> Any:
 
 @contextmanager
 def _named(where: str) -> Iterator[None]:
-    """Let a mistake that is found inside say where the entry stands."""
+    """Add the place of the entry to the error line of a mistake that is found inside."""
     try:
         yield
     except UserError as error:

@@ -20,7 +20,8 @@ from harness.experiment.spec import marked
 class Entries:
     """The reward models of an experiment: name -> entry.
 
-    ``trained`` are the names of those with a ``train:`` block. A training comes after those whose models it needs.
+    ``trained`` are the names of the entries with a ``train:`` block. An entry comes after the entries whose trained
+    models it needs.
     """
 
     reward_models: Mapping[str, Mapping[str, Any]]
@@ -70,7 +71,7 @@ def sweep(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, 
 
 
 def _stands_for(name: str, entry: Mapping[str, Any], where: str) -> dict[str, Mapping[str, Any]]:
-    """The entries that one stands for: those of a sweep, or what its reward model expands to."""
+    """The entries that an entry stands for: those of its sweep, or those that its reward model expands to."""
     type_ = entry.get("type")
     if not isinstance(type_, str):
         raise UserError(f"{where}: type: missing; `bonbench list` shows the registered ones")
@@ -84,7 +85,7 @@ def _stands_for(name: str, entry: Mapping[str, Any], where: str) -> dict[str, Ma
 
 
 def _bases_first(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The entries that train, each behind those whose trained models it starts from or refers to."""
+    """The entries with a training. An entry comes after the entries whose trained models it needs."""
     training = {name for name, entry in entries.items() if "train" in entry}
     needs = {name: _trained_models(name, entries[name], training) for name in entries if name in training}
     try:

@@ -1,4 +1,4 @@
-"""The generators of an experiment: those whose responses are compared, and those for rollouts alone."""
+"""The generators of an experiment. The responses of some are compared; others only give rollouts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.experiment.spec import Spec
 
 @dataclass(frozen=True)
 class Generators:
-    """All generators by name. ``evaluated`` are the names of those whose responses are compared."""
+    """All generators by name. ``evaluated`` are the names of the generators whose responses are compared."""
 
     specs: dict[str, Spec[Generator[Any]]]
     evaluated: list[str]
@@ -50,7 +50,8 @@ def responses_per_problem(config: Experiment, evaluated: Sequence[Spec[Generator
     """How many responses to each problem are compared; 0 where no generator is evaluated.
 
     Raises:
-        UserError: where ``sampling.n`` is missing, or more than there are, and where ``evaluation.n`` asks for more.
+        UserError: where ``sampling.n`` is missing, or larger than the number of recorded responses, and where
+            ``evaluation.n`` is larger than the number of responses.
     """
     asked, sizes = config.sampling.n, []
     for spec in evaluated:

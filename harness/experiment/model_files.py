@@ -1,4 +1,4 @@
-"""Model and data files: whether they can be loaded, and what their content is identified by."""
+"""Model and data files: whether they can be loaded, and the identity of their content."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
 
 
 def loadable(params: P) -> P:
-    """The parameters with every model as libraries load it, a folder or hub id: files are converted here, and once.
+    """The parameters, with every model as a folder or a hub id, which libraries can load.
+
+    A model file (such as a GGUF file) is converted to a folder, once.
 
     Raises:
         UserError: for a file that its format's converter cannot read.
@@ -70,14 +72,14 @@ def _format(file: Path) -> EntryPoint | None:
 
 @dataclass
 class Artifacts:
-    """What the content of a model or data file is identified by.
+    """The identities of models and data files, which enter keys.
 
-    A model that this run will train is known by its training's key before it exists, and a hub id by itself. A folder
-    or file is known by a digest of the names, sizes and contents of its files.
+    The identity of a model that this run will train is the key of its training, before the model exists. The identity
+    of a hub id is the id. The identity of a folder or file is a digest of the names, sizes and contents of its files.
 
-    Of the content of a file above 256 MiB, the first and last MiB are read, and the first 64 KiB of every MiB between.
-    Any change of the size is noticed, and any change that covers a MiB in one piece, as training a weight matrix does.
-    A smaller change may lie between the blocks that are read.
+    Of a file above 256 MiB, the first and the last MiB are read, and the first 64 KiB of every MiB between them. So
+    every change of the size changes the digest, and every change of a whole MiB in one piece, such as the training of a
+    weight matrix. A smaller change may lie between the blocks that are read.
     """
 
     planned: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Which names the entries of an experiment may have: they become folders of the results and rows of tables."""
+"""The names that entries of an experiment may have. A name becomes a folder of the results and a row of tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _TAKEN = {"average", "majority", "oracle"}
 
 
 def check_name(name: str) -> None:
-    """Raise :class:`ValueError` for a name that cannot be a folder's, or that means something else in the tables.
+    """Raise :class:`ValueError` for a name that cannot name a folder, or that has another meaning in the tables.
 
     Names come from the experiment file, from the values of a sweep and from files of responses.
     """

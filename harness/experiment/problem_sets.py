@@ -1,4 +1,4 @@
-"""The problem sets of an experiment: those evaluated on and those trained on, which must not meet."""
+"""The problem sets of an experiment. A problem must not be both trained on and evaluated on."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def load_problem_sets(
     """The sets that the experiment names (set -> problems), and which of them are stand-ins.
 
     Args:
-        evaluated: whether there must be problems to evaluate on. If not, they are loaded where there are any.
+        evaluated: whether the experiment must have problems to evaluate on. If not, they are loaded if it has any.
         may_stand_in: let nameless problems stand in for a set that cannot be read but says its size.
 
     Raises:
-        UserError: for a set that is missing, empty or cannot be read, and for one that is trained on and holds problems
-            that are evaluated on.
+        UserError: for a set that is missing, empty or cannot be read, and for problems that are both trained on and
+            evaluated on.
     """
     places = {}
     if evaluated or config.evaluation.problems in config.problems:
@@ -58,7 +58,7 @@ def rollout_sets(
     """The sets of rollouts that a training asks for; the first one if ``asked`` is None.
 
     Raises:
-        UserError: naming ``where``, for sets that are not there or hold the same rollouts.
+        UserError: naming ``where``, for a set that does not exist, and for two sets with the same rollouts.
     """
     if not config.rollouts:
         raise UserError("rollouts: missing: training needs {generator: NAME, problems: train, n: 8}")
@@ -86,7 +86,7 @@ def rollout_sets(
 
 
 def rollouts_at(config: Experiment, name: str) -> str:
-    """Where a set of rollouts stands in the experiment file: its block may be the only one, without a name."""
+    """The place of a set of rollouts in the experiment file, for error lines. A single block may have no name."""
     alone = list(config.rollouts) == [config.rollouts[name].generator]
     return "rollouts" if alone else f"rollouts.{name}"
 

@@ -30,13 +30,13 @@ class Pool(BaseModel):
         return self.num_cpus > 0 or self.num_gpus > 0
 
     def at_least(self, other: Pool) -> Pool:
-        """The larger of two pools in each respect."""
+        """A pool with the larger value of two pools for each resource."""
         return Pool(**{name: max(getattr(self, name), getattr(other, name)) for name in Pool.model_fields})
 
 
 @dataclass(frozen=True)
 class Spec(Generic[C]):
-    """A component that an experiment configures: enough to build it in another process."""
+    """A checked entry: everything that another process needs to build the component."""
 
     kind: Kind
     name: str
