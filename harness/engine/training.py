@@ -198,6 +198,7 @@ def _passed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Re
     return [
         dataclasses.replace(r, n_prompt_tokens=t.n_prompt_tokens, n_tokens=len(t.logprobs))
         for r, t in zip(used, passes, strict=True)
+        if t.was_read
     ], share
 
 

@@ -118,6 +118,8 @@ def prepare(
             dropped["empty response"] += 1
         elif len(tokens.ids) > params.max_length:
             dropped["longer than max_length"] += 1
+        elif not item.solution.was_read:
+            dropped["longer than the reference reads"] += 1
         else:
             items.append(item)
             encoded.append(tokens)

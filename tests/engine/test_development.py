@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from harness.core.records import LedgerRow
+from harness.core.records import LedgerRow, Problem, Response, TokenLogprobs
 from harness.core.registry import find
-from harness.engine.graph import Training
+from harness.core.stages import DevelopmentItem
+from harness.cost_model.shape import ModelShape
+from harness.engine.graph import Shard, Training
 from harness.engine.local_executor import in_this_process
-from harness.engine.training import recount_development, run_training
+from harness.engine.training import _attributed, recount_development, run_training
 from harness.experiment.spec import Pool, Spec
 from harness.storage.arrow import to_records, to_table
 from harness.storage.shards import read_shard, write_shard
@@ -85,3 +87,23 @@ def test_rows_of_an_earlier_revision_are_counted_anew(tmp_path: Path) -> None:
     assert recount_development(asked, tmp_path)
     assert row(asked, tmp_path) == dataclasses.replace(counted, wall_s=12.5, started_at=3.0)
     assert not recount_development(asked, tmp_path)
+
+
+def test_what_the_reference_has_not_read_costs_nothing(tmp_path: Path) -> None:
+    """Of two rollouts, the reference has read the first alone: 7 tokens of prompt and 2 of response."""
+    config = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape = ModelShape.from_config({**config, "vocab_size": 11}, output_head=True)
+    sampled = Shard(folder="rollouts/x", index=0, key="s", problems=(Problem("p", "1 + 1", "2"),), generator="g")
+    read = sampled.derived("rollout-passes/m", ["pass"], {"responses": sampled})
+    rollouts = [Response("p", "g", i, "2" * 9, n_prompt_tokens=7, n_tokens=9) for i in range(2)]
+    passes = [TokenLogprobs("p", "g", 0, (-1.0, -2.0), (1, 9), 7), TokenLogprobs("p", "g", 1, (), (), 0)]
+    write_shard(sampled.path(tmp_path), to_table(Response, rollouts), sampled.key)
+    write_shard(read.path(tmp_path), to_table(TokenLogprobs, passes), read.key, {"shape": dataclasses.asdict(shape)})
+    cost = LedgerRow("rollout-pass", "m", "m", "cpu", 7, 2, 0, 1.0, 4.0, 0.0)
+    write_shard(read.ledger(tmp_path), to_table(LedgerRow, [cost]), read.key)
+    asked = training(tmp_path, "Classifier")
+    asked.rollouts, asked.passes = [sampled], {"reference": [read]}
+    write_shard(sampled.ledger(tmp_path), to_table(LedgerRow, [cost]), sampled.key)
+    run_facts = [row for row in _attributed(asked, tmp_path) if row.stage == DevelopmentItem.REFERENCE.stage]
+    assert [(row.prompt_tokens, row.completion_tokens) for row in run_facts] == [(7, 2)]
+    assert run_facts[0].flops == shape.forward(7) + shape.forward(2, past=7)

@@ -65,6 +65,27 @@ def test_data_subsets_and_dropping(base: str, data: list[GradedSolution]) -> Non
     assert (len(pairs.examples), facts["dropped"]) == (len(mixed), {"all right or all wrong": 48 - 2 * len(mixed)})
 
 
+def test_what_the_reference_cannot_read_is_left_out_and_counted(base: str, data: list[GradedSolution]) -> None:
+    """The third rollout is longer than the reference's 512 positions, the fourth is longer than max_length too."""
+    long = [
+        Solution(s.problem, dataclasses.replace(s.response, text=s.response.text + "1 " * n))
+        for s, n in zip([data[2].solution, data[3].solution], (600, 2400), strict=True)
+    ]
+    passes = CausalLMScorer(CausalLMParams(model=base)).logprobs(long)
+    assert not any(tokens.was_read for tokens in passes)
+    unread = [
+        dataclasses.replace(item, solution=dataclasses.replace(solution, logprobs={"reference": tokens}))
+        for item, solution, tokens in zip(data[2:4], long, passes, strict=True)
+    ]
+    for level in ("response", "step"):
+        params = ImplicitTrainerParams(base=base, objective="ce", level=level, max_length=1000)
+        rollouts, facts = build_rollouts([*data[:2], *unread, *data[4:]], params)
+        assert facts["dropped"] == {"longer than the reference reads": 1, "longer than max_length": 1}
+        without, _ = build_rollouts([*data[:2], *data[4:]], params)
+        np.testing.assert_array_equal(rollouts.targets.reference, without.targets.reference)
+        np.testing.assert_array_equal(rollouts.sequences.ids, without.sequences.ids)
+
+
 def test_nothing_to_learn_from(base: str, data: list[GradedSolution]) -> None:
     right = [item for item in data if item.correct]
     with pytest.raises(UserError, match=r"no pair to train on: none of the \d+ problems has both"):
