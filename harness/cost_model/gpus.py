@@ -38,6 +38,7 @@ TRAINING_MFU = 0.35
 DECODE_EFFICIENCY = 0.6  # of whichever roof is the lower
 CONCURRENT = 256  # sequences in flight per replica where memory allows
 USABLE_MEMORY = 0.9
+WEIGHTS_MEMORY = 0.8  # for the weights of a model that reads text; the rest is for what it computes
 _BYTES = 2  # of a bfloat16 number
 
 
@@ -77,6 +78,11 @@ def gpus_needed(gpu: Gpu, footprint: Footprint, tokens: float) -> int:
     """The smallest power of two of GPUs that hold the weights and ``CONCURRENT`` sequences of ``tokens`` tokens."""
     needed = footprint.weights + CONCURRENT * tokens * footprint.cache_per_token
     return 1 << max(0, math.ceil(math.log2(needed / (gpu.memory * USABLE_MEMORY))))
+
+
+def gpus_to_read(gpu: Gpu, footprint: Footprint) -> int:
+    """The fewest GPUs that hold the weights of a model which reads text, with room for a batch."""
+    return math.ceil(footprint.weights / (gpu.memory * WEIGHTS_MEMORY))
 
 
 def decode_s(gpu: Gpu, footprint: Footprint, flops: float, tokens: float, context: float, sequences: int) -> float:

@@ -18,6 +18,9 @@ _MISTRAL_7B = replace(_LLAMA_8B, vocabulary=32000)
 _QWEN25_MATH_7B = ModelSizes(
     layers=28, hidden=3584, heads=28, kv_heads=4, head_dim=128, intermediate=18944, vocabulary=152064
 )
+_QWEN25_MATH_72B = ModelSizes(
+    layers=80, hidden=8192, heads=64, kv_heads=8, head_dim=128, intermediate=29568, vocabulary=152064
+)
 _SMOLLM2_135M = ModelSizes(
     layers=30, hidden=576, heads=9, kv_heads=3, head_dim=64, intermediate=1536, vocabulary=49152, tied=True
 )
@@ -28,7 +31,9 @@ _KNOWN: dict[str, ModelSizes] = {
     "meta-llama/Llama-3.1-70B-Instruct": _LLAMA_70B,
     "mistralai/Mistral-7B-Instruct-v0.2": _MISTRAL_7B,
     "Qwen/Qwen2.5-Math-7B-Instruct": _QWEN25_MATH_7B,
+    "Qwen/Qwen2.5-Math-72B-Instruct": _QWEN25_MATH_72B,
     "Qwen/Qwen2.5-Math-PRM-7B": _QWEN25_MATH_7B,
+    "Qwen/Qwen2.5-Math-PRM-72B": _QWEN25_MATH_72B,
     "HuggingFaceTB/SmolLM2-135M-Instruct": _SMOLLM2_135M,
     "Windy0822/ImplicitPRM_DPO": _LLAMA_8B,
     "Windy0822/ImplicitPRM_CE": _LLAMA_8B,

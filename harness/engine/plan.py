@@ -138,6 +138,8 @@ class _Planner:
                 seconds += self._decode_s(stage, model, work, answering)
             else:
                 seconds += hardware.forward_s(self._gpu, reading + answering)
+        if stage.task not in (Task.SAMPLE, Task.COMPLETE) and not self._fits(stage, model):
+            seconds = math.inf
         return replace(row, flops=flops, gpu_hours=seconds / 3600 if math.isfinite(seconds) else None)
 
     def _training(self, training: Training) -> PlannedStage:
@@ -199,6 +201,16 @@ class _Planner:
             if model is None:
                 self._note(f"{path}: architecture unknown here, so its FLOPs and GPU-hours are not in the total.")
         return self._models[path, output_head]
+
+    def _fits(self, stage: Stage, model: _Model) -> bool:
+        """Whether a model that reads fits on what the entry asks for; a note where one GPU is too few."""
+        needed, asked = hardware.gpus_to_read(self._gpu, model.footprint), math.ceil(stage.spec.pool.num_gpus)
+        fits = asked == 0 or asked >= needed  # an entry for CPUs has no GPUs to count: what it would take here
+        if needed > 1:
+            size = model.footprint.weights / 1e9
+            advice = "" if asked >= needed else f": set num_gpus: {needed}"
+            self._note(f"{stage.kind} {stage.who}: {size:.0f} GB of weights need {needed} x {self._gpu.name}{advice}.")
+        return fits
 
     def _decode_s(self, stage: Stage, model: _Model, work: _Work, flops: float) -> float:
         """GPU-seconds to sample; infinite, with a note, where the weights do not fit on what the entry asks for."""

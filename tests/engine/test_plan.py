@@ -41,6 +41,7 @@ GPU = Gpu("reckoning", flops=1e12, bandwidth=1e9, memory=1e9)
         ("meta-llama/Llama-3.1-70B-Instruct", 70_553_706_496, 161 * 8192, 320 << 10),
         ("mistralai/Mistral-7B-Instruct-v0.2", 7_241_732_096, 65 * 4096, 128 << 10),
         ("Qwen/Qwen2.5-Math-7B-Instruct", 7_615_616_512, 57 * 3584 + 28 * (3584 + 2 * 512), 56 << 10),
+        ("Qwen/Qwen2.5-Math-72B-Instruct", 72_706_203_648, 161 * 8192 + 80 * (8192 + 2 * 1024), 320 << 10),
         ("HuggingFaceTB/SmolLM2-135M-Instruct", 134_515_008, 61 * 576, 22.5 * (1 << 10)),
     ],
 )
@@ -260,6 +261,18 @@ def test_stored_shards_are_done_and_measured(tmp_path: Path, model: str) -> None
     assert any("33 tokens per response, as measured" in a for a in found.assumptions)
     write_shard(shard.path(g.results), to_table(Response, responses), "another key")
     assert rows(plan(g, GPU, 20))["sample", "g"].response_tokens == 24 * 20
+
+
+@pytest.mark.parametrize(
+    ("num_gpus", "note", "fits"), [(0, ": set num_gpus: 3.", True), (2, ": set num_gpus: 3.", False), (3, ".", True)]
+)
+def test_the_gpus_of_a_large_reward_model(tmp_path: Path, model: str, num_gpus: int, note: str, fits: bool) -> None:
+    """The weights of the 72B PRM, without an output head 143 GB in bfloat16, take 2.2 times 80 % of 80 GB."""
+    large = {"type": "head-prm", "model": "Qwen/Qwen2.5-Math-PRM-72B", "num_gpus": num_gpus}
+    found = plan(graph(tmp_path, model, reward_models={"prm": large}), GPUS["h100"], 20)
+    assert f"score prm: 143 GB of weights need 3 x H100 SXM 80 GB{note}" in found.assumptions
+    hours = rows(found)["score", "prm"].gpu_hours
+    assert (hours is not None and hours > 0) is fits
 
 
 def test_what_is_unknown_is_said(tmp_path: Path, model: str) -> None:
