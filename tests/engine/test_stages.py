@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from places import MODELS
 
 from harness.core.components import Mark
 from harness.core.errors import UserError
+from harness.core.registry import find
 from harness.core.stages import StageKind, Until
 from harness.engine.build import build_graph
 from harness.engine.graph import Graph, Stage
@@ -109,6 +111,26 @@ def test_sampling_and_seed_reach_everything() -> None:
     everything = {name.rsplit("/", 1)[0] for name in keys(graph())}
     assert changed({"sampling/temperature": 0.5}) == everything
     assert changed({"seed": 1}) == everything
+
+
+def test_a_problem_counts_by_all_that_it_says(tmp_path: Path) -> None:
+    """Under the same id: whoever reads it must not be handed what was computed for another text."""
+
+    def read(problem: str, answer: str) -> dict[str, str]:
+        file = tmp_path / "problems.jsonl"
+        file.write_text(json.dumps({"problem_id": "p", "problem": problem, "answer": answer}) + "\n")
+        return keys(graph({"problems/test": {"dataset": "jsonl", "path": str(file)}}))
+
+    before = read("1 + 1?", "2")
+    for after in (read("1 + 2?", "2"), read("1 + 1?", "3")):
+        assert all(before[name] != key for name, key in after.items() if name.startswith("responses/"))
+
+
+def test_a_raised_revision_reaches_what_the_component_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys(graph())
+    monkeypatch.setattr(find("reward_models", "implicit"), "revision", 99)
+    after = keys(graph())
+    assert {name.split("/")[0] for name, key in after.items() if before[name] != key} == {"scores"}
 
 
 def test_a_grading_option_leaves_responses_and_scores_of_the_untrained() -> None:

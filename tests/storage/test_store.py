@@ -7,6 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from harness.core.errors import UserError
@@ -70,6 +71,9 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     write_shard(path, to_table(StepScores, SCORES), "old")
     with pytest.raises(TypeError):
         write_shard(path, to_table(StepScores, SCORES), "new", {"not json": object()})
+    no_such_column = pa.table({"interval": pa.array([(1, 2, 3)], pa.month_day_nano_interval())})
+    with pytest.raises(pa.ArrowNotImplementedError):  # found out when the file is open
+        write_shard(path, no_such_column, "new")
     assert shard_key(path) == "old"
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
