@@ -107,9 +107,9 @@ class Stage(Node):
 class Training(Node):
     """Training of one reward model; its output is the folder ``trained/<who>``.
 
-    ``base`` is the training whose model it starts from, where another entry trains that. ``rollouts`` and what was made
-    of them are those of all the ``sets`` it learns from, in one order. ``completions`` are those of all rounds,
-    ``labels`` what came of the last one.
+    ``base`` is the training that makes the model from which this training starts; None for an untrained model.
+    ``rollouts``, ``grades`` and all that is made of them have the shards of all ``sets``, in the same order.
+    ``completions`` are the completions of all rounds, ``labels`` the labels after the last round.
     """
 
     kind: StageKind = StageKind.TRAIN

@@ -1,4 +1,4 @@
-"""What a run says of where its models run."""
+"""The warning of a run that large models would run on CPUs though there are GPUs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from harness.cost_model.known_models import model_sizes
 from harness.engine.graph import Graph, Node, Stage, Training
 
-#: Weights of a model that is slow on CPUs: hours where a GPU takes minutes.
+#: A model with so many weights is slow on CPUs: it takes hours where a GPU takes minutes.
 _LARGE = 10**9
 
 
 def large_without_gpus(graph: Graph, nodes: Sequence[Node]) -> str | None:
-    """A line on the entries whose large models would run on CPUs; None where there is none."""
+    """A line that names the entries whose large models would run on CPUs; None where no entry has such a model."""
     options: dict[str, None] = {}
     for node in nodes:
         if isinstance(node, Training):
@@ -24,7 +24,7 @@ def large_without_gpus(graph: Graph, nodes: Sequence[Node]) -> str | None:
             options[f"{_entry(graph, node)}.{option}"] = None
     if not options:
         return None
-    return f"There are GPUs, but models of over a billion weights run on CPUs; else set {', '.join(options)}."
+    return f"There are GPUs, but models of over a billion weights run on CPUs. To use GPUs, set {', '.join(options)}."
 
 
 def _is_large(model: str) -> bool:

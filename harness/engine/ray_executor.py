@@ -70,8 +70,10 @@ def _capacity() -> Machine:
 
 
 async def _in_thread(function: Callable[[], T]) -> T:
-    """Call a function in a thread that ends with the process, unlike those of :func:`asyncio.to_thread`: whoever stops
-    the run does not wait for it."""
+    """Call a function in a thread that ends with the process, so that a stopped run does not wait for the thread.
+
+    A process waits at its end for the threads of :func:`asyncio.to_thread`.
+    """
     loop = asyncio.get_running_loop()
     result: asyncio.Future[T] = loop.create_future()
 

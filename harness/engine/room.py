@@ -17,7 +17,7 @@ _LOOK_S = 5.0
 @dataclass(frozen=True, slots=True, order=True)
 class _Asker:
     place: int
-    ticket: int  # of two in one place the one that asked first is first
+    ticket: int  # at the same place, the lower ticket comes first
     cpus: float
     gpus: float
 
@@ -25,12 +25,12 @@ class _Asker:
 class Room:
     """CPUs and GPUs, given to those who ask in the order of their places.
 
-    Ray starts any of the actors that wait, so the stage that all others wait for may start last. Here an asker passes
-    one that stands before it only where it takes nothing of what that one lacks: an actor without GPUs passes one that
-    waits for GPUs.
+    Ray may start any waiting actor, so the stage that all others wait for could start last. Here an asker may overtake
+    an earlier asker only if it takes no resource that the earlier asker lacks. For instance, an actor without GPUs
+    overtakes an actor that waits for GPUs.
 
     Args:
-        capacity: what there is in all; called at every look.
+        capacity: returns all CPUs and GPUs; it is called every time the askers are checked.
     """
 
     def __init__(self, capacity: Callable[[], Machine]) -> None:
@@ -41,9 +41,10 @@ class Room:
         self._changed = asyncio.Condition()
 
     async def take(self, place: int, cpus: float, gpus: float) -> None:
-        """Wait until there is room, and take it. The lower the place, the sooner.
+        """Wait until so many CPUs and GPUs are free, and take them. A lower place comes first.
 
-        What the room could never hold is let in when nothing else is inside: whoever asked for it has checked it.
+        An asker for more than the whole capacity enters when nobody else holds anything: the caller has checked the
+        size.
         """
         asker = _Asker(place, next(self._tickets), cpus, gpus)
         async with self._changed:
@@ -59,7 +60,7 @@ class Room:
                 self._changed.notify_all()
 
     async def give_back(self, cpus: float, gpus: float) -> None:
-        """Give back what was taken."""
+        """Give back CPUs and GPUs that were taken."""
         async with self._changed:
             self._cpus -= cpus
             self._gpus -= gpus
@@ -67,7 +68,7 @@ class Room:
 
     @contextlib.asynccontextmanager
     async def hold(self, place: int, cpus: float, gpus: float) -> AsyncIterator[None]:
-        """Take room, and give it back at the end of the context."""
+        """Take CPUs and GPUs, and give them back at the end of the context."""
         await self.take(place, cpus, gpus)
         try:
             yield
@@ -86,7 +87,7 @@ class Room:
             if other == asker:
                 return not waits
             if not waits:
-                return False  # it enters first, and then all look again
+                return False  # the other asker enters first, and then all askers are checked again
             cpus_are_kept |= lacks_cpus
             gpus_are_kept |= lacks_gpus
         raise AssertionError("an asker waits until it has entered")

@@ -117,7 +117,7 @@ def label(
     completions: pa.Table,
     labels: pa.Table | None = None,
 ) -> Result:
-    """Count how many of the completions after each step are right, those of earlier rounds (``labels``) included."""
+    """Count the right completions after each step. ``labels`` are the counts of earlier rounds, which are added."""
     rollouts = to_records(Response, responses)
     prefix_by_text = prefixes(to_records(Problem, problems), rollouts)
     beginning = {prefix.problem.problem_id: prefix.text for prefix in prefix_by_text.values()}

@@ -25,8 +25,8 @@ from harness.storage.keys import digest
 from harness.storage.shards import read_shard, shard_key, shard_meta, write_shard
 from harness.storage.trained import trained_facts, trained_key, write_trained_key
 
-#: Raised when the same training would have other rows in the ledger. Rows of an earlier revision are made anew from
-#: what is stored. Since 2 a model without an output head costs none.
+#: Raise it when the same training gets other rows in the ledger. Rows of an earlier revision are made again from what
+#: is stored. Since revision 2, a model without an output head has no cost for the head.
 LEDGER_REVISION = 2
 
 

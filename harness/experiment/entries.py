@@ -130,9 +130,9 @@ def _type_and_options(kind: Kind, entry: Mapping[str, Any], where: str) -> tuple
 def _with_paths(
     params: type[ComponentParams], options: Mapping[str, Any], models: Mapping[str, str], where: str
 ) -> dict[str, Any]:
-    """The options with names of models resolved, and with paths of shipped files where they are.
+    """The options, with names of models and paths of shipped files resolved.
 
-    A ``revision`` is that of the model that the component is about, its first one.
+    A ``revision`` belongs to the first model of the component's parameters.
     """
     resolved = dict(options)
     for mark in (Mark.MODEL, Mark.DATA):

@@ -119,7 +119,8 @@ def _is_finite(value: Any) -> bool:
 def step_rewards(data: Sequence[Labelled], scorer: Scorer, progress: Callable[[int], None]) -> list[Floats]:
     """Step rewards under a model, [steps] for each solution.
 
-    A solution without a score has none. A solution that the model cuts has those of the steps that were read.
+    A solution without a score has no rewards. A solution that the model cuts has the rewards of the steps that the
+    model reads.
 
     Raises:
         UserError: for a model that does not reward the steps one by one.
