@@ -12,6 +12,7 @@ from harness.core.components import TrainerParams
 from harness.core.errors import UserError
 from harness.core.stages import Task
 from harness.core.workers import Launcher, Workers
+from harness.engine.progress import Line
 from harness.engine.tasks import Result
 from harness.experiment.spec import Spec
 
@@ -43,6 +44,10 @@ class Pool(Protocol):
         """
         ...
 
+    def waits_for(self) -> str | None:
+        """What the replicas wait for or do; None where one is free."""
+        ...
+
 
 class Executor(Protocol):
     """Runs shards and trainings. ``start`` comes first, ``close`` last."""
@@ -67,16 +72,18 @@ class Executor(Protocol):
         """Whether there are GPUs which a component sees only if its entry asks for them."""
         ...
 
-    def pool(self, spec: Spec[Any], shards: int, place: int) -> AbstractAsyncContextManager[Pool]:
+    def pool(self, spec: Spec[Any], shards: int, place: int, line: Line) -> AbstractAsyncContextManager[Pool]:
         """Replicas of a component for so many shards, until the context ends.
 
         Args:
             place: of the stage in the graph. Of those that wait for the same resources the lowest place comes first.
+            line: where the stage reports.
         """
         ...
 
-    async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T]) -> T:
-        """Run a training, which gets what launches its workers. ``spec`` says what they take, ``place`` when."""
+    async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
+        """Run a training, which gets what launches its workers. ``spec`` says what they take, ``place`` when. ``line``
+        is told what the training waits for."""
         ...
 
     def close(self) -> None:

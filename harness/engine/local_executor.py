@@ -20,11 +20,14 @@ from harness.core.devices import give_gpus
 from harness.core.errors import UserError, one_line
 from harness.core.stages import Task
 from harness.core.workers import Launcher, Progress, Workers
-from harness.engine.executor import Machine, ShardFailed, check_placement, workers_of
+from harness.engine.executor import Machine, ShardFailed, StageFailed, check_placement, workers_of
+from harness.engine.progress import Line
 from harness.engine.room import Room
 from harness.engine.tasks import Result
 from harness.engine.worker import Worker
 from harness.experiment.spec import Spec
+
+_FOR_ROOM = "waiting until the stage before it is done: this process computes one thing at a time"
 
 J = TypeVar("J")
 T = TypeVar("T")
@@ -55,16 +58,18 @@ class LocalExecutor:
         return False
 
     @asynccontextmanager
-    async def pool(self, spec: Spec[Any], shards: int, place: int) -> AsyncIterator[_LocalPool]:
+    async def pool(self, spec: Spec[Any], shards: int, place: int, line: Line) -> AsyncIterator[_LocalPool]:
         if not spec.pool.holds_resources:
             yield _LocalPool(spec, self._threads)
             return
+        line.waits(_FOR_ROOM)
         async with self._room.hold(place, cpus=1, gpus=0):
             pool = _LocalPool(spec, self._threads)
             yield pool
             pool.drop()
 
-    async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T]) -> T:
+    async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
+        line.waits(_FOR_ROOM)
         async with self._room.hold(place, cpus=1, gpus=0):
             with _interruptible():
                 return training(in_this_process)
@@ -89,13 +94,21 @@ class _LocalPool:
             with _interruptible():
                 if self._worker is None:
                     give_gpus(spec.pool.num_gpus)
-                    self._worker = Worker(spec.kind, spec.type_, spec.params.model_dump(), spec.name)
+                    worker = Worker()
+                    if failure := worker.build(spec.kind, spec.type_, spec.params.model_dump(), spec.name):
+                        raise UserError(failure.message) if failure.is_mistake else StageFailed(failure.message)
+                    self._worker = worker
                 _set_torch_threads(self._threads)
                 return self._worker.run(task, tables)
+        except StageFailed:
+            raise
         except UserError as error:
             raise UserError(f"{spec.where}: {error}") from None
         except Exception as error:  # not tried again: in the same process it would fail again
             raise ShardFailed(one_line(error)) from error
+
+    def waits_for(self) -> str | None:
+        return None
 
     def drop(self) -> None:
         """Free the component's memory."""

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 _PLAIN_EVERY_S = 10.0
+#: A stage without a step for so long says why, and again after twice the time. The whole board says such things once in
+#: that time at most.
+_SILENCE_S = 60.0
+#: Seconds between looks at which stages are silent.
+_LOOK_S = 5.0
+_MOST_NAMES = 3  # of stages that wait for the same
+
+#: What a stage waits for: in words, or what finds them when they are needed.
+Reason = str | Callable[[], str | None]
 
 
 class Line:
@@ -18,23 +30,50 @@ class Line:
     """
 
     def __init__(self, board: Board, label: str, total: int | None, unit: str) -> None:
-        self._board, self._label, self._total, self._unit = board, label, total, unit
+        self._board, self.label, self._total, self._unit = board, label, total, unit
         self._done = self._tokens = 0
         self._started: float | None = None
         self._printed = 0.0
         self._closed = False
         self._task: Any = None
+        self._reason: Reason | None = None
+        self._pause = _SILENCE_S
+        self._silent_until = time.monotonic() + _SILENCE_S
+
+    def waits(self, reason: Reason | None) -> None:
+        """Say what the stage waits for from now on, should it make no step for long; None where it is over."""
+        self._reason = reason
+
+    def say(self, text: str) -> None:
+        """Say something of the stage, once."""
+        self._board.say(f"{self.label}: {text}")
+
+    def silence(self) -> str | None:
+        """Why the stage has made no step, where it is time to say so."""
+        now = time.monotonic()
+        if self._reason is None or now < self._silent_until:
+            return None
+        reason = self._reason if isinstance(self._reason, str) else self._reason()
+        if reason:
+            self._pause *= 2
+            self._silent_until = now + self._pause
+        return reason
+
+    def _stepped(self) -> None:
+        self._pause = _SILENCE_S
+        self._silent_until = time.monotonic() + _SILENCE_S
 
     def start(self) -> Line:
         """The stage's first work has begun. Returns the line."""
         if self._started is None:
             self._started = self._printed = time.monotonic()
             if self._board.live:
-                self._task = self._board.live.add_task(self._label, total=self._total, note="")
+                self._task = self._board.live.add_task(self.label, total=self._total, note="")
         return self
 
     def advance(self, done: int, tokens: int = 0) -> None:
         self.start()
+        self._stepped()
         self._done += done
         self._tokens += tokens
         self._show()
@@ -42,6 +81,8 @@ class Line:
     def update(self, done: int, total: int, note: str) -> None:
         """Set where the stage is, with a note of its own (a loss, for instance)."""
         self.start()
+        if (done, total) != (self._done, self._total):
+            self._stepped()
         self._done, self._total = done, total
         self._show(note)
 
@@ -62,7 +103,7 @@ class Line:
             of_total = f"/{self._total}" if self._total is not None else ""
             state = f"done in {elapsed:.1f} s" if finished else f"{elapsed:.0f} s{left}"
             rate = f", {note}" if note else ""
-            self._board.say(f"{self._label}: {self._done}{of_total} {self._unit}, {state}{rate}")
+            self._board.say(f"{self.label}: {self._done}{of_total} {self._unit}, {state}{rate}")
 
 
 class Board:
@@ -73,6 +114,8 @@ class Board:
 
     def __init__(self, live: bool = True) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._lines: list[Line] = []
+        self._explained = -math.inf
         self.live: Progress | None = None
         if live and self._console.is_terminal:
             self.live = Progress(
@@ -95,7 +138,28 @@ class Board:
             self.live.stop()
 
     def line(self, label: str, total: int | None, unit: str) -> Line:
-        return Line(self, label, total, unit)
+        line = Line(self, label, total, unit)
+        self._lines.append(line)
+        return line
+
+    def explain_silence(self) -> None:
+        """Say of the stages that have made no step for a minute what they wait for; once a minute at most."""
+        if time.monotonic() < self._explained + _SILENCE_S:
+            return
+        labels: dict[str, list[str]] = {}
+        for line in self._lines:
+            if reason := line.silence():
+                labels.setdefault(reason, []).append(line.label)
+        for reason, of in labels.items():
+            more = f" and {len(of) - _MOST_NAMES} more" if len(of) > _MOST_NAMES else ""
+            self.say(f"{', '.join(of[:_MOST_NAMES])}{more}: {reason}")
+            self._explained = time.monotonic()
+
+    async def explain_silences(self) -> NoReturn:
+        """Do so until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self.explain_silence()
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False)

@@ -16,6 +16,8 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from harness.core.files import replacing
 from harness.core.workers import Progress, Workers
+from harness.engine.progress import Reason
+from harness.engine.ray_room import waiting_for_room
 
 J = TypeVar("J")
 T = TypeVar("T")
@@ -28,8 +30,18 @@ _RAY_TRAIN_SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25", "RAY_TRAIN_M
 _POLL_S = 0.5
 
 
-def launch_on_ray(work: Callable[[J, Progress], T], job: J, workers: Workers, scratch: Path, progress: Progress) -> T:
+def launch_on_ray(
+    work: Callable[[J, Progress], T],
+    job: J,
+    workers: Workers,
+    scratch: Path,
+    progress: Progress,
+    waits: Callable[[Reason], None] = lambda _: None,
+) -> T:
     """A :class:`~harness.core.workers.Launcher` of workers that Ray places.
+
+    Args:
+        waits: told what the training waits for; the rest as for every launcher.
 
     Raises:
         Exception: what ``work`` raised in the first worker, or that the workers died more often than they may.
@@ -38,6 +50,13 @@ def launch_on_ray(work: Callable[[J, Progress], T], job: J, workers: Workers, sc
     scratch.mkdir(parents=True)
     said = scratch / "progress.json"
     done: list[Any] = []
+
+    def waits_for() -> str:
+        if _placed(said).exists():
+            return "its workers start, or compute"
+        return waiting_for_room(workers.cpus, workers.gpus, workers.count)
+
+    waits(waits_for)
 
     def run() -> None:
         try:
@@ -73,12 +92,14 @@ class _Process:
         hide_gpus_unless(gpus)
 
     def run(self, work: Callable[[J, Progress], T], job: J, said: Path) -> T:
+        _placed(said).touch()
         return work(job, _reporter(said))
 
 
 def _alone(work: Callable[[J, Progress], T], job: J, workers: Workers, said: Path) -> T:
     job_, died = ray.put(job), None
     for _ in range(1 + _RESTARTS):
+        _placed(said).unlink(missing_ok=True)
         actor = ray.remote(_Process).options(num_cpus=workers.cpus, num_gpus=workers.gpus).remote(workers.gpus)
         try:
             return ray.get(actor.run.remote(work, job_, said))  # type: ignore[no-any-return]
@@ -130,7 +151,13 @@ def _in_group(config: dict[str, Any]) -> Any:
 
     hide_gpus_unless(config["gpus"])
     first = get_context().get_world_rank() == 0
+    _placed(config["said"]).touch()
     return config["work"](config["job"], _reporter(config["said"]) if first else lambda *_: None)
+
+
+def _placed(said: Path) -> Path:
+    """The mark that workers make once they have their place."""
+    return said.with_name("placed")
 
 
 def _reporter(said: Path) -> Progress:

@@ -7,6 +7,7 @@ when all that it reads is complete: no actor waits for work while another stage 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -93,6 +94,7 @@ class _Run:
         self._available: dict[Shard, asyncio.Future[bool]] = {}
         self._trained: dict[Training, bool] = {}
         self._training_slots = TrainingSlots()
+        self._maker = {shard: node for node in nodes if isinstance(node, Stage) for shard in node.shards}
 
     async def execute(self) -> Outcome:
         missing: dict[Stage, list[Shard]] = {}
@@ -109,6 +111,7 @@ class _Run:
         if not todo:
             return self._outcome
         self._executor.start()
+        explaining = asyncio.create_task(self._board.explain_silences())
         try:
             for node in todo:
                 self._executor.check(node.spec)
@@ -124,6 +127,7 @@ class _Run:
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
         finally:
+            explaining.cancel()
             self._executor.close()
         return self._outcome
 
@@ -142,17 +146,19 @@ class _Run:
     async def _run(self, stage: Stage, missing: list[Shard]) -> None:
         if not missing:
             return
+        line = self._board.line(f"{stage.kind} {stage.who}", sum(s.n_responses for s in missing), "responses")
+        line.waits(lambda: self._waits_for(stage, missing))
         try:
-            await self._compute(stage, missing)
+            await self._compute(stage, missing, line)
         except* (UserError, StageFailed) as errors:
             self._fail(stage, _first(errors))
             for shard in missing:
                 if not self._available[shard].done():
                     self._available[shard].set_result(False)
+        line.waits(None)
 
-    async def _compute(self, stage: Stage, missing: list[Shard]) -> None:
+    async def _compute(self, stage: Stage, missing: list[Shard], line: Line) -> None:
         await asyncio.gather(*(self._tasks[node] for node in stage.requires))
-        line = self._board.line(f"{stage.kind} {stage.who}", sum(s.n_responses for s in missing), "responses")
         if not all(self._trained[training] for training in stage.trained):
             for shard in missing:
                 self._available[shard].set_result(False)
@@ -162,11 +168,20 @@ class _Run:
         if not missing:
             return
         async with (
-            self._executor.pool(stage.spec, len(missing), self._places[stage]) as pool,
+            self._executor.pool(stage.spec, len(missing), self._places[stage], line) as pool,
             asyncio.TaskGroup() as group,
         ):
+            line.waits(lambda: pool.waits_for() or self._waits_for(stage, missing))
             for shard in missing:
                 group.create_task(self._shard(stage, shard, pool, line))
+
+    def _waits_for(self, node: Node, shards: Iterable[Shard] = ()) -> str | None:
+        """Which other stages and trainings a node waits for."""
+        waited = [other for other in node.requires if not self._tasks[other].done()]
+        inputs = (shard for one in shards for shard in one.inputs.values())
+        waited += [self._maker[shard] for shard in inputs if not self._available[shard].done()]
+        names = [f"{other.kind} {other.who}" for other in dict.fromkeys(waited)]
+        return f"waiting for {' and '.join(names)}" if names else None
 
     async def _has_inputs(self, shard: Shard) -> bool:
         """Whether all that a shard reads is stored, once that is known; a shard that lacks some will be missing too."""
@@ -232,6 +247,12 @@ class _Run:
     async def _train(self, training: Training) -> None:
         if self._trained[training]:
             return
+        line = self._board.line(f"{training.kind} {training.who}", 1, "steps")
+        line.waits(lambda: self._waits_for(training))
+        await self._train_now(training, line)
+        line.waits(None)
+
+    async def _train_now(self, training: Training, line: Line) -> None:
         await asyncio.gather(*(self._tasks[node] for node in training.requires))
         reads = [*training.rollouts, *training.grades, *training.completions, *training.labels]
         reads += [shard for shards in training.passes.values() for shard in shards]
@@ -242,11 +263,11 @@ class _Run:
             self._quarantine(training, None, f"{missing[0]}, from which it starts, is missing")
             return
         alone = training.params.workers > 1
+        line.waits("waiting until another training is done")
         async with self._training_slots.take(self._places[training], alone):
-            line = self._board.line(f"{training.kind} {training.who}", 1, "steps")
             try:
                 run = partial(run_training, training, self._results, line.update)
-                await self._executor.train(training.spec, self._places[training], run)
+                await self._executor.train(training.spec, self._places[training], run, line)
             except UserError as error:
                 self._fail(training, UserError(f"{training.spec.where}: {error}"))
                 return

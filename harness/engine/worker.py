@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from harness.core.errors import UserError, one_line
 from harness.core.registry import find
 from harness.core.stages import Task
 from harness.core.terms import Kind
 from harness.engine import tasks
+from harness.engine.failures import is_transient
 from harness.engine.tasks import Result
 from harness.experiment.model_files import loadable
 
 
-class Worker:
-    """A component and the tasks it runs. An error of its construction is raised by each task."""
+@dataclass(frozen=True, slots=True)
+class NotBuilt:
+    """Why a component could not be built: in one line, whether it is the user's mistake, and whether it may pass.
 
-    def __init__(self, kind: Kind, type_: str, params: Mapping[str, Any], name: str) -> None:
+    An exception would have to be made again in another process, and not every one can be.
+    """
+
+    message: str
+    is_mistake: bool = False
+    is_transient: bool = False
+
+
+class Worker:
+    """A component and the tasks it runs."""
+
+    def __init__(self) -> None:
         self._component: Any = None
-        self._failure: Exception | None = None
+
+    def build(self, kind: Kind, type_: str, params: Mapping[str, Any], name: str) -> NotBuilt | None:
+        """Build the component. It comes first; what it returns says why there is none."""
         try:
             cls = find(kind, type_)
             self._component = cls(loadable(cls.Params.model_validate(params)), name)
-        except Exception as error:  # run() raises it: an actor that dies in its constructor cannot say why
-            self._failure = error
+        except Exception as error:
+            is_mistake = isinstance(error, UserError)
+            return NotBuilt(str(error) if is_mistake else one_line(error), is_mistake, is_transient(error))
+        return None
 
     def run(self, task: Task, payload: Mapping[str, Any]) -> Result:
         """Run a task on a shard's tables.
 
         Raises:
-            Exception: whatever the component raised, when it was built or now.
+            Exception: whatever the component raised.
         """
-        if self._failure is not None:
-            raise self._failure
         return tasks.run(task, self._component, payload)

@@ -14,6 +14,7 @@ from harness.core.components import ComponentParams
 from harness.core.errors import UserError
 from harness.engine.executor import Machine, check_placement
 from harness.engine.local_executor import LocalExecutor
+from harness.engine.progress import Board
 from harness.engine.ray_executor import RayExecutor
 from harness.experiment.spec import Pool, Spec
 
@@ -79,7 +80,8 @@ def test_a_stopped_run_does_not_wait_for_a_training() -> None:
         ended.set()
 
     async def run() -> None:
-        task = asyncio.create_task(RayExecutor().train(training(workers=1), 0, wait))
+        line = Board().line("train m", 1, "steps")
+        task = asyncio.create_task(RayExecutor().train(training(workers=1), 0, wait, line))
         while not begun.is_set():
             await asyncio.sleep(0.001)
         task.cancel()
@@ -96,7 +98,8 @@ def test_what_a_training_raises_arrives() -> None:
 
     for executor in (RayExecutor(), LocalExecutor()):
         with pytest.raises(KeyError, match="gone"):
-            asyncio.run(executor.train(training(workers=1), 0, fail))
+            line = Board().line("train m", 1, "steps")
+            asyncio.run(executor.train(training(workers=1), 0, fail, line))
 
 
 def test_a_local_ray_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def run(tmp_path: Path, reward_model: str, *arguments: str) -> Done:
 def test_a_model_that_cannot_be_built_is_reported_and_the_rest_is_there(tmp_path: Path) -> None:
     done = run(tmp_path, "Broken")
     assert done.code == 1
-    assert "quarantined: scores/mine/recorded/part-00002: OSError: weights are truncated" in done.err
+    assert "quarantined: scores/mine: OSError: weights are truncated" in done.err
     assert not (tmp_path / "results" / "scores").exists()
     accuracy = pd.read_csv(tmp_path / "results" / "tables" / "accuracy.csv")
     assert set(accuracy.strategy) == {"average", "oracle", "majority"}

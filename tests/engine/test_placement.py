@@ -13,7 +13,7 @@ from harness.core.stages import StageKind
 from harness.engine.build import build_graph
 from harness.engine.graph import Graph
 from harness.engine.placement import large_without_gpus
-from harness.engine.ray_executor import _Actor
+from harness.engine.ray_pool import _Actor
 from harness.engine.ray_training import _Process
 from harness.experiment.config import load_experiment
 
@@ -71,7 +71,7 @@ def test_large_models_without_gpus_are_named_with_their_option(tmp_path: Path) -
 
 @pytest.mark.parametrize("gpus", [0, 1])
 def test_an_actor_without_gpus_sees_none(monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
-    actors: list[Any] = [lambda: _Actor(gpus, "reward_models", "length", {}, "length"), lambda: _Process(gpus)]
+    actors: list[Any] = [lambda: _Actor(gpus), lambda: _Process(gpus)]
     for start in actors:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
         start()

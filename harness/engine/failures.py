@@ -1,0 +1,50 @@
+"""What an error of a component says of the process it ran in, and whether it passes by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+#: Errors of a device or of what drives it, after which a process computes nothing right: CUDA keeps its first error for
+#: ever, and an engine whose processes are dead stays dead. A lack of memory is none of them.
+_BROKEN = re.compile(
+    r"CUDA error|CUDA driver error|device-side assert|illegal memory access|CUBLAS_STATUS|CUDNN_STATUS|cuDNN error"
+    r"|NCCL error|ncclUnhandled|ncclSystemError|ncclInternalError|AcceleratorError"
+    r"|EngineDeadError|EngineCore encountered"
+)
+#: What ends without anybody's doing: GPU memory that the process before has not yet given back (vLLM), a hub that is
+#: asked too often or is down, a connection cut off. A machine without a network is none of them.
+_TRANSIENT = re.compile(
+    r"Free memory on device|Connection reset by peer|Remote end closed connection|Server disconnected"
+    r"|\b(?:429 Client Error|5\d\d Server Error)\b|Too Many Requests|Service Unavailable|Bad Gateway|Gateway Time-?out"
+)
+_TRANSIENT_STATUS = (429, 500, 502, 503, 504)
+
+
+def breaks_process(error: BaseException) -> bool:
+    """Whether a process that met this error is of no use any more: a device broke under it."""
+    return any(_BROKEN.search(_text(one)) for one in _chain(error))
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether an error at the start of a component may be gone some minutes later."""
+    return any(
+        isinstance(one, ConnectionResetError)
+        or getattr(getattr(one, "response", None), "status_code", None) in _TRANSIENT_STATUS
+        or _TRANSIENT.search(_text(one)) is not None
+        for one in _chain(error)
+    )
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and the errors that it was raised from."""
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__

@@ -1,0 +1,254 @@
+"""The replicas of a component, each a Ray actor.
+
+A replica that cannot start takes no shard: it is tried again a few times and then left out. A shard that failed meets
+another replica the next time, where there is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from harness.core.components import Mark
+from harness.core.devices import give_gpus
+from harness.core.errors import UserError, one_line
+from harness.core.stages import Task
+from harness.engine.executor import ShardFailed, StageFailed
+from harness.engine.failures import breaks_process
+from harness.engine.progress import Line
+from harness.engine.ray_room import waiting_for_room
+from harness.engine.ray_training import hide_gpus_unless
+from harness.engine.room import Room
+from harness.engine.tasks import Result
+from harness.engine.worker import NotBuilt, Worker
+from harness.experiment.spec import Spec
+
+TRIES = 3  # attempts at a shard before it is given up
+#: Seconds before each further try at a replica that failed before it finished any shard. Then it is left out.
+START_PAUSES_S = (2.0, 20.0)
+#: Seconds before each further try at a replica whose start met what passes by itself: ten minutes in all.
+TRANSIENT_PAUSES_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 285.0)
+
+
+class _Actor(Worker):
+    """A component in a process of its own, which sees the GPUs that its entry asks for."""
+
+    def __init__(self, gpus: float) -> None:
+        hide_gpus_unless(gpus)
+        give_gpus(gpus)
+        super().__init__()
+
+
+class _State(Enum):
+    UNPLACED = auto()
+    LOADING = auto()
+    PAUSING = auto()
+    READY = auto()
+    OUT = auto()
+
+
+class _Replica:
+    """The place of one replica, whose actor may change."""
+
+    def __init__(self) -> None:
+        self.state = _State.UNPLACED
+        self.actor: Any = None
+        self.is_proven = False  # whether this actor has finished a shard
+        self.failures = 0  # in a row, without a finished shard in between
+        self.last = NotBuilt("")  # why it failed last
+
+
+class ActorPool:
+    """Replicas of a component. Use as an async context; :meth:`run` takes a free replica, or waits for one."""
+
+    def __init__(
+        self, spec: Spec[Any], size: int, room: Room, place: int, line: Line, actor_class: type = _Actor
+    ) -> None:
+        self._spec, self._room, self._place, self._line = spec, room, place, line
+        self._actor_class = actor_class
+        self._replicas = [_Replica() for _ in range(size)]
+        self._free: list[_Replica] = []
+        # Who waits for a replica, in order, and the replicas that already failed on the shard.
+        self._waiting: dict[asyncio.Future[_Replica], set[_Replica]] = {}
+        self._joining: set[asyncio.Task[None]] = set()
+        self._last_error: UserError | StageFailed | None = None
+
+    async def __aenter__(self) -> ActorPool:
+        for replica in self._replicas:
+            self._start(replica)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for joining in list(self._joining):
+            joining.cancel()
+        await asyncio.gather(*self._joining, return_exceptions=True)
+        for replica in self._replicas:
+            await self._stop(replica)
+
+    def waits_for(self) -> str | None:
+        """What the pool waits for; None where replicas are free."""
+        if self._free:
+            return None
+        states = Counter(replica.state for replica in self._replicas)
+        if busy := states[_State.READY]:
+            return f"{busy} shard{'s are' if busy > 1 else ' is'} being computed"
+        if states[_State.LOADING]:
+            return "its replica loads"
+        if states[_State.UNPLACED]:
+            return waiting_for_room(self._spec.pool.num_cpus, self._spec.pool.num_gpus)
+        failed = next((r.last.message for r in self._replicas if r.state is _State.PAUSING), "")
+        return f"its replica did not start and is tried again: {failed}"
+
+    async def run(self, task: Task, payload: Callable[[], Mapping[str, Any]]) -> Result:
+        """Run one shard; its ``payload`` is read when a replica is free to take it.
+
+        Raises:
+            UserError: a mistake of the user's that only the component could see.
+            StageFailed: where no replica is left.
+            ShardFailed: after ``TRIES`` attempts.
+        """
+        failed_on: set[_Replica] = set()
+        error: BaseException | None = None
+        for _ in range(TRIES):
+            replica = await self._take(failed_on)
+            try:
+                result: Result = await replica.actor.run.remote(task, payload())
+            except RayError as failed:
+                error = getattr(failed, "cause", None) or failed
+                failed_on.add(replica)
+                if isinstance(failed, RayActorError) or breaks_process(error):
+                    self._replace(replica, error)
+                else:
+                    self._give_back(replica)
+                if isinstance(error, UserError):
+                    raise UserError(f"{self._spec.where}: {error}") from None
+            except BaseException:
+                self._give_back(replica)
+                raise
+            else:
+                replica.is_proven, replica.failures = True, 0
+                self._give_back(replica)
+                return result
+        assert error is not None
+        raise ShardFailed(one_line(error))
+
+    # -- who takes which replica --------------------------------------------------------------------------------
+
+    async def _take(self, failed_on: set[_Replica]) -> _Replica:
+        waiter: asyncio.Future[_Replica] = asyncio.get_running_loop().create_future()
+        self._waiting[waiter] = failed_on
+        self._match()
+        return await waiter
+
+    def _give_back(self, replica: _Replica) -> None:
+        self._free.append(replica)
+        self._match()
+
+    def _match(self) -> None:
+        """Give free replicas to those that wait: to each one that has not failed on its shard, while there is one."""
+        ready = {replica for replica in self._replicas if replica.state is _State.READY}
+        if not ready and not self._joining:
+            for waiter in self._waiting:
+                if not waiter.done():
+                    waiter.set_exception(self._last_error or StageFailed("no replica is left"))
+            self._waiting.clear()
+        for waiter, failed_on in list(self._waiting.items()):
+            if not self._free:
+                break
+            usable = [r for r in self._free if r not in failed_on] or ([] if ready - failed_on else self._free)
+            if waiter.done():  # whoever waited was cancelled
+                del self._waiting[waiter]
+            elif usable:
+                del self._waiting[waiter]
+                replica = usable[0]
+                self._free.remove(replica)
+                waiter.set_result(replica)
+
+    # -- how replicas start and end -----------------------------------------------------------------------------
+
+    def _start(self, replica: _Replica) -> None:
+        """Have a replica join in the background: with a node gone, its place may stay empty until another comes."""
+        joining = asyncio.create_task(self._join(replica))
+        self._joining.add(joining)
+        joining.add_done_callback(self._joined)
+
+    def _joined(self, joining: asyncio.Task[None]) -> None:
+        self._joining.discard(joining)
+        if not joining.cancelled() and (bug := joining.exception()):
+            self._last_error = StageFailed(one_line(bug))
+        self._match()
+
+    def _replace(self, replica: _Replica, error: BaseException) -> None:
+        replica.state = _State.UNPLACED
+        if not replica.is_proven:  # else it starts again at once
+            replica.failures += 1
+        replica.last = NotBuilt(one_line(error))
+        self._start(replica)
+
+    async def _join(self, replica: _Replica) -> None:
+        """Start an actor and let it take work once its component is built; give up after some tries."""
+        transient = iter(TRANSIENT_PAUSES_S)
+        await self._stop(replica)
+        while replica.failures <= len(START_PAUSES_S):
+            if replica.failures:
+                replica.state = _State.PAUSING
+                await asyncio.sleep(START_PAUSES_S[replica.failures - 1])
+            failure = await self._begin(replica)
+            if failure is None:
+                replica.state, replica.is_proven = _State.READY, False
+                self._give_back(replica)
+                return
+            replica.state, replica.last = _State.PAUSING, failure
+            await self._stop(replica)
+            pause = next(transient, None) if failure.is_transient else None
+            if pause is not None:
+                await asyncio.sleep(pause)
+            elif failure.is_mistake or failure.is_transient:
+                break
+            else:
+                replica.failures += 1
+        self._leave_out(replica)
+
+    async def _begin(self, replica: _Replica) -> NotBuilt | None:
+        """Place a replica's actor and build its component; why there is none, where there is none."""
+        spec, pool = self._spec, self._spec.pool
+        replica.state = _State.UNPLACED
+        await self._room.take(self._place, pool.num_cpus, pool.num_gpus)
+        options = {"num_cpus": pool.num_cpus, "num_gpus": pool.num_gpus}
+        replica.actor = ray.remote(self._actor_class).options(**options).remote(pool.num_gpus)
+        try:
+            await replica.actor.__ray_ready__.remote()
+            replica.state = _State.LOADING
+            built: NotBuilt | None = await replica.actor.build.remote(spec.kind, spec.type_, _params(spec), spec.name)
+        except RayError as error:
+            return NotBuilt(one_line(error))
+        return built
+
+    async def _stop(self, replica: _Replica) -> None:
+        """Kill a replica's actor, or make sure that it is dead, and give back what it held."""
+        if replica.actor is not None:
+            ray.kill(replica.actor)
+            replica.actor = None
+            pool = self._spec.pool
+            await asyncio.shield(self._room.give_back(pool.num_cpus, pool.num_gpus))  # even where this is cancelled
+
+    def _leave_out(self, replica: _Replica) -> None:
+        replica.state, error = _State.OUT, replica.last
+        mistake = UserError(f"{self._spec.where}: {error.message}") if error.is_mistake else None
+        self._last_error = mistake or StageFailed(error.message)
+        if any(other.state is not _State.OUT for other in self._replicas):
+            self._line.say(f"a replica does not start and is left out: {error.message}")
+
+
+def _params(spec: Spec[Any]) -> dict[str, Any]:
+    """A component's parameters. Workers of a cluster run in a folder of their own, where a relative path means another
+    file."""
+    paths = (spec.paths(Mark.MODEL) | spec.paths(Mark.DATA)).items()
+    return spec.params.model_dump() | {f: str(Path(p).resolve()) for f, p in paths if Path(p).exists()}

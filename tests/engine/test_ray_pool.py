@@ -1,0 +1,151 @@
+"""Replicas that do not start, that a device broke, or that fail what others can do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from harness.core.components import ComponentParams
+from harness.core.errors import UserError
+from harness.core.stages import Task
+from harness.engine import ray_pool
+from harness.engine.executor import Machine, ShardFailed, StageFailed
+from harness.engine.progress import Board
+from harness.engine.ray_executor import start_ray
+from harness.engine.ray_pool import ActorPool
+from harness.engine.room import Room
+from harness.experiment.spec import Pool, Spec
+
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def local_ray() -> Iterator[None]:
+    start_ray(None)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_pool, "START_PAUSES_S", (0.01, 0.01))
+    monkeypatch.setattr(ray_pool, "TRANSIENT_PAUSES_S", (0.01,) * 3)
+
+
+def room() -> Room:
+    return Room(lambda: Machine(cpus=64, gpus=0))
+
+
+def run(behaviour: str, marks: Path, shards: int, replicas: int) -> list[Any]:
+    """What shards give on a pool of actors of a behaviour: (shard, number of the process), or an error.
+
+    Processes are numbered from 0 in the order in which they built their component.
+    """
+
+    class Cheap:
+        """Pickled by value, so that its process need not find this file."""
+
+        def __init__(self, gpus: float) -> None:
+            self.number = -1
+
+        def build(self, kind: str, type_: str, params: dict[str, Any], name: str) -> Any:
+            from harness.engine.worker import NotBuilt
+
+            folder, self.behaviour = Path(name), type_
+            while True:
+                self.number += 1
+                try:
+                    (folder / f"built-{self.number}").touch(exist_ok=False)
+                    break
+                except FileExistsError:
+                    continue
+            if type_ == "only the first starts" and self.number > 0:
+                return NotBuilt("OSError: no token on this node")
+            if type_ == "none starts":
+                return NotBuilt("OSError: weights are truncated")
+            if type_ == "a mistake":
+                return NotBuilt("m cannot be loaded", is_mistake=True)
+            if type_ == "starts late" and self.number < 2:
+                return NotBuilt("429", is_mistake=True, is_transient=True)
+            return None
+
+        def run(self, task: str, payload: dict[str, Any]) -> Any:
+            if self.behaviour == "the first fails" and self.number == 0:
+                raise ValueError("not here")
+            if self.behaviour == "the first is broken" and self.number == 0:
+                raise RuntimeError("CUDA error: device-side assert triggered")
+            if self.behaviour == "all fail":
+                raise ValueError(f"not in {self.number}")
+            return payload["shard"], self.number
+
+    async def all_shards() -> list[Any]:
+        spec = Spec("reward_models", str(marks), behaviour, ComponentParams(), Pool(num_cpus=0), "reward_models.m")
+        with Board() as board:
+            pool = ActorPool(spec, replicas, room(), 0, board.line("score m", shards, "responses"), Cheap)
+            async with pool:
+                if replicas > 1:  # or the first would be done before the others start
+                    while pool._joining:
+                        await asyncio.wait(pool._joining)
+                tries = (pool.run(Task.SCORE, lambda i=i: {"shard": i}) for i in range(shards))
+                return await asyncio.gather(*tries, return_exceptions=True)
+
+    return asyncio.run(all_shards())
+
+
+def test_a_replica_that_does_not_start_takes_no_shard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("only the first starts", tmp_path, shards=6, replicas=2) == [(i, 0) for i in range(6)]
+    assert len(list(tmp_path.iterdir())) == 1 + 3, "it was tried three times"
+    assert capsys.readouterr().err == (
+        "score m: a replica does not start and is left out: OSError: no token on this node\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error", "says", "tries"),
+    [
+        ("none starts", StageFailed, "OSError: weights are truncated", 3),
+        ("a mistake", UserError, "reward_models.m: m cannot be loaded", 1),
+    ],
+)
+def test_where_none_starts_the_stage_fails(
+    behaviour: str, error: type[Exception], says: str, tries: int, tmp_path: Path
+) -> None:
+    given = run(behaviour, tmp_path, shards=2, replicas=1)
+    assert [(type(e), str(e)) for e in given] == [(error, says)] * 2
+    assert len(list(tmp_path.iterdir())) == tries
+
+
+def test_what_passes_by_itself_is_waited_for(tmp_path: Path) -> None:
+    assert run("starts late", tmp_path, shards=1, replicas=1) == [(0, 2)]
+
+
+def test_a_shard_that_failed_meets_another_replica(tmp_path: Path) -> None:
+    assert run("the first fails", tmp_path, shards=5, replicas=2) == [(i, 1) for i in range(5)]
+
+
+def test_a_shard_that_always_fails_is_given_back(tmp_path: Path) -> None:
+    (failed,) = run("all fail", tmp_path, shards=1, replicas=2)
+    assert isinstance(failed, ShardFailed) and str(failed).startswith("ValueError: not in")
+
+
+def test_a_process_that_its_device_broke_is_replaced(tmp_path: Path) -> None:
+    assert run("the first is broken", tmp_path, shards=3, replicas=1) == [(i, 1) for i in range(3)]
+
+
+def test_a_pool_without_a_place_says_what_it_waits_for() -> None:
+    async def waits() -> str | None:
+        cpus = ray.cluster_resources()["CPU"]
+        spec = Spec("reward_models", "m", "length", ComponentParams(), Pool(num_cpus=cpus + 1), "reward_models.m")
+        with Board() as board:
+            async with ActorPool(spec, 2, room(), 0, board.line("score m", 1, "responses")) as pool:
+                await asyncio.sleep(0)
+                return pool.waits_for()
+
+    cpus = ray.cluster_resources()["CPU"]
+    expected = f"waiting for {cpus + 1:g} CPUs; {cpus:g} CPU{'s' if cpus > 1 else ''} free"
+    assert asyncio.run(waits()) == expected
