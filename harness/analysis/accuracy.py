@@ -107,11 +107,11 @@ class Accuracies:
         """Every n that a generator (or the average) has rows for."""
         return self._ns[generator]
 
-    def values(self, generator: str, chooser: Chooser, n: int, protocol: str | None = None) -> Floats | None:
+    def values(self, generator: str, chooser: Chooser, n: int) -> Floats | None:
         """Accuracy per problem, float [P]; None where it was not computed. pass@1 is that of all samples at any n."""
         if chooser == PASS_AT_1:
             n = self.ns(generator)[-1]
-        return self.rows.get(Key(generator, chooser, protocol or self.protocol, n))
+        return self.rows.get(Key(generator, chooser, self.protocol, n))
 
     def curve(self, generator: str, chooser: Chooser) -> dict[int, Interval]:
         """n → mean over problems with its interval, for every n that has values."""

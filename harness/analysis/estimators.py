@@ -81,19 +81,19 @@ def pass_at_n(correct: Bools, ns: Sequence[int]) -> Floats:
     return np.asarray(1.0 - miss[:, correct.sum(axis=1)], dtype=np.float64)
 
 
-def subsets(n_samples: int, n: int, seed: int, count: int = SUBSETS) -> Bools:
-    """Size-n subsets of the samples, bool [R, N]: all of them if at most ``count``, else about that many.
+def subsets(n_samples: int, n: int, seed: int) -> Bools:
+    """Size-n subsets of the samples, bool [R, N]: all of them if at most ``SUBSETS``, else about that many.
 
     Raises:
         ValueError: for an n below 1 or above N.
     """
     _check([n], n_samples)
-    if comb(n_samples, n) <= count:
+    if comb(n_samples, n) <= SUBSETS:
         members = np.array(list(combinations(range(n_samples), n)), dtype=np.int64)
     else:
         blocks = n_samples // n
         rng = np.random.default_rng([seed, n_samples, n])
-        permutations = rng.permuted(np.tile(np.arange(n_samples), (-(-count // blocks), 1)), axis=1)
+        permutations = rng.permuted(np.tile(np.arange(n_samples), (-(-SUBSETS // blocks), 1)), axis=1)
         members = permutations[:, : blocks * n].reshape(-1, n)
     chosen = np.zeros((len(members), n_samples), dtype=bool)
     np.put_along_axis(chosen, members, True, axis=1)
@@ -101,7 +101,7 @@ def subsets(n_samples: int, n: int, seed: int, count: int = SUBSETS) -> Bools:
 
 
 def expected_votes(
-    classes: Ints, correct: Bools, weights: Sequence[Floats], ns: Sequence[int], seed: int, count: int = SUBSETS
+    classes: Ints, correct: Bools, weights: Sequence[Floats], ns: Sequence[int], seed: int
 ) -> tuple[Floats, list[Floats]]:
     """Accuracy of majority and of weighted voting among n samples, averaged over subsets.
 
@@ -118,7 +118,7 @@ def expected_votes(
         ValueError: for an n below 1 or above N.
     """
     ballots = Ballots(classes, correct)
-    return _votes(ballots, [subsets(correct.shape[1], n, seed, count) for n in ns], weights)
+    return _votes(ballots, [subsets(correct.shape[1], n, seed) for n in ns], weights)
 
 
 def _votes(ballots: Ballots, chosen: Sequence[Bools], weights: Sequence[Floats]) -> tuple[Floats, list[Floats]]:
