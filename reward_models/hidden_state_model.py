@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from bonbench.reward_models.text.pieces import Marked
+    from bonbench.reward_models.text.chat import ChatTemplate
+    from bonbench.reward_models.text.pieces import Marked, PieceEncoder
 
 
 #: What the parameter ``convention`` is.
@@ -90,24 +91,12 @@ class HiddenStateRewardModel(RewardModel[P]):
 
     def __init__(self, params: P, name: str = "") -> None:
         super().__init__(params, name)
-        from transformers import AutoTokenizer
-
-        from bonbench.reward_models.text.chat import ChatTemplate
-        from bonbench.reward_models.text.pieces import PieceEncoder
-
-        known_model = KNOWN_MODELS.get(hub_id(params.model))
-        default = known_model.convention if known_model else next(iter(self.conventions))
-        self.convention = params.convention or default
+        self.convention = self._convention(params)
         self.lm = self._load()
         self._limit: int | None = getattr(self.lm.config.get_text_config(), "max_position_embeddings", None)
         self.unscored_because = f"longer than the {self._limit} tokens that the model reads"
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
-        except Exception as error:  # a wrong value in one of its files raises whatever the tokenizer's code meets first
-            raise cannot_load(f"the tokenizer of {params.model}", error) from error
-        self.chat = ChatTemplate(tokenizer, params.model)
-        self.encoder = PieceEncoder(tokenizer, params.model, self.markers)
-        if known_model:
+        self.chat, self.encoder = self._tokenizer(params)
+        if known_model := KNOWN_MODELS.get(hub_id(params.model)):
             self._check_ids(known_model.ids)
 
     @classmethod
@@ -116,6 +105,42 @@ class HiddenStateRewardModel(RewardModel[P]):
         known_model = KNOWN_MODELS.get(hub_id(params.model))
         if known_model and known_model.family != cls.family:
             raise UserError(f"{params.model} is no {cls.family}: set type: {known_model.family}")
+
+    @classmethod
+    def count_too_long(cls, params: P, batches: Iterable[Sequence[Solution]]) -> int | None:
+        from bonbench.reward_models.text.positions import positions
+
+        limit = positions(params.model)
+        if limit is None:
+            return 0
+        chat, encoder = cls._tokenizer(params)
+        lay_out = cls.conventions[cls._convention(params)].layout
+        count = 0
+        for batch in batches:
+            layouts = [lay_out(chat, s.problem.problem, s.response.text) for s in batch]
+            # A token stands for one byte at least: most responses need not be tokenised.
+            suspects = [layout for layout in layouts if layout.n_bytes + len(encoder.prefix) > limit]
+            count += sum(len(tokens.ids) > limit for tokens in encoder.encode_layouts(suspects))
+        return count
+
+    @classmethod
+    def _convention(cls, params: P) -> str:
+        known_model = KNOWN_MODELS.get(hub_id(params.model))
+        default = known_model.convention if known_model else next(iter(cls.conventions))
+        return params.convention or default
+
+    @classmethod
+    def _tokenizer(cls, params: P) -> tuple[ChatTemplate, PieceEncoder]:
+        from transformers import AutoTokenizer
+
+        from bonbench.reward_models.text.chat import ChatTemplate
+        from bonbench.reward_models.text.pieces import PieceEncoder
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
+        except Exception as error:  # a wrong value in one of its files raises whatever the tokenizer's code meets first
+            raise cannot_load(f"the tokenizer of {params.model}", error) from error
+        return ChatTemplate(tokenizer, params.model), PieceEncoder(tokenizer, params.model, cls.markers)
 
     def _load(self) -> PreTrainedModel:
         """The model, for inference."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -83,7 +83,7 @@ TooLong = Annotated[
     Unkeyed(("skip", "error")),
     Field(
         description="a response that is, with its prompt, longer than the model reads: skip leaves it without a score, "
-        "error ends the run, truncate scores what the model reads of it"
+        "error stops the entry, truncate scores what the model reads of it"
     ),
 ]
 
@@ -170,6 +170,14 @@ class Component(ABC, Generic[P]):
     @classmethod
     def check(cls, params: P) -> None:
         """Raise :class:`UserError` for parameters that cannot work, before anything is started."""
+
+    @classmethod
+    def count_too_long(cls, params: P, batches: Iterable[Sequence[Solution]]) -> int | None:
+        """How many solutions are longer than its model reads, by the tokenizer alone; None where it cannot tell.
+
+        No weights are loaded.
+        """
+        return None
 
     def describe(self) -> ModelFacts | None:
         """The model that the component runs, for the ledger; None where it runs no model."""

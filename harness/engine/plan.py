@@ -18,6 +18,7 @@ from harness.cost_model.known_models import model_sizes
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
 from harness.engine.lengths import CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS, Lengths, ResponseLengths, by_source, some_of
+from harness.engine.too_long import too_long_lines
 from harness.experiment.problem_sets import STAND_IN_CHARACTERS
 
 #: Bytes per response token or per response of a stage's shards: mathematical solutions in compressed Parquet.
@@ -98,7 +99,8 @@ class _Planner:
 
     def plan(self) -> Plan:
         stages = [self._planned(node) for node in self._graph.nodes]
-        return Plan(stages, [*self._general(), *self._notes])
+        long = too_long_lines(self._graph, self._graph.nodes)
+        return Plan(stages, [*self._general(), *self._notes, *long])
 
     # -- stages -----------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from harness.engine.placement import large_without_gpus
 from harness.engine.progress import Board, Line
 from harness.engine.provenance import describe_results
 from harness.engine.tasks import Result
+from harness.engine.too_long import too_long_lines
 from harness.engine.training import recount_development, run_training
 from harness.engine.training_slots import TrainingSlots
 from harness.storage.arrow import to_table
@@ -116,6 +117,8 @@ class _Run:
             for node in todo:
                 self._executor.check(node.spec)
             if (line := large_without_gpus(self._graph, todo)) and self._executor.hides_gpus():
+                self._board.say(line)
+            for line in too_long_lines(self._graph, todo):
                 self._board.say(line)
             async with asyncio.TaskGroup() as group:
                 for node in self._nodes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -67,6 +67,28 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
         self.model = load(params.model, params.dtype, params.device)
         self.encoder = SolutionEncoder(AutoTokenizer.from_pretrained(**pretrained(params.model)), params.model)
 
+    @classmethod
+    def count_too_long(cls, params: CausalLMParams, batches: Iterable[Sequence[Solution]]) -> int | None:
+        from transformers import AutoTokenizer
+
+        from bonbench.reward_models.text.encoding import SolutionEncoder
+        from bonbench.reward_models.text.positions import positions
+
+        limit = positions(params.model)
+        if limit is None:
+            return 0
+        encoder = SolutionEncoder(AutoTokenizer.from_pretrained(**pretrained(params.model)), params.model)
+        count = 0
+        for batch in batches:
+            texts = [
+                (s.problem.problem, _rewritten(params, s.response.text)[0], s.response.finish_reason == "stop")
+                for s in batch
+            ]
+            # A token stands for one byte at least: most responses need not be tokenised.
+            suspects = [text for text in texts if encoder.n_bytes(*text) > limit]
+            count += sum(len(tokens.ids) > limit for tokens in encoder.encode(suspects))
+        return count
+
     def describe(self) -> ModelFacts:
         return ModelFacts(self.model.config.to_dict(), str(self.model.device))
 
@@ -78,7 +100,7 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
         """
         from bonbench.reward_models.lm.causal_lm import response_logprobs
 
-        rewritten = [self._rewritten(s.response.text) for s in batch]
+        rewritten = [_rewritten(self.params, s.response.text) for s in batch]
         keys = [
             (s.problem.problem, text, s.response.finish_reason == "stop")
             for s, (text, _) in zip(batch, rewritten, strict=True)
@@ -122,9 +144,10 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
             return None
         return replace(tokens, ids=tokens.ids[:limit], token_ends=tokens.token_ends[: limit - tokens.n_prompt])
 
-    def _rewritten(self, text: str) -> tuple[str, list[int]]:
-        """What the model reads of a response, and for each offset in it the one in the response ([]: the same)."""
-        return numbered(text) if self.params.steps == "numbered" else (text, [])
+
+def _rewritten(params: CausalLMParams, text: str) -> tuple[str, list[int]]:
+    """What the model reads of a response, and for each offset in it the one in the response ([]: the same)."""
+    return numbered(text) if params.steps == "numbered" else (text, [])
 
 
 def _unread(solution: Solution) -> TokenLogprobs:

@@ -64,6 +64,11 @@ class SolutionEncoder:
                 encoded.append(Encoded(tokens.ids, n_prompt, token_ends))
         return encoded
 
+    def n_bytes(self, problem: str, text: str, ended: bool) -> int:
+        """The length of the string that :meth:`encode` makes tokens of, in UTF-8."""
+        written = self._chat.render([("user", problem)], ready=True) + text + (self.end_of_turn if ended else "")
+        return len(written.encode())
+
     def _prompt(self, problem: str) -> list[Piece]:
         rendered = self._chat.render([("user", problem)], ready=True)
         pieces, _ = self._chat.pieces([("user", [Piece(problem)])], ready=True)

@@ -39,6 +39,11 @@ class Layout:
     response: int
     prefix: bool = False
 
+    @property
+    def n_bytes(self) -> int:
+        """The length of the string that the pieces make, in UTF-8."""
+        return sum(len(piece.text.encode()) for piece in self.pieces)
+
 
 class Chat(Protocol):
     """A tokenizer's chat template (``reward_models.chat.ChatTemplate``)."""

@@ -398,6 +398,17 @@ def test_too_long_a_solution_has_no_score(case: Case, tmp_path: Path) -> None:
     assert model.score([solution(LONG)])[0].step_rewards == ()
 
 
+def test_the_tokenizer_alone_counts_what_is_too_long(case: Case, tmp_path: Path) -> None:
+    model = short_model(case, tmp_path)
+    batches = [
+        [solution("7 + 7 = 14. " * n) for n in (0, 10, 20)],
+        [solution("14 " * n) for n in (50, 60, 70, 80, 300)],
+    ]
+    unscored = [not record.step_rewards for batch in batches for record in model.score(batch)]
+    assert 0 < sum(unscored) < len(unscored)
+    assert type(model).count_too_long(model.params, batches) == sum(unscored)
+
+
 def test_truncation_scores_what_is_read(case: Case, tmp_path: Path) -> None:
     record = short_model(case, tmp_path, too_long="truncate").score([solution(LONG)])[0]
     assert record.step_ends is not None

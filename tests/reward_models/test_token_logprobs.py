@@ -161,6 +161,16 @@ def test_too_long_a_solution_is_not_read(model: str) -> None:
     assert scorer.logprobs([LONG]) == [unread]
 
 
+@pytest.mark.parametrize("steps", ["as-written", "numbered"])
+def test_the_tokenizer_alone_counts_what_is_too_long(model: str, steps: str) -> None:
+    params = CausalLMParams.model_validate({"model": model, "steps": steps})
+    responses = [replace(LONG.response, text="1 + " * n, finish_reason="stop") for n in range(100, 300, 7)]
+    batch = [replace(LONG, response=response) for response in responses]
+    unread = [not record.was_read for record in CausalLMScorer(params).logprobs(batch)]
+    assert 0 < sum(unread) < len(unread)
+    assert CausalLMScorer.count_too_long(params, [batch[:9], solutions(1), batch[9:]]) == sum(unread)
+
+
 def test_truncation_reads_what_the_model_can(model: str) -> None:
     scorer = CausalLMScorer(CausalLMParams(model=model, too_long="truncate"))
     (record,) = scorer.logprobs([LONG])
