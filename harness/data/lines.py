@@ -116,7 +116,7 @@ def parse_row(content: bytes) -> Row:
         ValueError: where the line is no JSON object; the message says what the line is.
     """
     try:
-        text = content.decode("utf-8-sig")  # a file may begin with a byte order mark
+        text = content.decode("utf-8-sig").rstrip("\r\n")  # a file may begin with a byte order mark
         row = json.loads(text)
         if "\\ud" in text or "\\uD" in text:  # half of a surrogate pair can be spelt in JSON, but is no text
             json.dumps(row, ensure_ascii=False).encode()

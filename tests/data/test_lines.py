@@ -64,6 +64,7 @@ BROKEN_FILES: dict[str, tuple[str, bytes | None, str]] = {
 BROKEN_LINES: dict[str, tuple[bytes, str]] = {
     "not JSON": (b"{oops", "not JSON: Expecting property name enclosed in double quotes at column 2"),
     "cut off": (LINE[:-10], "not JSON: "),
+    "cut off after a key": (b'{"a"\n', "not JSON: Expecting ':' delimiter at column 5"),
     "a list": (b"[1]", "not a JSON object"),
     "a text": (b'"x"', "not a JSON object"),
     "not UTF-8": (b'{"problem": "\xe9"}', "not UTF-8 text, from byte 14 on"),
