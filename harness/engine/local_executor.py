@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -60,11 +61,11 @@ class LocalExecutor:
     @asynccontextmanager
     async def pool(self, spec: Spec[Any], shards: int, place: int, line: Line) -> AsyncIterator[_LocalPool]:
         if not spec.pool.holds_resources:
-            yield _LocalPool(spec, self._threads)
+            yield _LocalPool(spec, self._threads, line)
             return
         line.waits(_FOR_ROOM)
         async with self._room.hold(place, cpus=1, gpus=0):
-            pool = _LocalPool(spec, self._threads)
+            pool = _LocalPool(spec, self._threads, line)
             yield pool
             pool.drop()
 
@@ -82,8 +83,8 @@ class LocalExecutor:
 class _LocalPool:
     """One component, built for its first shard."""
 
-    def __init__(self, spec: Spec[Any], threads: str | None) -> None:
-        self._spec = spec
+    def __init__(self, spec: Spec[Any], threads: str | None, line: Line) -> None:
+        self._spec, self._line = spec, line
         # As many threads as Ray gives to an actor of this size: the number of threads changes the last bits of sums.
         self._threads = int(threads) if threads and threads.isdigit() else max(1, int(spec.pool.num_cpus))
         self._worker: Worker | None = None
@@ -96,6 +97,7 @@ class _LocalPool:
                     give_gpus(spec.pool.num_gpus)
                     worker = Worker()
                     if failure := worker.build(spec.kind, spec.type_, spec.params.model_dump(), spec.name):
+                        self._line.failed(0, failure.traceback)
                         raise UserError(failure.message) if failure.is_mistake else StageFailed(failure.message)
                     self._worker = worker
                 _set_torch_threads(self._threads)
@@ -105,6 +107,7 @@ class _LocalPool:
         except UserError as error:
             raise UserError(f"{spec.where}: {error}") from None
         except Exception as error:  # not tried again: in the same process it would fail again
+            self._line.failed(0, traceback.format_exc())
             raise ShardFailed(one_line(error)) from error
 
     def waits_for(self) -> str | None:

@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from harness.engine.logs import Log
+
 _PLAIN_EVERY_S = 10.0
 #: A stage without a step for so long says why, and again after twice the time. The whole board says such things once in
 #: that time at most.
@@ -29,7 +31,7 @@ class Line:
     ``total`` is None for a stream of unknown length.
     """
 
-    def __init__(self, board: Board, label: str, total: int | None, unit: str) -> None:
+    def __init__(self, board: Board, label: str, total: int | None, unit: str, log: Log | None = None) -> None:
         self._board, self.label, self._total, self._unit = board, label, total, unit
         self._done = self._tokens = 0
         self._started: float | None = None
@@ -37,6 +39,7 @@ class Line:
         self._closed = False
         self._task: Any = None
         self._reason: Reason | None = None
+        self._log = log
         self._pause = _SILENCE_S
         self._silent_until = time.monotonic() + _SILENCE_S
 
@@ -47,6 +50,11 @@ class Line:
     def say(self, text: str) -> None:
         """Say something of the stage, once."""
         self._board.say(f"{self.label}: {text}")
+
+    def failed(self, replica: int, text: str) -> None:
+        """Write down what failed in a replica, as whole as it is known."""
+        if self._log:
+            self._log.add(replica, text)
 
     def silence(self) -> str | None:
         """Why the stage has made no step, where it is time to say so."""
@@ -137,8 +145,8 @@ class Board:
         if self.live:
             self.live.stop()
 
-    def line(self, label: str, total: int | None, unit: str) -> Line:
-        line = Line(self, label, total, unit)
+    def line(self, label: str, total: int | None, unit: str, log: Log | None = None) -> Line:
+        line = Line(self, label, total, unit, log)
         self._lines.append(line)
         return line
 

@@ -122,6 +122,7 @@ class ActorPool:
                 result: Result = await replica.actor.run.remote(task, payload())
             except RayError as failed:
                 error = getattr(failed, "cause", None) or failed
+                self._write_down(replica, str(failed))
                 failed_on.add(replica)
                 if isinstance(failed, RayActorError) or breaks_process(error):
                     self._replace(replica, error)
@@ -201,6 +202,8 @@ class ActorPool:
                 replica.state = _State.PAUSING
                 await asyncio.sleep(START_PAUSES_S[replica.failures - 1])
             failure = await self._begin(replica)
+            if failure is not None:
+                self._write_down(replica, failure.traceback or failure.message)
             if failure is None:
                 replica.state, replica.is_proven = _State.READY, False
                 self._give_back(replica)
@@ -215,6 +218,9 @@ class ActorPool:
             else:
                 replica.failures += 1
         self._leave_out(replica)
+
+    def _write_down(self, replica: _Replica, failure: str) -> None:
+        self._line.failed(self._replicas.index(replica), failure)
 
     async def _begin(self, replica: _Replica) -> NotBuilt | None:
         """Place a replica's actor and build its component; why there is none, where there is none."""

@@ -106,6 +106,7 @@ def _alone(work: Callable[[J, Progress], T], job: J, workers: Workers, said: Pat
         except RayActorError as error:
             died = error
         except RayTaskError as error:
+            error.cause.add_note(str(error))  # its traceback, which stays in the other process
             raise error.cause from None
         finally:
             with contextlib.suppress(RayError):
@@ -143,7 +144,9 @@ def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: 
         return trainer.fit().return_value  # type: ignore[no-any-return]
     except WorkerGroupError as error:
         failure = next(iter(error.worker_failures.values()))
-        raise getattr(failure, "_base_exc", failure) from None
+        cause = getattr(failure, "_base_exc", failure)
+        cause.add_note(str(failure))
+        raise cause from None
 
 
 def _in_group(config: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ when all that it reads is complete: no actor waits for work while another stage 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,7 @@ from harness.core.errors import UserError, one_line
 from harness.core.records import LedgerRow, Problem
 from harness.engine.executor import Executor, Pool, ShardFailed, StageFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
+from harness.engine.logs import Log
 from harness.engine.placement import large_without_gpus
 from harness.engine.progress import Board, Line
 from harness.engine.provenance import describe_results
@@ -91,6 +93,7 @@ class _Run:
         self._results = graph.results
         self._places = {node: place for place, node in enumerate(nodes)}
         self._outcome = Outcome()
+        self._logs = {node: Log(graph.results, node.kind, node.who) for node in nodes}
         self._tasks: dict[Node, asyncio.Task[None]] = {}
         self._available: dict[Shard, asyncio.Future[bool]] = {}
         self._trained: dict[Training, bool] = {}
@@ -149,7 +152,8 @@ class _Run:
     async def _run(self, stage: Stage, missing: list[Shard]) -> None:
         if not missing:
             return
-        line = self._board.line(f"{stage.kind} {stage.who}", sum(s.n_responses for s in missing), "responses")
+        responses = sum(shard.n_responses for shard in missing)
+        line = self._board.line(f"{stage.kind} {stage.who}", responses, "responses", self._logs[stage])
         line.waits(lambda: self._waits_for(stage, missing))
         try:
             await self._compute(stage, missing, line)
@@ -243,14 +247,15 @@ class _Run:
         ids = [p.problem_id for p in shard.problems] if shard else []
         entry = Quarantined(stage=node.kind, who=node.who, shard=place, problem_ids=ids, error=error)
         self._outcome.quarantined.append(entry)
-        self._board.say(f"{node.kind} {node.who} failed on {entry.shard}, the run goes on: {error}")
+        whole = self._logs[node].hint()
+        self._board.say(f"{node.kind} {node.who} failed on {entry.shard}, the run goes on: {error}{whole}")
         if shard:
             self._available[shard].set_result(False)
 
     async def _train(self, training: Training) -> None:
         if self._trained[training]:
             return
-        line = self._board.line(f"{training.kind} {training.who}", 1, "steps")
+        line = self._board.line(f"{training.kind} {training.who}", 1, "steps", self._logs[training])
         line.waits(lambda: self._waits_for(training))
         await self._train_now(training, line)
         line.waits(None)
@@ -275,6 +280,7 @@ class _Run:
                 self._fail(training, UserError(f"{training.spec.where}: {error}"))
                 return
             except Exception as error:
+                line.failed(0, "".join(traceback.format_exception(error)))
                 self._fail(training, error)
                 return
             self._trained[training] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ class NotBuilt:
     message: str
     is_mistake: bool = False
     is_transient: bool = False
+    traceback: str = ""
 
 
 class Worker:
@@ -41,7 +43,9 @@ class Worker:
             self._component = cls(loadable(cls.Params.model_validate(params)), name)
         except Exception as error:
             is_mistake = isinstance(error, UserError)
-            return NotBuilt(str(error) if is_mistake else one_line(error), is_mistake, is_transient(error))
+            return NotBuilt(
+                str(error) if is_mistake else one_line(error), is_mistake, is_transient(error), traceback.format_exc()
+            )
         return None
 
     def run(self, task: Task, payload: Mapping[str, Any]) -> Result:

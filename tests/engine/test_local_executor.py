@@ -24,6 +24,9 @@ def test_a_model_that_cannot_be_built_is_reported_and_the_rest_is_there(tmp_path
     done = run(tmp_path, "Broken")
     assert done.code == 1
     assert "quarantined: scores/mine: OSError: weights are truncated" in done.err
+    assert "score mine failed on scores/mine" in done.err and "(whole in logs/score-mine-0.log)" in done.err
+    log = (tmp_path / "results" / "logs" / "score-mine-0.log").read_text()
+    assert "Traceback" in log and 'rm.py", line' in log and "OSError: weights are truncated" in log
     assert not (tmp_path / "results" / "scores").exists()
     accuracy = pd.read_csv(tmp_path / "results" / "tables" / "accuracy.csv")
     assert set(accuracy.strategy) == {"average", "oracle", "majority"}
