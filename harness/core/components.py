@@ -53,7 +53,7 @@ Precision = Annotated[
     Field(description="auto: as the model is stored on a GPU, float32 on a CPU"),
 ]
 Device = Annotated[
-    str, Field(description="auto: the GPUs that the entry asks for, else a CPU; several share the layers")
+    str, Field(description="auto: a GPU where it sees one; where its entry asks for several, they share the layers")
 ]
 
 #: A data file; its content enters every key built from it.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from tiny_models import make_model
 
-from bonbench.generators.vllm import VLLMGenerator, VLLMParams
+from bonbench.generators.vllm import VLLMGenerator, VLLMParams, _engine_arguments
 from harness.core.errors import UserError
 from harness.experiment.entries import build
 from harness.experiment.model_files import Artifacts
@@ -34,3 +36,15 @@ def test_an_entry_is_checked_without_vllm(tmp_path: Path) -> None:
 def test_without_vllm_it_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"vLLM is not installed .* pip install 'bonbench\[vllm\]'"):
         VLLMGenerator(VLLMParams(model=make_model(tmp_path)))
+
+
+def test_the_engine_loads_model_and_tokenizer_at_the_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    platforms = ModuleType("vllm.platforms")
+    cpu = SimpleNamespace(is_cpu=lambda: True, is_cuda_alike=lambda: False)
+    platforms.current_platform = cpu  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm", ModuleType("vllm"))
+    monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
+    config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(dtype=None))
+    arguments = _engine_arguments(VLLMParams(model="o/m@v1"), config)
+    assert (arguments["model"], arguments["revision"], arguments["tokenizer_revision"]) == ("o/m", "v1", "v1")
+    assert "revision" not in _engine_arguments(VLLMParams(model="o/m"), config)
