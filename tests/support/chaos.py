@@ -108,7 +108,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.02)
 
 
-def actors_below(pid: int, name: str = "Worker") -> list[psutil.Process]:
+def actors_below(pid: int, name: str = "_Actor") -> list[psutil.Process]:
     """Processes of the actors of a class among the descendants of a process (a driver with its own Ray, a raylet)."""
     actors = []
     for process in psutil.Process(pid).children(recursive=True):
