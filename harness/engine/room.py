@@ -36,58 +36,60 @@ class Room:
     def __init__(self, capacity: Callable[[], Machine]) -> None:
         self._capacity = capacity
         self._cpus = self._gpus = 0.0  # given away
-        self._waiting: list[_Asker] = []
+        self._waiting: dict[_Asker, asyncio.Future[None]] = {}
         self._tickets = itertools.count()
-        self._changed = asyncio.Condition()
 
     async def take(self, place: int, cpus: float, gpus: float) -> None:
-        """Wait until so many CPUs and GPUs are free, and take them. A lower place comes first.
+        """Wait until there is room, and take it. The lower the place, the sooner.
 
-        An asker for more than the whole capacity enters when nobody else holds anything: the caller has checked the
-        size.
+        Where nothing is inside, the first of those who wait enters, whatever it asks for: that it fits was checked.
         """
-        asker = _Asker(place, next(self._tickets), cpus, gpus)
-        async with self._changed:
-            self._waiting.append(asker)
-            try:
-                while not self._may_enter(asker):
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._changed.wait(), _LOOK_S)
-                self._cpus += cpus
-                self._gpus += gpus
-            finally:
-                self._waiting.remove(asker)
-                self._changed.notify_all()
+        asker, entered = _Asker(place, next(self._tickets), cpus, gpus), asyncio.get_running_loop().create_future()
+        self._waiting[asker] = entered
+        try:
+            self._look()
+            while not entered.done():
+                await asyncio.wait([entered], timeout=_LOOK_S)
+                self._look()
+        except BaseException:
+            if self._waiting.pop(asker, None) is None:  # it has entered, and whoever asked does not want it any more
+                self.give_back(cpus, gpus)
+            self._look()
+            raise
 
-    async def give_back(self, cpus: float, gpus: float) -> None:
-        """Give back CPUs and GPUs that were taken."""
-        async with self._changed:
-            self._cpus -= cpus
-            self._gpus -= gpus
-            self._changed.notify_all()
+    def give_back(self, cpus: float, gpus: float) -> None:
+        """Give back what was taken."""
+        self._cpus -= cpus
+        self._gpus -= gpus
+        self._look()
 
     @contextlib.asynccontextmanager
     async def hold(self, place: int, cpus: float, gpus: float) -> AsyncIterator[None]:
-        """Take CPUs and GPUs, and give them back at the end of the context."""
+        """Take room, and give it back at the end of the context."""
         await self.take(place, cpus, gpus)
         try:
             yield
         finally:
-            await self.give_back(cpus, gpus)
+            self.give_back(cpus, gpus)
 
-    def _may_enter(self, asker: _Asker) -> bool:
-        if self._cpus == self._gpus == 0 and asker == min(self._waiting):
-            return True
+    def _look(self) -> None:
+        """Let in whoever may enter."""
+        if self._waiting and self._cpus == self._gpus == 0:
+            self._enter(min(self._waiting))
+        if not self._waiting:
+            return
         capacity = self._capacity()
-        free_cpus, free_gpus = capacity.cpus - self._cpus, capacity.gpus - self._gpus
         cpus_are_kept = gpus_are_kept = False  # for one that stands before
-        for other in sorted(self._waiting):
-            lacks_cpus, lacks_gpus = other.cpus > free_cpus, other.gpus > free_gpus
-            waits = lacks_cpus or lacks_gpus or (cpus_are_kept and other.cpus > 0) or (gpus_are_kept and other.gpus > 0)
-            if other == asker:
-                return not waits
-            if not waits:
-                return False  # the other asker enters first, and then all askers are checked again
+        for asker in sorted(self._waiting):
+            lacks_cpus = self._cpus + asker.cpus > capacity.cpus
+            lacks_gpus = self._gpus + asker.gpus > capacity.gpus
+            passes_none = not (cpus_are_kept and asker.cpus > 0) and not (gpus_are_kept and asker.gpus > 0)
+            if passes_none and not lacks_cpus and not lacks_gpus:
+                self._enter(asker)
             cpus_are_kept |= lacks_cpus
             gpus_are_kept |= lacks_gpus
-        raise AssertionError("an asker waits until it has entered")
+
+    def _enter(self, asker: _Asker) -> None:
+        self._cpus += asker.cpus
+        self._gpus += asker.gpus
+        self._waiting.pop(asker).set_result(None)

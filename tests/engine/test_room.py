@@ -36,13 +36,13 @@ def test_the_lowest_place_comes_first() -> None:
         await room.take(0, 2, 0)
         inside, _ = await entered(room, [(7, 1, 0), (9, 1, 0), (3, 1, 0), (5, 1, 0)])
         assert inside == []
-        await room.give_back(2, 0)
+        room.give_back(2, 0)
         await settle()
         assert inside == [(3, 1, 0), (5, 1, 0)]
-        await room.give_back(1, 0)
+        room.give_back(1, 0)
         await settle()
         assert inside[2:] == [(7, 1, 0)]
-        await room.give_back(1, 0)
+        room.give_back(1, 0)
         await settle()
         assert inside[3:] == [(9, 1, 0)]
 
@@ -55,10 +55,10 @@ def test_one_that_wants_much_is_passed_only_by_those_that_take_nothing_of_it() -
         await room.take(0, 1, 3)
         inside, _ = await entered(room, [(1, 1, 8), (2, 1, 1), (3, 4, 0), (4, 0, 0)])
         assert inside == [(3, 4, 0), (4, 0, 0)]  # five GPUs are free, and kept for the first
-        await room.give_back(1, 3)
+        room.give_back(1, 3)
         await settle()
         assert inside[2:] == [(1, 1, 8)]
-        await room.give_back(1, 8)
+        room.give_back(1, 8)
         await settle()
         assert inside[3:] == [(2, 1, 1)]
 
@@ -71,7 +71,7 @@ def test_who_gives_up_blocks_nobody() -> None:
         await room.take(0, 1, 0)
         inside, tasks = await entered(room, [(1, 1, 0), (2, 1, 0)])
         tasks[0].cancel()
-        await room.give_back(1, 0)
+        room.give_back(1, 0)
         await settle()
         assert inside == [(2, 1, 0)]
 
@@ -100,7 +100,7 @@ def test_machines_that_join_are_seen() -> None:
         inside, _ = await entered(room, [(1, 1, 0)])
         assert inside == []
         machine = Machine(cpus=2, gpus=0)
-        await room.give_back(0, 0)  # any change has all look again; without one they do so every few seconds
+        room.give_back(0, 0)  # any change has all look again; without one they do so every few seconds
         await settle()
         assert inside == [(1, 1, 0)]
 
