@@ -243,7 +243,7 @@ class ActorPool:
             ray.kill(replica.actor)
             replica.actor = None
             pool = self._spec.pool
-            await asyncio.shield(self._room.give_back(pool.num_cpus, pool.num_gpus))  # even where this is cancelled
+            self._room.give_back(pool.num_cpus, pool.num_gpus)
 
     def _leave_out(self, replica: _Replica) -> None:
         replica.state, error = _State.OUT, replica.last
