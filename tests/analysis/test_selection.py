@@ -67,7 +67,8 @@ def test_missing_or_broken_rewards_never_become_a_score() -> None:
 def test_vote_weights_are_probabilities_or_scaled_sigmoids() -> None:
     scores = np.array([[-2.0, 0.0, 3.0]])
     assert vote_weights(scores, "log-ratio", 0.5)[0] == pytest.approx([1 / (1 + exp(-0.5 * s)) for s in scores[0]])
-    assert vote_weights(scores, "probability", 0.5) is scores
+    chances = np.array([[0.2, 0.0, 1.0]])
+    assert vote_weights(chances, "probability", 0.5).tolist() == chances.tolist()
 
 
 def test_best_of_n_averages_ties() -> None:
