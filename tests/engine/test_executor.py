@@ -72,6 +72,7 @@ def test_a_stopped_run_does_not_wait_for_a_training() -> None:
     """Not even for one that waits for its workers' place. For threads of ``asyncio.to_thread`` its loop would wait."""
     begun, never, ended = threading.Event(), threading.Event(), threading.Event()
     guard = threading.Timer(300, never.set)  # or this test would hang where it should fail
+    guard.daemon = True
     guard.start()
 
     def wait(launch: object) -> None:
