@@ -12,6 +12,7 @@ from pydantic import Field
 
 from bonbench.reward_models.known_models import KNOWN_MODELS
 from bonbench.reward_models.text.layouts import Format
+from bonbench.reward_models.text.limits import refusal
 from harness.core.components import (
     ComponentParams,
     Device,
@@ -209,12 +210,7 @@ class HiddenStateRewardModel(RewardModel[P]):
         if limit is None or len(tokens.ids) <= limit:
             return tokens
         if self.params.too_long == "error":
-            response = solution.response
-            raise UserError(
-                f"{self.params.model} reads {limit} tokens, sample {response.sample} of {response.generator} for "
-                f"problem {response.problem_id!r} has {len(tokens.ids)} with its prompt: lower sampling.max_tokens, "
-                "or let too_long be skip or truncate"
-            )
+            raise refusal(self.params.model, limit, solution.response, len(tokens.ids))
         if self.params.too_long == "skip" or tokens.n_prompt >= limit:
             return replace(tokens, reads=[])
         # A PRM is read at the steps that end in time; an ORM at the last token that is left, besides its prompt.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from bonbench.reward_models.text.layouts import numbered
+from bonbench.reward_models.text.limits import refusal
 from harness.core.components import (
     ComponentParams,
     Device,
@@ -19,7 +20,6 @@ from harness.core.components import (
     TokenScorer,
     TooLong,
 )
-from harness.core.errors import UserError
 from harness.core.hub_models import pretrained
 from harness.core.records import Solution, TokenLogprobs
 
@@ -134,12 +134,7 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
         if limit is None or len(tokens.ids) <= limit:
             return tokens
         if self.params.too_long == "error":
-            response = solution.response
-            raise UserError(
-                f"{self.params.model} reads {limit} tokens, sample {response.sample} of {response.generator} for "
-                f"problem {response.problem_id!r} has {len(tokens.ids)} with its prompt: lower sampling.max_tokens, "
-                "or let too_long be skip or truncate"
-            )
+            raise refusal(self.params.model, limit, solution.response, len(tokens.ids))
         if self.params.too_long == "skip" or tokens.n_prompt >= limit:
             return None
         return replace(tokens, ids=tokens.ids[:limit], token_ends=tokens.token_ends[: limit - tokens.n_prompt])
