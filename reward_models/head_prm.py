@@ -8,6 +8,7 @@ from pydantic import Field
 
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import qwen_prm, skywork_prm, step_ends
+from harness.core.components import OwnAggregation
 from harness.core.errors import UserError
 from harness.core.terms import ScoreType
 
@@ -22,6 +23,7 @@ class HeadPRMParams(HiddenStateParams):
     convention: Literal["token-classifier", "qwen2.5-math-prm", "skywork-o1-prm"] | None = Field(
         None, description=CONVENTION
     )
+    aggregation: OwnAggregation = None
 
 
 class HeadPRM(HiddenStateRewardModel[HeadPRMParams]):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from bonbench.reward_models.known_models import KNOWN_IMPLICIT
-from harness.core.components import ComponentParams, ModelPath, PassOf, RewardModel, TooLong
+from harness.core.components import ComponentParams, ModelPath, OwnAggregation, PassOf, RewardModel, TooLong
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
 from harness.core.records import Solution, StepScores
@@ -41,7 +41,7 @@ class ImplicitParams(ComponentParams):
     per: Literal["step", "token"] = Field(
         "step", description="what has a reward of its own; token: policy and reference must have one tokenizer"
     )
-
+    aggregation: OwnAggregation = None
     too_long: TooLong = "skip"
 
     @model_validator(mode="before")

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import math_shepherd, rlhflow, step_ends
+from harness.core.components import OwnAggregation
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,7 @@ class StepTokenParams(HiddenStateParams):
     """Parameters of :class:`StepTokenPRM`."""
 
     convention: Literal["step-end", "math-shepherd", "rlhflow"] | None = Field(None, description=CONVENTION)
+    aggregation: OwnAggregation = None
 
 
 class StepTokenPRM(HiddenStateRewardModel[StepTokenParams]):

@@ -14,7 +14,7 @@ from harness.analysis.trainings import Scale, TrainedAs, TrainingData
 from harness.storage.results import Results
 
 #: Facts about a training that are said by its data, or that follow from the others.
-_NOT_SETTINGS = {"rollouts", "responses", "instructions", "dedup", "method", "facts"}
+_NOT_SETTINGS = {"rollouts", "responses", "instructions", "label_share", "dedup", "method", "facts"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import pandas as pd
 
-from harness.analysis.costs import CONVENTIONS, DEVELOPMENT, by_scale
+from harness.analysis.costs import CONVENTIONS, DEVELOPMENT, by_scale, size_of
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.rows import Columns
 
@@ -28,6 +28,7 @@ _STEPS, _COMPLETIONS = (5, 10, 20), (4, 8, 16)
 class CostRatioRow:
     """What a Math-Shepherd costs and what CE costs with as many responses, in FLOPs by item and in total.
 
+    Where the two learn from different shares of the problems, CE's cost is that of the Math-Shepherd's share.
     ``steps`` are per response, ``completions`` per step. ``counted`` tells whether they are the run's own.
     """
 
@@ -82,9 +83,9 @@ def _rows(
     evaluation: Evaluation, convention: str, responses: int, labels: _Labels, yardstick: str
 ) -> Iterator[CostRatioRow]:
     items = _items(evaluation)[convention]
-    ours, theirs = (
-        {item: float(items.get((entry, item), 0.0)) for item in DEVELOPMENT} for entry in (labels.entry, yardstick)
-    )
+    ours = {item: float(items.get((labels.entry, item), 0.0)) for item in DEVELOPMENT}
+    size = size_of(evaluation.trainings[labels.entry], evaluation.trainings[yardstick])
+    theirs = {item: size * float(items.get((yardstick, item), 0.0)) for item in DEVELOPMENT}
     ce_total = sum(theirs.values())
     # In the plain convention a prefix costs nothing to those who generate from it.
     share = 1.0 if convention == "plain_flops" else labels.generated / (labels.read + labels.generated)

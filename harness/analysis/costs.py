@@ -107,8 +107,19 @@ def by_scale(trainings: Mapping[str, TrainedAs]) -> dict[str, dict[int, str]]:
     return entries
 
 
+def size_of(training: TrainedAs, other: TrainedAs) -> float:
+    """How many times the problems of ``other`` a training learns from, of one set of problems.
+
+    All parts of a development cost are proportional to the number of problems.
+    """
+    ours, theirs = (t.data.instructions if t.data else 1.0 for t in (training, other))
+    return ours / theirs
+
+
 def development_table(trainings: Mapping[str, TrainedAs], costs: pd.DataFrame) -> pd.DataFrame:
     """Development cost by method and responses per problem, and relative to CE on as many (the paper's Figure 2).
+
+    Where a method learns from a share of the problems, it is compared with that share of CE's cost.
 
     Columns method, responses, reward_model, then per convention its FLOPs and, as ``<convention>_of_ce``, the ratio.
     """
@@ -121,9 +132,10 @@ def development_table(trainings: Mapping[str, TrainedAs], costs: pd.DataFrame) -
                 continue
             row: dict[str, Any] = {"method": method, "responses": responses, "reward_model": name}
             yardstick = entries.get("CE", {}).get(responses, "")
+            size = size_of(trainings[name], trainings[yardstick]) if yardstick else 1.0
             for convention, flops_by_name in flops.items():
                 row[convention] = flops_by_name.get(name, float("nan"))
-                row[f"{convention}_of_ce"] = row[convention] / flops_by_name.get(yardstick, float("nan"))
+                row[f"{convention}_of_ce"] = row[convention] / (size * flops_by_name.get(yardstick, float("nan")))
             rows.append(row)
     columns = ["method", "responses", "reward_model"]
     return pd.DataFrame(rows, columns=[*columns, *(c + suffix for c in CONVENTIONS for suffix in ("", "_of_ce"))])

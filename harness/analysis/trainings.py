@@ -50,7 +50,8 @@ class TrainingData:
         sets = train.get("rollouts") or [{"generator": "", "problems": "", "responses": train.get("responses") or 0}]
         return cls(
             rollouts=tuple(Rollouts(s["generator"], s["problems"], int(s["responses"])) for s in sets),
-            instructions=float(train.get("instructions") or 1.0),
+            # Of the problems whose rollouts have step labels, where these are only a share.
+            instructions=float(train.get("instructions") or 1.0) * float(train.get("label_share") or 1.0),
             dedup=train.get("dedup"),
             before=base if (base := train.get("base")) in trained else None,
         )

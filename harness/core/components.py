@@ -22,7 +22,7 @@ from harness.core.records import (
     StepScores,
     TokenLogprobs,
 )
-from harness.core.terms import ScoreType
+from harness.core.terms import Aggregation, ScoreType
 from harness.core.workers import Launcher, Progress, Workers
 
 
@@ -73,7 +73,7 @@ class Unkeyed:
     They are the values that could not have changed a result which was stored before.
     """
 
-    values: tuple[str, ...]
+    values: tuple[object, ...]
 
 
 #: What becomes of a response that a model cannot read as a whole. Stored results have no such response that was cut:
@@ -85,6 +85,13 @@ TooLong = Annotated[
         description="a response that is, with its prompt, longer than the model reads: skip leaves it without a score, "
         "error stops the entry, truncate scores what the model reads of it"
     ),
+]
+
+#: The parameter ``aggregation`` of a reward model that rewards steps.
+OwnAggregation = Annotated[
+    Aggregation | None,
+    Unkeyed((None,)),
+    Field(description="how step rewards become the score of a response; null: as is usual for this type"),
 ]
 
 #: A token pass: its model, or all parameters of its token scorer where there is more to say than the model.
@@ -272,8 +279,9 @@ class RewardModel(Component[P]):
     Class attributes say what the numbers mean: ``reward`` is "PRM" (one reward per step) or "ORM" (one in
     all); ``score_type`` their range; ``aggregation`` turns step rewards into a response's score by default;
     ``coefficient`` scales a log-ratio or unbounded score before the sigmoid of weighted voting.
-    An instance may set any of them on itself. ``unscored_because`` is the reason that the report gives for responses
-    without a score.
+    An instance may set any of them on itself. A parameter ``aggregation`` (:data:`OwnAggregation`), unless it is null,
+    takes the place of the class's. ``unscored_because`` is the reason that the report gives for responses without a
+    score.
     """
 
     reward: ClassVar[Literal["PRM", "ORM"]] = "PRM"
@@ -281,6 +289,10 @@ class RewardModel(Component[P]):
     aggregation: str = "min"
     coefficient: float = 1.0
     unscored_because: str = "the reward model gave no reward"
+
+    def __init__(self, params: P, name: str = "") -> None:
+        super().__init__(params, name)
+        self.aggregation = getattr(params, "aggregation", None) or self.aggregation
 
     @classmethod
     def token_passes(cls, params: P) -> Mapping[str, PassOf]:
@@ -357,6 +369,14 @@ class Trainer(Component[T]):
         completions.
         """
         return ()
+
+    @classmethod
+    def labelled(cls, params: T, problem_ids: Sequence[str]) -> Collection[str]:
+        """The problems whose rollouts are completed for step labels, out of ``problem_ids``.
+
+        ``GradedSolution.steps`` is None for rollouts to the other problems.
+        """
+        return problem_ids
 
     @classmethod
     def reads_per_rollout(cls, params: T) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.core.components import Generator, Mark, RewardModel, Trainer, TrainerParams
 from harness.core.records import Problem
@@ -43,14 +43,24 @@ class Shard:
         """The file with the costs of the shard."""
         return ledger_path(results, self.folder, self.index)
 
-    def derived(self, folder: str, identity: Sequence[Any], inputs: Mapping[str, Shard]) -> Shard:
-        """The shard of the same problems that a component makes from ``inputs``.
+    def derived(
+        self,
+        folder: str,
+        identity: Sequence[Any],
+        inputs: Mapping[str, Shard],
+        problems: Sequence[Problem] | None = None,
+    ) -> Shard:
+        """The shard that a component makes from ``inputs``.
 
         Args:
             identity: what determines the shard besides its inputs, as JSON.
+            problems: those of the shard's problems that it is about (default: all).
         """
-        key = digest(*identity, {role: shard.key for role, shard in inputs.items()})
-        return replace(self, folder=folder, key=key, inputs=dict(inputs))
+        some = self.problems if problems is None else tuple(problems)
+        which = [] if some == self.problems else [[problem.problem_id for problem in some]]
+        key = digest(*identity, *which, {role: shard.key for role, shard in inputs.items()})
+        n_responses = self.n_responses // len(self.problems) * len(some) if which else self.n_responses
+        return replace(self, folder=folder, key=key, inputs=dict(inputs), problems=some, n_responses=n_responses)
 
     def stored(self, results: Path) -> bool:
         return shard_key(self.path(results)) == self.key
@@ -103,13 +113,21 @@ class Stage(Node):
         return all(shard.stored(results) for shard in self.shards)
 
 
+class Graded(NamedTuple):
+    """Responses and their grades."""
+
+    responses: Stage
+    grades: Stage
+
+
 @dataclass(eq=False, kw_only=True)
 class Training(Node):
     """Training of one reward model; its output is the folder ``trained/<who>``.
 
     ``base`` is the training that makes the model from which this training starts; None for an untrained model.
     ``rollouts``, ``grades`` and all that is made of them have the shards of all ``sets``, in the same order.
-    ``completions`` are the completions of all rounds, ``labels`` the labels after the last round.
+    ``completions`` are the completions of all rounds, ``labels`` the labels after the last round. A block of problems
+    without step labels has no shard of these.
     """
 
     kind: StageKind = StageKind.TRAIN
@@ -143,15 +161,8 @@ class Training(Node):
 
     @cached_property
     def problem_ids(self) -> dict[tuple[str, str], str]:
-        """(id, problem) -> the id by which the training knows it: its sets may have given one to several problems."""
-        ids: dict[tuple[str, str], str] = {}
-        taken: Counter[str] = Counter()
-        for problem in (p for shard in self.rollouts for p in shard.problems):
-            id_ = problem.problem_id
-            if (id_, problem.problem) not in ids:
-                taken[id_] += 1
-                ids[id_, problem.problem] = id_ if taken[id_] == 1 else f"{id_}~{taken[id_]}"
-        return ids
+        """(id, problem) -> the id by which the training knows it."""
+        return training_ids(self.rollouts)
 
     @cached_property
     def problems(self) -> set[str]:
@@ -253,6 +264,21 @@ class Graph:
                 needed.add(node)
                 waiting += node.requires
         return [node for node in self.nodes if node in needed]
+
+
+def training_ids(rollouts: Iterable[Shard]) -> dict[tuple[str, str], str]:
+    """(id, problem) -> the id by which a training knows a problem of its rollouts.
+
+    The sets of the rollouts may have given one id to several problems.
+    """
+    ids: dict[tuple[str, str], str] = {}
+    taken: Counter[str] = Counter()
+    for problem in (p for shard in rollouts for p in shard.problems):
+        id_ = problem.problem_id
+        if (id_, problem.problem) not in ids:
+            taken[id_] += 1
+            ids[id_, problem.problem] = id_ if taken[id_] == 1 else f"{id_}~{taken[id_]}"
+    return ids
 
 
 def producers(trainings: Iterable[Training], paths: Collection[str]) -> list[Training]:

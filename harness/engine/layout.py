@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from harness.core.components import Generator, Mark, PassOf, RewardModel, Trainer, TrainerParams, Verifier
 from harness.core.errors import UserError
-from harness.core.records import Problem, Sampling
+from harness.core.records import Problem
 from harness.core.registry import find
 from harness.core.stages import StageKind, Task
-from harness.engine.graph import Shard, Stage, Training, producers
+from harness.engine.graph import Graded, Shard, Stage, Training, producers, training_ids
 from harness.engine.labels import Labels, pass_label
+from harness.engine.step_labelling import StepLabelling
 from harness.experiment.config import Experiment
 from harness.experiment.entries import build, pool_of, token_scorer_entry
 from harness.experiment.generators import Generators
@@ -21,13 +22,6 @@ from harness.experiment.model_files import Artifacts
 from harness.experiment.problem_sets import rollout_sets, rollouts_at
 from harness.experiment.spec import Pool, Spec
 from harness.storage.keys import digest
-
-
-class Graded(NamedTuple):
-    """Responses and their grades."""
-
-    responses: Stage
-    grades: Stage
 
 
 class Scored(NamedTuple):
@@ -71,8 +65,10 @@ class Layout:
         self._trainings: dict[str, Training] = {}
         self._rollouts: dict[str, Graded] = {}
         self._passes: dict[tuple[Any, ...], Stage] = {}
-        self._labelling: dict[tuple[str, tuple[int, ...]], list[Stage]] = {}
         self._labels = Labels()
+        self._labelling = StepLabelling(
+            experiment, generators.specs, verifier, self._artifacts, self._labels, self._producers
+        )
 
     # -- responses and grades -----------------------------------------------------------------------------------
 
@@ -80,7 +76,7 @@ class Layout:
         self, kind: StageKind, who: str, spec: Spec[Generator[Any]], problems: Sequence[Problem], n: int
     ) -> Stage:
         """``n`` responses to each problem."""
-        sampling, seed = self._sampling(n), self._experiment.seed
+        sampling, seed = self._experiment.sampling.of(n), self._experiment.seed
         identity = [self._artifacts.identity(spec), dataclasses.asdict(sampling), seed]
         size = self._experiment.problems_per_shard
         shards = []
@@ -194,7 +190,9 @@ class Layout:
         sets = self.rollout_sets(name, entry["train"])
         base = self._trainings.get(str(entry["train"].get("base")))
         spec = self._trainer(name, entry, sets, base)
-        lessons = [self._lessons(spec, set_) for set_ in sets]
+        ids = training_ids(_shards(self.rollouts(set_).responses for set_ in sets))
+        labelled = set(spec.cls.labelled(spec.params, list(ids.values())))
+        lessons = [self._lessons(spec, set_, lambda p: ids[p.problem_id, p.problem] in labelled) for set_ in sets]
         reads = [stage for lesson in lessons for stage in lesson.stages]
         identity = self._artifacts.identity(spec)
         folder = (self._experiment.folder / StageKind.TRAIN.folder / name).resolve()
@@ -247,70 +245,17 @@ class Layout:
         are = "is" if len(sets) == 1 else "are at most"
         raise UserError(f"{where}.responses: {block['responses']} wanted, {places} {are} {available}")
 
-    def _lessons(self, spec: Spec[Trainer[Any]], set_: str) -> _Lessons:
+    def _lessons(self, spec: Spec[Trainer[Any]], set_: str, is_labelled: Callable[[Problem], bool]) -> _Lessons:
         rollouts = self.rollouts(set_)
         asked = spec.cls.token_passes(spec.params)
         passes = {
             role: self._token_pass(StageKind.ROLLOUT_PASS, model, [rollouts.responses], spec.pool)
             for role, model in asked.items()
         }
-        return _Lessons(rollouts, passes, self._step_labels(tuple(spec.cls.completions(spec.params)), rollouts))
-
-    def _step_labels(self, rounds: tuple[int, ...], rollouts: Graded) -> list[Stage]:
-        """The completions and the step labels of every round, the last labels at the end; ``rounds`` says how many
-        completions each has."""
-        set_ = rollouts.responses.who
-        if (set_, rounds) not in self._labelling:
-            stages: list[Stage] = []
-            if rounds:
-                who = self._labels.claim(StageKind.COMPLETE, "-".join([set_, *map(str, rounds)]), [set_, rounds])
-                for k, n in enumerate(rounds):
-                    place = who if len(rounds) == 1 else f"{who}/round-{k + 1}"
-                    stages += self._round(place, n, rollouts, stages[-1] if stages else None)
-            self._labelling[set_, rounds] = stages
-        return self._labelling[set_, rounds]
-
-    def _round(self, who: str, n: int, rollouts: Graded, before: Stage | None) -> list[Stage]:
-        """``n`` completions of the prefixes that need any after the labels of the round ``before``, and the labels."""
-        generator = self._completing(rollouts.responses.who)
-        sampling, seed = self._sampling(n), self._experiment.seed
-        completing = [Task.COMPLETE, self._artifacts.identity(generator), dataclasses.asdict(sampling), seed]
-        labelling = [StageKind.LABEL.folder, self._artifacts.identity(self._verifier)]
-        completed, labelled = [], []
-        for i, (responses, grades) in enumerate(zip(rollouts.responses.shards, rollouts.grades.shards, strict=True)):
-            earlier = {"labels": before.shards[i]} if before else {}
-            inputs = {"responses": responses, **earlier}
-            completed.append(responses.derived(f"{StageKind.COMPLETE.folder}/{who}", completing, inputs))
-            inputs = {"responses": responses, "grades": grades, "completions": completed[-1], **earlier}
-            labelled.append(responses.derived(f"{StageKind.LABEL.folder}/{who}", labelling, inputs))
-        return [
-            Stage(
-                kind=StageKind.COMPLETE,
-                who=who,
-                spec=generator,
-                shards=completed,
-                after=[rollouts.responses, before] if before else [rollouts.responses],
-                trained=self._producers(generator),
-                arguments={"sampling": sampling, "run_seed": seed},
-            ),
-            Stage(kind=StageKind.LABEL, who=who, spec=self._verifier, shards=labelled),
-        ]
-
-    def _completing(self, set_: str) -> Spec[Generator[Any]]:
-        """The generator that completes the rollouts of a set."""
-        config = self._experiment.rollouts[set_]
-        generator = self._generators[config.completed_by or config.generator]
-        if generator.cls.recorded:
-            raise UserError(
-                f"{rollouts_at(self._experiment, set_)}.completed_by: missing: name a generator that completes the "
-                f"rollouts for step labels; the responses of {generator.name} are recorded"
-            )
-        return generator
+        labelling = self._labelling.stages(tuple(spec.cls.completions(spec.params)), rollouts, is_labelled)
+        return _Lessons(rollouts, passes, labelling)
 
     # -- what they have in common -------------------------------------------------------------------------------
-
-    def _sampling(self, n: int) -> Sampling:
-        return Sampling(**{**self._experiment.sampling.model_dump(), "n": n})
 
     def _producers(self, spec: Spec[Any]) -> list[Training]:
         return producers(self._trainings.values(), spec.paths(Mark.MODEL).values())

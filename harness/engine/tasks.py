@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from harness.core.components import Component, Generator, ModelFacts, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError
@@ -86,11 +87,11 @@ def complete(
     run_seed: int,
     labels: pa.Table | None = None,
 ) -> Result:
-    """Sample ``sampling.n`` completions of every response from the end of every step but the last.
+    """Sample ``sampling.n`` completions of every response to ``problems`` from the end of every step but the last.
 
     With the ``labels`` of earlier rounds: ``sampling.n`` more where no completion is right yet.
     """
-    rollouts = to_records(Response, responses)
+    rollouts = to_records(Response, _about(problems, responses))
     prefix_by_text = prefixes(to_records(Problem, problems), rollouts)
     tally_by_id = tallies(prefix_by_text, rollouts, [] if labels is None else to_records(StepLabels, labels))
     undecided = [prefix for prefix in prefix_by_text.values() if tally_by_id[prefix.problem.problem_id].n_correct == 0]
@@ -117,8 +118,11 @@ def label(
     completions: pa.Table,
     labels: pa.Table | None = None,
 ) -> Result:
-    """Count the right completions after each step. ``labels`` are the counts of earlier rounds, which are added."""
-    rollouts = to_records(Response, responses)
+    """Count the right completions after each step of every response to ``problems``.
+
+    ``labels`` are the counts of earlier rounds, which are added.
+    """
+    rollouts = to_records(Response, _about(problems, responses))
     prefix_by_text = prefixes(to_records(Problem, problems), rollouts)
     beginning = {prefix.problem.problem_id: prefix.text for prefix in prefix_by_text.values()}
     whole = [replace(r, text=beginning[r.problem_id] + r.text) for r in to_records(Response, completions)]
@@ -126,7 +130,7 @@ def label(
     for verdict in component.grade([prefix.problem for prefix in prefix_by_text.values()], whole):
         before = tally_by_id[verdict.problem_id]
         tally_by_id[verdict.problem_id] = Tally(before.n_correct + verdict.correct, before.n + 1)
-    correct = [g.correct for g in to_records(Grade, grades)]
+    correct = [g.correct for g in to_records(Grade, _about(problems, grades))]
     return Result(to_table(StepLabels, step_labels(prefix_by_text, rollouts, correct, tally_by_id)))
 
 
@@ -176,6 +180,11 @@ def run(task: Task, component: Any, payload: Mapping[str, Any]) -> Result:
     result = TASKS[task](component, **payload)
     result.started_at, result.wall_s = started_at, time.perf_counter() - clock
     return result
+
+
+def _about(problems: pa.Table, rows: pa.Table) -> pa.Table:
+    """The rows of responses, or of grades, that belong to the problems."""
+    return rows.filter(pc.is_in(rows["problem_id"], value_set=problems["problem_id"].combine_chunks()))
 
 
 def _solutions(problems: pa.Table, responses: pa.Table, passes: Mapping[str, pa.Table]) -> list[Solution]:

@@ -122,6 +122,7 @@ def _training_flops(facts: TrainingFacts) -> float:
 
 def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]:
     data = []
+    label_shards = {shard.inputs["responses"]: shard for shard in training.labels}
     for i, shard in enumerate(training.rollouts):
         ids = training.problem_ids
         problems = {
@@ -133,13 +134,18 @@ def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]
             role: to_records(TokenLogprobs, read_shard(shards[i].path(results)))
             for role, shards in training.passes.items()
         }
-        labels = to_records(StepLabels, read_shard(training.labels[i].path(results))) if training.labels else []
+        labels = _steps(label_shards[shard], results) if shard in label_shards else {}
         for row, (response, grade) in enumerate(zip(responses, grades, strict=True)):
             logprobs = {role: records[row] for role, records in passes.items()}
             solution = Solution(problems[response.problem_id], response, logprobs)
-            steps = tuple(map(truediv, labels[row].n_correct, labels[row].n)) if labels else None
-            data.append(GradedSolution(solution, grade.correct, steps))
+            data.append(GradedSolution(solution, grade.correct, labels.get((response.problem_id, response.sample))))
     return data
+
+
+def _steps(shard: Shard, results: Path) -> dict[tuple[str, int], tuple[float, ...]]:
+    """(problem id, sample) -> the share of right completions after each step."""
+    labels = to_records(StepLabels, read_shard(shard.path(results)))
+    return {(of.problem_id, of.sample): tuple(map(truediv, of.n_correct, of.n)) for of in labels}
 
 
 def _attributed(training: Training, results: Path) -> list[LedgerRow]:
@@ -217,8 +223,10 @@ def _completed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list
 
 
 def _rollouts(shard: Shard, results: Path) -> list[Response]:
-    """The rollouts that a shard holds, or reads."""
-    return to_records(Response, read_shard(shard.inputs.get("responses", shard).path(results)))
+    """The rollouts to its problems that a shard holds, or reads."""
+    ids = {problem.problem_id for problem in shard.problems}
+    rollouts = to_records(Response, read_shard(shard.inputs.get("responses", shard).path(results)))
+    return [rollout for rollout in rollouts if rollout.problem_id in ids]
 
 
 def _in_any(data: Sequence[_Data], problem_id: str, sample: int) -> bool:

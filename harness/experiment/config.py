@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.core.errors import UserError, first_error
+from harness.core.records import Sampling
 from harness.core.terms import Aggregation, IntervalMethod, Protocol
 from harness.data.documents import parse_yaml, read_yaml
 from harness.experiment.names import check_name
@@ -34,6 +35,10 @@ class SamplingConfig(_Frozen):
     temperature: float = Field(default=1.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(default=2048, ge=1)
+
+    def of(self, n: int) -> Sampling:
+        """The sampling of ``n`` responses."""
+        return Sampling(**{**self.model_dump(), "n": n})
 
 
 class RolloutsConfig(_Frozen):

@@ -48,7 +48,7 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
 
     @classmethod
     def reads_per_rollout(cls, params: AutoPSVTrainerParams) -> float:
-        return 2 * params.epochs + 1 / 3  # twice trained on, once read for the labels
+        return params.epochs + params.of_steps.epochs + 1 / 3  # twice trained on, once read for the labels
 
     def train(
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
@@ -71,7 +71,8 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
         reading = _Reading(str(verifier), [item.solution for item in prepared.items], params)
         values = launch(_values, reading, params.in_workers(), output / "workers", progress)
         steps = [labels_from_confidence(of_steps, params.drop) for of_steps in values]
-        second = fit(Job("value", params, relabelled(prepared, params, steps), str(verifier), output), progress, launch)
+        labelled = Job("value", params.of_steps, relabelled(prepared, params, steps), str(verifier), output)
+        second = fit(labelled, progress, launch)
         shutil.rmtree(verifier)
         sequences = rollouts.sequences
         both = replace(

@@ -15,7 +15,7 @@ from bonbench.reward_models.text.pieces import Marked
 from bonbench.reward_models.training.pairs import Indices, pair_up
 from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.sequences import Sequences
-from bonbench.reward_models.training.subsets import Balance, balanced, near_duplicates, share_of
+from bonbench.reward_models.training.subsets import Balance, balanced, near_duplicates
 from bonbench.reward_models.training.targets import Arrays, Targets
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution, Solution
@@ -97,7 +97,7 @@ def prepare(
     data: Sequence[GradedSolution], params: TrainingParams, encode: Callable[[Sequence[Solution]], list[Marked]]
 ) -> Prepared:
     """Take the wanted share of problems and responses, and leave out what cannot or should not be trained on."""
-    chosen = share_of((item.solution.problem.problem_id for item in data), params.instructions, params.seed)
+    chosen = params.learnt_from(item.solution.problem.problem_id for item in data)
     used = [
         item
         for item in data

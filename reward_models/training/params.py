@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from harness.core.components import ModelPath, Runtime, TrainerParams
+from bonbench.reward_models.training.subsets import share_of
+from harness.core.components import ModelPath, Runtime, TrainerParams, Unkeyed
 from harness.core.errors import UserError
 
 #: Objectives that learn from pairs of a correct and an incorrect response.
@@ -56,6 +58,10 @@ class TrainingParams(TrainerParams):
         False, description="write the curves as TensorBoard events too, to tensorboard/ in the trained folder"
     )
 
+    def learnt_from(self, problem_ids: Iterable[str]) -> set[str]:
+        """The problems that the training learns from, out of ``problem_ids``."""
+        return share_of(problem_ids, self.instructions, self.seed)
+
 
 class StepLabelParams(TrainingParams):
     """How the steps of rollouts are labelled, for trainings that learn from them."""
@@ -73,6 +79,21 @@ class StepLabelParams(TrainingParams):
         description="a step gets a quarter of its completions first, and the others only if none of these came out "
         "right: the same hard labels from fewer completions (Math-Shepherd itself makes no such saving)",
     )
+
+    label_share: Annotated[float, Unkeyed((1.0,))] = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the problems whose rollouts are completed and labelled; the training learns from these "
+        "alone, and instructions is a share of them; the same for every seed, smaller shares contained in larger ones",
+    )
+
+    def labelled(self, problem_ids: Iterable[str]) -> set[str]:
+        """The problems whose rollouts have step labels, out of ``problem_ids``."""
+        return share_of(problem_ids, self.label_share, seed=0)
+
+    def learnt_from(self, problem_ids: Iterable[str]) -> set[str]:
+        return super().learnt_from(self.labelled(problem_ids))
 
     def rounds(self) -> tuple[int, ...]:
         """How many completions in each round."""
@@ -147,6 +168,12 @@ class StepTokenTrainerParams(StepLabelParams):
 class AutoPSVTrainerParams(TrainingParams):
     """Parameters of :class:`~reward_models.training.autopsv.AutoPSVTrainer`, which trains two verifiers by them."""
 
+    epochs: int = Field(1, ge=1, description="times that the outcome-supervised verifier goes through the examples")
+    step_epochs: Annotated[int | None, Unkeyed((None,))] = Field(
+        None,
+        ge=1,
+        description="times that the process-supervised verifier goes through them after that; null: epochs times too",
+    )
     batch_size: int = Field(64, ge=1, description="responses per step, over all workers")
     drop: float = Field(
         0.5,
@@ -154,3 +181,8 @@ class AutoPSVTrainerParams(TrainingParams):
         le=1,
         description="a step is the first error if the verifier's value falls there by more than this share of itself",
     )
+
+    @property
+    def of_steps(self) -> AutoPSVTrainerParams:
+        """The parameters of the second training, from the labels of steps."""
+        return self.model_copy(update={"epochs": self.step_epochs or self.epochs})

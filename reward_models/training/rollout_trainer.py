@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
-from bonbench.reward_models.training.params import TrainingParams
-from bonbench.reward_models.training.subsets import share_of
+from bonbench.reward_models.training.params import StepLabelParams, TrainingParams
 from harness.core.components import Trainer
 
 P = TypeVar("P", bound=TrainingParams)
@@ -17,7 +16,11 @@ class RolloutTrainer(Trainer[P]):
 
     @classmethod
     def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
-        return share_of(problem_ids, params.instructions, params.seed)
+        return params.learnt_from(problem_ids)
+
+    @classmethod
+    def labelled(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
+        return params.labelled(problem_ids) if isinstance(params, StepLabelParams) else problem_ids
 
 
 def share_in_pairs(responses: int) -> float:

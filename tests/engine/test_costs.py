@@ -128,6 +128,22 @@ def test_cost_ratio_counts_and_scales_the_labels(results: Results) -> None:
     assert f"| 10 | {frame.loc[('flops', 10.0, 4), 'ratio']:.1f} | {(9.2e6 + labels) / 9.2e6:.1f} |" in text
 
 
+def test_labels_of_a_share_of_the_problems_are_compared_with_that_share_of_ce(tmp_path: Path) -> None:
+    models = {name: MODELS[name] for name in ("CE-4", "Math-Shepherd-4")}
+    quarter = {**models["Math-Shepherd-4"]["train"], "instructions": 0.5, "label_share": 0.5}
+    models["Math-Shepherd-4"] = {**models["Math-Shepherd-4"], "train": quarter}
+    folder = write_results(tmp_path / "run", models)
+    write_rows(folder / LEDGER_FOLDER, LedgerRow, [row for row in rows() if row.what in models], 1)
+    evaluation = Evaluation.of(load_results(folder))
+    table = development_table(evaluation.trainings, evaluation.costs).set_index(["method", "responses"])
+    assert table.loc[("CE", 4), "flops_of_ce"] == 1.0
+    ratio = (4 * 2.3e6 + 6e6) / (4 * 2.3e6 / 4)
+    assert table.loc[("Math-Shepherd", 4), "flops_of_ce"] == pytest.approx(ratio)
+    counted = next(row for row in cost_ratio(evaluation) if row.counted and row.convention == "flops")
+    assert counted.ratio == pytest.approx(ratio)
+    assert counted.yardstick["total"] == pytest.approx(4 * 2.3e6 / 4)
+
+
 def test_cost_files_and_figures_of_a_run(results: Results) -> None:
     evaluation = Evaluation.of(results)
     made = {o.name for o in TABLES if (table := o.make(evaluation)) is not None and not o.frame(table).empty}

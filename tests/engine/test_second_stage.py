@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ from safetensors.numpy import load_file
 
 from bonbench.reward_models.implicit import ImplicitPRM
 from harness.core.errors import UserError
-from harness.core.records import Response
+from harness.core.records import Response, StepLabels
 from harness.core.stages import StageKind
 from harness.engine.build import build_graph
-from harness.engine.graph import Graph
-from harness.engine.prefixes import prefixes
+from harness.engine.graph import Graph, Shard
+from harness.engine.prefixes import Prefix, prefixes
 from harness.experiment.config import Experiment
 from harness.storage.arrow import to_records
 from harness.storage.shards import read_shard
@@ -103,6 +104,35 @@ def test_completions_are_shared_by_those_who_ask_for_the_same() -> None:
     assert rounds[1].after[-1].kind is StageKind.LABEL, "which prefixes are undecided is known then"
 
 
+def test_labels_of_a_share_of_the_problems() -> None:
+    """Only that share is completed, whatever the seed and the share of it that is learnt from."""
+    prm = {"base": "middle", "completions": 4}
+    raw = copy.deepcopy(RAW)
+    raw["reward_models"] = {
+        name: {"type": "step-token", "train": {**prm, **more}}
+        for name, more in {
+            "all": {},
+            "said": {"label_share": 1.0},
+            "third": {"label_share": 1 / 3},
+            "seed": {"label_share": 1 / 3, "seed": 1},
+            "half-of-it": {"label_share": 1 / 3, "instructions": 0.5},
+            "fewer": {"label_share": 1 / 12},
+        }.items()
+    }
+    g = build_graph(Experiment.model_validate(raw))
+    made = g.trainings
+    completed = {name: {p.problem_id for s in t.completions for p in s.problems} for name, t in made.items()}
+    assert made["said"].key == made["all"].key and made["said"].completions == made["all"].completions
+    assert made["third"].completions == made["seed"].completions == made["half-of-it"].completions
+    assert made["all"].problems == completed["all"] and len(completed["all"]) == 12
+    assert made["third"].problems == completed["third"] and len(completed["third"]) == 4
+    assert made["half-of-it"].problems < completed["third"] and len(made["half-of-it"].problems) == 2
+    assert made["fewer"].problems == completed["fewer"] < completed["third"]
+    assert len(made["fewer"].completions) == 1, "blocks without labels have no shard"
+    assert sum(s.n_responses for s in made["third"].labels) == 4 * 4
+    assert len({made[name].key for name in made if name != "said"}) == 5
+
+
 def test_circles_are_named() -> None:
     with pytest.raises(UserError, match=r"trainings that wait for each other: (dpo|steps) -> (dpo|steps) -> "):
         graph({"dpo": {"base": "steps"}})
@@ -173,6 +203,41 @@ def test_its_costs_are_those_of_both_stages(results: Path) -> None:
     labels = costs.loc["development/labels"]
     assert (labels.prompt_tokens, labels.completion_tokens) == (read, sampled)
     assert len(begun) < n < 4 * len(begun)
+
+
+def test_steps_of_a_share_of_the_problems(results: Path, tmp_path: Path) -> None:
+    """What is sampled for a share is what is sampled for all, of that share; nothing else is charged or learnt from."""
+    raw = copy.deepcopy({**RAW, "output": str(tmp_path / "results")})
+    train = {k: v for k, v in raw["reward_models"]["steps"]["train"].items() if k != "instructions"}
+    raw["reward_models"]["steps"]["train"] = {**train, "label_share": 0.5}
+    config = tmp_path / "x.yaml"
+    config.write_text(json.dumps(raw))
+    shutil.copytree(results, tmp_path / "results")
+    done = bonbench("run", config, "--local", "--until", "train")
+    assert done.code == 0, done.err
+    share = build_graph(Experiment.model_validate(raw)).trainings["steps"]
+    whole = build_graph(Experiment.model_validate({**RAW, "output": str(results)})).trainings["steps"]
+
+    def rows(shards: list[Shard], record: type, folder: Path) -> list[Any]:
+        return [row for shard in shards for row in to_records(record, read_shard(shard.path(folder)))]
+
+    labels = rows(share.labels, StepLabels, tmp_path / "results")
+    assert {label.problem_id for label in labels} == share.problems and len(share.problems) == 6
+    assert labels == [label for label in rows(whole.labels, StepLabels, results) if label.problem_id in share.problems]
+    sampled = rows(share.completions, Response, tmp_path / "results")
+    everything = {(c.problem_id, c.sample): c for c in rows(whole.completions, Response, results)}
+    assert sampled and all(everything[c.problem_id, c.sample] == c for c in sampled)
+    facts = json.loads((share.folder / "bonbench.json").read_text())
+    assert facts["facts"]["n_problems"] == 6 and facts["facts"]["n_responses"] == 12
+    costs = ledger(tmp_path / "results", "steps").query("stage == 'development/labels' and completion_tokens > 0")
+    begun = {p.problem.problem_id for s in share.completions for p in _prefixes(s, results) if p.sample < 2}
+    assert costs.completion_tokens.sum() == sum(c.n_tokens for c in sampled if c.problem_id in begun)
+
+
+def _prefixes(shard: Shard, results: Path) -> list[Prefix]:
+    rollouts = to_records(Response, read_shard(shard.inputs["responses"].path(results)))
+    ids = {problem.problem_id for problem in shard.problems}
+    return list(prefixes(shard.problems, [r for r in rollouts if r.problem_id in ids]).values())
 
 
 def test_it_starts_from_its_base(results: Path) -> None:

@@ -316,6 +316,16 @@ def test_keys_change_exactly_with_inputs(changes: set[str], order: list[str], si
     assert (keys(before) != keys(after)) == any(CHANGES[name][1] for name in changes)
 
 
+def test_an_aggregation_of_its_own_changes_the_scores_alone() -> None:
+    entry = {"type": "implicit", "policy": "middle", "reference": None}
+    unsaid = keys(graph({"reward_models/log-likelihood": entry}))
+    assert keys(graph({"reward_models/log-likelihood": entry | {"aggregation": None}})) == unsaid
+    mean = keys(graph({"reward_models/log-likelihood": entry | {"aggregation": "mean"}}))
+    assert {name for name in unsaid if mean[name] != unsaid[name]} == {
+        name for name in unsaid if name.startswith("scores/log-likelihood")
+    }
+
+
 @pytest.mark.parametrize("type_", ["implicit", "head-prm"])
 def test_only_truncation_of_long_responses_enters_a_key(type_: str) -> None:
     entry = {"type": "implicit", "policy": "middle", "reference": None}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from reward_checkpoints import make_checkpoint, qwen_tokenizer, spelt
 from safetensors.torch import load_file
 
@@ -37,6 +38,16 @@ def test_qwen_reads_its_tags(tmp_path: Path) -> None:
         f"{prompt} Step Ġ 1 : Ġ 3 Ġ+ Ġ 4 Ġ= Ġ 7 . «<extra_0>» Step Ġ 2 : Ġ 7 Ġ* Ġ 2 Ġ= Ġ 1 4 . «<extra_0>» <|im_end|> Ċ"
     )
     assert reading.n_prompt == len(prompt.split())
+
+
+def test_an_aggregation_of_its_own(tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path, "qwen", QWEN)
+    asked = {"model": folder, "convention": "qwen2.5-math-prm"}
+    usual, mean = (HeadPRM(HeadPRMParams.model_validate(asked | more)) for more in ({}, {"aggregation": "mean"}))
+    assert (usual.aggregation, mean.aggregation, HeadPRM.aggregation) == ("min", "mean", "min")
+    assert usual.score([solution()]) == mean.score([solution()])
+    with pytest.raises(ValidationError):
+        HeadPRMParams.model_validate(asked | {"aggregation": "median"})
 
 
 def test_skywork_reads_line_breaks_that_stand_alone(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import make_model
-from training_data import graded_sums
+from training_data import curve, graded_sums
 from transformers import AutoModelForTokenClassification
 
 from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
@@ -20,6 +20,7 @@ from bonbench.reward_models.training.autopsv import AutoPSVTrainer, labels_from_
 from bonbench.reward_models.training.labelled_steps import build_tokens
 from bonbench.reward_models.training.params import AutoPSVTrainerParams
 from bonbench.reward_models.training.targets import ReadTargets
+from harness.core.components import TrainingFacts
 from harness.engine.local_executor import in_this_process
 
 
@@ -77,6 +78,22 @@ def test_training(tmp_path: Path) -> None:
     lowest = np.array([min(s.step_rewards) for s in scored])
     correct = np.array([d.correct for d in data])
     assert np.mean(lowest[correct]) > np.mean(lowest[~correct])
+
+
+def test_each_verifier_has_its_own_epochs(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    base, data = make_model(tmp_path / "base", width=64), graded_sums(None, problems=8)
+
+    def facts(reads: float, **epochs: int | None) -> TrainingFacts:
+        params = AutoPSVTrainerParams(base=base, lr=2e-3, batch_size=16, responses=4, **epochs)
+        assert AutoPSVTrainer.reads_per_rollout(params) == pytest.approx(reads + 1 / 3)
+        output = tmp_path / "-".join(map(str, epochs.values()))
+        output.mkdir()
+        return AutoPSVTrainer(params, "psv").train(data, output, lambda *_: None, in_this_process)
+
+    tokens = facts(4, epochs=2, step_epochs=None).train_tokens
+    assert facts(3, epochs=2, step_epochs=1).train_tokens == tokens * 3 / 4
+    assert len(curve(tmp_path / "2-1")) * 2 == len(curve(tmp_path / "2-None")) > 0
 
 
 def test_workers_read_blocks_of_whole_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

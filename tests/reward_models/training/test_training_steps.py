@@ -173,6 +173,8 @@ def test_mistakes(models: tuple[str, str]) -> None:
         check(objective="ce", level="step", balance="dataset")
     with pytest.raises(UserError, match="completions: only level: step learns from step labels"):
         check(objective="kto", completions=4)
+    with pytest.raises(UserError, match="label_share: only level: step learns from step labels"):
+        check(objective="ce", label_share=0.5)
     with pytest.raises(UserError, match="stop_when_decided: soft labels need all completions"):
         check(objective="kto", level="step", labels="soft", stop_when_decided=True)
     with pytest.raises(UserError, match="stop_when_decided: soft labels"):
