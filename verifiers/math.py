@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from pydantic import Field
 
+from bonbench.verifiers.equivalence.choices import as_option, by_choice
 from bonbench.verifiers.equivalence.comparison import Comparison
 from bonbench.verifiers.equivalence.policy import Policy
 from bonbench.verifiers.equivalence.simplified import is_simplified
-from bonbench.verifiers.equivalence.verdict import any_equal
+from bonbench.verifiers.equivalence.verdict import Verdict, any_equal
 from bonbench.verifiers.oracle.isolated import FAILURES, shared_worker
+from bonbench.verifiers.reading.choices import read_choice
 from bonbench.verifiers.reading.extraction import extract
 from bonbench.verifiers.reading.interpret import interpret
 from harness.core.components import ComponentParams, Verifier
@@ -87,10 +90,11 @@ class MathVerifier(Verifier[MathParams]):
             correct, reason = self._verdict(answer, gold)
             answer_class = 0
             if not correct:
-                index = None if reason in FAILURES else self._founder(answer, founders)
+                stated = self._stated(answer, gold)
+                index = None if reason in FAILURES else self._founder(stated, founders)
                 if index is None:
                     index = len(founders)
-                    founders.append(answer)
+                    founders.append(stated)
                 answer_class = index + 1
             classified[answer] = (answer_class, correct, reason)
         return classified
@@ -108,12 +112,17 @@ class MathVerifier(Verifier[MathParams]):
     def _verdict(self, answer: str | None, gold: str) -> CorrectAndReason:
         if answer is None:
             return False, "no answer"
+        answer = self._stated(answer, gold)
         correct, reason = self._compared(answer, gold)
         if correct and self.params.unsimplified == "reject" and answer.strip() != gold.strip():
             left, right = interpret(answer).answers, interpret(gold).answers
-            if left and right and not is_simplified(left[0], right[0]):
+            names_option = self.params.choices == "auto" and read_choice(answer) is not None
+            if left and right and not names_option and not is_simplified(left[0], right[0]):
                 return False, "unsimplified"
         return correct, reason
+
+    def _stated(self, answer: str, gold: str) -> str:
+        return as_option(answer, gold) if self.params.choices == "auto" else answer
 
     def _compared(self, a: str, b: str) -> CorrectAndReason:
         verdict = self._remembered.get((a, b))
@@ -132,15 +141,21 @@ class MathVerifier(Verifier[MathParams]):
     def _compare(self, a: str, b: str) -> CorrectAndReason:
         if a.strip() == b.strip() and a.strip():
             return True, "exact"
-        left, right = interpret(a), interpret(b)
-        if left.text and left.text == right.text:
-            return True, "exact"
-        if not left.answers or not right.answers:
-            return False, "unreadable"
         with self._worker.comparison() as oracle:
-            comparison = Comparison(self.params, oracle)
-            verdict = any_equal(comparison.equal(x, y) for x in left.answers for y in right.answers)
+            by_meaning = partial(_by_meaning, Comparison(self.params, oracle))
+            verdict = by_choice(a, b, by_meaning) if self.params.choices == "auto" else None
+            verdict = verdict or by_meaning(a, b)
         return verdict.equal, verdict.reason
+
+
+def _by_meaning(comparison: Comparison, a: str, b: str) -> Verdict:
+    """Whether two texts mean the same."""
+    left, right = interpret(a), interpret(b)
+    if left.text and left.text == right.text:
+        return Verdict(True)
+    if not left.answers or not right.answers:
+        return Verdict(False, failure="unreadable")
+    return any_equal(comparison.equal(x, y) for x in left.answers for y in right.answers)
 
 
 def _answer(response: Response) -> str | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.core.components import ComponentParams
+from harness.core.components import ComponentParams, Unkeyed
 
 
 class Policy(ComponentParams):
@@ -31,4 +31,9 @@ class Policy(ComponentParams):
     )
     base: Literal["accept", "reject"] = Field(
         "accept", description="accept: a numeral without its base is the same digits with a base; reject: it is not"
+    )
+    choices: Annotated[Literal["auto", "off"], Unkeyed(("auto",))] = Field(
+        "auto",
+        description="auto: answers that name an option of a multiple-choice problem, (B) or B) 42, are read as such; "
+        "off: a letter is a symbol",
     )

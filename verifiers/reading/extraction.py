@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from bonbench.verifiers.reading.choice_statements import stated_choice
 from bonbench.verifiers.reading.statements import MATHS, inner_maths, plain, stated_value
 
 #: Only this much of the end of a response is searched.
@@ -53,7 +54,7 @@ def extract(text: str) -> str | None:
         return str(hashes[-1])
     if breaks_off(tail):
         return None
-    return _declared(tail) or _last_statement(tail)
+    return stated_choice(tail) or _declared(tail) or _last_statement(tail)
 
 
 def boxes(text: str) -> list[tuple[int, int, str]]:

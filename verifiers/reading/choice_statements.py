@@ -1,0 +1,70 @@
+"""The option of a multiple-choice problem that a response states in words: "Therefore, I would choose (D)."
+
+The last line is read first, then what follows the last "the answer is", then the last sentence. Where none of them
+names an option, the response is read as any other.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bonbench.verifiers.reading.choices import DENIAL, MAX_CHARS, flat, leading_choice, read_choice
+
+_DECLARED = re.compile(
+    r"\b(?:final|correct|right|best|closest|the|my|our)\s+(?:answer|option|choice|alternative)\s*[*_]*\s*"
+    r"(?:is|:|=|would be|should be|must be)"
+    r"|\b(?:answer|antwort|réponse|respuesta|risposta|resposta|ответ)\s*[*_]*\s*[:：]"
+    r"|(?:答案|故选|答え|정답)\s*(?:是|为|は)?[:：]?",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(
+    r"\b(?:option|choice|alternative)\s+[*_$(]*(?P<named>[A-J])(?![\w^'])"
+    r"|\b(?:choose|chose|pick|select|go(?:ing)?\s+with|opt\s+for)\s+(?:option|choice|answer)?\s*[*_$(]*(?P<chosen>[A-J])(?![\w^'])"
+    r"|(?<![\w\\])(?P<correct>[A-J])[)*_$]*\s+(?:is|must\s+be)\s+(?:therefore\s+)?(?:the\s+)?(?:only\s+)?"
+    r"(?:correct|(?:right|best)\s+(?:answer|option|choice)|answer\b|option\b|choice\b)",
+)
+_NEGATED = re.compile(r"\b(?:not|never|neither|or|but|except|rather\s+than|instead)\b|n['’]t\b", re.IGNORECASE)
+_SENTENCE_START = re.compile(r"(?<=[.!?*)\]$])\s+(?=[A-Z\\$*(])")
+
+
+def stated_choice(text: str) -> str | None:
+    """How ``text`` names an option, from the letter on; None where it names none.
+
+    >>> stated_choice("The best answer is C) 12 m/s"), stated_choice("Hence option B fits the data best.")
+    ('C) 12 m/s', 'B')
+    >>> stated_choice("Option A is wrong."), stated_choice("Let A be the set. There are 5 elements.")
+    (None, None)
+    """
+    lines = [line.strip() for line in text.rstrip().rsplit("\n", 12)[-12:] if line.strip()]
+    if not lines:
+        return None
+    return _last_line(lines) or _declared(text) or _named(lines[-1])
+
+
+def _last_line(lines: list[str]) -> str | None:
+    """The option in the last line, unless the lines list several options."""
+    choice = leading_choice(lines[-1]) if len(lines[-1]) <= MAX_CHARS else None
+    if choice is None or len(lines) == 1:
+        return choice
+    before, last = read_choice(lines[-2]), read_choice(choice)
+    is_list = (
+        before is not None and last is not None and before.letters != last.letters and lines[-1].find(choice[0]) < 6
+    )
+    return None if is_list else choice
+
+
+def _declared(text: str) -> str | None:
+    declarations = list(_DECLARED.finditer(text))
+    if not declarations:
+        return None
+    rest = text[declarations[-1].end() :].lstrip(" \t\r\n*_")
+    return leading_choice(rest.partition("\n")[0][:MAX_CHARS], is_announced=True)
+
+
+def _named(line: str) -> str | None:
+    """The only option that the last sentence chooses, or names without denying it."""
+    sentence = _SENTENCE_START.split(flat(line[-MAX_CHARS:]))[-1]
+    named = [(match.lastgroup or "", match[match.lastgroup or 0]) for match in _NAMED.finditer(sentence)]
+    is_denied = _NEGATED.search(sentence) or (DENIAL.search(sentence) and any(how == "named" for how, _ in named))
+    letters = {letter for _, letter in named}
+    return letters.pop() if len(letters) == 1 and not is_denied else None
