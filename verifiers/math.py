@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
 from pydantic import Field
 
+from bonbench.verifiers.answer_classes import Grader
 from bonbench.verifiers.equivalence.choices import as_option, by_choice
 from bonbench.verifiers.equivalence.comparison import Comparison
 from bonbench.verifiers.equivalence.policy import Policy
@@ -58,56 +59,8 @@ class MathVerifier(Verifier[MathParams]):
         return [self._verdict(answer, gold) for answer, gold in pairs]
 
     def grade(self, problems: Sequence[Problem], responses: Sequence[Response]) -> list[Grade]:
-        golds = {p.problem_id: p.answer for p in problems}
-        answers = [_answer(r) for r in responses]
-        distinct: dict[tuple[str, str], dict[str, None]] = {}
-        for response, answer in zip(responses, answers, strict=True):
-            if answer is not None:
-                distinct.setdefault((response.problem_id, response.generator), {})[answer] = None
-        classified = {
-            (*group, answer): class_and_verdict
-            for group, group_answers in distinct.items()
-            for answer, class_and_verdict in self._classified(group_answers, golds[group[0]]).items()
-        }
-        grades = []
-        for r, answer in zip(responses, answers, strict=True):
-            if answer is None:
-                answer_class, correct, reason = -1, False, "no answer"
-            else:
-                answer_class, correct, reason = classified[r.problem_id, r.generator, answer]
-            grades.append(Grade(r.problem_id, r.generator, r.sample, answer, correct, reason, answer_class))
-        return grades
-
-    def _classified(self, answers: Iterable[str], gold: str) -> dict[str, tuple[int, bool, str]]:
-        """Answer -> (class, correct, reason), for the distinct answers to one problem in order of first appearance.
-
-        Class 0 is the gold answer's. A wrong answer joins the first other class whose founder it equals. One whose
-        comparison failed is compared no further, so that no answer costs more than two failures.
-        """
-        founders: list[str] = []
-        classified = {}
-        for answer in answers:
-            correct, reason = self._verdict(answer, gold)
-            answer_class = 0
-            if not correct:
-                stated = self._stated(answer, gold)
-                index = None if reason in FAILURES else self._founder(stated, founders)
-                if index is None:
-                    index = len(founders)
-                    founders.append(stated)
-                answer_class = index + 1
-            classified[answer] = (answer_class, correct, reason)
-        return classified
-
-    def _founder(self, answer: str, founders: Sequence[str]) -> int | None:
-        """Index of the founder that ``answer`` equals; None where it founds a class of its own."""
-        for index, founder in enumerate(founders):
-            same, reason = self._compared(answer, founder)
-            if same:
-                return index
-            if reason in FAILURES:
-                return None
-        return None
+        grader = Grader(self._verdict, self._compared, FAILURES, self._stated)
+        return grader.grades(problems, responses, [_answer(response) for response in responses])
 
     def _verdict(self, answer: str | None, gold: str) -> CorrectAndReason:
         if answer is None:

@@ -11,6 +11,7 @@ import pandas as pd
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import Chooser, first_aggregations
 from harness.analysis.costs import reward_model_costs
+from harness.analysis.second_opinion import SecondOpinion
 from harness.analysis.trainings import TrainedAs, headline, trained_as
 from harness.analysis.unscored import UnscoredRow, unscored
 from harness.storage.results import Results
@@ -66,6 +67,11 @@ class Evaluation:
     def unscored(self) -> list[UnscoredRow]:
         """The responses without a score; no rows where every response has one."""
         return unscored(self.results)
+
+    @cached_property
+    def second_opinion(self) -> SecondOpinion | None:
+        """The second verifier's grades beside the first's; None where there is no second verifier."""
+        return SecondOpinion.of(self.results, self.accuracies)
 
     @cached_property
     def costs(self) -> pd.DataFrame:

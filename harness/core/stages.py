@@ -52,6 +52,7 @@ class StageKind(StrEnum):
 
     SAMPLE = "sample", Task.SAMPLE, "responses", Until.SAMPLE
     GRADE = "grade", Task.GRADE, "grades", Until.GRADE
+    SECOND_GRADE = "second-grade", Task.GRADE, "second-grades", Until.GRADE
     ROLLOUT = "rollout", Task.SAMPLE, "rollouts", Until.TRAIN
     ROLLOUT_GRADE = "rollout-grade", Task.GRADE, "rollout-grades", Until.TRAIN
     ROLLOUT_PASS = "rollout-pass", Task.TOKEN_PASS, "rollout-passes", Until.TRAIN

@@ -1,6 +1,6 @@
 """The graph of stages that an experiment stands for: which shards, from what, under which keys. Nothing runs here.
 
-    sample -> grade
+    sample -> grade (second-grade)
     rollout -> rollout-grade -> (reference pass) -> (complete -> label, in rounds) -> train (-> train)
     sample (+ train) -> token-pass -> score
     (train) -> policy -> policy-grade
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from harness.core.components import RewardModel
+from harness.core.components import RewardModel, Verifier
 from harness.core.errors import UserError
 from harness.core.stages import StageKind
 from harness.engine.graph import Graph, Node
@@ -54,6 +54,7 @@ def build_graph(
     evaluated = generators.evaluated if asked else []
     n = responses_per_problem(experiment, [generators.specs[name] for name in evaluated])
     verifier = build("verifiers", "verifier", experiment.verifier, "verifier", {}, Pool(num_cpus=0))
+    second_verifiers = _second_verifiers(experiment)
     entries = expand(experiment, extra)
     layout = Layout(experiment, problems, generators, verifier)
 
@@ -61,6 +62,7 @@ def build_graph(
     rollouts = [layout.rollouts(set_) for set_ in chain.from_iterable(sets)]
     samples = [layout.sampling(StageKind.SAMPLE, name, generators.specs[name], asked, n) for name in evaluated]
     grades = [layout.grading(StageKind.GRADE, sampled) for sampled in samples]
+    second_grades = [layout.grading(StageKind.SECOND_GRADE, s, by) for by in second_verifiers for s in samples]
     reward_models = dict(entries.reward_models)
     trainings = []
     for name in entries.trained:
@@ -88,12 +90,20 @@ def build_graph(
             *rollouts,
             samples,
             grades,
+            second_grades,
             *([*training.after, training] for training in trainings),
             *([*score.passes.values(), score.stage] for score in scores),
             *policies.values(),
         ),
         stand_ins=stood_in,
     )
+
+
+def _second_verifiers(experiment: Experiment) -> list[Spec[Verifier[Any]]]:
+    """The second verifier, where there is one. It grades what is evaluated, and nothing else."""
+    if experiment.second_verifier is None:
+        return []
+    return [build("verifiers", "second-verifier", experiment.second_verifier, "second_verifier", {}, Pool(num_cpus=0))]
 
 
 def _in_order(*groups: Sequence[Node]) -> list[Node]:

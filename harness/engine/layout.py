@@ -97,11 +97,12 @@ class Layout:
             arguments["fewer"] = True
         return Stage(kind=kind, who=who, spec=spec, shards=shards, trained=self._producers(spec), arguments=arguments)
 
-    def grading(self, kind: StageKind, sampled: Stage) -> Stage:
-        """The grades of responses. Grading follows sampling shard by shard."""
-        folder, identity = f"{kind.folder}/{sampled.who}", [Task.GRADE, self._artifacts.identity(self._verifier)]
+    def grading(self, kind: StageKind, sampled: Stage, by: Spec[Verifier[Any]] | None = None) -> Stage:
+        """The grades of responses ``by`` a verifier, by default the experiment's. They follow shard by shard."""
+        verifier = self._verifier if by is None else by
+        folder, identity = f"{kind.folder}/{sampled.who}", [Task.GRADE, self._artifacts.identity(verifier)]
         shards = [shard.derived(folder, identity, {"responses": shard}) for shard in sampled.shards]
-        return Stage(kind=kind, who=sampled.who, spec=self._verifier, shards=shards)
+        return Stage(kind=kind, who=sampled.who, spec=verifier, shards=shards)
 
     def rollouts(self, set_: str) -> Graded:
         """A set of rollouts, graded."""

@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +26,7 @@ from harness.storage.manifest import (
     PolicyFacts,
     Quarantined,
     RewardModelFacts,
+    VerifierFacts,
     portable,
 )
 from harness.storage.shards import shard_meta
@@ -51,6 +52,8 @@ def describe_results(graph: Graph, quarantined: list[Quarantined]) -> Manifest:
         generators={name: _generator(graph.generators[name]) for name in _evaluated(graph, quarantined)},
         reward_models={name: facts for name in graph.reward_models if (facts := _reward_model(graph, name))},
         policies={name: policy for name in graph.policies if (policy := _policy(graph, name))},
+        verifier=_verifier(config.verifier),
+        second_verifier=_second_verifier(graph),
         quarantined=quarantined,
         results_key=results_key(graph, quarantined),
         versions=_versions(),
@@ -85,6 +88,18 @@ def _evaluated(graph: Graph, quarantined: Sequence[Quarantined]) -> list[str]:
 
 def _generator(spec: Spec[Generator[Any]]) -> GeneratorFacts:
     return GeneratorFacts(type=portable(spec.type_), model=portable(spec.paths(Mark.MODEL).get("model", "")))
+
+
+def _verifier(entry: Mapping[str, Any]) -> VerifierFacts:
+    return VerifierFacts(type=portable(str(entry["type"])))
+
+
+def _second_verifier(graph: Graph) -> VerifierFacts | None:
+    """Facts about the second verifier; None where there is none, and where it has no grades of some generator yet."""
+    entry = graph.experiment.second_verifier
+    stages = [stage for stage in graph.stages if stage.kind is StageKind.SECOND_GRADE]
+    graded = all(any(s.stored(graph.results) for s in stage.shards) for stage in stages)
+    return _verifier(entry) if entry is not None and stages and graded else None
 
 
 def _reward_model(graph: Graph, name: str) -> RewardModelFacts | None:

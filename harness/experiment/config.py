@@ -103,6 +103,7 @@ class Experiment(_Frozen):
     reward_models: dict[str, dict[str, Any]] = {}
     policies: PoliciesConfig = PoliciesConfig()
     verifier: dict[str, Any] = {"type": "math"}
+    second_verifier: dict[str, Any] | None = None
     evaluation: EvaluationConfig = EvaluationConfig()
     problems_per_shard: int = Field(default=16, ge=1)
 

@@ -87,6 +87,19 @@ TABLES = (
         texts={"md": texts.weighted_markdown},
     ),
     TableOutput("unscored", "Responses without a score", "", lambda evaluation: evaluation.unscored),
+    TableOutput("verifiers", "Two verifiers", "", lambda e: e.second_opinion and e.second_opinion.agreement()),
+    TableOutput(
+        "verifier_ranking",
+        "Reward models under either verifier",
+        "",
+        lambda e: e.second_opinion and e.second_opinion.ranking(list(e.choosers.items())),
+    ),
+    TableOutput(
+        "verifier_disagreements",
+        "Where the verifiers disagree",
+        "",
+        lambda e: e.second_opinion and e.second_opinion.disagreements(),
+    ),
     TableOutput("comparisons", "Comparisons", "", headline.comparisons, texts={"md": texts.comparisons_markdown}),
     TableOutput(
         "costs",

@@ -62,6 +62,10 @@ class RewardModelFacts(_Facts):
     trained_by: str | None = None
 
 
+class VerifierFacts(_Facts):
+    type: str
+
+
 class Quarantined(_Facts):
     """A shard that kept failing: its problems are missing from what ``stage`` made for ``who``.
 
@@ -90,6 +94,8 @@ class Manifest(_Facts):
     generators: dict[str, GeneratorFacts]
     reward_models: dict[str, RewardModelFacts] = {}
     policies: dict[str, PolicyFacts] = {}
+    verifier: VerifierFacts = VerifierFacts(type="math")
+    second_verifier: VerifierFacts | None = None
     quarantined: list[Quarantined] = []
     results_key: str | None = None
     versions: dict[str, str] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,9 +60,12 @@ class Results:
 
     def policy_grades(self) -> pd.DataFrame:
         """The grades of all policies, in the columns of ``grades``: ``generator`` is the policy."""
-        frames = [_frame(self.folder / StageKind.POLICY_GRADE.folder / name, Grade) for name in self.manifest.policies]
-        grades: pd.DataFrame = pd.concat(frames or [SCHEMAS[Grade].empty_table().to_pandas()], ignore_index=True)
-        return grades
+        return _all_grades(self.folder / StageKind.POLICY_GRADE.folder, self.manifest.policies)
+
+    def second_grades(self) -> pd.DataFrame:
+        """The second verifier's grades of all generators, in the columns of ``grades``; no rows without one."""
+        names = self.manifest.generators if self.manifest.second_verifier else ()
+        return _all_grades(self.folder / StageKind.SECOND_GRADE.folder, names)
 
     def ledger_of(self, *place: str) -> pd.DataFrame:
         """The ledger of a folder of the results, say ``"responses", generator``; no rows where it is not known."""
@@ -161,6 +164,13 @@ def _places(manifest: Manifest) -> list[str]:
         made = [f"{StageKind.SCORE.folder}/{name}", *passes]
         places += [f"{folder}/{generator}" for folder in made for generator in manifest.generators]
     return list(dict.fromkeys(places))  # reward models share passes and trainings
+
+
+def _all_grades(folder: Path, names: Iterable[str]) -> pd.DataFrame:
+    """The grades of several generators or policies; a frame without rows where there are none."""
+    frames = [_frame(folder / name, Grade) for name in names]
+    grades: pd.DataFrame = pd.concat(frames or [SCHEMAS[Grade].empty_table().to_pandas()], ignore_index=True)
+    return grades
 
 
 def _frame(folder: Path, record: type) -> pd.DataFrame:

@@ -1,0 +1,159 @@
+"""What a second verifier says: where two verifiers disagree, and what each does to the ranking of reward models."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Annotated
+
+import pandas as pd
+
+from harness.analysis.accuracy import Accuracies, compute_accuracies
+from harness.analysis.choosers import BASELINES, Chooser
+from harness.analysis.inference import Difference, Interval
+from harness.analysis.rows import Columns, Fraction
+from harness.storage.results import Results
+
+_SAME_RESPONSE = ["problem_id", "generator", "sample"]
+#: So many kinds of disagreement are listed, the most frequent first.
+_LISTED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementRow:
+    """How often two verifiers agree on a generator's responses. ``first`` is the verifier whose grades count."""
+
+    generator: str
+    n_responses: int
+    both_right: int
+    only_first: int
+    only_second: int
+    both_wrong: int
+    disagreement: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class DisagreementRow:
+    """Answers to one problem on which two verifiers disagree: what each of them read, and how many responses say so."""
+
+    problem_id: str
+    gold: str
+    first_answer: str | None
+    second_answer: str | None
+    right_for: str
+    first_reason: str
+    second_reason: str
+    responses: int
+
+
+@dataclass(frozen=True, slots=True)
+class RankingRow:
+    """A chooser's accuracy under each verifier, averaged over generators and sizes, and its rank among reward models.
+
+    ``change`` is the second verifier's accuracy minus the first's, paired over problems. Baselines have no rank.
+    """
+
+    row: str
+    first: Annotated[Interval, Columns("accuracy_first")]
+    second: Annotated[Interval, Columns("accuracy_second")]
+    change: Difference
+    rank_first: int | None
+    rank_second: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class SecondOpinion:
+    """The grades of two verifiers side by side, for the responses that both have graded."""
+
+    results: Results
+    first: Accuracies
+    grades: pd.DataFrame
+
+    @classmethod
+    def of(cls, results: Results, first: Accuracies) -> SecondOpinion | None:
+        """The second verifier's grades beside those that ``first`` rests on; None without a second verifier."""
+        grades = results.second_grades()
+        return None if grades.empty else cls(results, first, grades)
+
+    @cached_property
+    def second(self) -> Accuracies:
+        """The accuracies by the second verifier's grades."""
+        return compute_accuracies(replace(self.results, grades=self.grades))
+
+    @cached_property
+    def _both(self) -> pd.DataFrame:
+        return self.results.grades.merge(self.grades, on=_SAME_RESPONSE, suffixes=("_first", "_second"))
+
+    def agreement(self) -> list[AgreementRow]:
+        """A row for each generator."""
+        rows = []
+        for generator, both in self._both.groupby("generator", sort=False):
+            first, second = both["correct_first"], both["correct_second"]
+            only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+            rows.append(
+                AgreementRow(
+                    generator=str(generator),
+                    n_responses=len(both),
+                    both_right=int((first & second).sum()),
+                    only_first=only_first,
+                    only_second=only_second,
+                    both_wrong=int((~first & ~second).sum()),
+                    disagreement=Fraction((only_first + only_second) / len(both)),
+                )
+            )
+        return rows
+
+    def disagreements(self) -> list[DisagreementRow]:
+        """The answers on which the verifiers disagree, those of most responses first."""
+        both = self._both[self._both["correct_first"] != self._both["correct_second"]]
+        golds = dict(zip(self.results.problems["problem_id"], self.results.problems["answer"], strict=True))
+        columns = [
+            "problem_id",
+            "extracted_first",
+            "extracted_second",
+            "correct_first",
+            "reason_first",
+            "reason_second",
+        ]
+        both = both[columns].astype(object)
+        kinds = Counter(both.where(both.notna(), None).itertuples(index=False, name=None))
+        rows = [
+            DisagreementRow(
+                problem_id=problem_id,
+                gold=golds[problem_id],
+                first_answer=first,
+                second_answer=second,
+                right_for="first" if first_right else "second",
+                first_reason=first_reason,
+                second_reason=second_reason,
+                responses=responses,
+            )
+            for (problem_id, first, second, first_right, first_reason, second_reason), responses in kinds.items()
+        ]
+        rows.sort(key=lambda row: (-row.responses, row.problem_id, row.first_answer or "", row.second_answer or ""))
+        return rows[:_LISTED]
+
+    def ranking(self, labels: Sequence[tuple[Chooser, str]]) -> list[RankingRow]:
+        """The baselines, then the choosers with ``labels``, in the order of the first verifier's accuracies."""
+        rows = []
+        for chooser, label in [*BASELINES.items(), *labels]:
+            first, second = self.first.overall(chooser), self.second.overall(chooser)
+            if first is not None and second is not None:
+                intervals = self.first.interval(first), self.second.interval(second)
+                rows.append((chooser, label, *intervals, self.first.difference(second, first)))
+        ranked = [row for row in rows if row[0].reward_model]
+        first_ranks = _ranks([row[2].mean for row in ranked])
+        second_ranks = _ranks([row[3].mean for row in ranked])
+        places = {row[0]: ranks for row, *ranks in zip(ranked, first_ranks, second_ranks, strict=True)}
+        table = [
+            RankingRow(label, first, second, change, *places.get(chooser, (None, None)))
+            for chooser, label, first, second, change in rows
+        ]
+        return sorted(table, key=lambda row: row.rank_first or 0)
+
+
+def _ranks(means: Sequence[float]) -> list[int]:
+    """1 for the highest; equal means share the better rank."""
+    return [1 + sum(other > mean for other in means) for mean in means]

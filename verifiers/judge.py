@@ -1,0 +1,91 @@
+"""A language model behind a server as a verifier: it compares a response's answer with the gold answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from bonbench.generators.openai import OpenAIGenerator, OpenAIParams
+from bonbench.verifiers.answer_classes import Grader
+from bonbench.verifiers.reading.extraction import extract
+from harness.core.components import ComponentParams, Runtime, Verifier
+from harness.core.records import Grade, Problem, Response, Sampling
+
+_PROMPT = """Decide whether two final answers to a mathematical problem are equivalent.
+
+Reference answer: {gold}
+Answer to judge: {answer}
+
+They are equivalent if they have the same meaning, whatever their form, units that the reference leaves out aside.
+Reply with one word: yes or no."""
+_VERDICT = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+_PLACE = re.compile(r"\{answer\}|\{gold\}")
+_UNREADABLE = "unreadable verdict"
+
+
+class JudgeParams(ComponentParams):
+    """Parameters of :class:`JudgeVerifier`. The server's address does not identify grades."""
+
+    model: str = Field(description="the name under which the server has the model")
+    base_url: Runtime[str] = Field("http://localhost:8000/v1", description="the address of an OpenAI-compatible server")
+    api_key_env: Runtime[str] = Field(
+        "OPENAI_API_KEY", description="environment variable that holds the key, where the server wants one"
+    )
+    concurrency: Runtime[int] = Field(64, ge=1, description="requests in flight at most")
+    timeout_s: Runtime[float] = Field(600, gt=0, description="seconds that each try of a request may take")
+    prompt: str = Field(_PROMPT, description="what the judge is asked; {answer} and {gold} stand for the two answers")
+    max_tokens: int = Field(2048, ge=1, description="tokens of a reply at most; a judge may think before its verdict")
+    body: dict[str, Any] = Field({}, description="fields to add to every request; null removes a field")
+
+
+class JudgeVerifier(Verifier[JudgeParams]):
+    """Asks a language model whether a response's answer, as BonBench extracts it, is equivalent to the gold answer.
+
+    The last "yes" or "no" of a reply counts. A reply without either makes the answer wrong, with the reason
+    ``unreadable verdict``. Wrong answers that are written alike share an answer class; the judge is not asked whether
+    others are equivalent.
+    """
+
+    Params: ClassVar[type[ComponentParams]] = JudgeParams
+
+    def __init__(self, params: JudgeParams, name: str = "") -> None:
+        super().__init__(params, name)
+        asked = params.model_dump(exclude={"prompt", "max_tokens"})
+        self._model = OpenAIGenerator(OpenAIParams(**asked), name)
+        self._sampling = Sampling(n=1, temperature=0.0, top_p=1.0, max_tokens=params.max_tokens)
+        self._verdicts: dict[tuple[str, str], tuple[bool, str]] = {}
+
+    def extract(self, text: str) -> str | None:
+        return extract(text)
+
+    def verify(self, pairs: Sequence[tuple[str | None, str]]) -> list[tuple[bool, str]]:
+        self._judge([(answer, gold) for answer, gold in pairs if answer is not None])
+        return [(False, "no answer") if answer is None else self._verdicts[answer, gold] for answer, gold in pairs]
+
+    def grade(self, problems: Sequence[Problem], responses: Sequence[Response]) -> list[Grade]:
+        golds = {p.problem_id: p.answer for p in problems}
+        answers = [self.extract(response.text) for response in responses]
+        pairs = [(a, golds[r.problem_id]) for a, r in zip(answers, responses, strict=True) if a is not None]
+        self._judge(pairs)
+        grader = Grader(verdict=lambda answer, gold: self._verdicts[answer, gold], same=_written_alike)
+        return grader.grades(problems, responses, answers)
+
+    def _judge(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Ask for the verdicts on pairs that have none yet, side by side."""
+        waiting = [pair for pair in dict.fromkeys(pairs) if pair not in self._verdicts]
+        questions = [Problem(str(i), self._question(*pair), "") for i, pair in enumerate(waiting)]
+        replies = self._model.generate(questions, self._sampling, {q.problem_id: [0] for q in questions})
+        for pair, reply in zip(waiting, replies, strict=True):
+            said = _VERDICT.findall(reply.text)
+            self._verdicts[pair] = (said[-1].lower() == "yes", "judge") if said else (False, _UNREADABLE)
+
+    def _question(self, answer: str, gold: str) -> str:
+        values = {"{answer}": answer, "{gold}": gold}
+        return _PLACE.sub(lambda match: values[match[0]], self.params.prompt)
+
+
+def _written_alike(a: str, b: str) -> tuple[bool, str]:
+    return "".join(a.split()) == "".join(b.split()), "spelling"
