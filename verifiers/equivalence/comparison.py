@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bonbench.verifiers.equivalence import exact
+from bonbench.verifiers.equivalence.angles import equal_angles
 from bonbench.verifiers.equivalence.meanings import meanings
 from bonbench.verifiers.equivalence.names import named, rebound, same_name
 from bonbench.verifiers.equivalence.policy import Policy
@@ -102,6 +103,8 @@ class Comparison:
         if a == b:
             return SAME
         equal = exact.decide(a, b)
+        if equal is None and equal_angles(a, b):
+            equal = True
         return self._open_question(a, b) if equal is None else _by_arithmetic(equal)
 
     def _open_question(self, a: Expr, b: Expr) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bonbench.verifiers.equivalence.policy import Policy
 from bonbench.verifiers.reading import syntax
 from bonbench.verifiers.reading.spelling import words
-from bonbench.verifiers.reading.syntax import Const, Expr, Power, Product, Sum, Sym
+from bonbench.verifiers.reading.syntax import Call, Const, Expr, Power, Product, Sum, Sym
 
 _PARAMETERS = words("k m n l j")
 Pair = tuple[Expr, Expr]
@@ -20,8 +20,9 @@ def meanings(a: Expr, b: Expr, policy: Policy) -> list[Pair]:
         pairs = [unsigned] if policy.percent == "ignore" else [unsigned, *pairs]
     if ("degree" in signs[0]) != ("degree" in signs[1]) and policy.units == "ignore":
         unsigned_pairs = [(_without(x, "degree"), _without(y, "degree")) for x, y in pairs]
-        # The value in radians is meant only where the other side speaks of pi.
-        pairs = unsigned_pairs + (pairs if "pi" in signs[0] | signs[1] else [])
+        # The value in radians is meant only where the other side speaks of pi, or is an inverse function's value.
+        in_radians = "pi" in signs[0] | signs[1] or any(name.startswith("arc") for name in _called(a) | _called(b))
+        pairs = unsigned_pairs + (pairs if in_radians else [])
     return _with_one_parameter(a, b, pairs) if "pi" in signs[0] & signs[1] else pairs
 
 
@@ -46,3 +47,15 @@ def _without(expr: Expr, name: str) -> Expr:
         case Power(base, exponent):
             return Power(_without(base, name), exponent)
     return expr
+
+
+def _called(expr: Expr) -> frozenset[str]:
+    """Names of the functions in ``expr``."""
+    match expr:
+        case Call(name, parts):
+            return frozenset((name,)).union(*map(_called, parts))
+        case Sum(parts) | Product(parts):
+            return frozenset[str]().union(*map(_called, parts))
+        case Power(base, exponent):
+            return _called(base) | _called(exponent)
+    return frozenset()

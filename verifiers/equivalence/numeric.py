@@ -13,15 +13,20 @@ from typing import Any
 import mpmath  # type: ignore[import-untyped]
 from mpmath.libmp import NoConvergence  # type: ignore[import-untyped]
 
+from bonbench.verifiers.equivalence.domains import positive_symbols
 from bonbench.verifiers.reading import syntax
 from bonbench.verifiers.reading.syntax import Call, Const, Expr, Num, Power, Product, Sum, Sym
 
 _DIGITS = (50, 100)
-_POINTS = 4
+_POINTS = 6
+# From this attempt on, values are smaller than 1, where inverse functions are real.
+_SMALL_FROM = 4
 # Sizes beyond which a value is not computed: binary exponents of values, and of the arguments of functions.
 _MAX_EXPONENT = 2**50
 _MAX_ARGUMENT = 2**10
 _MAX_FACTORIAL = 10**9
+# What computing a value raises where there is none.
+_NO_VALUE = (ArithmeticError, ValueError, TypeError, NoConvergence)
 
 
 class NoValue(ArithmeticError):
@@ -31,18 +36,20 @@ class NoValue(ArithmeticError):
 def refuted(a: Expr, b: Expr) -> bool:
     """Whether ``a`` and ``b`` have different values at some point where both have one.
 
-    Symbols take positive, negative and whole values; complex values count only where no tried point gives real ones.
+    Symbols take positive, negative and whole values, large and small ones; those that stand alone under a root or in a
+    logarithm are positive. Complex values count only where no tried point gives real ones.
     """
     names = sorted(syntax.symbols(a) | syntax.symbols(b))
     whole = wants_whole(a) or wants_whole(b)
+    positive = positive_symbols(a) | positive_symbols(b)
     generator = random.Random("|".join(names))
     complex_difference = real_seen = False
     for attempt in range(_POINTS if names else 1):
-        point = {name: _coordinate(generator, attempt, whole) for name in names}
+        point = {name: _coordinate(generator, attempt, whole, name in positive) for name in names}
         try:
             low, is_real = _difference(a, b, point, _DIGITS[0])
             high, _ = _difference(a, b, point, _DIGITS[1])
-        except (ArithmeticError, ValueError, TypeError, NoConvergence):
+        except _NO_VALUE:
             continue
         differs = abs(high) > 0 and abs(low - high) < abs(high) * 1e-6
         if is_real:
@@ -53,11 +60,21 @@ def refuted(a: Expr, b: Expr) -> bool:
     return complex_difference and not real_seen
 
 
-def _coordinate(generator: random.Random, attempt: int, whole: bool) -> Any:
+def distance(a: Expr, b: Expr) -> float | None:
+    """|a - b| for expressions without symbols, to many digits more than a float has; None where one has no value."""
+    try:
+        difference, _ = _difference(a, b, {}, _DIGITS[0])
+    except _NO_VALUE:
+        return None
+    return float(abs(difference))
+
+
+def _coordinate(generator: random.Random, attempt: int, whole: bool, positive: bool) -> Any:
     if whole:
         return mpmath.mpf(generator.randint(3, 9))
-    sign = -1 if attempt % 2 and generator.random() < 0.7 else 1
-    return sign * mpmath.mpf(generator.randint(5, 97)) / generator.choice((7, 13, 32, 64))
+    sign = 1 if positive or attempt % 2 == 0 or (attempt > 1 and generator.random() < 0.5) else -1
+    below = generator.choice((7, 13, 32, 64)) if attempt < _SMALL_FROM else generator.choice((101, 128))
+    return sign * mpmath.mpf(generator.randint(5, 97)) / below
 
 
 def _difference(a: Expr, b: Expr, point: Mapping[str, Any], digits: int) -> tuple[Any, bool]:

@@ -23,7 +23,7 @@ _GIVEN_UP = (
     BasePolynomialError,
 )
 _DIGITS = 30
-_POINTS = 3
+_POINTS = 4
 
 
 @lru_cache(maxsize=4096)
@@ -91,7 +91,11 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def equal(a: str | list[Any], b: str | list[Any], whole: bool) -> tuple[bool, str]:
-    """Whether two leaves (LaTeX or trees) are equal, and why: symbolic, different, unproven, unparsable or memory."""
+    """Whether two leaves (LaTeX or trees) are equal, and why: symbolic, different, unproven, unparsable or memory.
+
+    Trees have been compared in value, at points of all signs where both are real. So for them a proof with positive
+    symbols is enough: ``\\ln a + \\ln b`` is ``\\ln(ab)``, since it is wherever both are real.
+    """
     try:
         x, y = (parse(leaf) if isinstance(leaf, str) else build(leaf, whole) for leaf in (a, b))
     except MemoryError:
@@ -99,17 +103,30 @@ def equal(a: str | list[Any], b: str | list[Any], whole: bool) -> tuple[bool, st
     except Exception:
         return False, "unparsable"
     try:
+        if any(side.has(sympy.nan, sympy.zoo) for side in (x, y)):
+            return False, "different"  # no value equals none
         if x == y:
             return True, "symbolic"
         if not (isinstance(x, sympy.Expr) and isinstance(y, sympy.Expr)):
             return False, "different"
         if _refuted(x, y):
             return False, "different"
-        return (True, "symbolic") if _vanishes(x - y) else (False, "unproven")
+        if _vanishes(x - y):
+            return True, "symbolic"
+        second_look = (
+            not whole and x.free_symbols | y.free_symbols and not isinstance(a, str) and not isinstance(b, str)
+        )
+        if second_look and _vanishes_where_real(_positive(x) - _positive(y)):
+            return True, "symbolic"
+        return False, "unproven"
     except MemoryError:
         return False, "memory"
     except Exception:
         return False, "unproven"
+
+
+def _positive(expr: sympy.Expr) -> sympy.Expr:
+    return expr.subs({s: sympy.Symbol(s.name, positive=True) for s in expr.free_symbols})
 
 
 def warm_up() -> None:
@@ -121,21 +138,29 @@ def warm_up() -> None:
 def _refuted(x: sympy.Expr, y: sympy.Expr) -> bool:
     """Whether the two differ in value at some rational point.
 
+    Complex values count only where no tried point gives real ones.
+
     ``equivalence.numeric`` has asked this of trees already, without sympy. It cannot read LaTeX, and it gives up values
     that sympy finds.
     """
     names = sorted(x.free_symbols | y.free_symbols, key=str)
     generator = random.Random(str(names))
-    for _ in range(_POINTS if names else 1):
-        point = {n: sympy.Rational(generator.randint(11, 97), generator.choice((7, 13, 17, 19))) for n in names}
+    complex_difference = real_seen = False
+    for attempt in range(_POINTS if names else 1):
+        below = (7, 13, 17, 19) if attempt % 2 == 0 else (101, 103)
+        point = {n: sympy.Rational(generator.randint(11, 97), generator.choice(below)) for n in names}
         values = [e.subs(point).evalf(_DIGITS, maxn=200) for e in (x, y)]
         if not all(v.is_number and v.is_finite for v in values):
             continue
-        if abs(values[0] - values[1]) > sympy.Float(10) ** -15 * (
+        differs = abs(values[0] - values[1]) > sympy.Float(10) ** -15 * (
             abs(values[0]) + abs(values[1]) + sympy.Float(10) ** -30
-        ):
-            return True
-    return False
+        )
+        if all(v.is_real for v in values):
+            real_seen = True
+            if differs:
+                return True
+        complex_difference = complex_difference or bool(differs)
+    return complex_difference and not real_seen
 
 
 def _vanishes(difference: sympy.Expr) -> bool:
@@ -155,6 +180,20 @@ def _vanishes(difference: sympy.Expr) -> bool:
         except _GIVEN_UP:
             continue
     return False
+
+
+def _vanishes_where_real(difference: sympy.Expr) -> bool:
+    """Whether a difference of positive symbols is 0; logarithms are taken apart as if all in them were positive."""
+    logarithms = sympy.expand(sympy.expand_log(difference.rewrite(sympy.log), force=True))
+    return logarithms == 0 or _vanishes(logarithms) or _vanishes(difference) or _is_constant_zero(difference)
+
+
+def _is_constant_zero(difference: sympy.Expr) -> bool:
+    """Whether all derivatives of ``difference`` vanish, and so does it where its symbols are small."""
+    names = sorted(difference.free_symbols, key=str)
+    if not names or not all(sympy.simplify(difference.diff(name)) == 0 for name in names):
+        return False
+    return any(_vanishes(difference.subs(dict.fromkeys(names, value))) for value in (sympy.S.One, sympy.S.Half))
 
 
 def _algebraic(number: sympy.Expr) -> sympy.Expr:
