@@ -18,6 +18,7 @@ from bonbench.verifiers.oracle.isolated import FAILURES, shared_worker
 from bonbench.verifiers.reading.choices import read_choice
 from bonbench.verifiers.reading.extraction import extract
 from bonbench.verifiers.reading.interpret import interpret
+from bonbench.verifiers.reading.rounded import interpret_rounded
 from harness.core.components import ComponentParams, Verifier
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response
@@ -40,7 +41,8 @@ class MathParams(Policy):
 class MathVerifier(Verifier[MathParams]):
     """Grades answers to mathematical problems by meaning, not spelling.
 
-    Reasons for a right answer: ``exact`` (the same but for spelling), ``arithmetic``, ``symbolic``. For a wrong one:
+    Reasons for a right answer: ``exact`` (the same but for spelling), ``arithmetic``, ``symbolic``,
+    ``rounded`` (only with ``rounding``). For a wrong one:
     ``no answer``, ``different``, ``unreadable``, ``unsimplified``, or a comparison that exceeded its limits:
     ``timeout``, ``memory``, ``crash``; ``error`` would be a defect here. Verdicts do not depend on earlier ones.
     """
@@ -49,8 +51,9 @@ class MathVerifier(Verifier[MathParams]):
 
     def __init__(self, params: MathParams, name: str = "") -> None:
         super().__init__(params, name)
+        self._exact = params.model_copy(update={"rounding": "reject"})
         self._worker = shared_worker(params.timeout_s, params.memory_mb * 2**20)
-        self._remembered: dict[tuple[str, str], CorrectAndReason] = {}
+        self._remembered: dict[tuple[str, str, bool], CorrectAndReason] = {}
 
     def extract(self, text: str) -> str | None:
         return extract(text)
@@ -59,14 +62,14 @@ class MathVerifier(Verifier[MathParams]):
         return [self._verdict(answer, gold) for answer, gold in pairs]
 
     def grade(self, problems: Sequence[Problem], responses: Sequence[Response]) -> list[Grade]:
-        grader = Grader(self._verdict, self._compared, FAILURES, self._stated)
+        grader = Grader(self._verdict, partial(self._compared, is_gold=False), FAILURES, self._stated)
         return grader.grades(problems, responses, [_answer(response) for response in responses])
 
     def _verdict(self, answer: str | None, gold: str) -> CorrectAndReason:
         if answer is None:
             return False, "no answer"
         answer = self._stated(answer, gold)
-        correct, reason = self._compared(answer, gold)
+        correct, reason = self._compared(answer, gold, is_gold=True)
         if correct and self.params.unsimplified == "reject" and answer.strip() != gold.strip():
             left, right = interpret(answer).answers, interpret(gold).answers
             names_option = self.params.choices == "auto" and read_choice(answer) is not None
@@ -77,38 +80,41 @@ class MathVerifier(Verifier[MathParams]):
     def _stated(self, answer: str, gold: str) -> str:
         return as_option(answer, gold) if self.params.choices == "auto" else answer
 
-    def _compared(self, a: str, b: str) -> CorrectAndReason:
-        verdict = self._remembered.get((a, b))
+    def _compared(self, a: str, b: str, is_gold: bool) -> CorrectAndReason:
+        """Whether two answers are equal; ``rounding`` counts where ``b`` is the gold answer."""
+        key = (a, b, is_gold and self.params.rounding != "reject")
+        verdict = self._remembered.get(key)
         if verdict is None:
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
             try:
-                verdict = self._compare(a, b)
+                verdict = self._compare(a, b, self.params if key[2] else self._exact)
             except UserError:  # the installation is broken: no verdict would be true
                 raise
             except Exception:  # whatever an answer provokes, the batch goes on
                 verdict = False, "error"
-            self._remembered[a, b] = verdict
+            self._remembered[key] = verdict
         return verdict
 
-    def _compare(self, a: str, b: str) -> CorrectAndReason:
+    def _compare(self, a: str, b: str, policy: Policy) -> CorrectAndReason:
         if a.strip() == b.strip() and a.strip():
             return True, "exact"
         with self._worker.comparison() as oracle:
-            by_meaning = partial(_by_meaning, Comparison(self.params, oracle))
-            verdict = by_choice(a, b, by_meaning) if self.params.choices == "auto" else None
+            by_meaning = partial(_by_meaning, Comparison(policy, oracle))
+            verdict = by_choice(a, b, by_meaning) if policy.choices == "auto" else None
             verdict = verdict or by_meaning(a, b)
         return verdict.equal, verdict.reason
 
 
 def _by_meaning(comparison: Comparison, a: str, b: str) -> Verdict:
-    """Whether two texts mean the same."""
+    """Whether two texts mean the same; under ``rounding: gold``, ``b`` is the gold answer."""
     left, right = interpret(a), interpret(b)
     if left.text and left.text == right.text:
         return Verdict(True)
-    if not left.answers or not right.answers:
+    golds = interpret_rounded(b) if comparison.policy.rounding == "gold" else right.answers
+    if not left.answers or not golds:
         return Verdict(False, failure="unreadable")
-    return any_equal(comparison.equal(x, y) for x in left.answers for y in right.answers)
+    return any_equal(comparison.equal(x, y) for x in left.answers for y in golds)
 
 
 def _answer(response: Response) -> str | None:

@@ -32,8 +32,10 @@ def by_choice(a: str, b: str, compare: Compare) -> Verdict | None:
     assert choice is not None
     if len(choice.letters) > 1:
         return SAME if glued_letters(other) == choice.letters else None
-    if choice.text and (verdict := compare(choice.text, other)).equal:
-        return verdict
+    if choice.text:
+        verdict = compare(choice.text, b) if choice is x else compare(a, choice.text)
+        if verdict.equal:
+            return verdict
     return DIFFERENT if _PROSE.search(other) else None
 
 

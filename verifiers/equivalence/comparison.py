@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from bonbench.verifiers.equivalence import exact
 from bonbench.verifiers.equivalence.angles import equal_angles
+from bonbench.verifiers.equivalence.closeness import are_close
 from bonbench.verifiers.equivalence.meanings import meanings
 from bonbench.verifiers.equivalence.names import named, rebound, same_name
 from bonbench.verifiers.equivalence.policy import Policy
@@ -94,7 +95,7 @@ class Comparison:
         units = {a.unit.lower(), b.unit.lower()}
         if len(units - {""}) == 2 and (self.policy.units == "match" or units == {"am", "pm"}):
             return DIFFERENT
-        if isinstance(a.expr, Num) and isinstance(b.expr, Num):
+        if isinstance(a.expr, Num) and isinstance(b.expr, Num) and self.policy.rounding == "reject":
             return Verdict(a.expr.value == b.expr.value, Means.ARITHMETIC)
         return any_equal(self._leaves(x, y) for x, y in meanings(a.expr, b.expr, self.policy))
 
@@ -105,6 +106,8 @@ class Comparison:
         equal = exact.decide(a, b)
         if equal is None and equal_angles(a, b):
             equal = True
+        if not equal and are_close(a, b, self.policy.rounding):
+            return Verdict(True, Means.ROUNDED)
         return self._open_question(a, b) if equal is None else _by_arithmetic(equal)
 
     def _open_question(self, a: Expr, b: Expr) -> Verdict:

@@ -69,6 +69,16 @@ def distance(a: Expr, b: Expr) -> float | None:
     return float(abs(difference))
 
 
+def real_value(expr: Expr) -> Any:
+    """The value of an expression without symbols as a multi-precision number; None where it has no real value."""
+    try:
+        with mpmath.workdps(_DIGITS[0]):
+            value = _value(expr, {})
+    except _NO_VALUE:
+        return None
+    return mpmath.re(value) if mpmath.im(value) == 0 else None
+
+
 def _coordinate(generator: random.Random, attempt: int, whole: bool, positive: bool) -> Any:
     if whole:
         return mpmath.mpf(generator.randint(3, 9))

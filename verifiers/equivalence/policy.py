@@ -37,3 +37,8 @@ class Policy(ComponentParams):
         description="auto: answers that name an option of a multiple-choice problem, (B) or B) 42, are read as such; "
         "off: a letter is a symbol",
     )
+    rounding: Annotated[Literal["reject", "gold"] | Annotated[float, Field(gt=0, lt=1)], Unkeyed(("reject",))] = Field(
+        "reject",
+        description="reject: a rounded value is wrong; gold: a value that rounds to the digits of the gold answer's "
+        "decimals is right; a number, such as 0.01: so is a value that differs by this share of the larger one",
+    )

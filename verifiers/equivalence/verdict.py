@@ -19,6 +19,7 @@ class Means(IntEnum):
     EXACT = 0
     ARITHMETIC = 1
     SYMBOLIC = 2
+    ROUNDED = 3  # no means of proof: equal only because the policy accepts rounding
 
 
 @dataclass(frozen=True, slots=True)
