@@ -19,6 +19,7 @@ from harness.core.workers import Launcher, Progress
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Shard, Training
 from harness.engine.prefixes import prefixes
+from harness.engine.timed_launcher import TimedLauncher
 from harness.experiment.model_files import loadable
 from harness.storage.arrow import to_records, to_table
 from harness.storage.keys import digest
@@ -39,9 +40,10 @@ def run_training(training: Training, results: Path, progress: Progress, launch: 
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         write_trained_key(temporary, training.key)
+    timed = TimedLauncher(launch)
     started_at, clock = time.time(), time.perf_counter()
-    facts: TrainingFacts = trainer.train(data, temporary, progress, launch)
-    wall_s = time.perf_counter() - clock
+    facts: TrainingFacts = trainer.train(data, temporary, progress, timed)
+    wall_s = time.perf_counter() - clock - timed.idle_s
     write_trained_key(temporary, training.key, _reported(facts))
     # The ledger first: a model that is there has its costs.
     _write_development(training, results, facts, wall_s, started_at)

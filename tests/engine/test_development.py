@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from harness.core.records import LedgerRow, Problem, Response, TokenLogprobs
 from harness.core.registry import find
 from harness.core.stages import DevelopmentItem
+from harness.core.workers import Progress, Workers
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Shard, Training
 from harness.engine.local_executor import in_this_process
@@ -19,9 +22,12 @@ from harness.experiment.spec import Pool, Spec
 from harness.storage.arrow import to_records, to_table
 from harness.storage.shards import read_shard, write_shard
 
+Work = Callable[[Any, Progress], Any]
+
 TRAINER = """
 import dataclasses
 import json
+import time
 
 from harness import Trainer, TrainerParams, TrainingFacts
 
@@ -35,6 +41,17 @@ class Classifier(Trainer):
         (output / "config.json").write_text(json.dumps(config))
         # Two sequences of 5 tokens forward and backward, one of 7 forward alone.
         return TrainingFacts(config, "cpu", False, 10, 2 * 15, forward_tokens=7, forward_positions=28)
+
+
+class Launched(Classifier):
+    def train(self, data, output, progress, launch):
+        for _ in range(2):
+            launch(work, 0.1, self.params.in_workers(), output / "workers", progress)
+        return super().train(data, output, progress, launch)
+
+
+def work(seconds, progress):
+    time.sleep(seconds)
 
 
 class LanguageModel(Classifier):
@@ -73,6 +90,25 @@ def test_an_output_head_costs_where_there_is_one(tmp_path: Path, name: str, head
     asked = training(tmp_path, name)
     run_training(asked, tmp_path, lambda *_: None, in_this_process)
     assert row(asked, tmp_path).flops == by_hand(head)
+
+
+def test_its_time_is_that_of_its_work(tmp_path: Path) -> None:
+    """A launcher whose workers wait ten times as long as they work adds their work, and none of the waiting."""
+    asked = training(tmp_path, "Launched")
+    waited = 0.0
+
+    def late(work: Work, job: Any, workers: Workers, scratch: Path, progress: Progress) -> Any:
+        nonlocal waited
+        clock = time.perf_counter()
+        time.sleep(1.0)
+        waited += time.perf_counter() - clock
+        return work(job, progress)
+
+    clock = time.perf_counter()
+    run_training(asked, tmp_path, lambda *_: None, late)
+    whole = time.perf_counter() - clock
+    assert 2 * 0.1 <= row(asked, tmp_path).wall_s <= whole - waited
+    assert waited >= 2.0
 
 
 def test_rows_of_an_earlier_revision_are_counted_anew(tmp_path: Path) -> None:
