@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from bonbench.verifiers.equivalence import exact
 from bonbench.verifiers.equivalence.angles import equal_angles
+from bonbench.verifiers.equivalence.clocks import as_ratio, same_time
 from bonbench.verifiers.equivalence.closeness import are_close
 from bonbench.verifiers.equivalence.meanings import meanings
 from bonbench.verifiers.equivalence.names import named, rebound, same_name
@@ -34,9 +35,11 @@ from bonbench.verifiers.reading.answers import (
     Based,
     Braced,
     Bracketed,
+    Clock,
     Listing,
     Matrix,
     Opaque,
+    Phrase,
     Relation,
     Scalar,
     Text,
@@ -81,6 +84,13 @@ class Comparison:
                 return self._scalars(a, b)
             case Text(text), Text(other_text):
                 return Verdict(text == other_text)
+            case Clock(), Clock():
+                return Verdict(same_time(a, b))
+            case (Clock() as time, other) | (other, Clock() as time):
+                ratio = as_ratio(time)
+                return DIFFERENT if ratio is None else self.equal(ratio, other)
+            case Phrase(parts), Phrase(other_parts):
+                return self._phrases(parts, other_parts)
             case Based(digits, base), Based(others, other_base):
                 return Verdict(digits == others and base == other_base)
             case (Based() as numeral, Scalar(Num(value))) | (Scalar(Num(value)), Based() as numeral):
@@ -88,6 +98,15 @@ class Comparison:
             case (Opaque(), (Opaque() | Scalar())) | (Scalar(), Opaque()):
                 return self._questions.ask(_raw(a), _raw(b)) if _is_maths(a) and _is_maths(b) else DIFFERENT
         return self._collections(a, b)
+
+    def _phrases(self, a: Sequence[str | Answer], b: Sequence[str | Answer]) -> Verdict:
+        """Whether the same words stand around equal values."""
+        if [part for part in a if isinstance(part, str)] != [part for part in b if isinstance(part, str)]:
+            return DIFFERENT
+        if [isinstance(part, str) for part in a] != [isinstance(part, str) for part in b]:
+            return DIFFERENT
+        pairs = zip(a, b, strict=True)
+        return all_equal(self.equal(x, y) for x, y in pairs if not isinstance(x, str) and not isinstance(y, str))
 
     # -- leaves ------------------------------------------------------------------------------------------
 

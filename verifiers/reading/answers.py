@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from bonbench.verifiers.reading.syntax import Expr
 from bonbench.verifiers.reading.tokens import Token
@@ -25,10 +26,26 @@ class Based:
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """A time of day, as written. ``half`` is am, pm or "". Without it and with two-digit minutes it may be a ratio."""
+
+    hour: int
+    minute: Fraction
+    half: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """An answer in words."""
 
     words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words with values among them, of which no single value can be made: "all multiples of 5"."""
+
+    parts: tuple[str | Answer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +104,4 @@ class Relation:
     ops: tuple[str, ...]
 
 
-Answer = Scalar | Based | Text | Opaque | Listing | Braced | Bracketed | Matrix | Union | Relation
+Answer = Scalar | Based | Clock | Text | Phrase | Opaque | Listing | Braced | Bracketed | Matrix | Union | Relation

@@ -21,6 +21,12 @@ _STATEMENT = re.compile(r"\s*[A-Za-z]{2,}[a-z']*[ ,:]")
 _BROKEN_INLINE = re.compile(r"(?<![\\$])\$[ \t]*\n|\\\([ \t]*\n")
 _MAX_STATEMENT = 120
 _PROSE = re.compile(r"(?:[A-Za-z]{2,}(?:'[a-z]+)?[ ,;:]+){3,}")
+# A sentence has a verb; without one, words are the answer itself ("all multiples of 5").
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|be|equals|has|have|had|gives?|gets?|got|needs?|there|will|would|can|answer|takes?|makes?|"
+    r"costs?|pays?|spends?|earns?|sells?|buys?|left|remains?|becomes?|contains?|requires?|uses?|saves?|sold|paid|it's)\b|=",
+    re.IGNORECASE,
+)
 _WRAPPED = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\[(.*)\\\]|\\\((.*)\\\))\s*\.?\s*", re.DOTALL)
 
 
@@ -88,7 +94,7 @@ def unwrap(text: str) -> str | None:
                 return text if inner is None else inner
             if _BROKEN_INLINE.search(text):
                 return None
-            if not _PROSE.search(text) or (len(maths) > 1 and len(text) < _MAX_STATEMENT):
+            if not _PROSE.search(text) or not _VERB.search(text) or (len(maths) > 1 and len(text) < _MAX_STATEMENT):
                 return text
             inner = extract(text)
             if inner is None:

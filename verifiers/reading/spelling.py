@@ -72,4 +72,8 @@ SHORT_WORDS = words(
     "and or is if to for of per no an not are by we so it he she its the any all yes one two six ten odd men day days "
     "red box boy sum was has had our let get but can may his her how who why you use set via"
 )
+#: Words of two letters that are words only before another word or a number: "at least", but at^2.
+PREPOSITIONS = words("at up on by as in to")
+#: Months and days cut short.
+SHORT_NAMES = words("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec Mon Tue Wed Thu Fri Sat Sun")
 MONTHS = words("January February March April May June July August September October November December")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import product
+from itertools import groupby, product
 
 from bonbench.verifiers.reading import expressions
 from bonbench.verifiers.reading.answers import (
@@ -18,6 +18,7 @@ from bonbench.verifiers.reading.answers import (
     Bracketed,
     Listing,
     Opaque,
+    Phrase,
     Relation,
     Scalar,
     Text,
@@ -25,9 +26,13 @@ from bonbench.verifiers.reading.answers import (
 )
 from bonbench.verifiers.reading.brackets import OPENING, closing_index, find, split, trim, with_depth
 from bonbench.verifiers.reading.matrices import has_environment, parse_environment
+from bonbench.verifiers.reading.number_words import with_numerals
+from bonbench.verifiers.reading.operations import merged, spelled, with_remainders
+from bonbench.verifiers.reading.phrases import UNKNOWN, worked_out
 from bonbench.verifiers.reading.spelling import MONTHS, words
+from bonbench.verifiers.reading.times import clock, date
 from bonbench.verifiers.reading.tokens import Token, Unreadable
-from bonbench.verifiers.reading.wording import NUMBER_WORDS, is_unit, without_label, without_lead, without_remarks
+from bonbench.verifiers.reading.wording import changes_next, is_unit, without_label, without_lead, without_remarks
 
 _RELATIONS = words(
     "= < > \\le \\ge \\ne \\in \\equiv \\subset \\subseteq \\sim \\cong \\propto "
@@ -44,10 +49,17 @@ def parse(tokens: Sequence[Token]) -> Answer:
         Unreadable: for nothing at all, or a denial ("not 5").
     """
     tokens = trim(list(tokens))
+    if [t.text for t in tokens].count(":") == 1:
+        tokens = without_label(tokens)
+    tokens = trim(merged(with_numerals(with_remainders(tokens))))
     if not tokens:
         raise Unreadable("empty")
+    if (time := clock(tokens)) is not None:
+        return time
     if (text := _as_text(tokens)) is not None:
         return text
+    if (dated := date(tokens)) is not None:
+        return dated
     if any(t.kind == "word" and t.text in MONTHS for t in tokens):
         return Text(tuple(t.text.lower() for t in tokens if t.text != ","))
     tokens = without_remarks(without_lead(tokens))
@@ -81,7 +93,10 @@ def _parse_relation(tokens: list[Token]) -> Answer:
     cut = find(tokens, ("\\approx", "\\simeq", "\\Rightarrow", "\\doteq", "\\Leftrightarrow"))
     if cut is not None:
         tokens = tokens[:cut] or tokens[1:]
-    tokens = without_label(tokens)
+    understood = worked_out(without_label(tokens))
+    if understood is None:
+        return _parse_phrase(tokens)
+    tokens = understood
     ops: list[str] = []
     pieces: list[list[Token]] = [[]]
     for token, depth in with_depth(tokens):
@@ -94,6 +109,8 @@ def _parse_relation(tokens: list[Token]) -> Answer:
         return _parse_union(tokens)
     if not pieces[-1] or all(not trim(p) for p in pieces):
         raise Unreadable("relation without sides")
+    if not trim(pieces[0]) and ops[0] not in ("=", "\\in"):
+        pieces[0] = [UNKNOWN]
     items = tuple(_parse_union(trim(p)) for p in pieces if trim(p))
     if len(items) == 1:
         return items[0]
@@ -114,6 +131,8 @@ def _parse_item(tokens: list[Token]) -> Answer:
     tokens = trim(tokens)
     if not tokens:
         raise Unreadable("empty")
+    if (time := clock(tokens)) is not None:
+        return time
     opening = tokens[0].text
     if tokens[0].kind != "word" and opening in OPENING and (closing := closing_index(tokens)) is not None:
         inner, last = tokens[1:closing], tokens[closing].text
@@ -178,13 +197,12 @@ def _parse_leaf(tokens: list[Token]) -> Answer:
     signs = [i for i, t in enumerate(tokens) if t.text in ("\\pm", "\\mp")]
     if signs:
         return Listing(tuple(_parse_leaf(_signed(tokens, plus)) for plus in (True, False)))
-    while tokens and tokens[0].kind == "word":
-        if len(tokens) == 1 and tokens[0].text.lower() in NUMBER_WORDS:
-            tokens = [Token("num", str(NUMBER_WORDS[tokens[0].text.lower()]))]
-        else:
-            tokens = tokens[1:]
-    if not tokens:
+    start = next((i for i, t in enumerate(tokens) if t.kind != "word"), None)
+    if start is None:
         raise Unreadable("only words")
+    if changes_next([spelled(t) for t in tokens[:start]]):
+        return _parse_phrase(tokens)
+    tokens = tokens[start:]
     if _ends_with_scale(tokens):
         tokens = [*tokens[:-1], Token("word", tokens[-1].text)]
     if (based := _parse_based(tokens)) is not None:
@@ -195,8 +213,28 @@ def _parse_leaf(tokens: list[Token]) -> Answer:
         return Opaque(tuple(tokens))
     rest = tokens[used:]
     if rest and not is_unit(rest):
-        return Opaque(tuple(tokens))
+        return _parse_phrase(tokens) if any(t.kind == "word" for t in rest) else Opaque(tuple(tokens))
     return Scalar(expr, " ".join(t.text for t in rest if t.text not in "{}"))
+
+
+def _parse_phrase(tokens: list[Token]) -> Phrase:
+    """Words, and the values between them."""
+    parts: list[str | Answer] = []
+    for is_word, run in groupby(tokens, key=lambda t: t.kind == "word"):
+        if is_word:
+            parts += [word for t in run for word in spelled(t).split()]
+            continue
+        value = trim([t for t in run if t.text not in _TEXT_MARKS or t.text in "(){}-.'"])
+        if value:
+            parts.append(_parse_value(value))
+    return Phrase(tuple(parts))
+
+
+def _parse_value(tokens: list[Token]) -> Answer:
+    try:
+        return _parse_listing(tokens)
+    except Unreadable:
+        return Opaque(tuple(tokens))
 
 
 def _ends_with_scale(tokens: list[Token]) -> bool:
@@ -225,7 +263,7 @@ def _parse_based(tokens: list[Token]) -> Based | None:
 
 def _as_text(tokens: list[Token]) -> Answer | None:
     """An answer that has nothing but words: one text, or several with commas or "and" between them."""
-    if not any(t.kind == "word" for t in tokens):
+    if not any(t.kind == "word" for t in tokens) or worked_out(tokens) not in (tokens, None):
         return None
     parts = [p for p in (trim(p) for p in split(tokens, (",", ";", "and", "or"))) if p]
     texts = [_words(p) for p in parts]
@@ -238,11 +276,9 @@ def _words(tokens: list[Token]) -> Answer | None:
     spoken = []
     for token in tokens:
         if token.kind in ("word", "let"):
-            spoken.append(token.text.lower())
+            spoken += spelled(token).split()
         elif token.text not in _TEXT_MARKS:
             return None
-    if len(spoken) == 1 and spoken[0] in NUMBER_WORDS:
-        return _parse_leaf(tokens)
     if len(spoken) == 1 and len(spoken[0]) == 1:
         return _parse_leaf([Token("let", t.text) for t in tokens if t.kind in ("word", "let")])
     return Text(tuple(w for w in spoken if w not in ("the", "a", "an") or len(spoken) == 1)) if spoken else None

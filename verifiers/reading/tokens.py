@@ -16,6 +16,8 @@ from bonbench.verifiers.reading.spelling import (
     FUNCTIONS,
     LAYOUT,
     PLAIN_COMMANDS,
+    PREPOSITIONS,
+    SHORT_NAMES,
     SHORT_WORDS,
     SUBSCRIPTS,
     SUPERSCRIPTS,
@@ -52,7 +54,8 @@ _VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"\d+\.\d+|\d+|\.\d+")
 _UNICODE_AREA = re.compile(r"(?<=[\d\s])(?:mm|cm|dm|m|km|ft|in|yd|mi)[²³]")
 _CAPITAL_UNION = re.compile(r"([)\]}])\s*U\s*(?=\\?[(\[{])")
-_HALF_OF_DAY = re.compile(r"(?<=[\d\s])([ap])\.\s?m\b\.?")
+_HALF_OF_DAY = re.compile(r"(?<![A-Za-z])([ap])\.\s?m\b\.?", re.IGNORECASE)
+_BEFORE_WORD = re.compile(r" +(?:[A-Za-z]{3,}|\d)")
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})(?![\dA-Za-z.])")
 
 
@@ -84,7 +87,7 @@ def clean(text: str) -> str:
     text = re.sub(r",\\!\s*(?=\d)", ",", text)
     text = re.sub(r"(?<=\d)(?:\\,|\\;|\\:|\\ |~|\{ \}| )(?=\d{3}(?:\D|$))(?<![\d]{4}.)", _join_thousands, text)
     text = _CAPITAL_UNION.sub(r"\1\\cup ", text)
-    text = _HALF_OF_DAY.sub(r"\1m", text)
+    text = _HALF_OF_DAY.sub(lambda m: m[1].lower() + "m", text)
     return _SCIENTIFIC.sub(r"\1\\cdot 10^{\2}", text)
 
 
@@ -127,6 +130,8 @@ class _Tokenizer:
                 position = self._number(match)
             elif kind == "cmd":
                 position = self._command(lexeme[1:], position)
+            elif kind == "word" and lexeme in PREPOSITIONS and _BEFORE_WORD.match(self.text, position):
+                self._add("word", lexeme)
             elif kind == "word":
                 after_number = bool(self.tokens) and self.tokens[-1].kind == "num"
                 self._word(lexeme, counted=after_number and self.text[match.start() - 1].isspace())
@@ -256,6 +261,7 @@ class _Tokenizer:
             self._add("cmd", PLAIN_COMMANDS[lexeme])
         elif (
             lexeme in UNITS
+            or lexeme in SHORT_NAMES
             or (lexeme.lower() in SHORT_WORDS and (not lexeme.isupper() or lexeme == self.text.strip()))
             or (len(lexeme) >= (3 if counted else 4) and lexeme[1:].islower() and _VOWEL.search(lexeme) is not None)
         ):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bonbench.verifiers.reading.brackets import trim, with_depth
+from bonbench.verifiers.reading.operations import OPERATIONS, spelled
 from bonbench.verifiers.reading.spelling import words
 from bonbench.verifiers.reading.tokens import Token, Unreadable
 
@@ -10,22 +13,48 @@ from bonbench.verifiers.reading.tokens import Token, Unreadable
 _REMARK = words("for where with when if is are such since because which that provided given depending")
 _DENIALS = words("not no never none neither nor cannot")
 _UNIT_MARKS = words("^ { } / - ( ) . \\cdot ' 2 3 -1 -2")
-#: Numbers in words.
-NUMBER_WORDS = {
-    word: number
-    for number, word in enumerate(
-        (
-            *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-            *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
-            "twenty",
-        )
-    )
-}
+# Words that change the value beside them wherever they stand, or say something of another kind than a value.
+_CHANGES = words(
+    "except excluding without but than minus negative divided multiplied between outside inside under below above "
+    "beyond squared cubed factorial factorials modulo mod dozens hundreds thousands millions billions trillions "
+    "million billion trillion hundred thousand halves thirds fourths fifths sixths sevenths eighths ninths tenths "
+    "hundredths thousandths quarters choose wrong incorrect false impossible"
+)
+# Words that change the value that follows them: "multiples of 5" is no 5, but "5 multiples" are five.
+_CHANGES_NEXT = words(
+    "multiple multiples divisible divides divide divisor divisors factors power powers root roots square squares cube "
+    "cubes cubed product difference quotient sum digits logarithm reciprocal inverse opposite half double twice triple "
+    "thrice quarter odd even every most least more less fewer greater larger smaller first last next up down over past "
+    "before after until till since within almost nearly times plus coprime congruent composite undefined discontinuous "
+    "absolute base percent percentage to prime primes integers integer"
+)
+# Words that change the value before them.
+_CHANGES_LAST = words("remainder plus over to from power until till up down of or base imaginary")
+# Words that end in a value that they do not change, whatever else stands before it ("equal to 5").
+_LINKS = words("equal equals is are exactly simplifies")
+
+
+def changes_next(spoken: Sequence[str]) -> bool:
+    """Whether the words before a value, in lower case, make another value of it or no value at all."""
+    if any(word in _CHANGES for word in spoken):
+        return True
+    if spoken[-2:-1] and spoken[-2] in _LINKS and spoken[-1] == "to":
+        return False
+    return bool(spoken) and spoken[-1] not in _LINKS and any(word in _CHANGES_NEXT for word in spoken)
+
+
+def changes_last(spoken: Sequence[str]) -> bool:
+    """Whether the words after a value, in lower case, make another value of it."""
+    if any(word in _CHANGES for word in spoken):
+        return True
+    return bool(spoken) and spoken[0] in _CHANGES_LAST
 
 
 def is_unit(tokens: list[Token]) -> bool:
     """Whether ``tokens`` after a value are words, with the exponents and fraction bars of units among them."""
     if not tokens:
+        return False
+    if changes_last([spelled(t) for t in tokens if t.kind == "word"]):
         return False
     first = tokens[0]
     starts = first.kind == "word" or (len(tokens) > 1 and first.text in ("/", "(", "{") and tokens[1].kind == "word")
@@ -61,7 +90,9 @@ def without_lead(tokens: list[Token]) -> list[Token]:
     if end and end < len(tokens) and tokens[end].text == ":":
         return trim(tokens[end + 1 :])
     named = end < len(tokens) and tokens[end].text == "="
-    if named or end == len(tokens) or any(t.text.lower() in NUMBER_WORDS for t in tokens[:end]):
+    if named or end == len(tokens) or changes_next([spelled(t) for t in tokens[:end]]):
+        return tokens
+    if any(spelled(t) in OPERATIONS for t in tokens[:end]):
         return tokens
     return trim(tokens[end:])
 
@@ -70,5 +101,11 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
     """Drops ``for all x`` and the like after a value."""
     for index, (token, depth) in enumerate(with_depth(tokens)):
         if index and depth == 0 and token.kind == "word" and token.text.lower() in _REMARK:
+            if token.text.lower() in ("is", "are") and _next_word(tokens, index) in OPERATIONS:
+                continue
             return trim(tokens[:index])
     return tokens
+
+
+def _next_word(tokens: Sequence[Token], index: int) -> str:
+    return spelled(tokens[index + 1]) if index + 1 < len(tokens) and tokens[index + 1].kind == "word" else ""
