@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.trainings import Scale, TrainedAs, TrainingData
@@ -17,12 +17,18 @@ from harness.storage.results import Results
 _NOT_SETTINGS = {"rollouts", "responses", "instructions", "label_share", "dedup", "method", "facts"}
 
 
+#: What a training may change of another one's: the set of problems, the generators of the rollouts, whether
+#: near-duplicates are left out, or that it goes on from the other's model.
+Changed = Literal["problems", "rollouts", "dedup", "stage"]
+
+
 @dataclass(frozen=True, slots=True)
 class Variation:
     """A reward model whose training differs from the ``base``'s in one respect, which ``change`` names."""
 
     reward_model: str
     change: str
+    kind: Changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ def data_variations(evaluation: Evaluation) -> dict[str, list[Variation]]:
     """
     entries = _trained(evaluation)
     changes = {
-        base.name: [Variation(other.name, change) for other in entries.values() if (change := _change(base, other))]
+        base.name: [Variation(other.name, *change) for other in entries.values() if (change := _change(base, other))]
         for base in entries.values()
     }
     bases: dict[str, list[Variation]] = {}
@@ -107,6 +113,22 @@ def reference_uses(evaluation: Evaluation) -> list[ReferenceUse]:
     return [use for _, use in best.values()]
 
 
+def seeds(evaluation: Evaluation) -> dict[str, dict[int, str]]:
+    """Reward model → seed → the reward model that was trained in the same way with that seed, itself among them."""
+    entries = _trained(evaluation)
+    siblings: dict[str, dict[int, str]] = {}
+    for entry in entries.values():
+        alike = (other for other in entries.values() if _apart_from_seed(entry) == _apart_from_seed(other))
+        siblings[entry.name] = {}
+        for other in alike:
+            siblings[entry.name].setdefault(int(other.train.get("seed") or 0), other.name)
+    return siblings
+
+
+def _apart_from_seed(entry: _Trained) -> tuple[object, ...]:
+    return entry.data, entry.passes, {k: v for k, v in entry.settings.items() if k != "seed"}
+
+
 @dataclass(frozen=True, slots=True)
 class _Trained:
     """An entry that trains the model it scores with. ``train`` are the manifest's facts about the training, ``passes``
@@ -164,25 +186,27 @@ def _scored(results: Results, trained: str, with_reference: bool) -> dict[tuple[
     return entries
 
 
-def _change(base: _Trained, other: _Trained) -> str | None:
+def _change(base: _Trained, other: _Trained) -> tuple[str, Changed] | None:
     """What ``other`` changes of ``base``; None where that is nothing, or more than one thing."""
     ours, theirs = base.data, other.data
     if base.passes != other.passes:
         return None
     if theirs.before == base.name:
-        return f"+ {other.training.training_method.removeprefix(base.training.training_method).removeprefix(' + ')}"
+        stage = other.training.training_method.removeprefix(base.training.training_method).removeprefix(" + ")
+        return f"+ {stage}", "stage"
     if base.settings != other.settings:
         return None
     if (ours.responses, ours.instructions) != (theirs.responses, theirs.instructions):
         return None
-    changes = []
+    changes: list[tuple[str, Changed]] = []
     if ours.problems != theirs.problems:
         added = theirs.problems - ours.problems
         more = "+ problems: " if ours.problems < theirs.problems else "problems: "
-        changes.append(more + ", ".join(sorted(added or theirs.problems)))
+        changes.append((more + ", ".join(sorted(added or theirs.problems)), "problems"))
     if ours.generators != theirs.generators:
         shares = (f"{r.responses} of {r.generator}" for r in theirs.rollouts)
-        changes.append(f"rollouts: {', '.join(shares)}")
+        changes.append((f"rollouts: {', '.join(shares)}", "rollouts"))
     if ours.dedup != theirs.dedup:
-        changes.append("near-duplicates kept" if theirs.dedup is None else f"de-duplicated (at {theirs.dedup:g})")
+        kept = theirs.dedup is None
+        changes.append(("near-duplicates kept" if kept else f"de-duplicated (at {theirs.dedup:g})", "dedup"))
     return changes[0] if len(changes) == 1 else None

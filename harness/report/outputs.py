@@ -18,6 +18,7 @@ from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_table
 from harness.analysis.equal_accuracy import equal_accuracies
 from harness.analysis.evaluation import Evaluation
+from harness.analysis.findings import findings
 from harness.analysis.rows import to_frame
 from harness.report import table_texts as texts
 from harness.report.figures import accuracy, costs, scales
@@ -86,6 +87,7 @@ TABLES = (
         headline.weighted_table,
         texts={"md": texts.weighted_markdown},
     ),
+    TableOutput("findings", "The paper's findings", "", findings, texts={"md": texts.findings_markdown}),
     TableOutput("unscored", "Responses without a score", "", lambda evaluation: evaluation.unscored),
     TableOutput("verifiers", "Two verifiers", "", lambda e: e.second_opinion and e.second_opinion.agreement()),
     TableOutput(

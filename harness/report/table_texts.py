@@ -10,6 +10,7 @@ from harness.analysis.ablation_tables import AblationTable
 from harness.analysis.choosers import ORACLE
 from harness.analysis.cost_ratio import LABELLED, YARDSTICK, CostRatioRow
 from harness.analysis.costs import DEVELOPMENT
+from harness.analysis.findings import MARGIN, FindingRow, by_finding, overall_verdict
 from harness.analysis.headline_tables import RivalRow, Table1, WeightedRow
 from harness.analysis.inference import Interval
 from harness.analysis.published_numbers import BesideRow, Index
@@ -227,3 +228,34 @@ def _ratio_grid(rows: Sequence[CostRatioRow]) -> str:
         f"responses, {_CONVENTION[counted.convention]}; counted here: {counted.steps:.1f} steps, "
         f"{counted.completions} completions.\n\n"
     ) + markdown(["steps", *map(str, completions)], lines)
+
+
+# --- the paper's findings ------------------------------------------------------------------------------
+
+
+def findings_markdown(rows: Sequence[FindingRow]) -> str:
+    """A pipe table of the claims, each finding with its verdict before its claims."""
+    lines = []
+    for finding, claims in by_finding(rows).items():
+        lines.append([f"**{finding}**", claims[0].source, "", "", f"**{overall_verdict(claims)}**"])
+        lines += [[claim.claim, "", finding_number(claim), str(claim.seeds), claim.verdict] for claim in claims]
+    return markdown(["the paper's finding, and its claims here", "paper", "here", "seeds", "verdict"], lines) + (
+        f"\n{FINDINGS_NOTE}\n"
+    )
+
+
+def finding_number(row: FindingRow) -> str:
+    """A claim's difference in points with its interval, or its ratio."""
+    if row.difference is None:
+        return f"{row.ratio:.2g} x"
+    d = row.difference
+    return f"{signed_percent(d.mean)} [{signed_percent(d.low)}, {signed_percent(d.high)}]"
+
+
+FINDINGS_NOTE = (
+    "Differences of accuracy in points, mean over generators and the sizes n above 1, with 95 % intervals: over "
+    "problems, and where there are several seeds over trainings too. A claim that something is above agrees where its "
+    "interval lies above 0, and disagrees where it lies below 0. A claim that something is not above agrees where its "
+    f"interval ends below {100 * MARGIN:g} point, and disagrees where it lies above 0. A finding agrees where all of "
+    "its claims do, and disagrees where one does."
+)

@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 from harness.analysis.costs import generation_flops
 from harness.analysis.evaluation import Evaluation
+from harness.analysis.findings import by_finding, overall_verdict
 from harness.analysis.headline_tables import BreakdownRow, RivalRow
 from harness.analysis.inference import Difference, Interval
 from harness.report import text
@@ -32,7 +33,7 @@ from harness.report.page.chart import curve_data
 from harness.report.page.explorer import collect
 from harness.report.page.html import data_uri, environment
 from harness.report.summary import best_chooser, summary
-from harness.report.table_texts import ablation_cells, table1_note
+from harness.report.table_texts import FINDINGS_NOTE, ablation_cells, finding_number, table1_note
 
 _SCRIPTS = ("page.js", "sorting.js", "curves.js", "problem.js", "explorer.js")
 
@@ -82,11 +83,14 @@ def render_page(
         "rivals": _rivals,
         "ablation_cells": ablation_cells,
         "table1_note": table1_note,
+        "finding_number": finding_number,
+        "by_finding": by_finding,
+        "overall_verdict": overall_verdict,
         "as_json": lambda value: json.dumps(value, ensure_ascii=False),
         "as_yaml": lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True),
     }
     templates.tests["absent"] = pd.isna
-    templates.globals["place"] = text.place
+    templates.globals |= {"place": text.place, "findings_note": FINDINGS_NOTE}
     script, style = _script(), _resource("report.css")
     best = best_chooser(evaluation)
     explorer = collect(evaluation, best)
