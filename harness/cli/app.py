@@ -20,6 +20,7 @@ from harness.cli.verbs.report import report
 from harness.cli.verbs.run import run
 from harness.cli.verbs.score import score
 from harness.cli.verbs.train import train
+from harness.core.ending import ends_when_stopped, stopped
 from harness.core.errors import UserError
 
 app = typer.Typer(
@@ -51,8 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         An :class:`ExitCode`.
     """
+    with ends_when_stopped(for_good=argv is None):
+        return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _main(words: list[str]) -> int:
     session: dict[str, Any] = {"debug": False}
-    words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = ExitCode(app(words, prog_name="bonbench", standalone_mode=False, obj=session) or ExitCode.DONE)
     except (UserError, typer.TyperException) as error:
@@ -60,9 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"bonbench: {_said(error)}", file=sys.stderr)
         return ExitCode.MISTAKE
-    if code is ExitCode.STOPPED:
-        print("bonbench: stopped; run the same command again to continue", file=sys.stderr)
-    return code
+    return stopped() if code is ExitCode.STOPPED else code
 
 
 def _said(error: UserError | typer.TyperException) -> str:

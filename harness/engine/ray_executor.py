@@ -20,6 +20,7 @@ from harness.engine.progress import Line
 from harness.engine.ray_pool import ActorPool
 from harness.engine.ray_room import waiting_for_room
 from harness.engine.ray_training import launch_on_ray
+from harness.engine.ray_watch import RayWatch
 from harness.engine.room import Room
 from harness.experiment.spec import Spec
 
@@ -32,9 +33,11 @@ class RayExecutor:
     def __init__(self, address: str | None = None) -> None:
         self._address = address
         self._room = Room(_capacity)
+        self._watch = RayWatch(is_own=address is None)
 
     def start(self) -> None:
         start_ray(self._address)
+        self._watch.start()
 
     def check(self, spec: Spec[Any]) -> None:
         resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -54,6 +57,7 @@ class RayExecutor:
             return await _in_thread(lambda: training(partial(launch_on_ray, waits=line.waits)))
 
     def close(self) -> None:
+        self._watch.stop()
         ray.shutdown()
 
 
