@@ -1,8 +1,9 @@
 """Sampling from a server that speaks the OpenAI protocol: ``vllm serve``, llama.cpp, hosted models and others.
 
 Every sample is one request with its own seed. Up to a bound, requests run side by side. A request is tried again, with
-growing pauses, after a failure that may pass (a busy server, a lost connection). Any other failure (a wrong name, a
-prompt that is too long) ends the run.
+growing pauses, after a failure that may pass (a busy server, a lost connection). Where the server says that prompt and
+response are more than the model reads, the response is asked for at the length that is left, or the problem is left
+out. Any other failure (a wrong name, say) ends the run.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from bonbench.generators.prompts import PromptParams, conversation, raw_prompt
-from harness.core.components import Generator, Runtime
+from harness.core.components import Generator, Runtime, Unkeyed
 from harness.core.errors import UserError, shortened
 from harness.core.records import Problem, Response, Sampling
 
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _LONGEST_WAIT_S = 600.0  # that a server may ask for
 _PASSING = {408, 409, 425, 429}  # status codes of failures that may pass, as all 5xx do
+#: What servers answer where prompt and response are longer than the model reads: hosted models and vLLM's server (whose
+#: words change with its version), llama.cpp's.
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|maximum context length|longer than the maximum model length"
+    r"|exceed_context_size_error|exceeds the available context size",
+    re.IGNORECASE,
+)
+_LIMIT = re.compile(r"(?:context length is|model length of|context size \()\D{0,3}(\d+)", re.IGNORECASE)
+_LENGTHS = ("max_completion_tokens", "max_tokens")  # fields of a request that bound the response
 
 
 class OpenAIParams(PromptParams):
@@ -47,6 +58,11 @@ class OpenAIParams(PromptParams):
     body: dict[str, Any] = Field({}, description="fields to add to every request (top_k: 20); null removes a field")
     stop: tuple[str, ...] = Field((), description="strings that end a response and do not belong to it")
     keep_token_ids: bool = Field(False, description="ask for the sampled tokens, which vLLM's server returns")
+    too_long: Annotated[Literal["skip", "error"], Unkeyed(("skip", "error"))] = Field(
+        "skip",
+        description="a prompt that leaves no room for a single token in what the model reads, as the server says: skip "
+        "leaves its problem without responses, error stops the entry",
+    )
 
     @field_validator("base_url")
     @classmethod
@@ -54,6 +70,15 @@ class OpenAIParams(PromptParams):
         if not url.startswith(("http://", "https://")):
             raise ValueError("an address is expected, for instance http://localhost:8000/v1")
         return url.rstrip("/")
+
+
+class _TooLong(UserError):
+    """The server says that prompt and response are longer than the model reads: ``limit`` tokens, where it says so."""
+
+    def __init__(self, message: str, answer: str) -> None:
+        super().__init__(message)
+        match = _LIMIT.search(answer)
+        self.limit = int(match[1]) if match else None
 
 
 class OpenAIGenerator(Generator[OpenAIParams]):
@@ -67,6 +92,7 @@ class OpenAIGenerator(Generator[OpenAIParams]):
     """
 
     Params = OpenAIParams
+    unanswered_because = "the server says that the prompt is longer than the model reads"
 
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
@@ -82,10 +108,24 @@ class OpenAIGenerator(Generator[OpenAIParams]):
         key = os.environ.get(params.api_key_env)
         slots = asyncio.Semaphore(params.concurrency)
 
-        async def sample(problem: Problem, index: int) -> Response:
-            seed = seeds[problem.problem_id][index]
+        rooms: dict[str, asyncio.Task[int]] = {}  # problem id -> tokens that are left for its responses
+
+        async def ask(body: dict[str, Any]) -> dict[str, Any]:
             async with slots:
-                answer = await self._ask(client, self._request(problem.problem, sampling, seed))
+                return await self._ask(client, body)
+
+        async def sample(problem: Problem, index: int) -> Response | None:
+            seed = seeds[problem.problem_id][index]
+            body = self._request(problem.problem, sampling, seed)
+            try:
+                answer = await ask(body)
+            except _TooLong as refused:
+                if problem.problem_id not in rooms:
+                    rooms[problem.problem_id] = group.create_task(self._room(ask, body, refused, problem))
+                room = await rooms[problem.problem_id]
+                if room == 0:
+                    return None
+                answer = await ask(_bounded(body, room))
             return self._response(answer, problem, index, seed)
 
         async with httpx2.AsyncClient(
@@ -98,7 +138,33 @@ class OpenAIGenerator(Generator[OpenAIParams]):
                     tasks = [group.create_task(sample(p, i)) for p in problems for i in range(sampling.n)]
             except BaseExceptionGroup as errors:
                 raise errors.exceptions[0] from None
-        return [task.result() for task in tasks]
+        responses = (task.result() for task in tasks)
+        return [response for response in responses if response is not None]
+
+    async def _room(
+        self,
+        ask: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]],
+        body: dict[str, Any],
+        refused: _TooLong,
+        problem: Problem,
+    ) -> int:
+        """The tokens that the model can write after the prompt of a refused request; 0 for none.
+
+        A request for one token tells whether the prompt fits, and how long it is.
+
+        Raises:
+            UserError: for none, where ``too_long`` makes an error of it; where the server does not say what it reads.
+        """
+        try:
+            answer = await ask(_bounded(body, 1))
+        except _TooLong as error:
+            if self.params.too_long == "error":
+                raise UserError(f"problem {problem.problem_id!r}: {error}") from error
+            return 0
+        n_prompt = (answer.get("usage") or {}).get("prompt_tokens", 0)
+        if refused.limit is None or not 0 < n_prompt < refused.limit:
+            raise UserError(f"problem {problem.problem_id!r}: {refused}: lower sampling.max_tokens") from refused
+        return int(refused.limit - n_prompt)
 
     def _request(self, problem: str, sampling: Sampling, seed: int) -> dict[str, Any]:
         params = self.params
@@ -136,6 +202,8 @@ class OpenAIGenerator(Generator[OpenAIParams]):
                     error: Exception = RuntimeError(f"{url} gave up on a response half-way")
                 else:
                     error = RuntimeError(f"{url} answers {reply.status_code}: {_message(reply)}")
+                    if reply.is_client_error and _TOO_LONG.search(reply.text):
+                        raise _TooLong(str(error), reply.text)
                     if not _may_pass(reply):
                         raise UserError(str(error) + _hint(reply.status_code, params.api_key_env))
                     asked_to_wait = _retry_after(reply)
@@ -168,6 +236,12 @@ class OpenAIGenerator(Generator[OpenAIParams]):
             seed=seed,
             token_ids=tuple(choice["token_ids"]) if self.params.keep_token_ids else None,
         )
+
+
+def _bounded(body: Mapping[str, Any], n_tokens: int) -> dict[str, Any]:
+    """A request for ``n_tokens`` tokens at most."""
+    fields = [field for field in _LENGTHS if field in body] or ["max_tokens"]
+    return {**body, **dict.fromkeys(fields, n_tokens)}
 
 
 def _may_pass(reply: httpx2.Response) -> bool:

@@ -6,15 +6,13 @@ problem in the user's ``template``; the worked examples stand before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from harness.core.components import ComponentParams, Generator
+from harness.core.components import ComponentParams
 from harness.core.errors import UserError
-from harness.core.records import Problem, Response, Sampling
 
 _PLACE = "{problem}"
 
@@ -67,9 +65,6 @@ def raw_prompt(params: PromptParams, problem: str) -> str:
     parts = [] if params.system_prompt is None else [params.system_prompt]
     parts += [params.template.replace(_PLACE, e.problem) + e.solution for e in params.few_shot]
     return "\n\n".join([*parts, params.template.replace(_PLACE, problem)])
-
-
-P = TypeVar("P", bound=PromptParams)
 
 
 class Codec:
@@ -125,6 +120,14 @@ class Codec:
             ids = self._leading_bos + ids
         return ids
 
+    def end(self, ids: list[int], n_tokens: int) -> list[int]:
+        """The last ``n_tokens`` tokens of a prompt. The first of them is the BOS token where the prompt begins with it.
+
+        The rest of the beginning is lost: what the chat template and the examples say there.
+        """
+        bos = ids[:1] if ids[0] == self._tokenizer.bos_token_id else []
+        return bos + ids[len(ids) - n_tokens + len(bos) :]
+
     def decode(self, prompt: Sequence[int], tokens: Sequence[int]) -> str:
         """Tokens sampled after ``prompt`` as text, special and end-of-turn tokens left out.
 
@@ -134,50 +137,3 @@ class Codec:
         anchor = self._tokenizer.decode(list(prompt[-1:]), clean_up_tokenization_spaces=False)
         whole = self._tokenizer.decode([*prompt[-1:], *written], clean_up_tokenization_spaces=False)
         return str(whole[len(anchor) :])
-
-
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """What a sampler is given of each problem.
-
-    Attributes:
-        ids: token ids of the prompt, and of the beginning of the response where one is given.
-        max_tokens: how many tokens may follow. The beginning counts as part of the response.
-    """
-
-    ids: list[list[int]]
-    max_tokens: list[int]
-
-
-def encode_all(
-    codec: Codec,
-    model: str,
-    limit: int | None,
-    problems: Sequence[Problem],
-    prefixes: Sequence[str],
-    max_tokens: int,
-) -> Prompts:
-    """Encode problems with the responses' beginnings ("" for none).
-
-    Raises:
-        UserError: where a prompt and its response may not fit the ``limit`` tokens a model reads.
-    """
-    bare = {p.problem: len(codec.encode(p.problem)) for p in problems}
-    for problem in problems:
-        if limit is not None and bare[problem.problem] + max_tokens > limit:
-            raise UserError(
-                f"{model} reads {limit} tokens, the prompt of problem {problem.problem_id!r} has "
-                f"{bare[problem.problem]}: lower sampling.max_tokens to {max(limit - bare[problem.problem], 0)} at most"
-            )
-    ids = [codec.encode(p.problem, prefix) for p, prefix in zip(problems, prefixes, strict=True)]
-    begun = (len(tokens) - bare[p.problem] for p, tokens in zip(problems, ids, strict=True))
-    return Prompts(ids, [max(max_tokens - n, 1) for n in begun])
-
-
-class PromptedGenerator(Generator[P]):
-    """Base of the samplers that can continue the beginning of a response. To sample is to continue the empty one."""
-
-    def generate(
-        self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
-    ) -> list[Response]:
-        return self.complete(problems, [""] * len(problems), sampling, seeds)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
-from harness.core.components import Device, ModelFacts, ModelPath, Precision, Runtime
+from bonbench.generators.prompted import PromptedGenerator, PromptedParams, fitting
+from bonbench.generators.prompts import Codec
+from harness.core.components import Device, ModelFacts, Precision, Runtime
 from harness.core.devices import check_fits, placed
 from harness.core.errors import cannot_load
 from harness.core.hub_models import pretrained
@@ -19,10 +20,9 @@ _CACHE_BYTES = {"cpu": 2**30, "cuda": 2**34}
 _MAX_ROWS = {"cpu": 256, "cuda": 4096}
 
 
-class TransformersParams(PromptParams):
+class TransformersParams(PromptedParams):
     """Parameters of :class:`TransformersGenerator`, with those of the prompt."""
 
-    model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
     dtype: Precision = "auto"
     device: Device = "auto"
     batch_size: Runtime[int | None] = Field(
@@ -41,8 +41,8 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
     generation config or its tokenizer names.
 
     Raises:
-        UserError: when the model cannot be loaded, there is no prompt to give it, or prompt and response may
-            not fit the model's positions.
+        UserError: when the model cannot be loaded, or there is no prompt to give it; for a prompt that leaves no room
+            for a response, where ``too_long`` makes an error of it.
     """
 
     Params = TransformersParams
@@ -82,23 +82,23 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         from bonbench.generators.uniforms import seed_array
 
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        encoded = encode_all(self.codec, self.params.model, limit, problems, prefixes, sampling.max_tokens)
-        prompts = encoded.ids
-        # Problems of similar prompt length share a batch, so that little of it is padding.
-        order = sorted(range(len(problems)), key=lambda i: len(prompts[i]))
+        prompts = fitting(self.codec, self.params, limit, problems, prefixes, sampling.max_tokens)
+        # Prompts of similar length share a batch, so that little of it is padding.
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
         rows = [(i, j) for i in order for j in range(sampling.n)]
-        batch_size = self.params.batch_size or self._rows_that_fit(max(map(len, prompts), default=0), sampling)
-        responses: dict[tuple[int, int], Response] = {}  # (problem, sample) -> response
+        longest = max((len(prompt.ids) for prompt in prompts), default=0)
+        batch_size = self.params.batch_size or self._rows_that_fit(longest, sampling)
+        responses: dict[tuple[int, int], Response] = {}  # (prompt, sample) -> response
         for start in range(0, len(rows), batch_size):
             batch = rows[start : start + batch_size]
             local = {i: k for k, i in enumerate(dict.fromkeys(i for i, _ in batch))}
             result = sample(
                 self.model,
-                [prompts[i] for i in local],
+                [prompts[i].ids for i in local],
                 [local[i] for i, _ in batch],
-                seed_array([seeds[problems[i].problem_id][j] for i, j in batch]),
+                seed_array([seeds[prompts[i].problem.problem_id][j] for i, j in batch]),
                 self.codec.stop_ids,
-                np.array([encoded.max_tokens[i] for i, _ in batch], dtype=np.int64),
+                np.array([prompts[i].max_tokens for i, _ in batch], dtype=np.int64),
                 sampling.temperature,
                 sampling.top_p,
             )
@@ -106,17 +106,17 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
                 n_tokens = int(result.lengths[row])
                 tokens = result.tokens[row, :n_tokens].tolist()
                 responses[i, j] = Response(
-                    problem_id=problems[i].problem_id,
+                    problem_id=prompts[i].problem.problem_id,
                     generator=self.name,
                     sample=j,
-                    text=self.codec.decode(prompts[i], tokens),
-                    n_prompt_tokens=len(prompts[i]),
+                    text=self.codec.decode(prompts[i].ids, tokens),
+                    n_prompt_tokens=len(prompts[i].ids),
                     n_tokens=n_tokens,
                     finish_reason="stop" if result.stopped[row] else "length",
-                    seed=seeds[problems[i].problem_id][j],
+                    seed=seeds[prompts[i].problem.problem_id][j],
                     token_ids=tuple(tokens) if self.params.keep_token_ids else None,
                 )
-        return [responses[i, j] for i in range(len(problems)) for j in range(sampling.n)]
+        return [responses[i, j] for i in range(len(prompts)) for j in range(sampling.n)]
 
     def _rows_that_fit(self, prompt_length: int, sampling: Sampling) -> int:
         sizes = ModelSizes.from_config(self.model.config.to_dict())

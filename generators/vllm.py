@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from bonbench.generators.prompts import Codec, PromptedGenerator, PromptParams, encode_all
-from harness.core.components import ModelFacts, ModelPath
+from bonbench.generators.prompted import Prompt, PromptedGenerator, PromptedParams, fitting
+from bonbench.generators.prompts import Codec
+from harness.core.components import ModelFacts
 from harness.core.errors import UserError, cannot_load, first_error, shortened
 from harness.core.hub_models import hub_id, pretrained
 from harness.core.records import Problem, Response, Sampling
@@ -36,14 +37,13 @@ _ENVIRONMENT = {
 }
 
 
-class VLLMParams(PromptParams):
+class VLLMParams(PromptedParams):
     """Parameters of :class:`VLLMGenerator`, with those of the prompt.
 
     With tensor or pipeline parallelism one actor holds all the GPUs, of one node: set the entry's ``num_gpus`` to the
     product of both sizes.
     """
 
-    model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: as the model is stored")
     tensor_parallel_size: int = Field(1, ge=1, description="GPUs that share each layer; num_gpus must hold them")
     pipeline_parallel_size: int = Field(1, ge=1, description="GPUs, or groups of them, that share the layers out")
@@ -81,8 +81,8 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
     generation config or its tokenizer names, or at a string of ``stop``.
 
     Raises:
-        UserError: when vLLM is not installed, rejects its arguments or cannot load the model, when there is no prompt
-            to give the model, or prompt and response may not fit ``max_model_len``.
+        UserError: when vLLM is not installed, rejects its arguments or cannot load the model, or there is no prompt to
+            give the model; for a prompt that leaves no room for a response, where ``too_long`` makes an error of it.
     """
 
     Params = VLLMParams
@@ -123,20 +123,27 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
         seeds: Mapping[str, Sequence[int]],
     ) -> list[Response]:
         limit = self.llm.model_config.max_model_len
-        encoded = encode_all(self.codec, self.params.model, limit, problems, prefixes, sampling.max_tokens)
-        prompts = encoded.ids
+        prompts = fitting(self.codec, self.params, limit, problems, prefixes, sampling.max_tokens)
         # One request per sample: a request for n samples would seed them with consecutive numbers. It would cost as
         # much, as vLLM splits it into n requests; in both cases the prefix cache holds the prompt once.
-        rows = [(i, j) for i in range(len(problems)) for j in range(sampling.n)]
-        requests = [{"prompt_token_ids": prompts[i]} for i, _ in rows]
-        settings = [self._sampling(sampling, encoded.max_tokens[i], seeds[problems[i].problem_id][j]) for i, j in rows]
+        rows = [(prompt, j) for prompt in prompts for j in range(sampling.n)]
+        requests = [{"prompt_token_ids": prompt.ids} for prompt, _ in rows]
+        seed_of = [seeds[prompt.problem.problem_id][j] for prompt, j in rows]
+        settings = [
+            self._sampling(sampling, prompt.max_tokens, seed) for (prompt, _), seed in zip(rows, seed_of, strict=True)
+        ]
         # What an earlier call left in the cache would change the shape of the batches, hence the rounding of logits.
         self.llm.reset_prefix_cache()
         outputs = self.llm.generate(requests, settings, use_tqdm=False)
         return [
-            self._response(problems[i], prompts[i], j, seeds[problems[i].problem_id][j], output.outputs[0])
-            for (i, j), output in zip(rows, outputs, strict=True)
+            self._response(prompt, j, seed, output.outputs[0])
+            for (prompt, j), seed, output in zip(rows, seed_of, outputs, strict=True)
         ]
+
+    @classmethod
+    def _context(cls, params: VLLMParams, positions: int | None) -> int | None:
+        given = params.engine.get("max_model_len", params.max_model_len)
+        return given if isinstance(given, int) else positions
 
     def _sampling(self, sampling: Sampling, max_tokens: int, seed: int) -> Any:
         from vllm import SamplingParams
@@ -151,19 +158,20 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
             detokenize=bool(self.params.stop),  # text is decoded here; vLLM needs it to see the strings
         )
 
-    def _response(self, problem: Problem, prompt: Sequence[int], sample: int, seed: int, completion: Any) -> Response:
+    def _response(self, prompt: Prompt, sample: int, seed: int, completion: Any) -> Response:
+        problem_id = prompt.problem.problem_id
         if completion.finish_reason not in ("stop", "length"):
-            raise RuntimeError(f"vLLM ended a response to {problem.problem_id!r} with {completion.finish_reason!r}")
+            raise RuntimeError(f"vLLM ended a response to {problem_id!r} with {completion.finish_reason!r}")
         tokens = tuple(completion.token_ids)
-        text = self.codec.decode(prompt, tokens)
+        text = self.codec.decode(prompt.ids, tokens)
         if isinstance(completion.stop_reason, str):
             text = text.partition(completion.stop_reason)[0]
         return Response(
-            problem_id=problem.problem_id,
+            problem_id=problem_id,
             generator=self.name,
             sample=sample,
             text=text,
-            n_prompt_tokens=len(prompt),
+            n_prompt_tokens=len(prompt.ids),
             n_tokens=len(tokens),
             finish_reason=completion.finish_reason,
             seed=seed,

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoTokenizer
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
 from bonbench.generators.vllm import VLLMGenerator, VLLMParams
 from harness.core.errors import UserError
-from harness.core.records import Response, Sampling
+from harness.core.records import Problem, Response, Sampling
 
 PROBLEMS = problems(60)
 SEEDS = seeds(PROBLEMS, 16)
@@ -90,11 +90,14 @@ def test_responses_are_cut_at_max_tokens(middle: VLLMGenerator, whole: list[Resp
         assert r.finish_reason == ("length" if full.n_tokens > 7 else "stop")
         assert r.n_tokens == min(7, full.n_tokens)
         assert full.text.startswith(r.text)
-    with pytest.raises(
-        UserError, match=r"reads 256 tokens, the prompt of problem 'pocket-test-0000' has 20: .* to 236"
-    ):
-        middle.generate(PROBLEMS[:1], Sampling(n=1, max_tokens=237), SEEDS)
     assert middle.generate([], SAMPLING, {}) == []
+
+
+def test_what_goes_past_the_context_is_cut_and_prompts_without_room_are_left_out(middle: VLLMGenerator) -> None:
+    long = Problem("long", "What is 1 + 1? " * 200, "2")
+    responses = middle.generate([PROBLEMS[0], long], Sampling(n=2, max_tokens=400), {**SEEDS, "long": [1, 2]})
+    assert [(r.problem_id, r.sample) for r in responses] == [(PROBLEMS[0].problem_id, i) for i in range(2)]
+    assert all(r.n_prompt_tokens + r.n_tokens <= 256 for r in responses)
 
 
 def test_what_the_ledger_is_told(middle: VLLMGenerator, models: Path) -> None:

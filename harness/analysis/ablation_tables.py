@@ -179,7 +179,9 @@ def policies(evaluation: Evaluation) -> AblationTable | None:
             by = facts[name].trained_by
             method = trainings[by].training_method if by is not None and by in trainings else ""
             texts.append((by or facts[name].model or "", method, name, str(samples[name])))
-            pairs.append((right[name].reindex(list(accuracies.problem_ids)).to_numpy(), base))
+            # A problem that a policy left without responses is one that it does not solve.
+            right_of = {**right[name], **dict.fromkeys(results.unanswered(name, StageKind.POLICY), 0.0)}
+            pairs.append((np.array([right_of.get(id_, np.nan) for id_ in accuracies.problem_ids]), base))
     if not texts:
         return None
     labels = ("model", "method", "policy", "responses")

@@ -59,11 +59,16 @@ class AccuracyRow:
 
 @dataclass(frozen=True)
 class Samples:
-    """A generator's graded samples, row by problem. Problems whose samples are not all there are not ``complete``."""
+    """A generator's graded samples, row by problem. Problems whose samples are not all there are not ``complete``.
+
+    A problem that the generator left ``unanswered`` (its prompt was too long, say) is complete: all its samples are
+    wrong, and have no answer.
+    """
 
     correct: Bools  # [P, N]
     classes: Ints  # [P, N]
     complete: Bools  # [P]
+    unanswered: Bools  # [P]
 
 
 @dataclass(frozen=True)
@@ -252,7 +257,8 @@ def _samples(results: Results, generator: str, problem_ids: Sequence[str]) -> Sa
     correct[at] = grades["correct"].to_numpy()
     classes[at] = grades["answer_class"].to_numpy()
     graded[at] = True
-    return Samples(correct, classes, np.asarray(graded.all(axis=1)))
+    unanswered = np.isin(np.array(problem_ids), list(results.unanswered(generator)))
+    return Samples(correct, classes, graded.all(axis=1) | unanswered, unanswered)
 
 
 def _scores(
@@ -290,6 +296,7 @@ def _scores(
         keep = (rows >= 0) & (columns < samples.correct.shape[1])
         scored = np.zeros(samples.correct.shape, dtype=bool)
         scored[rows[keep], columns[keep]] = True
+        scored[samples.unanswered] = True  # there is nothing to score, and nothing to choose from
         if lengths.max() == 1:
             aggregations = aggregations[:1]  # a single reward is the score, however it is aggregated
         for aggregation in aggregations:

@@ -13,7 +13,7 @@ from harness.analysis.choosers import Chooser, first_aggregations
 from harness.analysis.costs import reward_model_costs
 from harness.analysis.second_opinion import SecondOpinion
 from harness.analysis.trainings import TrainedAs, headline, trained_as
-from harness.analysis.unscored import UnscoredRow, unscored
+from harness.analysis.unscored import UnansweredRow, UnscoredRow, unanswered, unscored
 from harness.storage.results import Results
 
 
@@ -72,6 +72,11 @@ class Evaluation:
     def second_opinion(self) -> SecondOpinion | None:
         """The second verifier's grades beside the first's; None where there is no second verifier."""
         return SecondOpinion.of(self.results, self.accuracies)
+
+    @cached_property
+    def unanswered(self) -> list[UnansweredRow]:
+        """The problems without responses; no rows where every problem has them."""
+        return unanswered(self.results)
 
     @cached_property
     def costs(self) -> pd.DataFrame:

@@ -1,10 +1,13 @@
-"""Responses that a reward model left without a score, by generator and reward model."""
+"""What is missing of a run by design: responses without a score, and problems without responses."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.analysis.rows import Fraction
+from harness.core.stages import StageKind
 from harness.storage.results import Results
 
 
@@ -20,6 +23,17 @@ class UnscoredRow:
     reasons: str
 
 
+@dataclass(frozen=True, slots=True)
+class UnansweredRow:
+    """``unanswered`` of ``n_problems`` have no responses; ``reasons`` says why, the most frequent reason first."""
+
+    generator: str
+    n_problems: int
+    unanswered: int
+    share: Fraction
+    reasons: str
+
+
 def unscored(results: Results) -> list[UnscoredRow]:
     """A row for every generator and reward model with scores; no rows where every response has a score."""
     rows = []
@@ -28,7 +42,27 @@ def unscored(results: Results) -> list[UnscoredRow]:
             counted = results.unscored(reward_model, generator)
             if counted.n_responses:
                 n = counted.reasons.total()
-                reasons = "; ".join(reason for reason, _ in counted.reasons.most_common() if reason)
                 share = Fraction(n / counted.n_responses)
-                rows.append(UnscoredRow(generator, reward_model, counted.n_responses, n, share, reasons))
+                rows.append(
+                    UnscoredRow(
+                        generator, reward_model, counted.n_responses, n, share, _in_words(counted.reasons.elements())
+                    )
+                )
     return rows if any(row.unscored for row in rows) else []
+
+
+def unanswered(results: Results) -> list[UnansweredRow]:
+    """A row for every generator and policy; no rows where every problem has responses."""
+    kinds = dict.fromkeys(results.manifest.generators, StageKind.SAMPLE)
+    kinds |= dict.fromkeys(results.manifest.policies, StageKind.POLICY)
+    rows, n_problems = [], len(results.problems)
+    for generator, kind in kinds.items():
+        reasons = results.unanswered(generator, kind)
+        share = Fraction(len(reasons) / n_problems)
+        rows.append(UnansweredRow(generator, n_problems, len(reasons), share, _in_words(reasons.values())))
+    return rows if any(row.unanswered for row in rows) else []
+
+
+def _in_words(reasons: Iterable[str]) -> str:
+    """The distinct reasons, the most frequent one first."""
+    return "; ".join(reason for reason, _ in Counter(reasons).most_common() if reason)

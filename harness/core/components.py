@@ -182,7 +182,8 @@ class Component(ABC, Generic[P]):
     def count_too_long(cls, params: P, batches: Iterable[Sequence[Solution]]) -> int | None:
         """How many solutions are longer than its model reads, by the tokenizer alone; None where it cannot tell.
 
-        No weights are loaded.
+        No weights are loaded. For a generator, the text of a solution's response is the beginning that it is to go on
+        from ("" where it begins itself), and what is counted are prompts that leave no room for a response.
         """
         return None
 
@@ -207,9 +208,12 @@ class Generator(Component[P]):
     """Samples solutions.
 
     ``recorded`` says that the responses exist already. Then a problem may have fewer responses than are asked for.
+    ``unanswered_because`` is the reason that the report gives for problems without responses. Where it is empty, every
+    problem must have its responses.
     """
 
     recorded: ClassVar[bool] = False
+    unanswered_because: str = ""
 
     @classmethod
     def available_samples(cls, params: P) -> int | None:
@@ -222,8 +226,10 @@ class Generator(Component[P]):
     ) -> list[Response]:
         """``sampling.n`` responses per problem, ordered by problem, then by sample.
 
-        A ``recorded`` generator returns fewer where fewer exist. The seed ``seeds[problem_id][i]`` and the parameters
-        decide sample i of a problem. The other problems and samples of the call must not change it.
+        A ``recorded`` generator returns fewer where fewer exist. A generator that says ``unanswered_because`` may
+        return none for a problem, for instance where the prompt is too long for the model. The seed
+        ``seeds[problem_id][i]`` and the parameters decide sample i of a problem. The other problems and samples of the
+        call must not change it.
         """
 
     def complete(
@@ -236,7 +242,7 @@ class Generator(Component[P]):
         """As :meth:`generate`, for responses that begin with ``prefixes`` (one per problem).
 
         The returned text is what follows the prefix. The prefix counts towards ``max_tokens``, and in
-        ``n_prompt_tokens`` as part of the prompt.
+        ``n_prompt_tokens`` as part of the prompt. Where nothing can follow a prefix, there is no response.
 
         Raises:
             UserError: for a generator that cannot continue a response.

@@ -99,7 +99,8 @@ class StepLabels:
     """How often a response came out right when it was completed anew after each of its steps (Math-Shepherd, Wang et
     al. 2024).
 
-    ``n_correct[k]`` of ``n[k]`` completions after step k are right. After the last step there is nothing to complete:
+    ``n_correct[k]`` of ``n[k]`` completions after step k are right; ``n[k]`` is 0 where the response up to there leaves
+    no room in what the completing model reads. After the last step there is nothing to complete:
     its only "completion" is the response itself, right or wrong.
     """
 
@@ -154,7 +155,8 @@ class GradedSolution:
     """What training sees: a solution and whether its answer is right.
 
     Where steps are labelled, ``steps`` has a label in [0, 1] for each step of ``core.steps.step_ends(text)``, for
-    instance the share of right completions after the step.
+    instance the share of right completions after the step. It is NaN after a step that nothing could complete: what
+    comes before fills all that the generator reads.
     """
 
     solution: Solution

@@ -50,6 +50,9 @@ def sample(
 ) -> Result:
     """Sample ``sampling.n`` responses to each problem, or take so many recorded responses.
 
+    A problem may be left without responses by a generator that says why (``unanswered_because``). The facts of the
+    shard name such problems.
+
     Args:
         fewer: whether a problem may have fewer recorded responses.
 
@@ -62,19 +65,25 @@ def sample(
         for p in block
     }
     responses = component.generate(block, sampling, seeds)
+    n_of = Counter(r.problem_id for r in responses)
     counts = {p.problem_id: sampling.n for p in block}
+    unanswered: list[str] = []
     if component.recorded:
-        recorded = Counter(r.problem_id for r in responses)
-        counts = {id_: min(n, recorded[id_]) for id_, n in counts.items()}
+        counts = {id_: min(n, n_of[id_]) for id_, n in counts.items()}
+    elif component.unanswered_because:
+        unanswered = [id_ for id_ in counts if not n_of[id_]]
+        counts |= dict.fromkeys(unanswered, 0)
     if [(r.problem_id, r.sample) for r in responses] != [(id_, i) for id_, n in counts.items() for i in range(n)]:
         raise RuntimeError(f"{component.name} did not return {sampling.n} ordered responses for every problem")
     short = next((id_ for id_, n in counts.items() if n < sampling.n), None)
-    if short is not None and (not fewer or not responses):
+    if component.recorded and short is not None and (not fewer or not responses):
         hint = "" if fewer else "; a generator that only gives rollouts needs `evaluate: false`"
         raise UserError(
             f"{component.name}: {counts[short]} responses to problem {short!r} are recorded, {sampling.n} wanted{hint}"
         )
     result = Result(to_table(Response, responses))
+    if unanswered:
+        result.meta |= {"unanswered": unanswered, "unanswered_because": component.unanswered_because}
     _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in responses))
     return result
 
@@ -89,7 +98,8 @@ def complete(
 ) -> Result:
     """Sample ``sampling.n`` completions of every response to ``problems`` from the end of every step but the last.
 
-    With the ``labels`` of earlier rounds: ``sampling.n`` more where no completion is right yet.
+    With the ``labels`` of earlier rounds: ``sampling.n`` more where no completion is right yet. A beginning that leaves
+    no room in what the generator's model reads has no completions.
     """
     rollouts = to_records(Response, _about(problems, responses))
     prefix_by_text = prefixes(to_records(Problem, problems), rollouts)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from operator import truediv
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +145,13 @@ def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]
 
 
 def _steps(shard: Shard, results: Path) -> dict[tuple[str, int], tuple[float, ...]]:
-    """(problem id, sample) -> the share of right completions after each step."""
+    """(problem id, sample) -> the share of right completions after each step; NaN where there is none."""
     labels = to_records(StepLabels, read_shard(shard.path(results)))
-    return {(of.problem_id, of.sample): tuple(map(truediv, of.n_correct, of.n)) for of in labels}
+    return {(of.problem_id, of.sample): tuple(map(_share, of.n_correct, of.n)) for of in labels}
+
+
+def _share(n_correct: int, n: int) -> float:
+    return n_correct / n if n else math.nan
 
 
 def _attributed(training: Training, results: Path) -> list[LedgerRow]:
@@ -195,7 +199,7 @@ _Part = Callable[[Shard, Sequence[_Data], Path], tuple[list[Response], float]]
 def _read(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
     rollouts = _rollouts(shard, results)
     used = [r for r in rollouts if _in_any(data, r.problem_id, r.sample)]
-    return used, len(used) / len(rollouts)
+    return used, len(used) / max(len(rollouts), 1)
 
 
 def _passed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:

@@ -88,6 +88,7 @@ TABLES = (
         texts={"md": texts.weighted_markdown},
     ),
     TableOutput("findings", "The paper's findings", "", findings, texts={"md": texts.findings_markdown}),
+    TableOutput("unanswered", "Problems without responses", "", lambda evaluation: evaluation.unanswered),
     TableOutput("unscored", "Responses without a score", "", lambda evaluation: evaluation.unscored),
     TableOutput("verifiers", "Two verifiers", "", lambda e: e.second_opinion and e.second_opinion.agreement()),
     TableOutput(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
-from harness.analysis.unscored import UnscoredRow
+from harness.analysis.unscored import UnansweredRow, UnscoredRow
 from harness.report.text import p_value, percent, signed_percent
 
 
@@ -40,6 +40,7 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
         f"{where} {over}, a response drawn at random is right in {shares[0]} of the cases (pass@1), the majority's "
         f"answer in {shares[1]}, and a perfect choice would be in {shares[2]} (pass@n)."
     ]
+    lines += unanswered_lines(evaluation.unanswered)
     lines += unscored_lines(evaluation.unscored)
     if best is None:
         return lines
@@ -61,6 +62,16 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     if len(evaluation.results.variants()) > 1:
         lines.append("It is the best of several on these problems, which flatters its lead over the others.")
     return lines
+
+
+def unanswered_lines(rows: Sequence[UnansweredRow]) -> list[str]:
+    """A sentence on the problems without responses; none where every problem has them."""
+    counts = [
+        f"{row.generator} has no responses to {row.unanswered} of the {row.n_problems} problems ({row.reasons})"
+        for row in rows
+        if row.unanswered
+    ]
+    return [f"{'; '.join(counts)}. Whoever chooses is wrong on a problem without responses."] if counts else []
 
 
 def unscored_lines(rows: Sequence[UnscoredRow]) -> list[str]:

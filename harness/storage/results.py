@@ -58,6 +58,14 @@ class Results:
                 unscored.reasons[shard_meta(path).get("unscored_because", "")] += n
         return unscored
 
+    def unanswered(self, generator: str, kind: StageKind = StageKind.SAMPLE) -> dict[str, str]:
+        """The problems that a generator, or policy, left without responses, each with the reason."""
+        reasons: dict[str, str] = {}
+        for path in sorted((self.folder / kind.folder / generator).glob("part-*.parquet")):
+            meta = shard_meta(path)
+            reasons |= dict.fromkeys(meta.get("unanswered", ()), meta.get("unanswered_because", ""))
+        return reasons
+
     def policy_grades(self) -> pd.DataFrame:
         """The grades of all policies, in the columns of ``grades``: ``generator`` is the policy."""
         return _all_grades(self.folder / StageKind.POLICY_GRADE.folder, self.manifest.policies)
@@ -124,7 +132,8 @@ def load_results(folder: Path) -> Results:
     """Read a results folder.
 
     Raises:
-        UserError: for a folder without a manifest, a manifest that is not one, or results without problems or grades.
+        UserError: for a folder without a manifest, a manifest that is not one, results without problems or grades, and
+            a generator without a response to any problem.
     """
     path = folder / "manifest.json"
     if not path.is_file():
@@ -142,11 +151,22 @@ def load_results(folder: Path) -> Results:
         raise UserError(f"{folder}: no problems under problems/{manifest.problem_set}; run the experiment again")
     grades = {name: _frame(folder / StageKind.GRADE.folder / name, Grade) for name in manifest.generators}
     missing = [name for name, frame in grades.items() if frame.empty]
+    costs = [path for place in _places(manifest) for path in sorted((folder / LEDGER / place).glob("part-*.parquet"))]
+    results = Results(
+        folder,
+        manifest,
+        problems,
+        pd.concat(grades.values(), ignore_index=True),
+        _concatenate(costs, LedgerRow).to_pandas(),
+    )
+    for name in missing:
+        if reasons := results.unanswered(name):
+            raise UserError(
+                f"{folder}: {name} has no response to any problem: {next(iter(reasons.values()))}; remove it"
+            )
     if missing:
         raise UserError(f"{folder}: no grades of {', '.join(missing)}: the run is not complete, start it again")
-    costs = [path for place in _places(manifest) for path in sorted((folder / LEDGER / place).glob("part-*.parquet"))]
-    ledger = _concatenate(costs, LedgerRow).to_pandas()
-    return Results(folder, manifest, problems, pd.concat(grades.values(), ignore_index=True), ledger)
+    return results
 
 
 def _places(manifest: Manifest) -> list[str]:

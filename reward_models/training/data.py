@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isnan
 from typing import Literal
 
 import numpy as np
@@ -120,6 +121,8 @@ def prepare(
             dropped["longer than max_length"] += 1
         elif not item.solution.was_read:
             dropped["longer than the reference reads"] += 1
+        elif item.steps is not None and any(map(isnan, item.steps)):
+            dropped["too long to complete"] += 1
         else:
             items.append(item)
             encoded.append(tokens)

@@ -340,3 +340,14 @@ def test_only_truncation_of_long_responses_enters_a_key(type_: str) -> None:
     assert by_choice["truncate"][folder] != by_choice[None][folder]
     others = {name for name in by_choice[None] if not name.startswith(("scores/log-likelihood", "token-passes/middle"))}
     assert all(by_choice["truncate"][name] == by_choice[None][name] for name in others)
+
+
+def test_only_truncation_of_long_prompts_enters_a_key() -> None:
+    entry = {"type": "transformers", "model": str(MODELS / "weak")}
+    by_choice = {
+        choice: keys(graph({"generators/weak": entry | ({} if choice is None else {"too_long": choice})}))
+        for choice in (None, "skip", "error", "truncate")
+    }
+    assert by_choice[None] == by_choice["skip"] == by_choice["error"]
+    assert by_choice["truncate"]["responses/weak/0"] != by_choice[None]["responses/weak/0"]
+    assert by_choice["truncate"]["responses/middle/0"] == by_choice[None]["responses/middle/0"]

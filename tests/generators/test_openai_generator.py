@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -245,3 +245,62 @@ def test_where_the_server_is_does_not_identify_its_responses() -> None:
     assert identity(model="other") != identity() != identity(body={"top_k": 5})
     with pytest.raises(UserError, match=r"generators\.g\.base_url: an address is expected"):
         identity(base_url="localhost:8000")
+
+
+#: What servers say where prompt and response do not fit: (limit, prompt, asked for) -> the answer.
+REFUSALS: dict[str, Callable[[int, int, int], dict[str, Any]]] = {
+    "hosted": lambda limit, prompt, asked: {
+        "message": f"This model's maximum context length is {limit} tokens. However, you requested {prompt + asked} "
+        f"tokens ({prompt} in the messages, {asked} in the completion).",
+        "code": "context_length_exceeded",
+    },
+    "vllm": lambda limit, prompt, asked: {
+        "message": f"'max_tokens' or 'max_completion_tokens' is too large: {asked}. This model's maximum context "
+        f"length is {limit} tokens and your request has {prompt} input tokens ({asked} > {limit} - {prompt})."
+    },
+    "vllm, without a count": lambda limit, prompt, asked: {
+        "message": f"This model's maximum context length is {limit} tokens. However, your prompt has too many."
+    },
+    "llama.cpp": lambda limit, prompt, asked: {
+        "message": f"request ({prompt} tokens) exceeds the available context size ({limit} tokens), try increasing it",
+        "type": "exceed_context_size_error",
+    },
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_what_the_model_cannot_read(server: Server, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A model of 40 tokens: the prompt of p1 leaves 7 of them, that of p2 none."""
+    lengths = {"What is 1 + 1?": 33, "What is 2 + 1?": 40}
+
+    def answer(self: Handler, body: dict[str, Any], fault: str) -> None:
+        prompt, asked = lengths.get(body["messages"][-1]["content"], 11), body["max_tokens"]
+        if prompt + asked > 40:
+            self.reply(400, {"error": REFUSALS[kind](40, prompt, asked)})
+        else:
+            choice = {"finish_reason": "length", "message": {"content": f"{asked} of {body['seed']}"}}
+            self.reply(200, {"choices": [choice], "usage": {"prompt_tokens": prompt, "completion_tokens": asked}})
+
+    monkeypatch.setattr(Handler, "answer", answer)
+    responses = generator(server).generate(PROBLEMS, Sampling(n=3, max_tokens=20), SEEDS)
+    expected = {"p0": 20, "p1": 7, "p3": 20}
+    assert [(r.problem_id, r.sample, r.n_tokens) for r in responses] == [
+        (id_, i, n) for id_, n in expected.items() for i in range(3)
+    ]
+    assert all(r.text == f"{expected[r.problem_id]} of {SEEDS[r.problem_id][r.sample]}" for r in responses)
+    probes = [body for _, _, body, _ in server.asked if body["max_tokens"] == 1]
+    assert len(probes) == 2  # one for each problem that was refused
+    with pytest.raises(UserError, match=r"problem 'p2': .*context"):
+        generator(server, too_long="error").generate(PROBLEMS, Sampling(n=3, max_tokens=20), SEEDS)
+
+
+def test_a_limit_that_the_server_does_not_name(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(self: Handler, body: dict[str, Any], fault: str) -> None:
+        choice = {"finish_reason": "stop", "message": {"content": "x"}}
+        good = {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 1}}
+        refused = {"error": {"message": "too much", "code": "context_length_exceeded"}}
+        self.reply(*((200, good) if body["max_tokens"] == 1 else (400, refused)))
+
+    monkeypatch.setattr(Handler, "answer", answer)
+    with pytest.raises(UserError, match=r"problem 'p0': .* too much: lower sampling\.max_tokens"):
+        generator(server).generate(PROBLEMS[:1], Sampling(n=1, max_tokens=20), SEEDS)

@@ -7,9 +7,8 @@ from pydantic import ValidationError
 from tiny_models import make_tokenizer
 from tokenizers.processors import TemplateProcessing
 
-from bonbench.generators.prompts import Codec, PromptParams, conversation, encode_all, raw_prompt
+from bonbench.generators.prompts import Codec, PromptParams, conversation, raw_prompt
 from harness.core.errors import UserError
-from harness.core.records import Problem
 
 EXAMPLES = [{"problem": "1 + 1?", "solution": "\\boxed{2}"}, {"problem": "2 + 1?", "solution": "\\boxed{3}"}]
 
@@ -95,23 +94,3 @@ def test_mistakes() -> None:
         PromptParams(template="Q: {question}")
     with pytest.raises(ValidationError, match="solutions"):
         PromptParams.model_validate({"few_shot": [{"problem": "1", "solutions": "2"}]})
-
-
-def test_lengths() -> None:
-    codec = Codec(PromptParams(template="{problem}"), make_tokenizer(), "m", None)
-    problems = [Problem("a", "2 + 2", "4"), Problem("b", "2 + 2 + 3 + 4 + 5", "16")]
-    sizes = [len(codec.encode(p.problem)) for p in problems]
-    assert encode_all(codec, "m", None, problems, ["", ""], 900).max_tokens == [900, 900]
-    assert encode_all(codec, "m", sizes[1] + 9, problems, ["", ""], 9).ids == [
-        codec.encode(p.problem) for p in problems
-    ]
-    with pytest.raises(UserError, match=rf"m reads {sizes[1] + 8} tokens, .* problem 'b' has {sizes[1]}: .* to 8 at"):
-        encode_all(codec, "m", sizes[1] + 8, problems, ["", ""], 9)
-
-
-def test_a_beginning_is_part_of_the_response() -> None:
-    codec = Codec(PromptParams(template="{problem}"), make_tokenizer(), "m", None)
-    begun = encode_all(codec, "m", None, [Problem("a", "2 + 2", "4")] * 3, [" = 4", "", " = 4" * 20], 9)
-    whole = codec.encode("2 + 2 = 4")
-    assert begun.ids[0] == whole
-    assert begun.max_tokens == [9 - (len(whole) - len(codec.encode("2 + 2"))), 9, 1]
