@@ -101,14 +101,41 @@ def test_libraries_that_do_not_load_are_no_verdict(tmp_path: Path, monkeypatch: 
 
 
 def test_a_killed_worker_is_replaced(worker: SymbolicWorker) -> None:
+    """Whoever kills it, its question is answered by the next one: nothing but the question decides the verdict."""
     ask(worker, "1", "2")
     os.kill(worker._pid, signal.SIGKILL)
-    assert ask(worker, "1", "2") in ((False, "crash"), (False, "different"))
+    assert ask(worker, "1", "2") == (False, "different")
     assert ask(worker, "2", "2") == (True, "symbolic")
     assert worker._server is not None
     worker._server.kill()
     worker._server.wait()
     assert ask(worker, "2", "2") == (True, "symbolic")
+
+
+@pytest.mark.parametrize("victim", ["_pid", "_server"])
+def test_a_worker_that_is_killed_over_a_question_is_asked_again(victim: str) -> None:
+    """As the kernel does when memory is scarce; the question takes seconds, unless nothing is asked again."""
+    worker = SymbolicWorker(5.0, 1536 * 2**20)
+    ask(worker, "1", "1")
+    process = worker._pid if victim == "_pid" else worker._server.pid  # type: ignore[union-attr]
+    verdicts: list[tuple[bool, str]] = []
+    asking = threading.Thread(target=lambda: verdicts.append(ask(worker, TOWER, "2")))
+    asking.start()
+    while psutil.Process(worker._pid).cpu_times().user < 1.0:  # the process that answers computes
+        time.sleep(0.01)
+    os.kill(process, signal.SIGKILL)
+    asking.join()
+    worker.close()
+    assert verdicts == [(False, "timeout")]
+
+
+def test_a_worker_that_cannot_live_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every worker is killed, what is asked has no verdict: neither a wrong one nor an endless wait."""
+    monkeypatch.setattr("bonbench.verifiers.math.shared_worker", SymbolicWorker)
+    verifier = MathVerifier(MathParams(), "math")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(OSError, match="was killed"):
+        verifier.verify([(r"\sin^2 x + \cos^2 x", "1")])
 
 
 def test_a_stopped_worker_is_noticed(worker: SymbolicWorker) -> None:

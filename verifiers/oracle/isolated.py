@@ -34,6 +34,8 @@ FAILURES = frozenset({"timeout", "memory", "crash"})
 _STARTUP_S = 600.0
 #: Wall time allowed, as a multiple of the processor time allowed: on a busy machine waiting is not computing.
 _WALL_FACTOR = 3.0
+#: How often a question is asked, where something else than the question ends the worker.
+_TRIES = 3
 _ROOT = str(Path(bonbench.__file__).parent.parent)
 
 
@@ -46,7 +48,11 @@ def shared_worker(timeout_s: float, memory: int) -> SymbolicWorker:
 
 
 class WorkerDied(Exception):
-    """The worker ended or fell silent in the middle of a question; the message is the verdict's reason."""
+    """A question ended the worker, or made it fall silent; the message is the verdict's reason."""
+
+
+class WorkerKilled(Exception):
+    """Something else ended the worker, such as a kernel short of memory. That says nothing of the question."""
 
 
 class SymbolicWorker:
@@ -68,23 +74,26 @@ class SymbolicWorker:
 
     @contextmanager
     def comparison(self) -> Iterator[Oracle]:
-        """An oracle whose questions share one time limit."""
+        """An oracle whose questions share one time limit.
+
+        The oracle raises ``OSError`` where the worker is killed again and again: no verdict would be true.
+        """
         spent = 0.0
 
         def ask(a: Leaf, b: Leaf, whole: bool = False) -> tuple[bool, str]:
             nonlocal spent
             with self._lock:
-                try:
-                    self._start()
-                except WorkerDied:
-                    return False, "crash"
-                start = time.monotonic()
-                try:
-                    return self._ask(a, b, whole, spent)
-                except WorkerDied as died:
-                    return False, str(died)
-                finally:
-                    spent += time.monotonic() - start
+                for _ in range(_TRIES):
+                    with suppress(WorkerKilled):
+                        self._start()
+                        start = time.monotonic()
+                        try:
+                            verdict = self._ask(a, b, whole, spent)
+                        except WorkerDied as died:
+                            verdict = False, str(died)
+                        spent += time.monotonic() - start
+                        return verdict
+            raise OSError("the process that compares answers was killed: is there enough memory?")
 
         yield ask
 
@@ -115,7 +124,7 @@ class SymbolicWorker:
             self._server.stdin.flush()
         except OSError:
             self._stop()
-            raise WorkerDied("crash") from None
+            raise WorkerKilled from None
         reply = self._read(wall_s, self._asked)
         if reply is None:
             with suppress(ProcessLookupError):
@@ -124,6 +133,8 @@ class SymbolicWorker:
             raise WorkerDied("timeout")
         if "pid" in reply:
             self._greeted(reply)
+            if reply["predecessor"] == -signal.SIGKILL:
+                raise WorkerKilled
             raise WorkerDied("timeout" if reply["predecessor"] in (-signal.SIGPROF, -signal.SIGALRM) else "crash")
         return bool(reply["equal"]), str(reply["reason"])
 
@@ -138,7 +149,7 @@ class SymbolicWorker:
         """The answer to a question, or the greeting of a new answering process; None when the time is up.
 
         Raises:
-            WorkerDied: at the end of the pipe.
+            WorkerKilled: at the end of the pipe.
             UserError: where the worker cannot load its libraries, so that no verdict could be trusted.
         """
         assert self._server is not None and self._server.stdout is not None
@@ -152,7 +163,7 @@ class SymbolicWorker:
                 chunk = os.read(descriptor, 65536)
                 if not chunk:
                     self._stop()
-                    raise WorkerDied("crash")
+                    raise WorkerKilled
                 self._unread += chunk
             line, _, self._unread = self._unread.partition(b"\n")
             message = json.loads(line)
@@ -185,7 +196,7 @@ class SymbolicWorker:
         )
         self._greeted(self._read(_STARTUP_S, None))
         if self._server is None:
-            raise WorkerDied("crash")
+            raise WorkerKilled
 
     def _stop(self) -> None:
         server, self._server = self._server, None
