@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from harness.core.components import ComponentParams, DataPath, Dataset
 from harness.core.errors import UserError
 from harness.core.records import Problem
+from harness.data.golds import gold_text
 from harness.data.hub import HubSplit, load_split
 from harness.data.lines import Row, read_rows
 
@@ -46,8 +47,8 @@ def _problems(rows: Iterator[tuple[str, Row]], params: RowParams) -> list[Proble
     for where, row in rows:
         if params.limit is not None and len(problems) == params.limit:
             break
-        problem, answer = row.get(params.problem), _text(row.get(params.answer))
-        if not isinstance(problem, str) or not isinstance(answer, str):
+        problem, answer = row.get(params.problem), row.get(params.answer)
+        if not isinstance(problem, str) or not isinstance(answer, str | int | float) or isinstance(answer, bool):
             column = params.answer if isinstance(problem, str) else params.problem
             raise UserError(f"{where}: no text in column {column!r}; the columns are {', '.join(map(str, row))}")
         # A row without an id is named by its place, as evaluation sets are never reordered.
@@ -58,20 +59,12 @@ def _problems(rows: Iterator[tuple[str, Row]], params: RowParams) -> list[Proble
         problems[identifier] = Problem(
             problem_id=identifier,
             problem=problem,
-            # GSM8K keeps its answer behind the worked solution.
-            answer=answer.rsplit("####", 1)[-1].strip(),
+            answer=gold_text(answer),
             subject=str(row.get("subject") or row.get("type") or ""),
             level=int(level[1]) if level else None,
             split=params.split,
         )
     return list(problems.values())
-
-
-def _text(answer: Any) -> Any:
-    """A number as a text in its shortest form (2.0 -> "2"); any other answer as it is."""
-    if isinstance(answer, float) and answer.is_integer():
-        answer = int(answer)
-    return str(answer) if isinstance(answer, (int, float)) and not isinstance(answer, bool) else answer
 
 
 class FileDataset(Dataset[FileParams]):

@@ -158,7 +158,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     if not isinstance(raw, dict):
         raise UserError(f"{path}: an experiment is a mapping with at least `name:`; `bonbench copy pocket` writes one")
     for override in overrides:
-        _apply(raw, override)
+        set_key(raw, override)
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
@@ -169,10 +169,15 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     return experiment
 
 
-def _apply(raw: dict[str, Any], override: str) -> None:
+def set_key(raw: dict[str, Any], override: str, example: str = "sampling.n=16") -> None:
+    """Do what ``--set a.b=value`` says to a mapping.
+
+    Raises:
+        UserError: for an override of another form, and for a value in the place of a mapping.
+    """
     key, equals, value = override.partition("=")
     if not equals or not key:
-        raise UserError(f"--set {override}: expected KEY=VALUE, for instance --set sampling.n=16")
+        raise UserError(f"--set {override}: expected KEY=VALUE, for instance --set {example}")
     *parents, last = key.split(".")
     node = raw
     for depth, parent in enumerate(parents):

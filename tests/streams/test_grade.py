@@ -175,6 +175,105 @@ def test_the_verifier_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture
         assert f"bonbench: {complaint}" in capsys.readouterr().err
 
 
+def graded(tmp_path: Path, lines: list[dict[str, object]], *words: str) -> list[dict[str, object]]:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert main(["grade", str(source), "-o", str(output), *words]) == 0
+    return rows(output)
+
+
+@pytest.mark.parametrize(
+    ("option", "pred", "gold", "without", "with_it"),
+    [
+        ("percent=value", "10%", "10", True, False),
+        ("units=match", "3 cm", "3 kg", True, False),
+        ("order=fixed", "1, 2", "2, 1", True, False),
+        ("unsimplified=reject", "2/4", "1/2", True, False),
+        ("brackets=reject", "1, 2", "(1, 2)", True, False),
+        ("base=reject", "4210", "4210_5", True, False),
+        ("choices=off", "(B) 42", "B", True, False),
+        ("verifier.choices=off", "(B) 42", "B", True, False),
+        ("rounding=gold", "0.333", "0.33", False, True),
+        ("rounding=0.02", "100", "101", False, True),
+    ],
+)
+def test_every_option_can_be_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, pred: str, gold: str, without: bool, with_it: bool
+) -> None:
+    lines: list[dict[str, object]] = [{"pred": pred, "gold": gold}]
+    assert graded(tmp_path, lines)[0]["correct"] is without
+    assert graded(tmp_path, lines, "--set", option)[0]["correct"] is with_it
+    assert option.removeprefix("verifier.") in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_without_options_it_says_which_it_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graded(tmp_path, [{"pred": "1", "gold": "1"}])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("graded by math percent=equal units=ignore order=free ") and "timeout_s=2.0" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["percnt=value"], "--set percnt=value: math has no option 'percnt'; its options are percent, units, order, "),
+        (["percent"], "--set percent: expected KEY=VALUE"),
+        (["percent=maybe"], "--set percent: input should be 'equal', 'ignore' or 'value' (it is 'maybe')"),
+        (["rounding=2"], "--set rounding: expected reject, gold or a number between 0 and 1 (it is 2)"),
+        (["percent.x=1"], "--set percent: input should be 'equal', 'ignore' or 'value'"),
+        (["timeout_s=5", "memory_mb=1"], "--set memory_mb: input should be greater than or equal to 512 (it is 1)"),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], complaint: str
+) -> None:
+    (tmp_path / "in.jsonl").write_text('{"pred": "1", "gold": "1"}\n')
+    options = [word for option in words for word in ("--set", option)]
+    assert main(["grade", str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "out.jsonl"), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bonbench: {complaint}")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_gold_answers_as_benchmarks_write_them(tmp_path: Path) -> None:
+    lines: list[dict[str, object]] = [
+        {"response": "So 3 * 6 = 18.\n#### 18", "answer": "She has 3 * 6 = <<3*6=18>>18.\n#### 18"},
+        {"prediction": "1,800", "target": "#### 1800"},
+        {"pred": "0.5", "gold": ["1/3", r"\frac12", "7"]},
+        {"pred": "8", "gold": ["1/3", r"\frac12", "7"]},
+        {"pred": None, "gold": ["1", "2"]},
+        {"prediction": 7, "gold": [6, 7.0]},
+        {"pred": "4", "gold": "4", "answer": "a worked solution"},
+        {"pred": "B", "answer": "(B) 12", "target": "(B) 12"},
+    ]
+    verdicts = [(row["correct"], row["reason"]) for row in graded(tmp_path, lines)]
+    assert verdicts == [
+        (True, "exact"), (True, "exact"), (True, "arithmetic"), (False, "different"), (False, "no answer"),
+        (True, "exact"), (True, "exact"), (True, "exact"),
+    ]  # fmt: skip
+
+
+def test_rows_that_name_no_gold_answer(tmp_path: Path, grader: Grader) -> None:
+    source = tmp_path / "in.jsonl"
+    lines: list[dict[str, object]] = [
+        {"pred": "1", "gold": []},
+        {"pred": "1", "gold": ["1", None]},
+        {"pred": "1", "answer": "1", "target": "2"},
+        {"answer": "1", "gold": "1"},
+        {"prediction": {}, "gold": "1"},
+        {"pred": "1", "gold": "1"},
+    ]
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    complaints = grade_file(source, tmp_path / "out.jsonl", grader).file.bad_lines
+    assert [number for number, _ in complaints] == [1, 2, 3, 4, 5]
+    assert [complaint[:8] for _, complaint in complaints] == [
+        'no "gold',
+        'no "gold',
+        '"answer"',
+        "neither ",
+        '"predict',
+    ]
+
+
 def test_a_folder_is_no_output(tmp_path: Path, grader: Grader) -> None:
     (tmp_path / "in.jsonl").write_text('{"pred": "1", "gold": "1"}\n')
     (tmp_path / "out").mkdir()

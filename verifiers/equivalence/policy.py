@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from harness.core.components import ComponentParams, Unkeyed
 
@@ -37,8 +37,21 @@ class Policy(ComponentParams):
         description="auto: answers that name an option of a multiple-choice problem, (B) or B) 42, are read as such; "
         "off: a letter is a symbol",
     )
-    rounding: Annotated[Literal["reject", "gold"] | Annotated[float, Field(gt=0, lt=1)], Unkeyed(("reject",))] = Field(
+    rounding: Annotated[Literal["reject", "gold"] | float, Unkeyed(("reject",))] = Field(
         "reject",
         description="reject: a rounded value is wrong; gold: a value that rounds to the digits of the gold answer's "
         "decimals is right; a number, such as 0.01: so is a value that differs by this share of the larger one",
     )
+
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _choices_as_yaml_reads_it(cls, value: object) -> object:
+        return "off" if value is False else value
+
+    @field_validator("rounding", mode="before")
+    @classmethod
+    def _rounding_is_one_of(cls, value: object) -> object:
+        is_share = isinstance(value, float) and 0 < value < 1
+        if not is_share and value not in ("reject", "gold"):
+            raise ValueError("expected reject, gold or a number between 0 and 1")
+        return value

@@ -1,0 +1,14 @@
+"""Gold answers as data sets write them."""
+
+from __future__ import annotations
+
+
+def gold_text(answer: str | int | float) -> str:
+    """A gold answer as a text: what follows GSM8K's ``####``; a number in its shortest form.
+
+    >>> gold_text("She has 3 * 6 = <<3*6=18>>18.\\n#### 18"), gold_text(2.0), gold_text("x = 5")
+    ('18', '2', 'x = 5')
+    """
+    if isinstance(answer, float) and answer.is_integer():
+        answer = int(answer)
+    return str(answer).rsplit("####", 1)[-1].strip()
