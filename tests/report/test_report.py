@@ -20,7 +20,8 @@ from harness.report.figures.panels import spread
 from harness.report.write import write_report
 
 TABLES = ["accuracy.csv", "costs.csv", "answers.csv", "breakdown.csv", "table1.csv", "table1.md", "table1.tex"]
-TABLES += ["weighted.csv", "weighted.md", "comparisons.csv", "comparisons.md", "development_cost.csv", "findings.csv", "findings.md"]
+TABLES += ["weighted.csv", "weighted.md", "comparisons.csv", "comparisons.md", "development_cost.csv"]
+TABLES += ["findings.csv", "findings.md"]
 FIGURES = [
     f"{stem}.{suffix}"
     for stem in ("curves", "fig1_cost_accuracy", "fig3_majority", "fig5_responses")
