@@ -13,6 +13,7 @@ from bonbench.verifiers.equivalence.angles import equal_angles
 from bonbench.verifiers.equivalence.clocks import as_ratio, same_time
 from bonbench.verifiers.equivalence.closeness import are_close
 from bonbench.verifiers.equivalence.meanings import meanings
+from bonbench.verifiers.equivalence.measures import converted, same_amount
 from bonbench.verifiers.equivalence.names import named, rebound, same_name
 from bonbench.verifiers.equivalence.policy import Policy
 from bonbench.verifiers.equivalence.questions import Questions
@@ -38,6 +39,7 @@ from bonbench.verifiers.reading.answers import (
     Clock,
     Listing,
     Matrix,
+    Measure,
     Opaque,
     Phrase,
     Relation,
@@ -89,6 +91,8 @@ class Comparison:
             case (Clock() as time, other) | (other, Clock() as time):
                 ratio = as_ratio(time)
                 return DIFFERENT if ratio is None else self.equal(ratio, other)
+            case (Measure() as measure, other) | (other, Measure() as measure):
+                return Verdict(same_amount(measure, other), Means.ARITHMETIC)
             case Phrase(parts), Phrase(other_parts):
                 return self._phrases(parts, other_parts)
             case Based(digits, base), Based(others, other_base):
@@ -112,8 +116,9 @@ class Comparison:
 
     def _scalars(self, a: Scalar, b: Scalar) -> Verdict:
         units = {a.unit.lower(), b.unit.lower()}
-        if len(units - {""}) == 2 and (self.policy.units == "match" or units == {"am", "pm"}):
+        if len(units - {""}) == 2 and self.policy.units == "match":
             return DIFFERENT
+        a, b = converted(a, b)
         if isinstance(a.expr, Num) and isinstance(b.expr, Num) and self.policy.rounding == "reject":
             return Verdict(a.expr.value == b.expr.value, Means.ARITHMETIC)
         return any_equal(self._leaves(x, y) for x, y in meanings(a.expr, b.expr, self.policy))

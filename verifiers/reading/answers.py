@@ -35,6 +35,17 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """An amount in several units, "2 hours 30 minutes": in the unit of its kind that is 1, with the sizes of the
+    largest and the smallest unit that are named."""
+
+    kind: str
+    amount: Fraction
+    largest: Fraction
+    smallest: Fraction
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """An answer in words."""
 
@@ -104,4 +115,6 @@ class Relation:
     ops: tuple[str, ...]
 
 
-Answer = Scalar | Based | Clock | Text | Phrase | Opaque | Listing | Braced | Bracketed | Matrix | Union | Relation
+Answer = (
+    Scalar | Based | Clock | Measure | Text | Phrase | Opaque | Listing | Braced | Bracketed | Matrix | Union | Relation
+)

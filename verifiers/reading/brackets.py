@@ -18,6 +18,7 @@ _OPEN = {
 #: Opening brackets, environments aside.
 OPENING = frozenset(_OPEN)
 CLOSING = frozenset(_OPEN.values())
+_QUOTES = ("'", '"', "`")
 
 
 def with_depth(tokens: Sequence[Token]) -> list[tuple[Token, int]]:
@@ -70,12 +71,15 @@ def trim(tokens: list[Token]) -> list[Token]:
     changed = True
     while changed and start < end:
         changed = False
-        if tokens[end - 1].text in (".", ",", ";", ":", "\\\\", "'", "?", "`") or (
+        if end - start > 1 and tokens[start].text in _QUOTES and tokens[end - 1].text in _QUOTES:
+            start, end = start + 1, end - 1
+            changed = True
+        elif tokens[end - 1].text in (".", ",", ";", ":", "\\\\", "?") or (
             tokens[end - 1].text in ("and", "or") and tokens[end - 1].kind == "word"
         ):
             end -= 1
             changed = True
-        elif tokens[start].text in (",", ";", ".", "\\\\", ":", "`") or (
+        elif tokens[start].text in (",", ";", ".", "\\\\", ":") or (
             tokens[start].text in ("and", "or") and tokens[start].kind == "word"
         ):
             start += 1

@@ -103,7 +103,7 @@ class _Parser(Cursor):
             return None
         part: Fraction | None = None
         if self.peek() == "\\frac":
-            part = _proper_fraction(self.factor())
+            part = _proper_fraction(self.atom())
         elif self.kind() == "num" and self.peek(1) == "/" and self.kind(2) == "num":
             above, _, below = (self.take().text for _ in range(3))
             if above.isdigit() and below.isdigit() and 0 < int(above) < int(below):
@@ -111,7 +111,7 @@ class _Parser(Cursor):
         if part is None:
             self.position = start
             return None
-        return Num(whole.value + part)
+        return self.postfixed(Num(whole.value + part))
 
     def starts_factor(self) -> bool:
         text, kind = self.peek(), self.kind()
@@ -128,7 +128,10 @@ class _Parser(Cursor):
         return False
 
     def factor(self) -> Expr:
-        base = self.atom()
+        return self.postfixed(self.atom())
+
+    def postfixed(self, base: Expr) -> Expr:
+        """``base`` with the powers, factorials, primes and signs that follow it."""
         while True:
             op = self.peek()
             if op == "^":
@@ -166,6 +169,9 @@ class _Parser(Cursor):
         if self.peek() == "'":
             self.take()
             return Sym(base.name + "'") if isinstance(base, Sym) else base
+        if self.peek() == "{" and self.peek(1) == "'":
+            primes = "".join(t.text for t in self.argument_tokens())
+            return Sym(base.name + primes) if isinstance(base, Sym) and not primes.strip("'") else base
         exponent = self.argument(signed=True)
         return Power(base, exponent)
 

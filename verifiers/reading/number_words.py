@@ -43,7 +43,7 @@ def with_numerals(tokens: Sequence[Token]) -> list[Token]:
             result.append(tokens[position])
             position += 1
         else:
-            result += _written(value)
+            result += written(value)
             position = end
     return result
 
@@ -240,7 +240,8 @@ def _is_digit(word: str) -> bool:
     return _SMALL.get(word, 10) < 10
 
 
-def _written(value: Fraction) -> list[Token]:
+def written(value: Fraction) -> list[Token]:
+    """``value`` in digits: a number, or a fraction of two."""
     if value.denominator == 1:
         return [Token("num", str(value.numerator))]
     above, below = Token("num", str(value.numerator)), Token("num", str(value.denominator))

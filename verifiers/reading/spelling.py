@@ -22,7 +22,9 @@ CHARACTERS = str.maketrans({
     "∖": r"\setminus ", "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "∠": r"\angle ",
     "…": r"\ldots ", "⋯": r"\cdots ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
     "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅙": r"\frac{1}{6}", "⅛": r"\frac{1}{8}",
-    "€": r"\$", "£": r"\$", "¥": r"\$", "％": "%", "\u00a0": " ",
+    "€": r"\$", "£": r"\$", "¥": r"\$", "₹": r"\$", "₩": r"\$", "₽": r"\$", "₺": r"\$", "₫": r"\$", "฿": r"\$",
+    "“": '"', "”": '"', "„": '"', "«": '"', "»": '"',
+    "Ω": r"\Omega ", "％": "%", "\u00a0": " ",
 })  # fmt: skip
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
@@ -35,6 +37,7 @@ SYNONYMS = {
     "vert": "|", "mid": "|", "colon": ":", "degree": "circ", "ast": "*", "dots": "ldots", "implies": "Rightarrow",
     "Longrightarrow": "Rightarrow", "infin": "infty", "varphi": "phi", "varepsilon": "epsilon", "wedge": "land",
     "bigcup": "cup", "cupdot": "cup", "sqcup": "cup", "backslash": "setminus", "smallsetminus": "setminus",
+    "vartheta": "theta", "varrho": "rho", "varsigma": "sigma", "nicefrac": "frac", "sfrac": "frac", "flatfrac": "frac",
     "exponentialE": "e", "imaginaryI": "i", "prime": "'", "textdollar": "$", "textdegree": "circ",
 }  # fmt: skip
 #: Commands that only change the looks: dropped.
@@ -62,11 +65,6 @@ PLAIN_COMMANDS = {
     "degree": r"\circ", "deg": r"\circ", "union": r"\cup", "leq": r"\le", "geq": r"\ge",
     "frac": r"\frac",
 }  # fmt: skip
-#: Abbreviated units, written without ``\text``; full words are recognised by being words.
-UNITS = words(
-    "mm cm dm km kg mg ml mL cL kL ft yd mi lb lbs oz hr hrs min mins sec secs kph mph kmh kWh kW Hz kHz MHz "
-    "rpm cc ha pts pt hp am pm AM PM mol amu eV keV USD usd EUR cents sq in un us cu gal qt psi rad gm sqft th st nd rd"
-)
 #: Words shorter than four letters, which are else read as products of symbols.
 SHORT_WORDS = words(
     "and or is if to for of per no an not are by we so it he she its the any all yes one two six ten odd men day days "

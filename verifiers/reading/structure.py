@@ -26,6 +26,7 @@ from bonbench.verifiers.reading.answers import (
 )
 from bonbench.verifiers.reading.brackets import OPENING, closing_index, find, split, trim, with_depth
 from bonbench.verifiers.reading.matrices import has_environment, parse_environment
+from bonbench.verifiers.reading.measures import amount, with_marks
 from bonbench.verifiers.reading.number_words import with_numerals
 from bonbench.verifiers.reading.operations import merged, spelled, with_remainders
 from bonbench.verifiers.reading.phrases import UNKNOWN, worked_out
@@ -48,14 +49,14 @@ def parse(tokens: Sequence[Token]) -> Answer:
     Raises:
         Unreadable: for nothing at all, or a denial ("not 5").
     """
-    tokens = trim(list(tokens))
+    tokens = trim(with_marks(tokens))
     if [t.text for t in tokens].count(":") == 1:
         tokens = without_label(tokens)
     tokens = trim(merged(with_numerals(with_remainders(tokens))))
     if not tokens:
         raise Unreadable("empty")
-    if (time := clock(tokens)) is not None:
-        return time
+    if (whole := clock(tokens) or amount(tokens)) is not None:
+        return whole
     if (text := _as_text(tokens)) is not None:
         return text
     if (dated := date(tokens)) is not None:

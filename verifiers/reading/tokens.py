@@ -23,8 +23,8 @@ from bonbench.verifiers.reading.spelling import (
     SUPERSCRIPTS,
     SYNONYMS,
     TEXT_COMMANDS,
-    UNITS,
 )
+from bonbench.verifiers.reading.units import begins_unit, is_apart
 
 
 class Unreadable(ValueError):
@@ -129,12 +129,22 @@ class _Tokenizer:
             if kind == "num":
                 position = self._number(match)
             elif kind == "cmd":
-                position = self._command(lexeme[1:], position)
+                if lexeme in ("\\mu", "\\Omega") and begins_unit(
+                    self.tokens, lexeme, is_apart(self.text, match.start()), upright=False
+                ):
+                    self._add("unit?", lexeme)
+                else:
+                    position = self._command(lexeme[1:], position)
             elif kind == "word" and lexeme in PREPOSITIONS and _BEFORE_WORD.match(self.text, position):
                 self._add("word", lexeme)
             elif kind == "word":
                 after_number = bool(self.tokens) and self.tokens[-1].kind == "num"
-                self._word(lexeme, counted=after_number and self.text[match.start() - 1].isspace())
+                apart = is_apart(self.text, match.start())
+                before_ohm = lexeme in ("k", "M", "m") and self.text.startswith("\\Omega", position)
+                if begins_unit(self.tokens, "\\Omega" if before_ohm else lexeme, apart, upright=False):
+                    self._add("unit?", lexeme)
+                else:
+                    self._word(lexeme, counted=after_number and self.text[match.start() - 1].isspace())
             elif kind == "op":
                 self._operator(lexeme)
         return self.tokens
@@ -217,7 +227,10 @@ class _Tokenizer:
                 position = position if end is None else end
             self._add("op", f"\\{name}{{{match[1]}}}")
             return position
-        self._add("cmd", "\\" + name)
+        if name == "ell":
+            self._add("let", "l")
+        else:
+            self._add("cmd", "\\" + name)
         return position
 
     def _text(self, position: int, math: bool) -> int:
@@ -233,9 +246,12 @@ class _Tokenizer:
             elif kind == "word":
                 if math and lexeme in FUNCTIONS:
                     self._add("cmd", "\\" + lexeme)
+                elif lexeme not in ("in", "th", "st", "nd", "rd") and begins_unit(
+                    self.tokens, lexeme, True, upright=True
+                ):
+                    self._add("unit", lexeme)
                 elif len(lexeme) == 1 and (math or end - 1 - start <= 5):
-                    is_unit = bool(self.tokens) and self.tokens[-1].kind == "num" and lexeme not in "ei"
-                    self._add("word" if is_unit else "let", lexeme)
+                    self._add("let", lexeme)
                 elif lexeme in ("degrees", "degree"):
                     self._add("op", "^")
                     self._add("cmd", r"\circ")
@@ -243,6 +259,11 @@ class _Tokenizer:
                     self._add("word", lexeme)
             elif kind == "cmd" and lexeme == "\\%":
                 self._add("op", "%")
+            elif kind == "cmd" and lexeme in ("\\mu", "\\Omega"):
+                is_unit = begins_unit(self.tokens, lexeme, True, upright=True)
+                self._add("unit" if is_unit else "cmd", lexeme)
+            elif kind == "cmd" and lexeme == "\\cdot":
+                self._add("cmd", lexeme)
             elif kind == "op":
                 self._operator(lexeme)
         return end
@@ -260,8 +281,7 @@ class _Tokenizer:
         elif lexeme in PLAIN_COMMANDS:
             self._add("cmd", PLAIN_COMMANDS[lexeme])
         elif (
-            lexeme in UNITS
-            or lexeme in SHORT_NAMES
+            lexeme in SHORT_NAMES
             or (lexeme.lower() in SHORT_WORDS and (not lexeme.isupper() or lexeme == self.text.strip()))
             or (len(lexeme) >= (3 if counted else 4) and lexeme[1:].islower() and _VOWEL.search(lexeme) is not None)
         ):
