@@ -13,6 +13,7 @@ from places import ROOT
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos", type=int, default=2, metavar="N", help="how many runs test_chaos.py disturbs")
+    parser.addoption("--chaos-table", type=Path, metavar="FILE", help="where test_chaos.py adds a line for such a run")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -44,6 +44,37 @@ evaluation: {{n: [1, 4], bootstrap: 100}}
 problems_per_shard: 1
 """
 
+WHOLE = """
+name: disturbed
+output: {folder}/results
+problems:
+  test: {{dataset: pocket, split: test, limit: 6}}
+  train: {{dataset: pocket, split: train, limit: 6}}
+sampling: {{n: 4, temperature: 1.0, max_tokens: 96}}
+generators:
+  weak: {{type: transformers, model: {models}/weak}}
+  middle: {{type: transformers, model: {models}/middle, evaluate: false}}
+rollouts: {{generator: middle, problems: train, n: 8}}
+reward_models:
+  dpo:
+    type: implicit
+    reference: null
+    train: {{objective: dpo, base: middle, beta: 0.5, lr: 1.0e-4, epochs: 16, batch_size: 8, checkpoint_steps: 5}}
+  shepherd:
+    type: step-token
+    train: {{base: middle, completions: 2, epochs: 8, batch_size: 8, workers: 2, checkpoint_steps: 3}}
+evaluation: {{n: [1, 4], bootstrap: 50}}
+problems_per_shard: 1
+"""
+
+
+def whole_experiment(folder: Path) -> Path:
+    """An experiment with every kind of stage, a training of one worker and one of two, in 62 shards and models."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "experiment.yaml"
+    config.write_text(WHOLE.format(folder=folder, models=MODELS))
+    return config
+
 
 def sampling_experiment(folder: Path, replicas: int = 1) -> Path:
     """An experiment of a generator, 24 problems in 24 shards, 8 responses each."""
