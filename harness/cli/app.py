@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -65,6 +66,11 @@ def _main(words: list[str]) -> int:
             raise
         print(f"bonbench: {_said(error)}", file=sys.stderr)
         return ExitCode.MISTAKE
+    except OSError as error:
+        if session["debug"] or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"bonbench: {error}: make room, and run the same command again to continue", file=sys.stderr)
+        return ExitCode.FAILED
     return stopped() if code is ExitCode.STOPPED else code
 
 

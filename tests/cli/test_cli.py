@@ -1,6 +1,7 @@
 """What a user meets on the command line: help at once, and one line for every mistake."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -222,3 +223,25 @@ def test_a_stopped_run_says_how_to_continue(
     monkeypatch.setattr("harness.experiment.config.load_experiment", stop)
     assert main(["run", "replay"]) == ExitCode.STOPPED == 130
     assert "run the same command again" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+def test_a_full_disk_is_one_line(responses: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is room again, the same command continues."""
+    config, disk = tmp_path / "small.yaml", tmp_path / "disk"
+    config.write_text(EXPERIMENT.format(responses=responses))
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "small", str(disk)], check=True)
+    try:
+        with pytest.raises(OSError), (disk / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        command = ["run", str(config), "--local", "--until", "score", "--set", f"output={disk / 'results'}"]
+        assert main(command) == ExitCode.FAILED
+        error = capsys.readouterr().err
+        assert "No space left on device" in error and "run the same command again" in error
+        assert "Traceback" not in error
+        (disk / "filler").unlink()
+        assert main(command) == ExitCode.DONE
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
