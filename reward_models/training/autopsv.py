@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import groupby
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from bonbench.reward_models.training.confidence import Reading, confidence
 from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import AutoPSVTrainerParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer
 from harness.core.components import TrainingFacts
 from harness.core.files import replacing
-from harness.core.records import GradedSolution, Solution
+from harness.core.records import GradedSolution
 from harness.core.workers import Launcher, Progress
 
 _NO_CONFIDENCE = 1e-5
 _FACTS_FILE = "facts.json"
-#: Solutions that the verifier reads together: the hidden states at all their steps' ends are in memory at once.
-_TOGETHER = 4096
 
 
 class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
@@ -33,7 +31,8 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
     3. From there the model's value at each step's end is regressed to the step's label.
 
     The trained folder is any `AutoModelForTokenClassification` with one label, and is scored as ``head-prm``. The
-    response is fed as there: in the chat template, without the end of its turn.
+    response is fed as there: in the chat template, without the end of its turn. A training that was killed goes on from
+    what it had: the first verifier, the shards of values, the state of either fit.
 
     Raises:
         UserError: when the rollouts hold nothing to learn from.
@@ -68,8 +67,8 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
         first = _once(
             verifier / _FACTS_FILE, lambda: fit(Job("value", params, rollouts, params.base, verifier), progress, launch)
         )
-        reading = _Reading(str(verifier), [item.solution for item in prepared.items], params)
-        values = launch(_values, reading, params.in_workers(), output / "workers", progress)
+        reading = Reading(str(verifier), [item.solution for item in prepared.items], params, verifier / "values")
+        values = confidence(reading, output / "workers", progress, launch)
         steps = [labels_from_confidence(of_steps, params.drop) for of_steps in values]
         labelled = Job("value", params.of_steps, relabelled(prepared, params, steps), str(verifier), output)
         second = fit(labelled, progress, launch)
@@ -106,46 +105,6 @@ def labels_from_confidence(values: Sequence[float], drop: float) -> list[int]:
             return [1] * t + [0] * (len(values) - t)
         confident = value
     return [1] * len(values)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """Solutions that a verifier is to read."""
-
-    verifier: str
-    solutions: list[Solution]
-    params: AutoPSVTrainerParams
-
-
-def _values(reading: _Reading, progress: Progress) -> list[tuple[float, ...]]:
-    """The verifier's value at the end of each step of each solution; every worker reads a part of them."""
-    import torch
-    import torch.distributed as dist
-
-    from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
-
-    params = reading.params
-    torch.set_num_threads(params.cpus_per_worker)
-    asked = {"model": reading.verifier, "max_batch_tokens": params.max_batch_tokens, "too_long": "error"}
-    model = HeadPRM(HeadPRMParams.model_validate(asked))
-    blocks = _blocks(reading.solutions, _TOGETHER)
-    rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    mine = {k: [scores.step_rewards for scores in model.score(blocks[k])] for k in range(rank, len(blocks), workers)}
-    parts = [mine] * workers
-    if workers > 1:
-        dist.all_gather_object(parts, mine)
-    values = {k: of_block for part in parts for k, of_block in part.items()}
-    return [of_solution for k in range(len(blocks)) for of_solution in values[k]]
-
-
-def _blocks(solutions: Sequence[Solution], together: int) -> list[list[Solution]]:
-    """The solutions in order, cut between problems into blocks of at least ``together``, the last one aside."""
-    blocks: list[list[Solution]] = [[]]
-    for _, of_problem in groupby(solutions, key=lambda solution: solution.problem.problem_id):
-        if len(blocks[-1]) >= together:
-            blocks.append([])
-        blocks[-1] += of_problem
-    return blocks
 
 
 def _once(file: Path, compute: Callable[[], TrainingFacts]) -> TrainingFacts:

@@ -15,8 +15,10 @@ from training_data import curve, graded_sums
 from transformers import AutoModelForTokenClassification
 
 from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
-from bonbench.reward_models.training import autopsv
+from bonbench.reward_models.lm import causal_lm
+from bonbench.reward_models.training import confidence as confidences
 from bonbench.reward_models.training.autopsv import AutoPSVTrainer, labels_from_confidence
+from bonbench.reward_models.training.confidence import Reading, confidence
 from bonbench.reward_models.training.labelled_steps import build_tokens
 from bonbench.reward_models.training.params import AutoPSVTrainerParams
 from bonbench.reward_models.training.targets import ReadTargets
@@ -96,36 +98,79 @@ def test_each_verifier_has_its_own_epochs(tmp_path: Path) -> None:
     assert len(curve(tmp_path / "2-1")) * 2 == len(curve(tmp_path / "2-None")) > 0
 
 
-def test_workers_read_blocks_of_whole_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def reading(tmp_path: Path) -> Reading:
+    """96 solutions for a verifier with a random head; a shard has 5 of them or more."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
     model = make_model(tmp_path / "verifier", width=64)
     AutoModelForTokenClassification.from_pretrained(model, num_labels=1).save_pretrained(model)
     solutions = [graded.solution for graded in graded_sums(None)]
-    params = AutoPSVTrainerParams(base=model, max_batch_tokens=700)
-    reading = autopsv._Reading(model, solutions, params)
-    together = HeadPRM(HeadPRMParams(model=model)).score(solutions)
+    return Reading(model, solutions, AutoPSVTrainerParams(base=model, max_batch_tokens=700), tmp_path / "values")
+
+
+def test_workers_read_shards_of_whole_problems(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers, one after the other. A worker that is called again reads nothing twice."""
+    together = HeadPRM(HeadPRMParams(model=reading.verifier)).score(reading.solutions)
+    monkeypatch.setattr(confidences, "_SHARD", 5)
+    shards = confidences._shards(reading.solutions)
+    assert [i for shard in shards for i in shard] == list(range(len(reading.solutions)))
+    ids = [{reading.solutions[i].problem.problem_id for i in shard} for shard in shards]
+    assert sum(map(len, ids)) == len(set().union(*ids)), "a problem lies in two shards"
     read: list[int] = []
-    score = HeadPRM.score
 
-    def counted(self: HeadPRM, batch: Any) -> Any:
-        read.append(len(batch))
-        return score(self, batch)
+    def counted(model: Any, encoded: Any, value: Any, max_batch_tokens: int) -> Any:
+        def checked(hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+            assert value(hidden, following).shape == hidden.shape[:1], "more than a number per step is kept"
+            return value(hidden, following)  # type: ignore[no-any-return]
 
-    parts: list[Any] = []
+        read.append(len(encoded))
+        return plain(model, encoded, checked, max_batch_tokens)
 
-    def all_gather_object(gathered: list[Any], part: Any) -> None:
-        parts.append(part)
-        gathered[: len(parts)] = parts
-
-    monkeypatch.setattr(HeadPRM, "score", counted)
-    monkeypatch.setattr(autopsv, "_TOGETHER", 5)
+    plain = causal_lm.read
+    monkeypatch.setattr(causal_lm, "read", counted)
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    monkeypatch.setattr(torch.distributed, "all_gather_object", all_gather_object)
-    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
-    with pytest.raises(KeyError):  # the other's part is not there yet
-        autopsv._values(reading, lambda *_: None)
-    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
-    values = autopsv._values(reading, lambda *_: None)
-    assert sum(read) == len(solutions) and len(read) > 2
+    monkeypatch.setattr(torch.distributed, "barrier", lambda: None)
+
+    def launch(work: Any, job: Any, *_: Any) -> None:
+        for rank in (0, 1, 0):
+            monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+            work(job, lambda *_: None)
+
+    values = confidence(reading, Path(), lambda *_: None, launch)
+    assert len(read) == len(shards) and sum(read) == len(reading.solutions)
+    assert confidence(reading, Path(), lambda *_: None, launch) == values and len(read) == len(shards)
     for one, other in zip(values, together, strict=True):
         np.testing.assert_allclose(one, other.step_rewards, rtol=1e-4, atol=1e-6)
+
+
+def test_a_kill_while_labels_are_read_costs_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    base, data = make_model(tmp_path / "base", width=64), graded_sums(None, problems=8)
+    params = AutoPSVTrainerParams(base=base, lr=2e-3, batch_size=16, responses=4)
+    monkeypatch.setattr(confidences, "_SHARD", 5)
+
+    def train(name: str) -> bytes:
+        output = tmp_path / name
+        output.mkdir(exist_ok=True)
+        AutoPSVTrainer(params, "psv").train(data, output, lambda *_: None, in_this_process)
+        return (output / "model.safetensors").read_bytes()
+
+    whole = train("whole")
+    read, plain = [], causal_lm.read
+
+    def killed(model: Any, encoded: Any, value: Any, max_batch_tokens: int) -> Any:
+        read.append(len(encoded))
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        return plain(model, encoded, value, max_batch_tokens)
+
+    monkeypatch.setattr(causal_lm, "read", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train("killed")
+    outcome = tmp_path / "killed" / "outcome"
+    assert (outcome / "facts.json").exists() and len(list((outcome / "values").iterdir())) == 2
+    assert train("killed") == whole
+    shards = confidences._shards([graded.solution for graded in data])
+    assert len(read) == 1 + len(shards)  # the one that was cut off, again
