@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from bonbench.verifiers.equivalence.comparison import Comparison
 from bonbench.verifiers.equivalence.policy import Policy
 from bonbench.verifiers.equivalence.simplified import is_simplified
 from bonbench.verifiers.equivalence.verdict import Verdict, any_equal
-from bonbench.verifiers.oracle.isolated import FAILURES, shared_worker
+from bonbench.verifiers.oracle.isolated import FAILURES, NotReady, shared_worker
 from bonbench.verifiers.reading.choices import read_choice
 from bonbench.verifiers.reading.extraction import extract
 from bonbench.verifiers.reading.interpret import interpret
@@ -59,17 +60,24 @@ class MathVerifier(Verifier[MathParams]):
         return extract(text)
 
     def verify(self, pairs: Sequence[tuple[str | None, str]]) -> list[CorrectAndReason]:
-        return [self._verdict(answer, gold) for answer, gold in pairs]
+        """(correct, reason) of each pair. Pairs that need the symbolic worker are left to the end, while it loads."""
+        verdicts: dict[int, CorrectAndReason] = {}
+        for patient in (False, True):
+            for i, (answer, gold) in enumerate(pairs):
+                if i not in verdicts:
+                    with suppress(NotReady):
+                        verdicts[i] = self._verdict(answer, gold, patient)
+        return [verdicts[i] for i in range(len(pairs))]
 
     def grade(self, problems: Sequence[Problem], responses: Sequence[Response]) -> list[Grade]:
         grader = Grader(self._verdict, partial(self._compared, is_gold=False), FAILURES, self._stated)
         return grader.grades(problems, responses, [_answer(response) for response in responses])
 
-    def _verdict(self, answer: str | None, gold: str) -> CorrectAndReason:
+    def _verdict(self, answer: str | None, gold: str, patient: bool = True) -> CorrectAndReason:
         if answer is None:
             return False, "no answer"
         answer = self._stated(answer, gold)
-        correct, reason = self._compared(answer, gold, is_gold=True)
+        correct, reason = self._compared(answer, gold, is_gold=True, patient=patient)
         if correct and self.params.unsimplified == "reject" and answer.strip() != gold.strip():
             left, right = interpret(answer).answers, interpret(gold).answers
             names_option = self.params.choices == "auto" and read_choice(answer) is not None
@@ -80,7 +88,7 @@ class MathVerifier(Verifier[MathParams]):
     def _stated(self, answer: str, gold: str) -> str:
         return as_option(answer, gold) if self.params.choices == "auto" else answer
 
-    def _compared(self, a: str, b: str, is_gold: bool) -> CorrectAndReason:
+    def _compared(self, a: str, b: str, is_gold: bool, patient: bool = True) -> CorrectAndReason:
         """Whether two answers are equal; ``rounding`` counts where ``b`` is the gold answer."""
         key = (a, b, is_gold and self.params.rounding != "reject")
         verdict = self._remembered.get(key)
@@ -88,18 +96,18 @@ class MathVerifier(Verifier[MathParams]):
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
             try:
-                verdict = self._compare(a, b, self.params if key[2] else self._exact)
-            except (UserError, OSError, MemoryError):  # the installation or the machine is at fault, not the answer
+                verdict = self._compare(a, b, self.params if key[2] else self._exact, patient)
+            except (UserError, OSError, MemoryError, NotReady):  # not the answer is at fault
                 raise
             except Exception:  # whatever an answer provokes, the batch goes on
                 verdict = False, "error"
             self._remembered[key] = verdict
         return verdict
 
-    def _compare(self, a: str, b: str, policy: Policy) -> CorrectAndReason:
+    def _compare(self, a: str, b: str, policy: Policy, patient: bool = True) -> CorrectAndReason:
         if a.strip() == b.strip() and a.strip():
             return True, "exact"
-        with self._worker.comparison() as oracle:
+        with self._worker.comparison(patient) as oracle:
             by_meaning = partial(_by_meaning, Comparison(policy, oracle))
             verdict = by_choice(a, b, by_meaning) if policy.choices == "auto" else None
             verdict = verdict or by_meaning(a, b)

@@ -72,7 +72,7 @@ def test_an_answer_whose_comparison_failed_is_compared_no_further(monkeypatch: p
     verifier = MathVerifier(MathParams())
     compared = []
 
-    def compare(a: str, b: str, policy: object) -> tuple[bool, str]:
+    def compare(a: str, b: str, *_: object) -> tuple[bool, str]:
         compared.append((a, b))
         return False, "timeout" if a == "slow" else "different"
 

@@ -60,6 +60,7 @@ def test_memory_is_limited() -> None:
     """A question that takes 2 GiB where 1 GiB is allowed fails at once; the time limit is far away."""
     done = run(
         """
+        import mmap
         from bonbench.verifiers.oracle import worker
 
         class Greedy:
@@ -69,7 +70,7 @@ def test_memory_is_limited() -> None:
                 except MemoryError:
                     return False, "memory"
 
-        worker._serve(1, 2**30, None, Greedy())
+        worker._serve(1, 2**30, None, Greedy(), mmap.mmap(-1, 1))
         """,
         input=json.dumps({"id": 1, "a": "1", "b": "1", "whole": False, "cpu_s": 600, "wall_s": 600}) + "\n",
     )

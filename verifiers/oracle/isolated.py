@@ -51,6 +51,10 @@ class WorkerDied(Exception):
     """A question ended the worker, or made it fall silent; the message is the verdict's reason."""
 
 
+class NotReady(Exception):
+    """The worker is still loading its libraries, and whoever asked does not wait."""
+
+
 class WorkerKilled(Exception):
     """Something else ended the worker, such as a kernel short of memory. That says nothing of the question."""
 
@@ -67,16 +71,19 @@ class SymbolicWorker:
         self.memory = memory
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
-        self._pid = 0  # of the process that answers
+        self._pid = 0  # of the process that answers; 0 while the worker loads its libraries
+        self._has_parser = False
+        self._loading = 0  # number of the request to load the parser, while it is not answered
         self._asked = 0  # number of the last question: answers to earlier ones may still arrive
         self._owner = os.getpid()
         self._unread = b""
 
     @contextmanager
-    def comparison(self) -> Iterator[Oracle]:
+    def comparison(self, patient: bool = True) -> Iterator[Oracle]:
         """An oracle whose questions share one time limit.
 
-        The oracle raises ``OSError`` where the worker is killed again and again: no verdict would be true.
+        The oracle raises ``OSError`` where the worker is killed again and again: no verdict would be true. Unless it is
+        ``patient``, it raises ``NotReady`` while the worker loads what the question needs.
         """
         spent = 0.0
 
@@ -85,7 +92,8 @@ class SymbolicWorker:
             with self._lock:
                 for _ in range(_TRIES):
                     with suppress(WorkerKilled):
-                        self._start()
+                        if not self._is_ready(isinstance(a, str) or isinstance(b, str), _STARTUP_S if patient else 0.0):
+                            raise NotReady
                         start = time.monotonic()
                         try:
                             verdict = self._ask(a, b, whole, spent)
@@ -109,22 +117,11 @@ class SymbolicWorker:
                 os.killpg(self._server.pid, signal.SIGKILL)
 
     def _ask(self, a: Leaf, b: Leaf, whole: bool, spent: float) -> tuple[bool, str]:
-        assert self._server is not None and self._server.stdin is not None
         wall_s = _WALL_FACTOR * self.timeout_s - spent
         cpu_s = min(self.timeout_s, wall_s)
         if cpu_s <= 0:
             raise WorkerDied("timeout")
-        self._asked += 1
-        question = (
-            json.dumps({"id": self._asked, "a": a, "b": b, "whole": whole, "cpu_s": cpu_s, "wall_s": wall_s}).encode()
-            + b"\n"
-        )
-        try:
-            self._server.stdin.write(question)
-            self._server.stdin.flush()
-        except OSError:
-            self._stop()
-            raise WorkerKilled from None
+        self._send({"a": a, "b": b, "whole": whole, "cpu_s": cpu_s, "wall_s": wall_s})
         reply = self._read(wall_s, self._asked)
         if reply is None:
             with suppress(ProcessLookupError):
@@ -138,12 +135,25 @@ class SymbolicWorker:
             raise WorkerDied("timeout" if reply["predecessor"] in (-signal.SIGPROF, -signal.SIGALRM) else "crash")
         return bool(reply["equal"]), str(reply["reason"])
 
+    def _send(self, question: dict[str, object]) -> int:
+        """Send a question or a request, numbered."""
+        assert self._server is not None and self._server.stdin is not None
+        self._asked += 1
+        try:
+            self._server.stdin.write(json.dumps({"id": self._asked, **question}).encode() + b"\n")
+            self._server.stdin.flush()
+        except OSError:
+            self._stop()
+            raise WorkerKilled from None
+        return self._asked
+
     def _greeted(self, greeting: dict[str, object] | None) -> None:
         """Take note of a new answering process; without one, the worker as a whole is given up."""
         if greeting is None:
             self._stop()
         else:
             self._pid = int(str(greeting["pid"]))
+            self._has_parser, self._loading = bool(greeting["has_parser"]), 0
 
     def _read(self, timeout_s: float, question: int | None) -> dict[str, object] | None:
         """The answer to a question, or the greeting of a new answering process; None when the time is up.
@@ -177,14 +187,33 @@ class SymbolicWorker:
             if "pid" in message or message["id"] == question:
                 return message
 
-    def _start(self) -> None:
-        """Have the worker running."""
+    def _is_ready(self, parser: bool, patience_s: float) -> bool:
+        """Have the worker running, with the parser where it is needed; False where that takes longer than allowed."""
+        self._launch()
+        if not self._pid:
+            greeting = self._read(patience_s, None)
+            if greeting is None:
+                return False
+            self._greeted(greeting)
+        if self._loading or (parser and not self._has_parser):
+            self._loading = self._loading or self._send({"load": True})
+            reply = self._read(patience_s, self._loading)
+            if reply is None:
+                return False
+            if "pid" in reply:  # the process that was loading is gone
+                self._greeted(reply)
+                raise WorkerKilled
+            self._has_parser, self._loading = True, 0
+        return True
+
+    def _launch(self) -> None:
+        """Start the worker where none runs; it greets when its libraries are loaded."""
         if self._owner != os.getpid():
             self._server, self._owner = None, os.getpid()
         if self._server is not None and self._server.poll() is None:
             return
         self._stop()
-        self._unread = b""
+        self._unread, self._pid = b"", 0
         path = os.pathsep.join(p for p in (_ROOT, os.environ.get("PYTHONPATH")) if p)
         self._server = subprocess.Popen(
             [sys.executable, "-P", "-m", "bonbench.verifiers.oracle.worker", str(self.memory)],
@@ -194,9 +223,6 @@ class SymbolicWorker:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # a process group of its own, ended as a whole
         )
-        self._greeted(self._read(_STARTUP_S, None))
-        if self._server is None:
-            raise WorkerKilled
 
     def _stop(self) -> None:
         server, self._server = self._server, None

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import latex2sympy2
 import sympy
 from sympy.polys.polyerrors import BasePolynomialError
 
@@ -33,6 +32,8 @@ def parse(latex: str) -> Any:
     Raises:
         ValueError: where it is no expression; and whatever the parser raises.
     """
+    import latex2sympy2  # with its tables, it takes longer to load than all else
+
     # The parser keeps assignments between calls; without this a verdict could depend on earlier ones.
     latex2sympy2.set_variances({})
     latex2sympy2.set_real(True)
@@ -130,9 +131,13 @@ def _positive(expr: sympy.Expr) -> sympy.Expr:
 
 
 def warm_up() -> None:
-    """Load what the first questions would else wait for: the parser's tables, and sympy's parts that load late."""
-    parse(r"(\int_{0}^{1}\frac{1}{x} dx+(\sin(x))^{2}\cdot \log_{e}(x)+\sum_{k=1}^{n}k!)")
+    """Load what the first question would else wait for: sympy's parts that load late."""
     sympy.simplify(sympy.sqrt(sympy.Symbol("x") + 1) * sympy.cos(1) + sympy.gamma(sympy.Symbol("y")))
+
+
+def load_parser() -> None:
+    """Load what the first question with LaTeX would else wait for: the parser, its tables, integrals and sums."""
+    parse(r"(\int_{0}^{1}\frac{1}{x} dx+(\sin(x))^{2}\cdot \log_{e}(x)+\sum_{k=1}^{n}k!)")
 
 
 def _refuted(x: sympy.Expr, y: sympy.Expr) -> bool:
