@@ -95,13 +95,19 @@ class Comparison:
                 return Verdict(same_amount(measure, other), Means.ARITHMETIC)
             case Phrase(parts), Phrase(other_parts):
                 return self._phrases(parts, other_parts)
-            case Based(digits, base), Based(others, other_base):
-                return Verdict(digits == others and base == other_base)
+            case Based(), Based():
+                return Verdict(self._same_numerals(a, b))
             case (Based() as numeral, Scalar(Num(value))) | (Scalar(Num(value)), Based() as numeral):
                 return Verdict(self.policy.base == "accept" and numeral.digits == str(value))
             case (Opaque(), (Opaque() | Scalar())) | (Scalar(), Opaque()):
                 return self._questions.ask(_raw(a), _raw(b)) if _is_maths(a) and _is_maths(b) else DIFFERENT
         return self._collections(a, b)
+
+    def _same_numerals(self, a: Based, b: Based) -> bool:
+        """Whether two numerals have one value; a base that is left open is the other's."""
+        if a.base and b.base:
+            return int(a.digits, int(a.base)) == int(b.digits, int(b.base))
+        return a.digits == b.digits and self.policy.base == "accept"
 
     def _phrases(self, a: Sequence[str | Answer], b: Sequence[str | Answer]) -> Verdict:
         """Whether the same words stand around equal values."""

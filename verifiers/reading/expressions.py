@@ -173,6 +173,9 @@ class _Parser(Cursor):
             primes = "".join(t.text for t in self.argument_tokens())
             return Sym(base.name + primes) if isinstance(base, Sym) and not primes.strip("'") else base
         exponent = self.argument(signed=True)
+        if self.peek() == "^" and self.peek(1) not in ("\\circ", "'", "{"):
+            self.take()
+            exponent = self.powered(exponent)  # 2^3^2 is 2^9
         return Power(base, exponent)
 
     def suffix_ordinal(self) -> bool:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bonbench.verifiers.reading.answers import Answer, Text
+from bonbench.verifiers.reading.bases import prefixed
 from bonbench.verifiers.reading.extraction import boxes, extract
+from bonbench.verifiers.reading.numerals import other_readings
 from bonbench.verifiers.reading.statements import MATHS, inner_maths, is_money, stated_value
 from bonbench.verifiers.reading.structure import parse
 from bonbench.verifiers.reading.tokens import Token, Unreadable, clean, tokenize
 from bonbench.verifiers.reading.unit_runs import settled
 
-_DECIMAL_COMMA = re.compile(r"\s*\d{4,},\d{1,2}\s*")
 # Three capitals and more; a short name; a consonant, a vowel and a consonant.
 _SPELLED = re.compile(r"\s*(?:[A-Z]{3,}|[A-Z](?=[a-z]*[aeiouy])[a-z]{2}|[b-df-hj-np-tv-z][aeiou][b-df-hj-np-tv-z])\s*")
-_GROUPED = re.compile(r"\s*\d{1,3}(?:,\d{3})+\s*")
 # Begins with words, as a statement does and maths does not.
 _STATEMENT = re.compile(r"\s*[A-Za-z]{2,}[a-z']*[ ,:]")
 # A line break after the sign that should open inline maths.
@@ -66,10 +66,7 @@ def interpret(text: str) -> Interpretation:
         answers.append(_spelled_out(cleaned) or parse(tokens))
         if any(t.kind == "unit?" for t in raw) and (symbols := settled(raw, symbols=True)) != tokens:
             answers.append(parse(symbols))  # 5 m may be five times m
-        if _GROUPED.fullmatch(cleaned):  # 100,200,300 may be three numbers
-            answers.append(parse(_tokens(cleaned.replace(",", ", "))))
-        elif _DECIMAL_COMMA.fullmatch(cleaned):  # too many digits to be grouped in threes: 1000,99
-            answers.append(parse(_tokens(cleaned.replace(",", "."))))
+        answers += [parse(_tokens(other)) for other in other_readings(cleaned)]
     except (Unreadable, RecursionError):
         pass
     return Interpretation(canonical, tuple(answers))
@@ -81,7 +78,7 @@ def _tokens(cleaned: str) -> list[Token]:
 
 def _spelled_out(text: str) -> Answer | None:
     """Letters that are a word, an order or a name; as a product their order would not count."""
-    return Text((text.strip().lower(),)) if _SPELLED.fullmatch(text) else None
+    return Text((text.strip().lower(),)) if _SPELLED.fullmatch(text) else prefixed(text)
 
 
 def unwrap(text: str) -> str | None:

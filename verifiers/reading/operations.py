@@ -12,7 +12,7 @@ _COMPARED = {
     r"\ge": "at least|no less than|not less than|no fewer than|not fewer than|greater than or equal to|"
     "more than or equal to|larger than or equal to",
     r"\le": "at most|no more than|not more than|no greater than|less than or equal to|not exceeding|"
-    "smaller than or equal to|fewer than or equal to",
+    "smaller than or equal to|fewer than or equal to|up to",
     ">": "more than|greater than|larger than|bigger than|higher than|exceeding|strictly greater than|above",
     "<": "less than|fewer than|smaller than|lower than|strictly less than|below",
 }
@@ -21,8 +21,8 @@ _COMPARED_AFTER = {
     r"\le": "or less|or fewer|or below|or under|or smaller|or lower|and below",
 }
 _PREFIXES = {
-    "-": "negative|minus|negative of|opposite of|additive inverse of",
-    "+": "positive|plus",
+    "-": "negative|minus|down|negative of|opposite of|additive inverse of",
+    "+": "positive|plus|up",
     "2*": "twice|double",
     "3*": "triple|thrice",
     "sqrt": "square root of|root|square root|positive square root of",

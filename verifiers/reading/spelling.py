@@ -63,7 +63,7 @@ PLAIN_COMMANDS = {
     "asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan", "alpha": r"\alpha", "beta": r"\beta",
     "gamma": r"\gamma", "lambda": r"\lambda", "phi": r"\phi", "emptyset": r"\emptyset", "degrees": r"\circ",
     "degree": r"\circ", "deg": r"\circ", "union": r"\cup", "leq": r"\le", "geq": r"\ge",
-    "frac": r"\frac",
+    "frac": r"\frac", "PI": r"\pi", "Pi": r"\pi",
 }  # fmt: skip
 #: Words shorter than four letters, which are else read as products of symbols.
 SHORT_WORDS = words(

@@ -6,14 +6,12 @@ equal: whether ``(1, 2)`` is a point or an interval, or whether units count, is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import groupby, product
 
 from bonbench.verifiers.reading import expressions
 from bonbench.verifiers.reading.answers import (
     Answer,
-    Based,
     Braced,
     Bracketed,
     Listing,
@@ -24,6 +22,7 @@ from bonbench.verifiers.reading.answers import (
     Text,
     Union,
 )
+from bonbench.verifiers.reading.bases import numeral
 from bonbench.verifiers.reading.brackets import OPENING, closing_index, find, split, trim, with_depth
 from bonbench.verifiers.reading.matrices import has_environment, parse_environment
 from bonbench.verifiers.reading.measures import amount, with_marks
@@ -198,16 +197,16 @@ def _parse_leaf(tokens: list[Token]) -> Answer:
     signs = [i for i, t in enumerate(tokens) if t.text in ("\\pm", "\\mp")]
     if signs:
         return Listing(tuple(_parse_leaf(_signed(tokens, plus)) for plus in (True, False)))
+    if (based := numeral(tokens)) is not None:
+        return based
     start = next((i for i, t in enumerate(tokens) if t.kind != "word"), None)
     if start is None:
-        raise Unreadable("only words")
+        return Text(tuple(word for t in tokens for word in spelled(t).split()))
     if changes_next([spelled(t) for t in tokens[:start]]):
         return _parse_phrase(tokens)
     tokens = tokens[start:]
     if _ends_with_scale(tokens):
         tokens = [*tokens[:-1], Token("word", tokens[-1].text)]
-    if (based := _parse_based(tokens)) is not None:
-        return based
     try:
         expr, used = expressions.parse(tokens)
     except Unreadable:
@@ -247,19 +246,6 @@ def _ends_with_scale(tokens: list[Token]) -> bool:
 def _signed(tokens: list[Token], plus: bool) -> list[Token]:
     swap = {"\\pm": "+" if plus else "-", "\\mp": "-" if plus else "+"}
     return [Token("op", swap[t.text]) if t.text in swap else t for t in tokens]
-
-
-def _parse_based(tokens: list[Token]) -> Based | None:
-    """``4210_{5}``, ``(1A)_{16}``, ``2516_\\text{eight}``."""
-    texts = [t.text for t in tokens if t.text not in "{}()" and t.kind != "word"]
-    sign = "-" if texts[:1] == ["-"] else ""
-    texts = texts[len(sign) :]
-    if len(texts) < 3 or texts[-2] != "_" or not re.fullmatch(r"\d{1,2}", texts[-1]):
-        return None
-    digits, base = "".join(texts[:-2]), int(texts[-1])
-    if re.fullmatch(r"[\dA-Z]+", digits) is None or any(int(digit, 36) >= base for digit in digits):
-        return None
-    return Based(sign + (digits.lstrip("0") or "0"), str(base))
 
 
 def _as_text(tokens: list[Token]) -> Answer | None:

@@ -11,6 +11,8 @@ import re
 import unicodedata
 from typing import NamedTuple
 
+from bonbench.verifiers.reading.calls import as_mathematics
+from bonbench.verifiers.reading.numerals import plain_numbers, separate_circled
 from bonbench.verifiers.reading.spelling import (
     CHARACTERS,
     FUNCTIONS,
@@ -44,7 +46,7 @@ MAX_DEPTH = 60
 
 _LEXER = re.compile(
     r"""(?P<cmd>\\[A-Za-z]+|\\.)
-    |(?P<num>\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+\.\d+|\d+\.(?=\s*\\overline|\s*\\dot|\s*\\bar)|\d+|\.\d+)
+    |(?P<num>(?!0,)\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+\.\d+|\d+\.(?=\s*\\overline|\s*\\dot|\s*\\bar)|\d+|\.\d+)
     |(?P<word>[A-Za-z]+)
     |(?P<space>\s+)
     |(?P<op><=|>=|!=|\*\*|.)""",
@@ -71,6 +73,7 @@ def clean(text: str) -> str:
     if len(text) > MAX_CHARS:
         raise Unreadable("too long")
     if not text.isascii():
+        text = separate_circled(text)
         text = _UNICODE_AREA.sub("", text)
         text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+", lambda m: "^{" + m[0].translate(SUPERSCRIPTS) + "}", text)
         text = re.sub("[₀₁₂₃₄₅₆₇₈₉]+", lambda m: "_{" + m[0].translate(SUBSCRIPTS) + "}", text)
@@ -79,10 +82,12 @@ def clean(text: str) -> str:
         text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc", "Cs", "Co", "Cn") or c in "\n\t ")
     elif not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
+    text = as_mathematics(plain_numbers(text))
     # A form feed or tab where `\f`/`\t` of `\frac`/`\text` was unescaped once too often.
     text = re.sub(r"(?<![A-Za-z\\])ext\{", r"\\text{", text)
     if "\\\\" in text and "\\begin" not in text:
         text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text)  # escaped once too often
+    text = text.replace("{:}", ":")
     text = re.sub(r"(?<=\d)\s*\{,\s*\}\s*(?=\d)", ",", text)
     text = re.sub(r",\\!\s*(?=\d)", ",", text)
     text = re.sub(r"(?<=\d)(?:\\,|\\;|\\:|\\ |~|\{ \}| )(?=\d{3}(?:\D|$))(?<![\d]{4}.)", _join_thousands, text)

@@ -24,7 +24,7 @@ _CHANGES = words(
 _CHANGES_NEXT = words(
     "multiple multiples divisible divides divide divisor divisors factors power powers root roots square squares cube "
     "cubes cubed product difference quotient sum digits logarithm reciprocal inverse opposite half double twice triple "
-    "thrice quarter odd even every most least more less fewer greater larger smaller first last next up down over past "
+    "thrice quarter odd even every most least more less fewer greater larger smaller first last next over past "
     "before after until till since within almost nearly times plus coprime congruent composite undefined discontinuous "
     "absolute base percent percentage to prime primes integers integer"
 )
