@@ -17,6 +17,7 @@ from bonbench.verifiers.equivalence.measures import converted, same_amount
 from bonbench.verifiers.equivalence.names import named, rebound, same_name
 from bonbench.verifiers.equivalence.policy import Policy
 from bonbench.verifiers.equivalence.questions import Questions
+from bonbench.verifiers.equivalence.roots_of_unity import equal_constants
 from bonbench.verifiers.equivalence.sets import MIRRORED, Region, as_set
 from bonbench.verifiers.equivalence.verdict import (
     DIFFERENT,
@@ -145,6 +146,9 @@ class Comparison:
 
         if numeric.refuted(a, b):
             return DIFFERENT
+        constants = equal_constants(a, b)
+        if constants is not None:
+            return _by_arithmetic(constants)
         whole = numeric.wants_whole(a) or numeric.wants_whole(b)
         return self._questions.ask(syntax.to_lists(a), syntax.to_lists(b), whole)
 
