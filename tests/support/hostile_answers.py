@@ -159,6 +159,15 @@ FUNCTIONS = [
 ]
 
 MALFORMED = [
+    "<think>" * 300,
+    "</think>" * 300,
+    "<answer><answer>",
+    "<|im_start|>assistant" * 100,
+    "<|channel|><|message|><|channel|>",
+    "x = 1 or " * 300,
+    "not not not not",
+    "(a) (b) (c)",
+    "{'answer': '",
     "",
     " ",
     "\n\n\n",

@@ -1,35 +1,37 @@
-"""The final answer stated in a response.
+r"""The final answer stated in a response: the order of the rules that look for it.
 
-In this order: the last balanced ``\\boxed{}`` (or the boxes that end the response together), GSM8K's ``#### 42``,
-"the answer is …", then the last statement, understood as a person would (``statements``). Where nothing settles it, or
-the response breaks off, there is no answer.
+1. The model's own turn (``chat_tokens``), and in it what follows its thoughts (``thinking``).
+2. The last explicit answer: a box, GSM8K's ``#### 42``, an answer tag, "the answer is …".
+3. An option of a multiple-choice problem (``choice_statements``).
+4. A response that is nothing but an answer (``values``).
+5. The last statement, understood as a person would (``conclusion``), unless the response breaks off.
+
+Where nothing settles it, there is no answer.
 """
 
 from __future__ import annotations
 
 import re
 
+from bonbench.verifiers.reading.answer_tags import tagged
+from bonbench.verifiers.reading.boxes import boxed, cut_off
+from bonbench.verifiers.reading.chat_tokens import before_other_speaker, own_turn
 from bonbench.verifiers.reading.choice_statements import stated_choice
-from bonbench.verifiers.reading.statements import MATHS, inner_maths, plain, stated_value
+from bonbench.verifiers.reading.conclusion import concluded
+from bonbench.verifiers.reading.declared import declared
+from bonbench.verifiers.reading.matches import last_match
+from bonbench.verifiers.reading.thinking import without_thoughts
+from bonbench.verifiers.reading.values import bare
 
 #: Only this much of the end of a response is searched.
 MAX_TAIL = 100_000
 
-# Control tokens of chat formats that leaked into the text; what follows belongs to another turn.
-_TURN_END = re.compile(r"<\|[a-z_]{2,20}\|>|</s>|\[/?INST\]")
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])\s*")
-# Boxes belong together when only a short connection stands between them: "and", a comma, no new sentence.
-_CONNECTION = re.compile(
-    r"(?!.*(?:\n\s*\n|[.!?]\s|\\\]))(?=.*(?:\band\b|\bor\b|,|;|\\quad)).{1,80}|\s*[,;]?\s*", re.DOTALL
-)
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(?=[-$\\\d.(])(\S.*?)[ \t]*$", re.MULTILINE)
-_DECLARATION = re.compile(
-    r"(?:final\s+answer|\b(?:the|our|my|correct|required)\s+answer|\banswer\s*(?=:))\s*(?:\*\*)?\s*"
-    r"(?:\bis\b|\bare\b|:|=|would be|must be)\s*:?\s*(?:\*\*(?=\s))?(?:that\b)?",
-    re.IGNORECASE,
+_UNFINISHED = re.compile(
+    r"(?:[,;:(\[{+\-*/=\\<>&|^_~]|\b(?:is|are|the|of|and|or|be|equals|by|an|that|to|get|have|obtain|then|hence|thus|"
+    r"therefore|so|we|with|for|when|where|if|because|since))$"
 )
-_SENTENCE_END = re.compile(r"\n\s*\n|(?<=[\w)}$\]*%])\.(?=\s|$)(?<!\bvs\.)")
-_MAX_DECLARED = 200
+_MAX_TAGGED = 200
 
 
 def extract(text: str) -> str | None:
@@ -39,60 +41,71 @@ def extract(text: str) -> str | None:
     '\\frac{1}{2}'
     >>> extract(r"So \boxed{1} and \boxed{2}")
     '1, 2'
-    >>> extract("The correct answer is (B).")
+    >>> extract("<think>Is it (A)? No.</think>The correct answer is (B).")
     '(B)'
     >>> extract("Thus, there are 3 ways to put 5 balls into 2 boxes.")
     '3'
     >>> extract("From 3 and 4 and 5 one gets nothing.") is None
     True
     """
-    tail = _TURN_END.split(text[-MAX_TAIL:], maxsplit=1)[0] if "<" in text else text[-MAX_TAIL:]
-    boxed = _boxed(tail)
-    if boxed is not None:
-        return boxed
-    if "####" in tail and (hashes := _HASHES.findall(tail)):
-        return str(hashes[-1])
-    if breaks_off(tail):
+    said, thought = text[-MAX_TAIL:], ""
+    if _may_have_marks(said):
+        said, thought = own_turn(said)
+        said, more = without_thoughts(said)
+        thought = thought or more
+    if not said.strip():
+        return _answer(thought)
+    answer = _answer(said)
+    return explicit(thought) if answer is None and thought and not breaks_off(said) else answer
+
+
+def _may_have_marks(text: str) -> bool:
+    """Whether ``text`` may have control tokens, or marks of thoughts; nearly all responses have none."""
+    return "<" in text or "[/" in text or "[T" in text or "[I" in text or "◁" in text or "assistant" in text
+
+
+def _answer(text: str) -> str | None:
+    first = before_other_speaker(text)
+    if first is not None and (answer := explicit(first)) is not None:
+        return answer
+    box = cut_off(text)
+    answer = explicit(text if box is None else text[:box])
+    if answer is not None or box is not None or breaks_off(text):
+        return answer
+    return stated_choice(text) or bare(text) or concluded(text)
+
+
+def explicit(text: str) -> str | None:
+    """The last answer that ``text`` marks as its answer: by a box, hashes, a tag, or a declaration."""
+    answers = [found for rule in EXPLICIT if (found := rule(text)) is not None]
+    return max(answers, key=lambda answer_and_end: answer_and_end[1])[0] if answers else None
+
+
+def _hashes(text: str) -> tuple[str, int] | None:
+    """GSM8K's ``#### 42``."""
+    match = last_match(_HASHES, text) if "####" in text else None
+    return (match[1], match.end()) if match is not None else None
+
+
+def _tagged(text: str) -> tuple[str, int] | None:
+    """The answer inside an answer tag."""
+    content_and_end = tagged(text)
+    if content_and_end is None:
         return None
-    return stated_choice(tail) or _declared(tail) or _last_statement(tail)
+    content, end = content_and_end
+    answer = explicit(content) or bare(content) or concluded(content)
+    if answer is None and "\n" not in content and len(content) <= _MAX_TAGGED:
+        answer = content
+    return (answer, end) if answer is not None else None
 
 
-def boxes(text: str) -> list[tuple[int, int, str]]:
-    """(start, end, content) of every balanced box, outermost ones only."""
-    found_boxes = []
-    position = 0
-    while (match := _BOX.search(text, position)) is not None:
-        start, position = match.start(), match.end()
-        if text[position : position + 1] == "{":
-            end = closing_brace(text, position)
-            if end is None:
-                break  # cut off inside; no later brace can close an outer one
-            content, position = text[position + 1 : end], end + 1
-        else:
-            word = _BARE_CONTENT.match(text, position)
-            if word is None:
-                continue
-            content, position = word[0], word.end()
-        if content.strip():
-            found_boxes.append((start, position, content.strip()))
-    return found_boxes
-
-
-_BARE_CONTENT = re.compile(r"\\?\w+")
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-
-
-def closing_brace(text: str, opening: int) -> int | None:
-    """Offset of the brace that closes the one at ``opening``; escaped braces do not count."""
-    depth = 0
-    for match in _BRACE.finditer(text, opening):
-        if match[0] == "{":
-            depth += 1
-        elif match[0] == "}":
-            depth -= 1
-            if depth == 0:
-                return match.start()
-    return None
+def _declared(text: str) -> tuple[str, int] | None:
+    """What the response declares as its answer; an option, where it declares one."""
+    answer_and_end = declared(text)
+    if answer_and_end is None:
+        return None
+    answer, end = answer_and_end
+    return stated_choice(text) or answer, end
 
 
 def breaks_off(text: str) -> bool:
@@ -100,45 +113,8 @@ def breaks_off(text: str) -> bool:
     text = text.rstrip()
     if text.count("\\(") != text.count("\\)") or text.count("\\[") != text.count("\\]"):
         return True
-    return not text or (text[-1] in ",;:([{+-*/=\\<>&|^_~" and not text.endswith(("**", "\\\\")))
+    return not text or (_UNFINISHED.search(text[-12:]) is not None and not text.endswith(("**", "\\\\", "|")))
 
 
-def _boxed(text: str) -> str | None:
-    if "box" not in text:
-        return None
-    text_boxes = boxes(text)
-    if not text_boxes:
-        return None
-    contents = [text_boxes[-1][2]]
-    for (_, end, content), (start, _, _) in zip(text_boxes[-2::-1], text_boxes[:0:-1], strict=True):
-        if _CONNECTION.fullmatch(text[end:start]) is None:
-            break
-        contents.append(content)
-    return ", ".join(dict.fromkeys(reversed(contents)))
-
-
-def _declared(text: str) -> str | None:
-    """What follows the last "the answer is"."""
-    matches = list(_DECLARATION.finditer(text))
-    if not matches:
-        return None
-    rest = text[matches[-1].end() :].strip()
-    sentence = _SENTENCE_END.split(rest, maxsplit=1)[0].strip()
-    maths = MATHS.match(sentence)
-    if maths is not None and len(sentence) <= maths.end() + 1:
-        return inner_maths(maths)
-    value = stated_value(sentence, text[: matches[-1].start()])
-    if value is not None or not sentence:
-        return value
-    sentence = plain(sentence)
-    return sentence if len(sentence) <= _MAX_DECLARED and "\n" not in sentence else None
-
-
-def _last_statement(text: str) -> str | None:
-    """The answer in the last sentence of a response that ends properly."""
-    text = text.rstrip()
-    last = re.split(r"\n\s*\n", text)[-1].strip()
-    sentence = re.split(r"(?<=[a-z)\]}*$%\"\d])[.!?]\s+(?=[A-Z\\$*])|\n(?![^\n]*(?:\\\]|\$\$))", last)[-1].strip()
-    if sentence.endswith(("\\]", "$$")):
-        sentence = last
-    return stated_value(sentence, text[: len(text) - len(sentence)])
+#: Each gives (answer, where it ends in the text); the last one in the text counts.
+EXPLICIT = (boxed, _hashes, _tagged, _declared)

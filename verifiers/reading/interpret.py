@@ -8,9 +8,11 @@ from functools import lru_cache
 
 from bonbench.verifiers.reading.answers import Answer, Text
 from bonbench.verifiers.reading.bases import prefixed
-from bonbench.verifiers.reading.extraction import boxes, extract
+from bonbench.verifiers.reading.boxes import boxes
+from bonbench.verifiers.reading.extraction import extract
+from bonbench.verifiers.reading.formulas import MATHS, inner_maths, is_money
 from bonbench.verifiers.reading.numerals import other_readings
-from bonbench.verifiers.reading.statements import MATHS, inner_maths, is_money, stated_value
+from bonbench.verifiers.reading.statements import stated_value
 from bonbench.verifiers.reading.structure import parse
 from bonbench.verifiers.reading.tokens import Token, Unreadable, clean, tokenize
 from bonbench.verifiers.reading.unit_runs import settled

@@ -8,35 +8,41 @@ from __future__ import annotations
 
 import re
 
+from bonbench.verifiers.reading.clauses import main_clause, without_denied, without_leading
+from bonbench.verifiers.reading.formulas import MATHS, delimited, inner_maths, is_money, last_side
+from bonbench.verifiers.reading.heads import NUMBER_TEXT, leading_values
+from bonbench.verifiers.reading.matches import last_match
 from bonbench.verifiers.reading.spelling import words
 
-#: Maths in delimiters; inline maths stands within one line, and a dollar before a digit may be money instead.
-MATHS = re.compile(
-    r"\$\$(.+?)\$\$|(?<![\\\w])\$(?![\s$])((?:[^$\n\\]|\\.)+?)(?<![\s\\])\$(?!\d)"
-    r"|\\\(((?:(?!\\\)|\n).)+?)\\\)|\\\[((?:(?!\\\]).)+?)\\\]",
-    re.DOTALL,
-)
 _EMPHASIS = re.compile(r"\*\*(?!\s)((?:(?!\*\*).)+?)(?<!\s)\*\*|\\textbf\{([^{}]+)\}")
-_NUMBER_TEXT = r"-?(?:\\?\$\s?)?-?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?"
-_NUMBER = re.compile(rf"(?<![\w.,])(?<!\d[-–]){_NUMBER_TEXT}(?![\w]|[-–][A-Za-z])")
-_PROSE = re.compile(r"(?<![\\{A-Za-z])[A-Za-z]{3,}(?![}A-Za-z])")
+_NUMBER = re.compile(rf"(?a:(?<![\w.,])(?<!\d[-–]){NUMBER_TEXT}(?![\w万亿億千百兆]|[-–][A-Za-z]))")
+# "of the 12" in "5 of the 12"
+_OF_ALL = re.compile(rf"(?<=\d)(\s+[a-z]+)?\s+(?:out\s+)?of\s+(?:the|all|these|those|all\s+the)\s+{NUMBER_TEXT}(?!\w)")
 _HEDGES = r"(?:(?:only|exactly|approximately|about|now|still|just|thus|therefore|the|a total of|equal to|:)\s+)*"
-_COPULA = rf"(?:\b(?:is|are|was|were|be|equals?|becomes?|it's|(?:in|de)creases? (?:by|to))|=)\s+{_HEDGES}"
+_COPULA = (
+    r"(?:\b(?:is|are|was|were|be|equals?|becomes?|it's|(?:in|de)creases? (?:by|to))|=|,\s*(?:so|hence|thus|giving))"
+    rf"\s+{_HEDGES}"
+)
+_LISTING = re.compile(r"\b(?:is|are|was|were|be|equals?)\b:?")
+_UNITS_TO_END = re.compile(r"(?:\s+[A-Za-z°%\\$€]+){0,2}\s*[.!]?")
+# A word after a number that makes another value of it.
+_SCALE = re.compile(r"\s*(?:hundred|thousand|million|billion|trillion|lakh|crore|squared|cubed|factorial)\b")
+# "15 chickens and 20 rabbits"
+_COORDINATED = re.compile(rf"\s+[a-z-]+(?:\s+[a-z-]+){{0,2}}?\s+and\s+({NUMBER_TEXT})\s+[a-z]")
+# "Evelyn runs the fastest."
+_SUPERLATIVE = re.compile(
+    r"(?:^|,\s+)([A-Z][a-z]+)\s+(?:(?:would|will|can)\s+)?[a-z]+\s+the\s+(?:most|least|[a-z]+est)\b[^\d]*$"
+)
 _FINAL_VALUE = re.compile(
-    rf"{_COPULA}({_NUMBER_TEXT})(?:(?:st|nd|rd|th)?(?:\s+[A-Za-z°²³/%\\$€]+){{0,2}}|\s?[A-Za-z€£°]+[²³]?)\s*[.!]?$"
+    rf"{_COPULA}({NUMBER_TEXT})(?:(?:st|nd|rd|th)?(?:\s+[A-Za-z°²³/%\\$€-]+){{0,2}}|\s?[A-Za-z€£°]+[²³]?)\s*[.!]?$"
 )
 _EXISTS = re.compile(
-    rf"\bthere (?:is|are|were|was|will be|would be)\s+{_HEDGES}({_NUMBER_TEXT})|\btotal of\s+{_HEDGES}({_NUMBER_TEXT})",
+    rf"\bthere (?:is|are|were|was|will be|would be)\s+{_HEDGES}({NUMBER_TEXT})|\btotal of\s+{_HEDGES}({NUMBER_TEXT})",
     re.IGNORECASE,
 )
 _RESULT = re.compile(
     r"(?:=|≈|\\approx|\\leq?\b|\\geq?\b)\s*(?:\\?\$)?\s*(?:\\\()?\s*(-?\d[\d,]*(?:\.\d+)?)"
     r"(?![\d/]*\s*(?:[-+*/=×]|\\times|\\cdot|\\div))"
-)
-_LEADING_CLAUSE = re.compile(
-    r"^(?:(?:so|therefore|thus|hence|finally|then|(?:in )?conclusion)\b[,:]?\s*)?"
-    r"(?:if|after|when|since|given|with|by|for|because|in|at|over|to|from|during)\b[^,]*,\s*",
-    re.IGNORECASE,
 )
 _COMPARISON = re.compile(
     r"\s(?:compared|than|versus|instead of|rather than|as opposed)\b.*$", re.IGNORECASE | re.DOTALL
@@ -52,6 +58,12 @@ _NO_NAMES = words(
     "not correct true false possible impossible required needed given shown satisfied valid done follows solution "
     "answer result"
 )
+_PART_OF = re.compile(r"\s+(?:out\s+)?of\s+(?:the\s+|all\s+)?(?:total\s+(?:of\s+)?)?")
+_LIST = re.compile(r"\s*(?:[,;]|,?\s*\b(?:and|or)\b|\\(?:text|quad)\b[^,]{0,20})\s*")
+#: Longer ones state nothing that could be read with certainty.
+MAX_SENTENCE = 1500
+#: An emphasised text of more words is a sentence.
+_MAX_LABEL = 2
 #: How much of the text before a statement is searched for the result it repeats.
 _CONTEXT = 2000
 
@@ -64,39 +76,90 @@ def stated_value(sentence: str, before: str = "") -> str | None:
     >>> stated_value("The fastest student is Evelyn.")
     'Evelyn'
     """
-    sentence = sentence.strip()
-    emphasised = [v for m in _EMPHASIS.finditer(sentence) if (v := _emphasised(m)) is not None]
-    if emphasised:
-        return emphasised[-1]
+    if len(sentence) > MAX_SENTENCE:
+        return None
+    sentence, denied = without_denied(delimited(sentence.strip()))
+    clause = main_clause(sentence)
+    value = None
+    for part in dict.fromkeys((clause, sentence)):
+        value = value or _from_cues(part) or _from_numbers(part, before)
+    return None if value in denied else value
+
+
+def _from_cues(sentence: str) -> str | None:
+    emphasised = _last_emphasised(sentence)
+    if emphasised is not None:
+        return emphasised
+    if (listed := _listed(sentence)) is not None:
+        return listed
     maths = [m for m in MATHS.finditer(sentence) if not is_money(m)]
     after_maths = sentence[maths[-1].end() :] if maths else sentence
     end = _FINAL_VALUE.search(after_maths)
     if end is not None:
-        return end[1]
+        return _scaled(end, 1)
     exists = _EXISTS.search(sentence)
     if exists is not None:
-        return exists[1] or exists[2]
+        return _counted(exists, 1 if exists[1] else 2)
     named = _NAMED.search(after_maths)
     if named is not None and _is_name(named[1], sentence) and (not maths or not after_maths[: named.start()].strip()):
         return named[1]
-    if maths:
-        return last_side(inner_maths(maths[-1]))
-    return _from_numbers(sentence, before)
+    superlative = _SUPERLATIVE.search(sentence)
+    if superlative is not None and superlative[1].lower() not in _NO_NAMES:
+        return superlative[1]
+    return _last_listed(sentence, maths) if maths else None
+
+
+def _listed(sentence: str) -> str | None:
+    """The values at the end of "the roots are 2 and -3"."""
+    verb = last_match(_LISTING, sentence)
+    if verb is None:
+        return None
+    values, rest = leading_values(sentence[verb.end() :])
+    return ", ".join(values) if len(values) > 1 and _UNITS_TO_END.fullmatch(rest) else None
+
+
+def _scaled(match: re.Match[str], group: int) -> str:
+    """The number in ``group``, with the word that scales it ("5 million")."""
+    scale = _SCALE.match(match.string, match.end(group))
+    return match[group] + (scale[0] if scale is not None else "")
+
+
+def _counted(match: re.Match[str], group: int) -> str:
+    """The number in ``group``, with the number of other things counted beside it."""
+    other = _COORDINATED.match(match.string, match.end(group))
+    return f"{match[group]}, {other[1]}" if other is not None else _scaled(match, group)
+
+
+def _last_emphasised(sentence: str) -> str | None:
+    """The last emphasised values; of "**5** of the **12** balls", the part."""
+    values: list[str] = []
+    previous = None
+    for match in _EMPHASIS.finditer(sentence):
+        value = _emphasised(match)
+        if value is None:
+            continue
+        between = sentence[previous.end() : match.start()] if previous is not None else ""
+        if previous is None or _PART_OF.fullmatch(between) is None:
+            values = [*(values if previous is not None and _LIST.fullmatch(between) else []), value]
+        previous = match
+    return ", ".join(values) if values else None
+
+
+def _last_listed(sentence: str, maths: list[re.Match[str]]) -> str:
+    """The last formula, with those that stand before it in one list."""
+    sides = [last_side(inner_maths(maths[-1]))]
+    formulas = [inner_maths(maths[-1])]
+    for match, after in zip(maths[-2::-1], maths[:0:-1], strict=True):
+        if _LIST.fullmatch(sentence[match.end() : after.start()]) is None:
+            break
+        formulas.insert(0, inner_maths(match))
+        sides.insert(0, last_side(formulas[0]))
+    return sides[0] if len(sides) == 1 else ", ".join(formulas)
 
 
 def _is_name(word: str, sentence: str) -> bool:
     """Whether what follows "is" names something: a proper noun, or a noun in a sentence without numbers."""
     return word.lower() not in _NO_NAMES and (word[0].isupper() or _NUMBER.search(MATHS.sub("", sentence)) is None)
-
-
-def last_side(equation: str) -> str:
-    """The last side of a chain of equations."""
-    return re.split(r"(?<![<>\\!])=(?!=)", equation)[-1].strip(" .")
-
-
-def inner_maths(match: re.Match[str]) -> str:
-    """What stands between the delimiters of a match of ``MATHS``."""
-    return next(g for g in match.groups() if g is not None).strip()
 
 
 def plain(text: str) -> str:
@@ -109,31 +172,29 @@ def _emphasised(match: re.Match[str]) -> str | None:
     text = plain(match[1] or match[2])
     if text.endswith(":") or match.string[match.end() :].lstrip().startswith(":"):
         return None
-    maths = MATHS.search(text)
-    if maths is not None and not is_money(maths):
-        return last_side(inner_maths(maths))
-    number = _NUMBER.search(text)
-    if number is not None:
-        return number[0]
-    return text if len(text.split()) <= 2 else None
-
-
-def is_money(match: re.Match[str]) -> bool:
-    """Whether a pair of dollar signs is two sums of money with words between."""
-    return match[2] is not None and match[2][0].isdigit() and _PROSE.search(match[2]) is not None
+    if len(text.split()) > _MAX_LABEL and _NUMBER.match(text) is None:
+        return stated_value(text)
+    maths = [m for m in MATHS.finditer(text) if not is_money(m)]
+    if maths:
+        return _last_listed(text, maths)
+    numbers = list(_NUMBER.finditer(text))
+    if numbers:
+        distinct = {_bare(n[0]) for n in numbers}
+        return _scaled(numbers[0], 0) if len(distinct) == 1 or numbers[0].start() else text
+    return text if len(text.split()) <= _MAX_LABEL else None
 
 
 def _from_numbers(sentence: str, before: str) -> str | None:
-    numbers = [m[0] for m in _NUMBER.finditer(sentence)]
-    if len({_bare(n) for n in numbers}) == 1:
-        return numbers[0]
-    for cut in (_COMPARISON, _TRAILING_CLAUSE):
-        sentence = cut.sub("", _LEADING_CLAUSE.sub("", sentence))
-        main = [m[0] for m in _NUMBER.finditer(sentence)]
-        if len({_bare(n) for n in main}) == 1:
-            return main[0]
+    numbers = list(_NUMBER.finditer(sentence))
+    if len({_bare(n[0]) for n in numbers}) == 1:
+        return _scaled(numbers[0], 0)
+    for cut in (_OF_ALL, _COMPARISON, _TRAILING_CLAUSE):
+        sentence = cut.sub("", without_leading(sentence))
+        main = list(_NUMBER.finditer(sentence))
+        if len({_bare(n[0]) for n in main}) == 1:
+            return _scaled(main[0], 0)
     results = _RESULT.findall(before[-_CONTEXT:])
-    if results and _bare(results[-1]) in {_bare(n) for n in numbers}:
+    if results and _bare(results[-1]) in {_bare(n[0]) for n in numbers}:
         return str(results[-1])
     return None
 
