@@ -17,11 +17,29 @@ _DECLARED = re.compile(
     r"|(?:答案|故选|答え|정답)\s*(?:是|为|は)?[:：]?",
     re.IGNORECASE,
 )
+_DECLARED_HINTS = (
+    "answer", "option", "choice", "alternative", "antwort", "réponse", "respuesta", "risposta", "resposta", "ответ",
+    "答", "故选", "정답",
+)  # fmt: skip
 _NAMED = re.compile(
     r"\b(?:option|choice|alternative)\s+[*_$(]*(?P<named>[A-J])(?![\w^'])"
     r"|\b(?:choose|chose|pick|select|go(?:ing)?\s+with|opt\s+for)\s+(?:option|choice|answer)?\s*[*_$(]*(?P<chosen>[A-J])(?![\w^'])"
     r"|(?<![\w\\])(?P<correct>[A-J])[)*_$]*\s+(?:is|must\s+be)\s+(?:therefore\s+)?(?:the\s+)?(?:only\s+)?"
     r"(?:correct|(?:right|best)\s+(?:answer|option|choice)|answer\b|option\b|choice\b)",
+)
+_NAMED_HINTS = (
+    "option",
+    "choice",
+    "alternative",
+    "choose",
+    "chose",
+    "pick",
+    "select",
+    "go",
+    "opt",
+    "correct",
+    "answer",
+    "is the",
 )
 _NEGATED = re.compile(r"\b(?:not|never|neither|or|but|except|rather\s+than|instead)\b|n['’]t\b", re.IGNORECASE)
 _SENTENCE_START = re.compile(r"(?<=[.!?*)\]$])\s+(?=[A-Z\\$*(])")
@@ -54,6 +72,9 @@ def _last_line(lines: list[str]) -> str | None:
 
 
 def _declared(text: str) -> str | None:
+    lowered = text.lower()
+    if not any(hint in lowered for hint in _DECLARED_HINTS):
+        return None
     declarations = list(_DECLARED.finditer(text))
     if not declarations:
         return None
@@ -63,6 +84,9 @@ def _declared(text: str) -> str | None:
 
 def _named(line: str) -> str | None:
     """The only option that the last sentence chooses, or names without denying it."""
+    lowered = line.lower()
+    if not any(hint in lowered for hint in _NAMED_HINTS):
+        return None
     sentence = _SENTENCE_START.split(flat(line[-MAX_CHARS:]))[-1]
     named = [(match.lastgroup or "", match[match.lastgroup or 0]) for match in _NAMED.finditer(sentence)]
     is_denied = _NEGATED.search(sentence) or (DENIAL.search(sentence) and any(how == "named" for how, _ in named))

@@ -105,7 +105,7 @@ def _declared(text: str) -> tuple[str, int] | None:
     if answer_and_end is None:
         return None
     answer, end = answer_and_end
-    return stated_choice(text) or answer, end
+    return answer if ", " in answer else stated_choice(text) or answer, end
 
 
 def breaks_off(text: str) -> bool:
