@@ -109,13 +109,21 @@ class OutOfMemory(Disturbance):
         before = {process: run.name(process) for process in run.alive()}
         limit = CONTAINER_MEMORY * 0.985 if self._by_ray else CONTAINER_MEMORY * 2
         command = [sys.executable, __file__, str(self._group), str(int(limit))]
-        with subprocess.Popen(command, stdin=subprocess.PIPE) as eater:
-            run.until(lambda: bool(before.keys() - set(run.alive())))
+        with subprocess.Popen(command) as eater:
+            run.until(lambda: self._has_killed(run) or eater.poll() is not None)
+            time.sleep(1.0)  # a process takes a moment to go
+            gone = [before[process] for process in before.keys() - set(run.alive())]
             end = time.monotonic() + hold_s
             run.until(lambda: time.monotonic() > end)
             eater.kill()
-        gone = [before[process] for process in before.keys() - set(run.alive())]
+        assert self._has_killed(run) and gone, "memory was short, and nobody was killed"
         return f"{', '.join(sorted(gone))}; memory was scarce for {hold_s:.0f} s more"
+
+    def _has_killed(self, run: Watched) -> bool:
+        if self._by_ray:
+            logs = Path("/tmp/ray").glob(f"session_*_{run.driver.pid}/logs/raylet.out")
+            return any("low on memory" in log.read_text(errors="replace") for log in logs)
+        return "oom_kill 0" not in (self._group / "memory.oom_control").read_text()
 
 
 class DiskFull(Disturbance):
@@ -180,8 +188,7 @@ def own_cgroup() -> Path:
 
 
 def _eat(group: Path, limit: int) -> None:
-    """Take memory of a cgroup until it has no more than ``limit`` bytes in use, and keep it there."""
-    Path("/proc/self/oom_score_adj").write_text("-1000")  # the kernel is to take another one
+    """Take memory of a cgroup until ``limit`` bytes are in use, and keep it; the kernel kills Ray's workers first."""
     (group / "cgroup.procs").write_text(str(os.getpid()))
     eaten = []
     while True:

@@ -62,6 +62,7 @@ class Watched:
     Attributes:
         processes: every process of the run that was ever seen, the driver first.
         silence: the longest time in seconds in which nothing was stored and nothing was said.
+        outlived: for how many seconds some process of the run outlived the driver.
     """
 
     def __init__(self, config: Path, surroundings: Surroundings, log: Path) -> None:
@@ -72,7 +73,8 @@ class Watched:
             self.driver = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT, env=variables)
         self.processes = {psutil.Process(self.driver.pid): None}
         self.started = self._sign = self._step = time.monotonic()
-        self.silence = 0.0
+        self.silence = self.outlived = 0.0
+        self._ended: float | None = None
         self._steps: set[str] = set()
         self._signs = (0, 0)
 
@@ -84,11 +86,15 @@ class Watched:
         """
         goes_on = self.driver.poll() is None
         self._meet()
-        steps = self._steps | set(_stored(self.results)) | set(_checkpoints(self.results))
         now = time.monotonic()
+        if self._ended is not None:
+            self.outlived = now - self._ended if self.alive() else self.outlived
+            return False
+        self._ended = None if goes_on else now
+        steps = self._steps | set(_stored(self.results)) | set(_checkpoints(self.results))
         if len(steps) > len(self._steps):
             self._steps, self._step = steps, now
-        signs = (len(list(_stored(self.results))), self._log.stat().st_size)
+        signs = (len(_stored(self.results)), self._log.stat().st_size)
         self.silence = max(self.silence, now - self._sign)
         if signs != self._signs:
             self._signs, self._sign = signs, now
@@ -141,16 +147,16 @@ class Watched:
         """The last lines of what the run said."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
 
-    def sweep(self, patience_s: float) -> tuple[float, list[str]]:
-        """Wait for all processes to end. Returns how many seconds that took, and those that had to be killed."""
-        start = time.monotonic()
-        while self.alive() and time.monotonic() < start + patience_s:
-            self._meet()
+    def sweep(self, patience_s: float) -> list[str]:
+        """Wait for all processes to end. Returns the names of those that had to be killed."""
+        end = time.monotonic() + patience_s
+        while self.alive() and time.monotonic() < end:
+            self.look()
             time.sleep(LOOK_S)
-        took, left = time.monotonic() - start, [(process, self.name(process)) for process in self.alive()]
+        left = [(process, self.name(process)) for process in self.alive()]
         for process, _ in left:
             process.kill()
-        return took, [name for _, name in left]
+        return [name for _, name in left]
 
     def _meet(self) -> None:
         """Find the children of the known processes, whoever is their parent later."""
