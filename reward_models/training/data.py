@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bonbench.reward_models.text.pieces import Marked
+from bonbench.reward_models.text.positions import positions
 from bonbench.reward_models.training.pairs import Indices, pair_up
 from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.sequences import Sequences
@@ -113,7 +114,7 @@ def prepare(
         )
         dropped["near-duplicate"] = sum(repeats)
         used = [item for item, repeat in zip(used, repeats, strict=True) if not repeat]
-    items, encoded = [], []
+    items, encoded, limit = [], [], positions(params.base)
     for item, tokens in zip(used, encode([item.solution for item in used]), strict=True):
         if not tokens.reads:
             dropped["empty response"] += 1
@@ -121,6 +122,8 @@ def prepare(
             dropped["longer than max_length"] += 1
         elif not item.solution.was_read:
             dropped["longer than the reference reads"] += 1
+        elif limit is not None and len(tokens.ids) > limit:
+            dropped["longer than the model reads"] += 1
         elif item.steps is not None and any(map(isnan, item.steps)):
             dropped["too long to complete"] += 1
         else:

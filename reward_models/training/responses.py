@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from bonbench.reward_models.text.layouts import chat_turns
 from bonbench.reward_models.text.pieces import Marked
+from bonbench.reward_models.text.positions import positions
 from bonbench.reward_models.training.data import (
     Mismatched,
     Prepared,
@@ -76,7 +77,9 @@ def _mismatched(prepared: Prepared, params: ImplicitTrainerParams, encode: Encod
     """
     if params.reference not in (params.base, None) and not _same_vocabulary(params):
         raise UserError(f"reference: kto needs a reference model with the tokenizer of {params.base}")
-    crossed, n_steps = mismatched(prepared, encode, params.max_length, params.seed)
+    limits = [positions(model) for model in (params.base, params.reference) if model is not None]
+    shortest = min([params.max_length, *(limit for limit in limits if limit is not None)])
+    crossed, n_steps = mismatched(prepared, encode, shortest, params.seed)
     return Mismatched(crossed, n_steps if params.level == "step" else np.ones_like(n_steps))
 
 

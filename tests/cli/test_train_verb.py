@@ -20,6 +20,7 @@ from harness.experiment.config import load_experiment
 from harness.storage.arrow import to_records
 from harness.storage.results import load_results
 from harness.storage.shards import read_shard
+from harness.storage.trained import trained_facts
 
 CONFIG = """
 name: small
@@ -118,6 +119,45 @@ def test_train_then_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
     assert main(run) == ExitCode.DONE
     assert "Nothing to compute" in capsys.readouterr().err
+
+
+def test_what_is_too_long_costs_its_rollouts_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A problem that the tiny model (512 positions) cannot read, and in each other problem a rollout that it cannot."""
+    place = folder / "long"
+    place.mkdir()
+    texts = ["Step 1: \\boxed{2}", "Step 1: \\boxed{3}", "a\n" + "1 " * 600, "b\nStep 2: \\boxed{2}"]
+    problems = {"short": "What is 1 + 1?", "other": "What is 2 + 0?", "long": "What is 1 + 1? " * 200}
+    rows = [
+        {
+            "problem_id": id_,
+            "problem": problem,
+            "gold": "2",
+            "samples": [{"text": text, "finish_reason": "stop"} for text in texts],
+        }
+        for id_, problem in problems.items()
+    ]
+    (place / "rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    raw = CONFIG.format(folder=place, model=folder / "tiny").replace("policies:", "  shepherd: {entry}\npolicies:")
+    train = "{base: tiny, rollouts: [main, other], completions: 2, labels: soft}"
+    raw = raw.replace("{entry}", f"{{type: step-token, train: {train}}}").replace("n: 4}", "n: 4, completed_by: tiny}")
+    config = place / "small.yaml"
+    config.write_text(raw)
+
+    assert main(["train", str(config), "ce", "--local"]) == ExitCode.DONE
+    done = capsys.readouterr()
+    said = " ".join((done.out + done.err).split())
+    assert (
+        "rollout other: problems whose prompt is longer than the model reads: 1; they will have no responses." in said
+    )
+    facts = trained_facts(place / "out" / "trained" / "ce")
+    assert facts["dropped"]["longer than the reference reads"] == 2 + 4  # two long rollouts, four to the long problem
+    assert facts["n_problems"] == 2
+
+    assert main(["train", str(config), "shepherd", "--local"]) == ExitCode.DONE
+    done = capsys.readouterr()
+    said = " ".join((done.out + done.err).split())
+    assert "beginnings of stored rollouts that are longer than the model reads: 2; no training will use their" in said
+    assert trained_facts(place / "out" / "trained" / "shepherd")["dropped"] == {"longer than the model reads": 6}
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,16 @@ def test_a_solution_too_long_for_the_model(
     assert said == (choice == "skip")
 
 
+def test_a_solution_that_is_too_long_is_an_error_where_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"problem": "1 + 1", "steps": ["1 + 1", "= 2 " * 300], "label": -1}]
+    data = write(tmp_path / "x.jsonl", rows)
+    for spec in (f"implicit:policy={MODELS / 'middle'},reference=null", f"step-token:model={MODELS / 'middle'}"):
+        assert main(["processbench", str(data), "--reward-model", f"{spec},too_long=error"]) == 2
+        assert "let too_long be skip or truncate" in capsys.readouterr().err
+
+
 def test_an_outcome_reward_model_is_refused() -> None:
     data = [Labelled("1 + 1", ("1 + 1", "= 2"), -1)]
     with pytest.raises(UserError, match="gives 1 rewards for 2 steps: ProcessBench needs a process reward model"):

@@ -69,6 +69,22 @@ def test_a_response_that_is_too_long_has_no_score(tmp_path: Path, capsys: pytest
     assert "is longer than the policy reads" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("choice", ["skip", "truncate", "error"])
+def test_a_response_too_long_for_a_reward_model_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], choice: str
+) -> None:
+    """A PRM that is one model: the first of two steps ends within its 256 positions."""
+    long = {"problem": "What is 2 + 3?", "response": "2 + 3 = 5.\n" + "2 + 3 = 5. " * 300}
+    spec = f"step-token:model={MODELS / 'middle'},too_long={choice}"
+    assert score(tmp_path, [ROWS[0], long, ROWS[1]], spec) == (2 if choice == "error" else 0)
+    if choice == "error":
+        assert "reads 256 tokens, sample 1 of" in capsys.readouterr().err
+        return
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [len(row["step_rewards"]) for row in rows] == [2, {"skip": 0, "truncate": 1}[choice], 1]
+    assert rows[1].get("unscored_because") == {"skip": "longer than the 256 tokens that the model reads"}.get(choice)
+
+
 def test_bad_lines_and_bad_models_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert score(tmp_path, [ROWS[0], {"problem": "p"}], f"implicit:policy={MODELS / 'middle'},reference=null") == 2
     assert '1 scored\n1 bad lines, passed over: line 2: no "response"' in "".join(capsys.readouterr())

@@ -26,7 +26,7 @@ from bonbench.reward_models.training.params import ImplicitTrainerParams
 from bonbench.reward_models.training.responses import build_rollouts
 from bonbench.reward_models.training.subsets import near_duplicates
 from harness.core.errors import UserError
-from harness.core.records import GradedSolution, Solution
+from harness.core.records import GradedSolution, Problem, Response, Solution
 from harness.engine.local_executor import in_this_process
 from harness.engine.ray_training import launch_on_ray
 
@@ -84,6 +84,20 @@ def test_what_the_reference_cannot_read_is_left_out_and_counted(base: str, data:
         without, _ = build_rollouts([*data[:2], *data[4:]], params)
         np.testing.assert_array_equal(rollouts.targets.reference, without.targets.reference)
         np.testing.assert_array_equal(rollouts.sequences.ids, without.sequences.ids)
+
+
+def test_mismatched_responses_end_where_the_model_ends(base: str) -> None:
+    """Two rollouts, each of which fits 512 positions: the prompt of the one with the response of the other does not."""
+    short, long = "What is 2 + 3?", "What is 2 + 3? " * 40
+    solutions = [
+        Solution(Problem("a", long, "5"), Response("a", "g", 0, "5", finish_reason="stop")),
+        Solution(Problem("b", short, "5"), Response("b", "g", 0, "7 " * 200, finish_reason="stop")),
+    ]
+    data = [GradedSolution(solution, right) for solution, right in zip(solutions, (True, False), strict=True)]
+    rollouts, facts = build_rollouts(data, ImplicitTrainerParams(base=base, objective="kto", reference=None))
+    assert facts["dropped"] == {} and rollouts.mismatched is not None
+    alone, crossed = rollouts.sequences.lengths, rollouts.mismatched.sequences.lengths
+    assert alone.max() <= 512 < alone.sum() and crossed.max() == 512
 
 
 def test_nothing_to_learn_from(base: str, data: list[GradedSolution]) -> None:

@@ -15,15 +15,22 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from bonbench.reward_models.sequence_classifier import SequenceClassifier, SequenceClassifierParams
 from bonbench.reward_models.step_token import StepTokenParams, StepTokenPRM
+from bonbench.reward_models.training.autopsv import AutoPSVTrainer
 from bonbench.reward_models.training.job import Job
 from bonbench.reward_models.training.labelled_steps import build_steps
 from bonbench.reward_models.training.outcome import OutcomeTrainer
-from bonbench.reward_models.training.params import OutcomeTrainerParams, StepTokenTrainerParams
-from bonbench.reward_models.training.responses import build_outcomes
+from bonbench.reward_models.training.params import (
+    AutoPSVTrainerParams,
+    ImplicitTrainerParams,
+    OutcomeTrainerParams,
+    StepTokenTrainerParams,
+)
+from bonbench.reward_models.training.responses import build_outcomes, build_rollouts
 from bonbench.reward_models.training.step_token import StepTokenTrainer
 from bonbench.reward_models.training.targets import ReadTargets
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
+from harness.engine.local_executor import in_this_process
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +129,27 @@ def test_labels(base: str, data: list[GradedSolution]) -> None:
         build_steps([dataclasses.replace(d, steps=None) for d in data], params)
     with pytest.raises(UserError, match="at least 2 responses"):
         OutcomeTrainer.check(OutcomeTrainerParams(base=base, objective="bradley-terry", responses=1))
+
+
+def test_what_the_model_cannot_read_is_left_out_and_counted(
+    base: str, data: list[GradedSolution], tmp_path: Path
+) -> None:
+    """The third rollout is longer than the model's 512 positions, and shorter than ``max_length``."""
+    solution = data[2].solution
+    response = dataclasses.replace(solution.response, text=solution.response.text + "1 " * 600)
+    longer = dataclasses.replace(data[2], solution=dataclasses.replace(solution, response=response))
+    rollouts = [*data[:2], longer, *data[3:]]
+    outcomes = OutcomeTrainerParams(base=base, objective="bce", responses=4)
+    steps = StepTokenTrainerParams(base=base, responses=4)
+    implicit = ImplicitTrainerParams(base=base, objective="ce", reference=None, responses=4)
+    for made, facts in (
+        build_outcomes(rollouts, outcomes),
+        build_steps(rollouts, steps),
+        build_rollouts(rollouts, implicit),
+    ):
+        assert facts["dropped"] == {"longer than the model reads": 1}
+        assert len(made.sequences) == len(data) - 1 and made.sequences.lengths.max() <= 512
+    verifier = AutoPSVTrainerParams(base=base, responses=4)
+    trained_facts = AutoPSVTrainer(verifier, "psv").train(rollouts, tmp_path, lambda *_: None, in_this_process)
+    assert trained_facts.extra["dropped"] == {"longer than the model reads": 1}
+    assert trained_facts.extra["n_responses"] == len(data) - 1
