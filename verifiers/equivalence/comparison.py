@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bonbench.verifiers.equivalence import exact
+from bonbench.verifiers.equivalence import conditions, exact, families, piecewise
 from bonbench.verifiers.equivalence.angles import equal_angles
 from bonbench.verifiers.equivalence.clocks import as_ratio, same_time
 from bonbench.verifiers.equivalence.closeness import are_close
@@ -38,12 +38,15 @@ from bonbench.verifiers.reading.answers import (
     Braced,
     Bracketed,
     Clock,
+    Conditioned,
     Listing,
     Matrix,
     Measure,
     Opaque,
     Phrase,
+    Piecewise,
     Relation,
+    Residue,
     Scalar,
     Text,
     Union,
@@ -78,11 +81,19 @@ class Comparison:
         if a == b:
             return SAME
         a, b = _resolved(a), _resolved(b)
+        if isinstance(a, Conditioned) or isinstance(b, Conditioned):
+            return conditions.compare(a, b, self.equal)
         if isinstance(a, Relation) or isinstance(b, Relation):
             return self._relations(a, b)
+        if isinstance(a, Piecewise) or isinstance(b, Piecewise):
+            return piecewise.compare(a, b, self.equal)
+        if isinstance(a, Residue) or isinstance(b, Residue):
+            return _by_arithmetic(families.same_sets(a, b))
         if _is_region(a) or _is_region(b):
             return self._regions(a, b)
         match a, b:
+            case ((Scalar() | Listing()), (Scalar() | Listing())) if families.same_sets(a, b):
+                return _by_arithmetic(True)
             case Scalar(), Scalar():
                 return self._scalars(a, b)
             case Text(text), Text(other_text):
@@ -183,7 +194,11 @@ class Comparison:
         return DIFFERENT
 
     def _in_order(self, a: Sequence[Answer], b: Sequence[Answer]) -> Verdict:
-        return all_equal(map(self.equal, a, b)) if len(a) == len(b) else DIFFERENT
+        return all_equal(map(self._component, a, b)) if len(a) == len(b) else DIFFERENT
+
+    def _component(self, a: Answer, b: Answer) -> Verdict:
+        """A parameter runs through all parts of a tuple at once: they are no families of numbers of their own."""
+        return self._scalars(a, b) if isinstance(a, Scalar) and isinstance(b, Scalar) else self.equal(a, b)
 
     def _in_any_order(self, a: Sequence[Answer], b: Sequence[Answer]) -> Verdict:
         return pair_up(a, b, self.equal)

@@ -137,6 +137,8 @@ def _call(name: str, args: list[Quotient]) -> Quotient:
     first = values[0] if values else None
     if name == "abs" and first is not None:
         return Quotient({(): abs(first)} if first else {})
+    if name == "abs" and (size := _size(args[0])) is not None:
+        return size
     if name in ("floor", "ceil") and first is not None:
         whole = math.floor(first) if name == "floor" else math.ceil(first)
         return Quotient({(): Fraction(whole)} if whole else {})
@@ -154,6 +156,23 @@ def _call(name: str, args: list[Quotient]) -> Quotient:
     if name == "log":
         return _ratio(_log(args[0]), _log(args[1]))
     return Quotient(single(f"o:{name}({','.join(a.key() for a in args)})"), complete=False)
+
+
+def _size(x: Quotient) -> Quotient | None:
+    """The absolute value of a quotient all of whose terms have one known sign; else None."""
+    signs = {_sign(x.above), _sign(x.below)}
+    if 0 in signs:
+        return None
+    return x if signs == {1} else product(x, Quotient({(): Fraction(-1)}))
+
+
+def _sign(polynomial: Polynomial) -> int:
+    """1 or -1 where all terms have that sign, 0 where it is not known."""
+    signs = {coefficient > 0 for coefficient in polynomial.values()}
+    atoms = {atom for monomial in polynomial for atom, _ in monomial}
+    if len(signs) != 1 or not all(a in ("s:positive", "c:pi", "c:e") or a[0] == "p" for a in atoms):
+        return 0
+    return 1 if signs == {True} else -1
 
 
 def _log(x: Quotient) -> Quotient:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bonbench.verifiers.equivalence import exact
+from bonbench.verifiers.equivalence.constants import renamings
 from bonbench.verifiers.equivalence.policy import Policy
 from bonbench.verifiers.reading import syntax
 from bonbench.verifiers.reading.spelling import words
@@ -23,7 +25,8 @@ def meanings(a: Expr, b: Expr, policy: Policy) -> list[Pair]:
         # The value in radians is meant only where the other side speaks of pi, or is an inverse function's value.
         in_radians = "pi" in signs[0] | signs[1] or any(name.startswith("arc") for name in _called(a) | _called(b))
         pairs = unsigned_pairs + (pairs if in_radians else [])
-    return _with_one_parameter(a, b, pairs) if "pi" in signs[0] & signs[1] else pairs
+    runs_on = "pi" in signs[0] & signs[1] or (_is_progression(a) and _is_progression(b))
+    return [*(_with_one_parameter(a, b, pairs) if runs_on else pairs), *_with_other_constants(a, b)]
 
 
 def _with_one_parameter(a: Expr, b: Expr, pairs: list[Pair]) -> list[Pair]:
@@ -33,6 +36,24 @@ def _with_one_parameter(a: Expr, b: Expr, pairs: list[Pair]) -> list[Pair]:
         return pairs
     (new,), (old,) = only_a, only_b
     return [(x, syntax.substitute(y, Sym(old), Sym(new))) for x, y in pairs]
+
+
+def _is_progression(expr: Expr) -> bool:
+    """``2k + 1``: numbers with a remainder, rather than a formula in k."""
+    try:
+        line = exact.linear(exact.canonical(expr))
+    except ArithmeticError:
+        return False
+    if line is None or line[0] not in _PARAMETERS:
+        return False
+    _, slope, offset = line
+    remainder = offset.rational()
+    return slope.denominator == 1 and slope > 1 and remainder is not None and 0 < abs(remainder) < slope
+
+
+def _with_other_constants(a: Expr, b: Expr) -> list[Pair]:
+    """``a`` against ``b`` with its constants of integration in the letters of ``a``."""
+    return [(a, syntax.renamed(b, names)) for names in renamings(a, b)]
 
 
 def _without(expr: Expr, name: str) -> Expr:

@@ -13,7 +13,7 @@ from typing import Any
 import mpmath  # type: ignore[import-untyped]
 from mpmath.libmp import NoConvergence  # type: ignore[import-untyped]
 
-from bonbench.verifiers.equivalence.domains import positive_symbols
+from bonbench.verifiers.equivalence.signs import positive_symbols
 from bonbench.verifiers.reading import syntax
 from bonbench.verifiers.reading.syntax import Call, Const, Expr, Num, Power, Product, Sum, Sym
 

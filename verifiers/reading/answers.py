@@ -115,6 +115,57 @@ class Relation:
     ops: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Residue:
+    """Whole numbers that leave one of some remainders: ``x \\equiv 1, 3 \\pmod{4}``; ``name`` is x, where given."""
+
+    remainders: tuple[Scalar, ...]
+    modulus: Scalar
+    name: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """``k \\in \\mathbb{Z}``, ``for all real x``, ``C is a constant``.
+
+    ``kind`` is Z, N, N0, Q, R, C, prime, constant, or all.
+    """
+
+    names: tuple[str, ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioned:
+    """A value with remarks on where it holds: domains of its letters, or conditions."""
+
+    value: Answer
+    conditions: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piecewise:
+    """A function by cases: (value, condition) pairs. The condition None is "otherwise"."""
+
+    branches: tuple[tuple[Answer, Answer | None], ...]
+
+
 Answer = (
-    Scalar | Based | Clock | Measure | Text | Phrase | Opaque | Listing | Braced | Bracketed | Matrix | Union | Relation
+    Scalar
+    | Based
+    | Clock
+    | Measure
+    | Text
+    | Phrase
+    | Opaque
+    | Listing
+    | Braced
+    | Bracketed
+    | Matrix
+    | Union
+    | Relation
+    | Residue
+    | Domain
+    | Conditioned
+    | Piecewise
 )

@@ -29,7 +29,9 @@ _GREEK = words(
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega "
     "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar"
 )
-_ACCENTS = words("overline bar vec hat tilde widehat overrightarrow mathbb mathcal mathbf mathfrak mathscr")
+_ACCENTS = words(
+    "overline bar vec hat tilde widehat overrightarrow dot ddot underline mathbb mathcal mathbf mathfrak mathscr"
+)
 _INVERSE = {"arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh"}
 _CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}"}
 _MAX_DIGITS = 2000

@@ -1,18 +1,20 @@
-"""LaTeX environments with rows: a matrix alone, transposed, scaled or in a sum, and a list of cases."""
+"""LaTeX environments with rows: a matrix alone, transposed, scaled or in a sum, and determinants."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from bonbench.verifiers.reading import expressions, syntax
-from bonbench.verifiers.reading.answers import Answer, Listing, Matrix, Scalar
+from bonbench.verifiers.reading.answers import Answer, Matrix, Scalar
 from bonbench.verifiers.reading.brackets import CLOSING, OPENING, split, trim
+from bonbench.verifiers.reading.cases import parse_cases
+from bonbench.verifiers.reading.determinants import determinant
 from bonbench.verifiers.reading.spelling import words
 from bonbench.verifiers.reading.syntax import Expr
 from bonbench.verifiers.reading.tokens import Token, Unreadable
 
-_MATRICES = words("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array")
-_LISTS = words("cases aligned align gathered")
+_MATRICES = words("matrix pmatrix bmatrix Bmatrix smallmatrix array")
+_CASES = words("cases dcases rcases aligned align gathered split alignedat eqnarray")
 _BEGIN = "\\begin{"
 
 ParseCell = Callable[[list[Token]], Answer]
@@ -23,31 +25,50 @@ def has_environment(tokens: list[Token]) -> bool:
     return any(t.text.startswith(_BEGIN) for t in tokens)
 
 
-def parse_environment(tokens: list[Token], parse_cell: ParseCell) -> Matrix | Listing | None:
-    """The matrix or list that ``tokens``, which have an environment, spell as a whole; None where they do not."""
+def parse_environment(tokens: list[Token], parse_cell: ParseCell) -> Answer | None:
+    """The matrix, determinant, function by cases or list of equations that ``tokens`` spell as a whole, else None."""
     start = next(i for i, t in enumerate(tokens) if t.text.startswith(_BEGIN))
     name = tokens[start].text.removeprefix(_BEGIN).removesuffix("}")
     end = next((i for i in range(start, len(tokens)) if tokens[i].text == f"\\end{{{name}}}"), None)
-    if end is None or name not in _MATRICES | _LISTS:
+    if end is None:
         return None
-    rows = tuple(
-        tuple(parse_cell(cell) for cell in split(row, ("&",)))
-        for row in split(tokens[start + 1 : end], ("\\\\",))
-        if trim(row)
-    )
+    rows = [split(row, ("&",)) for row in split(tokens[start + 1 : end], ("\\\\",)) if trim(row)]
     before, after = tokens[:start], tokens[end + 1 :]
-    if name in _LISTS:
-        return None if before or after else Listing(tuple(cell for row in rows for cell in row))
-    if len({len(row) for row in rows}) > 1:
+    if name in _CASES or (name in _MATRICES and [t.text for t in before] == ["\\{"] and not after):
+        return None if [t for t in before if t.text != "\\{"] or after else parse_cases(rows, parse_cell)
+    bars = name == "vmatrix" or (name in _MATRICES and _last(before) == "|" and after and after[0].text == "|")
+    if (name not in _MATRICES and not bars) or len({len(row) for row in rows}) > 1:
         return None
+    matrix = Matrix(tuple(tuple(parse_cell(cell) for cell in row) for row in rows))
+    if bars:
+        if name != "vmatrix":
+            before, after = before[:-1], after[1:]
+        return _determinant(before, matrix) if not after else None
     if before and after and before[-1].text in OPENING and after[0].text in CLOSING:
         before, after = before[:-1], after[1:]
-    matrix = Matrix(rows)
     if _is_transposition(after):
-        matrix, after = Matrix(tuple(zip(*rows, strict=True))), []
+        matrix, after = Matrix(tuple(zip(*matrix.rows, strict=True))), []
     if after and after[0].text not in ("+", "-"):
         return None
+    if _last(before) == "\\det":
+        return _determinant(before[:-1], matrix) if not after else None
     return _in_sum(_scaled(before, matrix), after, parse_cell)
+
+
+def _last(tokens: list[Token]) -> str:
+    return tokens[-1].text if tokens else ""
+
+
+def _determinant(factor_tokens: list[Token], matrix: Matrix) -> Scalar | None:
+    """The value of a determinant with the factor before it; None where it has none, or is too large."""
+    rows = [[cell.expr for cell in row if isinstance(cell, Scalar)] for row in matrix.rows]
+    if any(len(row) != len(matrix.rows) for row in rows) or any(len(row) != len(matrix.rows) for row in matrix.rows):
+        return None
+    value = determinant(rows)
+    factor = _factor(factor_tokens)
+    if value is None or factor is None:
+        return None
+    return Scalar(syntax.Product((factor, value)) if factor_tokens else value)
 
 
 def _is_transposition(tokens: list[Token]) -> bool:
@@ -66,10 +87,16 @@ def _scaled(factor_tokens: list[Token], matrix: Matrix) -> Matrix | None:
     """``matrix`` with the factor that stands before it; None where that is no factor."""
     if not factor_tokens:
         return matrix
-    factor, used = expressions.parse([*factor_tokens, Token("num", "1")])
-    if used != len(factor_tokens) + 1:
+    factor = _factor(factor_tokens)
+    if factor is None:
         return None
     return Matrix(tuple(tuple(_product(factor, cell) for cell in row) for row in matrix.rows))
+
+
+def _factor(tokens: list[Token]) -> Expr | None:
+    """The product that ``tokens`` begin; None where they are no factor."""
+    factor, used = expressions.parse([*tokens, Token("num", "1")])
+    return factor if used == len(tokens) + 1 else None
 
 
 def _in_sum(matrix: Matrix | None, tokens: list[Token], parse_cell: ParseCell) -> Matrix | None:

@@ -32,7 +32,7 @@ SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 SYNONYMS = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "geq": "ge",
     "leqslant": "le", "geqslant": "ge", "leqq": "le", "geqq": "ge", "lt": "<", "gt": ">", "neq": "ne",
-    "to": "rightarrow",
+    "to": "rightarrow", "pmod": "mod", "bmod": "mod", "pod": "mod",
     "varnothing": "emptyset", "lbrace": "{", "rbrace": "}", "lbrack": "[", "rbrack": "]", "lvert": "|", "rvert": "|",
     "vert": "|", "mid": "|", "colon": ":", "degree": "circ", "ast": "*", "dots": "ldots", "implies": "Rightarrow",
     "Longrightarrow": "Rightarrow", "infin": "infty", "varphi": "phi", "varepsilon": "epsilon", "wedge": "land",
@@ -63,7 +63,7 @@ PLAIN_COMMANDS = {
     "asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan", "alpha": r"\alpha", "beta": r"\beta",
     "gamma": r"\gamma", "lambda": r"\lambda", "phi": r"\phi", "emptyset": r"\emptyset", "degrees": r"\circ",
     "degree": r"\circ", "deg": r"\circ", "union": r"\cup", "leq": r"\le", "geq": r"\ge",
-    "frac": r"\frac", "PI": r"\pi", "Pi": r"\pi",
+    "frac": r"\frac", "PI": r"\pi", "Pi": r"\pi", "mod": r"\mod", "modulo": r"\mod",
 }  # fmt: skip
 #: Words shorter than four letters, which are else read as products of symbols.
 SHORT_WORDS = words(

@@ -24,18 +24,20 @@ from bonbench.verifiers.reading.answers import (
 )
 from bonbench.verifiers.reading.bases import numeral
 from bonbench.verifiers.reading.brackets import OPENING, closing_index, find, split, trim, with_depth
+from bonbench.verifiers.reading.conditions import parse_conditional
 from bonbench.verifiers.reading.matrices import has_environment, parse_environment
 from bonbench.verifiers.reading.measures import amount, with_marks
 from bonbench.verifiers.reading.number_words import with_numerals
 from bonbench.verifiers.reading.operations import merged, spelled, with_remainders
 from bonbench.verifiers.reading.phrases import UNKNOWN, worked_out
+from bonbench.verifiers.reading.residues import parse_congruence, parse_parity
 from bonbench.verifiers.reading.spelling import MONTHS, words
 from bonbench.verifiers.reading.times import clock, date
 from bonbench.verifiers.reading.tokens import Token, Unreadable
 from bonbench.verifiers.reading.wording import changes_next, is_unit, without_label, without_lead, without_remarks
 
 _RELATIONS = words(
-    "= < > \\le \\ge \\ne \\in \\equiv \\subset \\subseteq \\sim \\cong \\propto "
+    "= < > \\le \\ge \\ne \\in \\notin \\equiv \\subset \\subseteq \\sim \\cong \\propto "
     "\\mapsto \\rightarrow \\perp \\parallel"
 )
 _TEXT_MARKS = frozenset("-.'\"{}()?`")
@@ -56,13 +58,18 @@ def parse(tokens: Sequence[Token]) -> Answer:
         raise Unreadable("empty")
     if (whole := clock(tokens) or amount(tokens)) is not None:
         return whole
+    if (parity := parse_parity(tokens)) is not None:
+        return parity
     if (text := _as_text(tokens)) is not None:
         return text
     if (dated := date(tokens)) is not None:
         return dated
     if any(t.kind == "word" and t.text in MONTHS for t in tokens):
         return Text(tuple(t.text.lower() for t in tokens if t.text != ","))
-    tokens = without_remarks(without_lead(tokens))
+    tokens = without_lead(tokens)
+    if (conditional := parse_conditional(tokens, _parse_listing)) is not None:
+        return conditional
+    tokens = without_remarks(tokens)
     if not tokens:
         raise Unreadable("empty")
     return _parse_listing(tokens)
@@ -73,6 +80,8 @@ def parse(tokens: Sequence[Token]) -> Answer:
 
 def _parse_listing(tokens: list[Token]) -> Answer:
     tokens = trim(tokens)
+    if (congruence := parse_congruence(tokens, _parse_listing)) is not None:
+        return congruence
     for separators in ((";",), (",", "and", "or", "&", "\\\\", "\\land", "\\lor")):
         parts = [p for p in (trim(p) for p in split(tokens, separators)) if p]
         if len(parts) > 1:
@@ -101,7 +110,7 @@ def _parse_relation(tokens: list[Token]) -> Answer:
     pieces: list[list[Token]] = [[]]
     for token, depth in with_depth(tokens):
         if depth == 0 and token.kind != "word" and token.text in _RELATIONS:
-            ops.append(token.text)
+            ops.append("=" if token.text == "\\equiv" else token.text)
             pieces.append([])
         else:
             pieces[-1].append(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, assert_never
@@ -142,6 +143,15 @@ def substitute(expr: Expr, old: Expr, new: Expr) -> Expr:
             return Call(name, tuple(substitute(p, old, new) for p in parts))
         case Power(base, exponent):
             return Power(substitute(base, old, new), substitute(exponent, old, new))
+    return expr
+
+
+def renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
+    """``expr`` with all symbols in ``names`` renamed at once."""
+    for old in names:
+        expr = substitute(expr, Sym(old), Sym(f"once {old}"))
+    for old, new in names.items():
+        expr = substitute(expr, Sym(f"once {old}"), Sym(new))
     return expr
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from bonbench.verifiers.equivalence import exact
 from bonbench.verifiers.equivalence.polynomials import ONE, Polynomial
-from bonbench.verifiers.reading.syntax import Call, Expr, Power, Product, Sum
+from bonbench.verifiers.reading.syntax import Call, Expr, Power, Product, Sum, Sym
+
+#: The name of a symbol that is positive wherever it stands.
+POSITIVE = "positive"
 
 
 def positive_symbols(expr: Expr) -> frozenset[str]:
@@ -22,6 +25,8 @@ def positive_symbols(expr: Expr) -> frozenset[str]:
         case Call(name, args):
             of_arguments = frozenset[str]().union(*map(positive_symbols, args))
             return of_arguments.union(*map(_odd_symbols, args)) if name == "log" else of_arguments
+        case Sym(name) if name == POSITIVE:
+            return frozenset((name,))
         case Sum(parts) | Product(parts):
             return frozenset[str]().union(*map(positive_symbols, parts))
     return frozenset()
