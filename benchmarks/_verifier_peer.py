@@ -2,6 +2,8 @@
 
 A task is {"kind": "pairs" or "responses", "items": [[pred or response, gold], …]}. The answer has one verdict per item
 and the processor seconds that grading took, after the imports and a first item.
+
+``_verifier_peer.py math-verify IN.jsonl OUT.jsonl`` does what ``bonbench grade`` does to a file of responses.
 """
 
 from __future__ import annotations
@@ -54,14 +56,26 @@ def limited(grade: Grader, pred: str, gold: str) -> bool:
         signal.alarm(0)
 
 
+def grade_file(grade: Grader, source: str, output: str) -> None:
+    with open(source) as responses, open(output, "w") as verdicts:
+        for line in responses:
+            row = json.loads(line)
+            row["correct"] = limited(grade, row["response"], row["gold"])
+            verdicts.write(json.dumps(row) + "\n")
+
+
 def main() -> None:
     logging.disable(logging.CRITICAL)
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError()))
+    graders = {"math-verify": math_verify, "prm800k": prm800k}
+    if len(sys.argv) == 4:
+        grade_file(graders[sys.argv[1]]("responses"), sys.argv[2], sys.argv[3])
+        return
     out = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     results = []
     for task in json.load(sys.stdin):
-        grade = {"math-verify": math_verify, "prm800k": prm800k}[sys.argv[1]](task["kind"])
+        grade = graders[sys.argv[1]](task["kind"])
         limited(grade, r"\boxed{1}", "2")
         started = time.process_time()
         verdicts = [limited(grade, pred, gold) for pred, gold in task["items"]]

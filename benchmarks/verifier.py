@@ -1,4 +1,4 @@
-"""The verifier against Math-Verify and the PRM800K grader: verdicts, speed, hostile answers, fuzzing.
+"""The verifier against Math-Verify and the PRM800K grader: verdicts, speed, a whole file, hostile answers, fuzzing.
 
 ``python benchmarks/verifier.py [--fuzz SECONDS]``. The labelled data are read from BONBENCH_DATA; without them only the
 hostile corpus is measured. The peers are installed into build/bench-peers (the PRM800K grader as packaged in
@@ -16,6 +16,7 @@ import random
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -62,15 +63,20 @@ def processor_seconds() -> float:
     return sum(t.user + t.system for t in times)
 
 
-def peer(name: str, tasks: list[tuple[str, list[Item]]]) -> list[dict[str, Any]]:
+def peer_command(name: str) -> list[str]:
+    """What runs a peer in its environment, which is made first."""
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
-    subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES], check=True
-    )
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES], check=True
+        )
+    return [str(python), str(ROOT / "benchmarks" / "_verifier_peer.py"), name]
+
+
+def peer(name: str, tasks: list[tuple[str, list[Item]]]) -> list[dict[str, Any]]:
     done = subprocess.run(
-        [str(python), str(ROOT / "benchmarks" / "_verifier_peer.py"), name],
+        peer_command(name),
         input=json.dumps([{"kind": kind, "items": items} for kind, items in tasks]),
         capture_output=True,
         text=True,
@@ -122,6 +128,36 @@ def verdicts() -> None:
     for (pred, gold), label, verdict in zip(items, labels, graded["bonbench"][-1]["verdicts"], strict=True):
         if label != verdict:
             print(f"- {'accepts' if verdict else 'rejects'} {pred[:80]!r} for {gold[:80]!r}")
+
+
+def end_to_end() -> None:
+    """``bonbench grade`` against a script that does the same with Math-Verify: the start of the process included."""
+    program = "import sys; from harness.cli import main; sys.exit(main(sys.argv[1:]))"
+    with tempfile.TemporaryDirectory() as folder:
+        source, output = Path(folder, "in.jsonl"), Path(folder, "out.jsonl")
+        rows = [
+            {"response": sample["text"], "gold": row["gold"]}
+            for row in lines("math500_recorded.jsonl.gz")
+            for sample in row["samples"]
+        ]
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        commands = {
+            "bonbench grade": [sys.executable, "-c", program, "grade", str(source), "-o", str(output)],
+            "Math-Verify": [*peer_command("math-verify"), str(source), str(output)],
+        }
+        seconds = {}
+        for name, command in commands.items():
+            times = []
+            for _ in range(3):
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+            seconds[name] = min(times)
+    print(f"\nA file of {len(rows)} responses, processor seconds from start to end (the best of three):")
+    for name, spent in seconds.items():
+        print(f"- {name}: {spent:.2f} s")
+    print(f"- ratio: {seconds['Math-Verify'] / seconds['bonbench grade']:.1f}")
 
 
 def hostile() -> None:
@@ -247,6 +283,7 @@ def main() -> None:
     if not options.only_fuzz:
         if DATA.is_dir():
             verdicts()
+            end_to_end()
         else:
             print(f"no labelled data at {DATA}: set BONBENCH_DATA to compare verdicts", file=sys.stderr)
         hostile()
