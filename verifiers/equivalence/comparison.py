@@ -15,6 +15,7 @@ from bonbench.verifiers.equivalence.closeness import are_close
 from bonbench.verifiers.equivalence.meanings import meanings
 from bonbench.verifiers.equivalence.measures import converted, same_amount
 from bonbench.verifiers.equivalence.names import named, rebound, same_name
+from bonbench.verifiers.equivalence.parts import named_parts, paired
 from bonbench.verifiers.equivalence.policy import Policy
 from bonbench.verifiers.equivalence.questions import Questions
 from bonbench.verifiers.equivalence.roots_of_unity import equal_constants
@@ -30,6 +31,7 @@ from bonbench.verifiers.equivalence.verdict import (
     combined,
     pair_up,
 )
+from bonbench.verifiers.equivalence.words import same_words
 from bonbench.verifiers.oracle.isolated import Leaf, Oracle
 from bonbench.verifiers.reading import syntax
 from bonbench.verifiers.reading.answers import (
@@ -97,7 +99,7 @@ class Comparison:
             case Scalar(), Scalar():
                 return self._scalars(a, b)
             case Text(text), Text(other_text):
-                return Verdict(text == other_text)
+                return Verdict(same_words(text, other_text))
             case Clock(), Clock():
                 return Verdict(same_time(a, b))
             case (Clock() as time, other) | (other, Clock() as time):
@@ -178,11 +180,16 @@ class Comparison:
                 entries = _vector(matrix)
                 return DIFFERENT if entries is None else self._in_order(vector.items, entries)
             case (Bracketed() as point, Listing() as listing) | (Listing() as listing, Bracketed() as point):
-                return self._in_order(point.items, listing.items) if self.policy.brackets == "accept" else DIFFERENT
+                if self.policy.brackets == "reject":
+                    return DIFFERENT
+                parts = named_parts(listing.items)
+                return self._in_order(point.items, listing.items if parts is None else parts.in_order())
             case Matrix(rows), Matrix(others):
                 if len(rows) != len(others):
                     return DIFFERENT
                 return all_equal(self._in_order(row, other) for row, other in zip(rows, others, strict=True))
+            case Listing(items), Listing(others) if (pairs := paired(items, others)) is not None:
+                return self._in_order(*pairs)
             case Listing(items), Listing(others) if self.policy.order == "fixed":
                 return self._in_order(items, others)
             case Listing(items), Listing(others):

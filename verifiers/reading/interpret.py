@@ -9,6 +9,7 @@ from functools import lru_cache
 from bonbench.verifiers.reading.answers import Answer, Text
 from bonbench.verifiers.reading.bases import prefixed
 from bonbench.verifiers.reading.boxes import boxes
+from bonbench.verifiers.reading.chemistry import formula
 from bonbench.verifiers.reading.extraction import extract
 from bonbench.verifiers.reading.formulas import MATHS, inner_maths, is_money
 from bonbench.verifiers.reading.numerals import other_readings
@@ -31,6 +32,13 @@ _VERB = re.compile(
     r"costs?|pays?|spends?|earns?|sells?|buys?|left|remains?|becomes?|contains?|requires?|uses?|saves?|sold|paid|it's)\b|=",
     re.IGNORECASE,
 )
+# How sure a model says it is, after its answer.
+_CONFIDENCE = re.compile(
+    r"\s*(?:[,;(\[]|\n)\s*(?:with\s+)?(?:(?:my\s+)?confidence\b[^\n]*"
+    r"|(?:\d+\s*\\?%|high|low|medium|moderate)\s+(?:confidence|confident)[)\]]?\.?)\s*\Z",
+    re.IGNORECASE,
+)
+_POLAR = re.compile(r"\s*(?:yes|no|true|false)\s*[,.;:]", re.IGNORECASE)
 _WRAPPED = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\[(.*)\\\]|\\\((.*)\\\))\s*\.?\s*", re.DOTALL)
 
 
@@ -62,10 +70,11 @@ def interpret(text: str) -> Interpretation:
         tokens = settled(raw)
     except Unreadable:
         return Interpretation(answer, ())
-    canonical = cleaned.strip() if _spelled_out(cleaned) else " ".join(t.text for t in tokens)
+    spelled_out = _spelled_out(cleaned)
+    canonical = cleaned.strip() if spelled_out else " ".join(t.text for t in tokens)
     answers: list[Answer] = []
     try:
-        answers.append(_spelled_out(cleaned) or parse(tokens))
+        answers.append(spelled_out or parse(tokens))
         if any(t.kind == "unit?" for t in raw) and (symbols := settled(raw, symbols=True)) != tokens:
             answers.append(parse(symbols))  # 5 m may be five times m
         answers += [parse(_tokens(other)) for other in other_readings(cleaned)]
@@ -80,7 +89,7 @@ def _tokens(cleaned: str) -> list[Token]:
 
 def _spelled_out(text: str) -> Answer | None:
     """Letters that are a word, an order or a name; as a product their order would not count."""
-    return Text((text.strip().lower(),)) if _SPELLED.fullmatch(text) else prefixed(text)
+    return Text((text.strip().lower(),)) if _SPELLED.fullmatch(text) else prefixed(text) or formula(text)
 
 
 def unwrap(text: str) -> str | None:
@@ -89,12 +98,15 @@ def unwrap(text: str) -> str | None:
     >>> unwrap(r"\[ \boxed{12} \]"), unwrap("The area is $12$."), unwrap("12")
     ('12', '12', '12')
     """
+    text = _CONFIDENCE.sub("", text)
     for _ in range(3):
         wrapped = _WRAPPED.fullmatch(text)
         if wrapped is not None and len(MATHS.findall(text)) <= 1:
             inner: str | None = next(g for g in wrapped.groups() if g is not None)
         elif "box" in text and boxes(text):
             inner = extract(text)
+        elif _POLAR.match(text):
+            return text
         elif _STATEMENT.match(text):
             maths = [m for m in MATHS.finditer(text) if not is_money(m)]
             if len(maths) == 1 and len(text) < _MAX_STATEMENT:

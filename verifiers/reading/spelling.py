@@ -73,5 +73,5 @@ SHORT_WORDS = words(
 #: Words of two letters that are words only before another word or a number: "at least", but at^2.
 PREPOSITIONS = words("at up on by as in to")
 #: Months and days cut short.
-SHORT_NAMES = words("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec Mon Tue Wed Thu Fri Sat Sun")
+SHORT_NAMES = words("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun")
 MONTHS = words("January February March April May June July August September October November December")

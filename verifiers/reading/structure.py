@@ -6,7 +6,7 @@ equal: whether ``(1, 2)`` is a point or an interval, or whether units count, is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby, product
 
 from bonbench.verifiers.reading import expressions
@@ -25,6 +25,7 @@ from bonbench.verifiers.reading.answers import (
 from bonbench.verifiers.reading.bases import numeral
 from bonbench.verifiers.reading.brackets import OPENING, closing_index, find, split, trim, with_depth
 from bonbench.verifiers.reading.conditions import parse_conditional
+from bonbench.verifiers.reading.labels import enumerated, label_of
 from bonbench.verifiers.reading.matrices import has_environment, parse_environment
 from bonbench.verifiers.reading.measures import amount, with_marks
 from bonbench.verifiers.reading.number_words import with_numerals
@@ -32,6 +33,7 @@ from bonbench.verifiers.reading.operations import merged, spelled, with_remainde
 from bonbench.verifiers.reading.phrases import UNKNOWN, worked_out
 from bonbench.verifiers.reading.residues import parse_congruence, parse_parity
 from bonbench.verifiers.reading.spelling import MONTHS, words
+from bonbench.verifiers.reading.syntax import Sym
 from bonbench.verifiers.reading.times import clock, date
 from bonbench.verifiers.reading.tokens import Token, Unreadable
 from bonbench.verifiers.reading.wording import changes_next, is_unit, without_label, without_lead, without_remarks
@@ -41,6 +43,7 @@ _RELATIONS = words(
     "\\mapsto \\rightarrow \\perp \\parallel"
 )
 _TEXT_MARKS = frozenset("-.'\"{}()?`")
+_POLAR = words("yes no true false")
 _MAX_VARIANTS = 16
 
 
@@ -56,6 +59,8 @@ def parse(tokens: Sequence[Token]) -> Answer:
     tokens = trim(merged(with_numerals(with_remainders(tokens))))
     if not tokens:
         raise Unreadable("empty")
+    if (verdict := _yes_or_no(tokens)) is not None:
+        return verdict
     if (whole := clock(tokens) or amount(tokens)) is not None:
         return whole
     if (parity := parse_parity(tokens)) is not None:
@@ -75,6 +80,15 @@ def parse(tokens: Sequence[Token]) -> Answer:
     return _parse_listing(tokens)
 
 
+def _yes_or_no(tokens: Sequence[Token]) -> Text | None:
+    """``Yes, because …``: what follows the word explains it."""
+    if len(tokens) < 3 or tokens[0].text.lower() not in _POLAR or tokens[2].text.lower() in _POLAR:
+        return None
+    if tokens[1].text in (",", ".", ";", ":", "-", "(") or tokens[1].text.lower() in ("because", "since", "as"):
+        return Text((tokens[0].text.lower(),)) if any(t.kind == "word" for t in tokens[2:]) else None
+    return None
+
+
 # -- levels, from the loosest separator inwards --------------------------------------------------------------
 
 
@@ -85,12 +99,27 @@ def _parse_listing(tokens: list[Token]) -> Answer:
     for separators in ((";",), (",", "and", "or", "&", "\\\\", "\\land", "\\lor")):
         parts = [p for p in (trim(p) for p in split(tokens, separators)) if p]
         if len(parts) > 1:
-            return Listing(tuple(item for p in parts for item in _spread(_parse_listing(p))))
+            return Listing(tuple(_items(parts)))
         if len(parts) == 1 and len(parts[0]) < len(tokens):
             tokens = parts[0]
     if not tokens:
         raise Unreadable("empty")
     return _parse_relation(tokens)
+
+
+def _items(parts: Sequence[list[Token]]) -> Iterator[Answer]:
+    """The items of a list. A label becomes the name of its item: that of an equation, or the unit."""
+    numbered = enumerated(parts)
+    if numbered is not None:
+        for label, part in numbered:
+            yield Relation((Scalar(Sym(f"({label})")), _parse_listing(part)), ("=",))
+        return
+    for part in parts:
+        item = _parse_listing(part)
+        label = label_of(part)
+        if label and isinstance(item, Scalar) and not item.unit:
+            item = Scalar(item.expr, label)
+        yield from _spread(item)
 
 
 def _spread(item: Answer) -> tuple[Answer, ...]:
@@ -101,7 +130,8 @@ def _spread(item: Answer) -> tuple[Answer, ...]:
 def _parse_relation(tokens: list[Token]) -> Answer:
     cut = find(tokens, ("\\approx", "\\simeq", "\\Rightarrow", "\\doteq", "\\Leftrightarrow"))
     if cut is not None:
-        tokens = tokens[:cut] or tokens[1:]
+        name = all(t.kind in ("let", "word") or t.text in "_()" for t in tokens[:cut])
+        tokens = tokens[cut + 1 :] if name else tokens[:cut]
     understood = worked_out(without_label(tokens))
     if understood is None:
         return _parse_phrase(tokens)

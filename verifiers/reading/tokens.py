@@ -57,6 +57,8 @@ _PLAIN_NUMBER = re.compile(r"\d+\.\d+|\d+|\.\d+")
 _UNICODE_AREA = re.compile(r"(?<=[\d\s])(?:mm|cm|dm|m|km|ft|in|yd|mi)[²³]")
 _CAPITAL_UNION = re.compile(r"([)\]}])\s*U\s*(?=\\?[(\[{])")
 _HALF_OF_DAY = re.compile(r"(?<![A-Za-z])([ap])\.\s?m\b\.?", re.IGNORECASE)
+# Blank space between two equations: ``x=3 \quad y=4``.
+_NEXT_EQUATION = re.compile(r"(=\s*[-+]?[\w./{}\\]{1,40}?)\s*(?:\\q?quad|\s)\s*(?=[A-Za-z](?:_\{?\w{1,9}\}?)?\s*=)")
 _BEFORE_WORD = re.compile(r" +(?:[A-Za-z]{3,}|\d)")
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})(?![\dA-Za-z.])")
 
@@ -87,7 +89,7 @@ def clean(text: str) -> str:
     text = re.sub(r"(?<![A-Za-z\\])ext\{", r"\\text{", text)
     if "\\\\" in text and "\\begin" not in text:
         text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text)  # escaped once too often
-    text = text.replace("{:}", ":")
+    text = _NEXT_EQUATION.sub(r"\1, ", text.replace("{:}", ":"))
     text = re.sub(r"(?<=\d)\s*\{,\s*\}\s*(?=\d)", ",", text)
     text = re.sub(r",\\!\s*(?=\d)", ",", text)
     text = re.sub(r"(?<=\d)(?:\\,|\\;|\\:|\\ |~|\{ \}| )(?=\d{3}(?:\D|$))(?<![\d]{4}.)", _join_thousands, text)
@@ -140,7 +142,7 @@ class _Tokenizer:
                     self._add("unit?", lexeme)
                 else:
                     position = self._command(lexeme[1:], position)
-            elif kind == "word" and lexeme in PREPOSITIONS and _BEFORE_WORD.match(self.text, position):
+            elif kind == "word" and self._is_between_words(lexeme, match.start(), position):
                 self._add("word", lexeme)
             elif kind == "word":
                 after_number = bool(self.tokens) and self.tokens[-1].kind == "num"
@@ -156,6 +158,14 @@ class _Tokenizer:
 
     def _add(self, kind: str, text: str) -> None:
         self.tokens.append(Token(kind, text))
+
+    def _is_between_words(self, lexeme: str, start: int, end: int) -> bool:
+        """Whether a short run of letters stands as a word among words, as "at" in "at least"."""
+        if lexeme in PREPOSITIONS:
+            return _BEFORE_WORD.match(self.text, end) is not None
+        is_short_word = 2 <= len(lexeme) <= 3 and lexeme.islower() and _VOWEL.search(lexeme) is not None
+        before = self.tokens[-1].kind == "word" if self.tokens else False
+        return is_short_word and before and self.text[start - 1] == " " and bool(_BEFORE_WORD.match(self.text, end))
 
     def _number(self, match: re.Match[str]) -> int:
         lexeme = match[0]

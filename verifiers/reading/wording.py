@@ -88,7 +88,7 @@ def without_lead(tokens: list[Token]) -> list[Token]:
     if any(t.text.lower() in _DENIALS for t in tokens[:end]):
         raise Unreadable("denied")
     if end and end < len(tokens) and tokens[end].text == ":":
-        return trim(tokens[end + 1 :])
+        return trim(tokens[end + 1 :]) if [t.text for t in tokens].count(":") == 1 else tokens
     named = end < len(tokens) and tokens[end].text == "="
     if named or end == len(tokens) or changes_next([spelled(t) for t in tokens[:end]]):
         return tokens
