@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,9 +18,10 @@ from bonbench.verifiers.equivalence.verdict import Verdict, any_equal
 from bonbench.verifiers.oracle.isolated import FAILURES, NotReady, shared_worker
 from bonbench.verifiers.reading.choices import read_choice
 from bonbench.verifiers.reading.extraction import extract
+from bonbench.verifiers.reading.first_answer import extract_first, is_answered
 from bonbench.verifiers.reading.interpret import interpret
 from bonbench.verifiers.reading.rounded import interpret_rounded
-from harness.core.components import ComponentParams, Verifier
+from harness.core.components import ComponentParams, Unkeyed, Verifier
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response
 
@@ -31,8 +32,14 @@ _MAX_REMEMBERED = 50_000
 
 
 class MathParams(Policy):
-    """Parameters of :class:`MathVerifier`: the choices of :class:`Policy`, and the limits of one comparison."""
+    """Parameters of :class:`MathVerifier`: which answer counts, the choices of :class:`Policy`, and the limits of one
+    comparison."""
 
+    answer: Annotated[Literal["last", "first"], Unkeyed(("last",))] = Field(
+        default="last",
+        description="last: the last answer of a response counts; first: the first one that is marked as final, for "
+        "base models that go on with another problem",
+    )
     timeout_s: float = Field(
         default=2.0, gt=0, description="processor seconds of one comparison; three times that on the wall clock"
     )
@@ -57,7 +64,7 @@ class MathVerifier(Verifier[MathParams]):
         self._remembered: dict[tuple[str, str, bool], CorrectAndReason] = {}
 
     def extract(self, text: str) -> str | None:
-        return extract(text)
+        return extract_first(text) if self.params.answer == "first" else extract(text)
 
     def verify(self, pairs: Sequence[tuple[str | None, str]]) -> list[CorrectAndReason]:
         """(correct, reason) of each pair. Pairs that need the symbolic worker are left to the end, while it loads."""
@@ -71,7 +78,15 @@ class MathVerifier(Verifier[MathParams]):
 
     def grade(self, problems: Sequence[Problem], responses: Sequence[Response]) -> list[Grade]:
         grader = Grader(self._verdict, partial(self._compared, is_gold=False), FAILURES, self._stated)
-        return grader.grades(problems, responses, [_answer(response) for response in responses])
+        return grader.grades(problems, responses, [self._answer(response) for response in responses])
+
+    def _answer(self, response: Response) -> str | None:
+        """The answer of a response; one that was cut off has none, unless it had marked it as final before."""
+        if response.finish_reason == "length":
+            has_answer = is_answered(response.text) if self.params.answer == "first" else "box" in response.text
+            if not has_answer:
+                return None
+        return self.extract(response.text)
 
     def _verdict(self, answer: str | None, gold: str, patient: bool = True) -> CorrectAndReason:
         if answer is None:
@@ -123,10 +138,3 @@ def _by_meaning(comparison: Comparison, a: str, b: str) -> Verdict:
     if not left.answers or not golds:
         return Verdict(False, failure="unreadable")
     return any_equal(comparison.equal(x, y) for x in left.answers for y in golds)
-
-
-def _answer(response: Response) -> str | None:
-    """The answer of a response; one that was cut off has none, unless it had boxed it before."""
-    if response.finish_reason == "length" and "box" not in response.text:
-        return None
-    return extract(response.text)
