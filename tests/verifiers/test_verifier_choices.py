@@ -55,6 +55,7 @@ RESPONSES_D = [
     "A is false. B is false. C is false. So D is correct.", "The correct option is **D: 12 cm**.", "Solution: D",
     "A) 1\nB) 2\nC) 3\nD) 4\n\nSince 2+2=4, the answer is D) 4.", "Step 1: 3+4=7.\n\nAnswer: $D$", "Answer: d",
     "因此，正确答案是 D。", "所以选D。", "Respuesta: D", "Réponse : D", "Ответ: D", "正解は D です。", "Ans. (D)",
+    "উত্তর: ঢ", "الإجابة الصحيحة هي: د", "Ìdáhùn: D", "Jibu: D", "回答：D", "정답: D", "Đáp án đúng: D",
     "Ans: D", "It is 12 cm, which is option D.", "The value is 12. This matches choice D.", "The answer is:\n\n(D) 12",
     "Answer: D - the mitochondria", "Answer: D (12 cm)", r"The answer is $\textbf{(D)}\ 12$.", "the answer is d)",
     "Correct answer: D\n\nExplanation: 3 + 4 = 7, so A, B and C are wrong.", "### Final Answer\n**D**",
@@ -71,7 +72,7 @@ RESPONSES_NOT_D = [
     "The answer is D + 1", "Not D.", "A) 1\nB) 2\nC) 3\nD) 4", "D is the midpoint of AB. Thus AB = 4.",
     "The answer is neither C nor D.", "The answer cannot be D.", "Option D is not the correct answer.",
     "We rule out option D.", "The answer is D^2",
-    "I'd pick anything but D.",
+    "I'd pick anything but D.", "الإجابة: ج",
 ]  # fmt: skip
 
 

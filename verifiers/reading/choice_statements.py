@@ -21,6 +21,8 @@ _DECLARED_HINTS = (
     "answer", "option", "choice", "alternative", "antwort", "réponse", "respuesta", "risposta", "resposta", "ответ",
     "答", "故选", "정답",
 )  # fmt: skip
+# "Answer:" in a language that has no entry above: one or a few words and a colon.
+_FOREIGN_LABEL = re.compile(r"[*_#\s]*(?P<label>[^:：ঃ\d=不非错]{2,40})[:：ঃ]")
 _NAMED = re.compile(
     r"\b(?:option|choice|alternative)\s+[*_$(]*(?P<named>[A-J])(?![\w^'])"
     r"|\b(?:choose|chose|pick|select|go(?:ing)?\s+with|opt\s+for)\s+(?:option|choice|answer)?\s*[*_$(]*(?P<chosen>[A-J])(?![\w^'])"
@@ -61,7 +63,12 @@ def stated_choice(text: str) -> str | None:
 
 def _last_line(lines: list[str]) -> str | None:
     """The option in the last line, unless the lines list several options."""
-    choice = leading_choice(lines[-1]) if len(lines[-1]) <= MAX_CHARS else None
+    if len(lines[-1]) > MAX_CHARS:
+        return None
+    foreign = None if lines[-1].isascii() else _FOREIGN_LABEL.match(lines[-1])
+    if foreign is not None and not foreign["label"].isascii():
+        return leading_choice(lines[-1][foreign.end() :], is_announced=True)
+    choice = leading_choice(lines[-1])
     if choice is None or len(lines) == 1:
         return choice
     before, last = read_choice(lines[-2]), read_choice(choice)

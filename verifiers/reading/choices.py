@@ -37,6 +37,9 @@ _LAYOUT = re.compile(r"(?<!\\)\\[ ,;:!]|\\q?quad(?![A-Za-z])|\\(?:left|right|dis
 _DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]")
 _HAN = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _BESIDE_HAN = re.compile(rf"(?<=[{_HAN}])(?=[A-Za-z(\[])|(?<=[A-Ja-j)\]])(?=[{_HAN}])")
+# The letters of options in Arabic and in Bengali, where they stand alone.
+_FOREIGN_LETTERS = dict(zip("أبجدঅবডঢ", "ABCDABCD", strict=True))
+_FOREIGN = re.compile("(?<![\u0600-\u06ff])[أبجد](?![\u0600-\u06ff])|(?<![\u0980-\u09ff])[অবডঢ](?![\u0980-\u09ff])")
 _ENDS = ' \t\r\n.。*_`"“”‘’«»#'
 
 
@@ -46,6 +49,7 @@ _BRACKETS = str.maketrans("【】〔〕", "[][]")
 def flat(text: str) -> str:
     """``text`` without fonts, boxes, markdown and spacing commands; dollars stay."""
     if not text.isascii():
+        text = _FOREIGN.sub(lambda letter: _FOREIGN_LETTERS[letter[0]], text)
         text = _BESIDE_HAN.sub(" ", unicodedata.normalize("NFKC", text))
     for _ in range(4):
         text, replaced = _FORMAT.subn(r"\1", text)
@@ -60,7 +64,7 @@ def flat(text: str) -> str:
 _ANNOUNCING = words(
     "answer answers ans option options choice choices letter letters alternative alternatives choose chose pick select "
     "selected selecting choosing picking antwort lösung réponse reponse respuesta risposta resposta odpowiedź ответ "
-    "вариант jawaban cevap"
+    "вариант jawaban cevap jibu idahun"
 )
 _PASSED_OVER = _ANNOUNCING | words(
     "the my our your final correct right best true appropriate suitable likely probably definitely clearly indeed "
