@@ -122,10 +122,10 @@ def prepare(
             dropped["longer than max_length"] += 1
         elif not item.solution.was_read:
             dropped["longer than the reference reads"] += 1
-        elif limit is not None and len(tokens.ids) > limit:
-            dropped["longer than the model reads"] += 1
         elif item.steps is not None and any(map(isnan, item.steps)):
             dropped["too long to complete"] += 1
+        elif limit is not None and len(tokens.ids) > limit:
+            dropped["longer than the model reads"] += 1
         else:
             items.append(item)
             encoded.append(tokens)

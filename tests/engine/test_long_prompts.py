@@ -18,7 +18,7 @@ from bonbench.reward_models.training.encode import for_every_token
 from bonbench.reward_models.training.params import StepTokenTrainerParams
 from bonbench.verifiers.math import MathParams, MathVerifier
 from harness.analysis.accuracy import compute_accuracies
-from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
+from harness.analysis.choosers import PASS_AT_1
 from harness.core.components import ComponentParams, Generator
 from harness.core.records import Grade, GradedSolution, Problem, Response, Sampling, Solution, StepLabels
 from harness.core.stages import StageKind
@@ -74,7 +74,7 @@ def graph(folder: Path, **entry: Any) -> Graph:
             "ll": {"type": "implicit", "policy": "middle", "reference": None},
         },
         "policies": {"models": {"same": {"type": "transformers", "model": "middle"}}},
-        "evaluation": {"n": [1, 2], "bootstrap": 50},
+        "evaluation": {"n": [1, 2], "bootstrap": 50, "protocol": ["subsets", "first_n"]},
         "problems_per_shard": 1,
     }
     return build_graph(Experiment.model_validate(raw))
@@ -113,14 +113,14 @@ def test_they_count_as_wrong_whoever_chooses(run: Graph) -> None:
     values = accuracies.values("middle", PASS_AT_1, 1)
     assert values is not None
     np.testing.assert_allclose(values, expected)
-    choosers = [ORACLE, MAJORITY, *(Chooser(rule, rm, a) for rule in ("best_of_n", "weighted_best_of_n")
-                for rm, a in results.variants())]  # fmt: skip
-    for chooser in choosers:
-        of_middle = accuracies.values("middle", chooser, 2)
-        assert of_middle is not None and np.isfinite(of_middle).all()
-        assert of_middle[1] == of_middle[3] == 0
-    (row,) = [row for row in accuracies.table() if (row.generator, row.strategy, row.n) == ("middle", "oracle", 2)]
-    assert row.accuracy.n_problems == 5
+    asked = {
+        (chooser, protocol) for generator, chooser, protocol, n in accuracies.rows if generator == "middle" and n == 2
+    }
+    assert len(asked) == 2 * (3 + 2 * len(results.variants()))
+    for key, of_row in accuracies.rows.items():
+        if key.generator == "middle":
+            assert np.isfinite(of_row).all() and of_row[1] == of_row[3] == 0, key
+    assert {row.accuracy.n_problems for row in accuracies.table()} == {5}
 
 
 def test_the_report_counts_them(run: Graph) -> None:
