@@ -56,7 +56,7 @@ from bonbench.verifiers.reading.answers import (
 from bonbench.verifiers.reading.brackets import are_paired
 from bonbench.verifiers.reading.syntax import Const, Expr, Num, Power, Product, Sum, Sym
 
-_MATHS_OPERATORS = frozenset("+-*/^_=<>()[]{}|!,:.'")
+_MATHS_OPERATORS = frozenset("+-*/^_=<>()[]{}|!,:.")
 _SYNONYMS: dict[tuple[str, ...], Answer] = {
     tuple(phrase.split()): answer
     for answer, phrases in (
@@ -125,12 +125,11 @@ class Comparison:
 
     def _phrases(self, a: Sequence[str | Answer], b: Sequence[str | Answer]) -> Verdict:
         """Whether the same words stand around equal values."""
-        if [part for part in a if isinstance(part, str)] != [part for part in b if isinstance(part, str)]:
+        values = [[part for part in side if not isinstance(part, str)] for side in (a, b)]
+        shapes = [[part if isinstance(part, str) else "#" for part in side] for side in (a, b)]
+        if not same_words(*shapes) or len(values[0]) != len(values[1]):
             return DIFFERENT
-        if [isinstance(part, str) for part in a] != [isinstance(part, str) for part in b]:
-            return DIFFERENT
-        pairs = zip(a, b, strict=True)
-        return all_equal(self.equal(x, y) for x, y in pairs if not isinstance(x, str) and not isinstance(y, str))
+        return self._in_order(*values)
 
     # -- leaves ------------------------------------------------------------------------------------------
 

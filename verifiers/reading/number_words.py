@@ -89,13 +89,17 @@ class _Numeral:
         return mixed, self.position
 
     def counted(self, count: Fraction) -> Fraction:
-        """``5 hundred thousand``: a number in digits with the scales after it."""
+        """``5 hundred thousand``, ``2 million 500 thousand``: numbers in digits with the scales after them."""
         self.position += 1
-        scales = 0
-        while (scale := self.scale()) and scales < 3:
-            count *= scale
-            scales += 1
-        return count
+        size = 1
+        while (scale := self.scale()) and size < 10**18:
+            size *= scale
+        rest = self.tokens[self.position : self.position + 2]
+        if size > 1 and len(rest) == 2 and rest[0].kind == "num":
+            smaller = _SCALES.get(rest[1].text.lower(), size)
+            if smaller < size:
+                return count * size + self.counted(Fraction(rest[0].text))
+        return count * size
 
     def scale(self) -> int:
         word = self.word().removesuffix("s")

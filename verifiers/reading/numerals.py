@@ -14,6 +14,7 @@ _TIMES = re.compile(r"(?<=\d)(?:\s*[xX]\s*(?=10\s*(?:\^|\*\*))|\s+[xX]\s+(?=\d))
 _CURRENCY = re.compile(r"(?<![A-Za-z])(?:Rs\.?|INR|USD|EUR|GBP|(?:US|HK|NT|A|C)(?=\s*\\?\$))\s*(?=\\?\$?\s*\d)")
 _SIUNITX = re.compile(r"\\(?:num|SI|qty)\s*\{([^{}]*)\}(?:\s*\{([^{}\\]*)\})?")
 _ELLIPSIS = re.compile(r"(?<![\d.])(\d*\.)(\d+)\s*(?:\.\.\.+|\\[lc]?dots(?![A-Za-z]))")
+_AND_FRACTION = re.compile(r"\s*(-?\d+)\s+and\s+(\d+\s*/\s*\d+|\\frac\s*\{\d+\}\s*\{\d+\})\s*")
 _MAX_ELLIPSIS = 60
 _GROUPED = re.compile(r"\s*\d{1,3}(?:,\d{3})+\s*")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?(?:\d{1,3}|\d{4,}|0),(?:\d{1,2}|\d{4,})\s*|\s*[-+]?0,\d+\s*")
@@ -47,6 +48,9 @@ def other_readings(text: str) -> Iterator[str]:
     """What else the whole of ``text`` may be where commas stand in it: a list for a number, a decimal for a list."""
     if _GROUPED.fullmatch(text) or _INDIAN.fullmatch(text.strip()):
         yield text.replace(",", ", ")
+    mixed = _AND_FRACTION.fullmatch(text)
+    if mixed is not None:
+        yield f"{mixed[1]} {mixed[2]}"
     if _DECIMAL_COMMA.fullmatch(text):
         yield text.replace(",", ".")
 

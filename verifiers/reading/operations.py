@@ -44,6 +44,8 @@ _INFIXES = {
     "^th": "to the",
     ":": "to",
     r"\pm": "plus or minus|plus minus",
+    "root": "root of",
+    "": "except for|other than",
 }
 _POSTFIXES = {"^2": "squared", "^3": "cubed", "!": "factorial", "%": "percent|per cent|percentage points|pct"}
 
@@ -78,11 +80,24 @@ def merged(tokens: Sequence[Token]) -> list[Token]:
 
 
 def with_remainders(tokens: Sequence[Token]) -> list[Token]:
-    """``7 R 3`` as "7 remainder 3"."""
-    result = list(tokens)
+    """``7 R 3`` and "7 with a remainder of 3" as "7 remainder 3"."""
+    result = _without_links(tokens)
+    tokens = result[:]
     for index in range(1, len(tokens) - 1):
         if tokens[index].text in ("R", "r") and tokens[index - 1].kind == tokens[index + 1].kind == "num":
             result[index] = Token("word", "remainder")
+    return result
+
+
+def _without_links(tokens: Sequence[Token]) -> list[Token]:
+    """``tokens`` with nothing but "remainder" left of "with a remainder of"."""
+    result: list[Token] = []
+    for index, token in enumerate(tokens):
+        if token.text.lower() == "remainder" and index:
+            while result and result[-1].text.lower() in ("with", "a", "and", "the"):
+                result.pop()
+        if not (token.text.lower() == "of" and result and result[-1].text.lower() == "remainder"):
+            result.append(token)
     return result
 
 

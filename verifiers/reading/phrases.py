@@ -19,9 +19,25 @@ _NEVER_INSIDE = frozenset({
 })  # fmt: skip
 #: What a sum or comparison of nothing but words begins with; it adds nothing.
 _NEUTRAL = words("the a an exactly only just is are was equals equal be it its about approximately around roughly all")
+_ORDINAL_ENDINGS = ("st", "nd", "rd", "th")
+_EXCEPTING = words("except excluding but") | {"except for", "other than"}
 _REALS = words("real reals number numbers value values all any every")
 #: The unknown of "at least 5".
 UNKNOWN = Token("let", "\u25a1")
+
+
+def without_exceptions(tokens: list[Token]) -> list[Token]:
+    """``all real numbers except 1 and 2`` as a difference of sets; other tokens as they are."""
+    end = next((i for i, t in enumerate(tokens) if t.kind == "word" and spelled(t) in _EXCEPTING), None)
+    if end is None or end + 1 >= len(tokens):
+        return tokens
+    spoken = {spelled(t) for t in tokens[:end]}
+    if not spoken & {"real", "reals"} or not spoken <= _REALS | {"x", "y", "t"}:
+        return tokens
+    reals = [Token("cmd", r"\mathbb"), *_braced([Token("let", "R")]), Token("cmd", r"\setminus")]
+    rest = tokens[end + 1 :]
+    named = len(rest) > 2 and rest[0].kind == "let" and rest[1].text == "="
+    return [*reals, *_in("\\{", rest[2:] if named else rest, "\\}")]
 
 
 def worked_out(tokens: list[Token]) -> list[Token] | None:
@@ -173,6 +189,13 @@ class _Phrase:
                 result = [*_braced(result), Token("op", "^"), *_braced(self.factor())]
             elif between == "^th":
                 result = self.ordinal_power(result)
+            elif self.word() in _ORDINAL_ENDINGS and self.position + 1 < len(self.tokens):
+                self.position += 1
+                if self.word() != "root of":
+                    raise Unreadable("a rank")
+            elif self.word() == "root of":
+                self.position += 1
+                result = [Token("cmd", r"\sqrt"), *_in("[", result, "]"), *_braced(_one_factor(self.factor()))]
             else:
                 return result
 
@@ -180,10 +203,8 @@ class _Phrase:
         """``x to the fifth power``, ``2 to the 10th``."""
         self.position += 1
         exponent = self.value()
-        if self.word() in ("st", "nd", "rd", "th"):
+        if self.word() in _ORDINAL_ENDINGS:
             self.position += 1
-        elif self.word() != "power":
-            raise Unreadable("to the")
         if self.word() == "power":
             self.position += 1
         return [*_braced(base), Token("op", "^"), *_braced(exponent)]
@@ -215,8 +236,12 @@ def _numbers_only(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
+def _in(opening: str, tokens: list[Token], closing: str) -> list[Token]:
+    return [Token("op", opening), *tokens, Token("op", closing)]
+
+
 def _braced(tokens: list[Token]) -> list[Token]:
-    return [Token("op", "{"), *tokens, Token("op", "}")]
+    return _in("{", tokens, "}")
 
 
 def _grouped(tokens: list[Token]) -> list[Token]:

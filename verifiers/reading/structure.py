@@ -30,7 +30,7 @@ from bonbench.verifiers.reading.matrices import has_environment, parse_environme
 from bonbench.verifiers.reading.measures import amount, with_marks
 from bonbench.verifiers.reading.number_words import with_numerals
 from bonbench.verifiers.reading.operations import merged, spelled, with_remainders
-from bonbench.verifiers.reading.phrases import UNKNOWN, worked_out
+from bonbench.verifiers.reading.phrases import UNKNOWN, without_exceptions, worked_out
 from bonbench.verifiers.reading.residues import parse_congruence, parse_parity
 from bonbench.verifiers.reading.spelling import MONTHS, words
 from bonbench.verifiers.reading.syntax import Sym
@@ -71,7 +71,7 @@ def parse(tokens: Sequence[Token]) -> Answer:
         return dated
     if any(t.kind == "word" and t.text in MONTHS for t in tokens):
         return Text(tuple(t.text.lower() for t in tokens if t.text != ","))
-    tokens = without_lead(tokens)
+    tokens = without_lead(without_exceptions(tokens))
     if (conditional := parse_conditional(tokens, _parse_listing)) is not None:
         return conditional
     tokens = without_remarks(tokens)

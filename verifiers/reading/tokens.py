@@ -297,6 +297,7 @@ class _Tokenizer:
             self._add("cmd", PLAIN_COMMANDS[lexeme])
         elif (
             lexeme in SHORT_NAMES
+            or (lexeme in ("am", "pm", "AM", "PM") and bool(self.tokens) and self.tokens[-1].kind == "word")
             or (lexeme.lower() in SHORT_WORDS and (not lexeme.isupper() or lexeme == self.text.strip()))
             or (len(lexeme) >= (3 if counted else 4) and lexeme[1:].islower() and _VOWEL.search(lexeme) is not None)
         ):

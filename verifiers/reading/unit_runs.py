@@ -83,7 +83,7 @@ def _exponent_end(tokens: Sequence[Token], position: int) -> int | None:
 
 def _is_unit(run: Sequence[Token], after: Sequence[Token]) -> bool:
     """Whether a run of units at this place is one: nothing follows that goes on with a formula."""
-    if after and after[0].kind != "word" and after[0].text not in _ENDS:
+    if after and after[0].kind != "word" and after[0].text not in _ENDS and not _is_amount(after):
         return False
     units = [t for t in run if t.kind in ("unit", "unit?")]
     if [t.text for t in units] == ["\\mu"]:
@@ -92,6 +92,11 @@ def _is_unit(run: Sequence[Token], after: Sequence[Token]) -> bool:
     if len(units) > 1 and in_italics and not any(t.text in _JOINS or t.text == "-" for t in run):
         return "".join(t.text for t in units) in _PAIRS
     return True
+
+
+def _is_amount(tokens: Sequence[Token]) -> bool:
+    """Whether a number with its unit comes next: "1 h 30 min"."""
+    return len(tokens) > 1 and tokens[0].kind == "num" and _is_unit_kind(tokens[1])
 
 
 def _in_fraction(before: Sequence[Token], after: Token) -> bool:

@@ -12,7 +12,8 @@ from bonbench.verifiers.reading.tokens import Token, Unreadable
 # Words that begin a remark after the answer ("f(x) = 1 for all x").
 _REMARK = words("for where with when if is are such since because which that provided given depending")
 _DENIALS = words("not no never none neither nor cannot")
-_UNIT_MARKS = words("^ { } / - ( ) . \\cdot ' 2 3 -1 -2")
+_WRONG = words("wrong incorrect false impossible invalid")
+_UNIT_MARKS = words("^ { } / - ( ) . \\cdot * ' 1 2 3 4")
 # Words that change the value beside them wherever they stand, or say something of another kind than a value.
 _CHANGES = words(
     "except excluding without but than minus negative divided multiplied between outside inside under below above "
@@ -23,11 +24,13 @@ _CHANGES = words(
 # Words that change the value that follows them: "multiples of 5" is no 5, but "5 multiples" are five.
 _CHANGES_NEXT = words(
     "multiple multiples divisible divides divide divisor divisors factors power powers root roots square squares cube "
-    "cubes cubed product difference quotient sum digits logarithm reciprocal inverse opposite half double twice triple "
+    "cubes cubed digits logarithm reciprocal inverse opposite half double twice triple "
     "thrice quarter odd even every most least more less fewer greater larger smaller first last next over past "
     "before after until till since within almost nearly times plus coprime congruent composite undefined discontinuous "
     "absolute base percent percentage to prime primes integers integer"
 )
+# Words that say what is made of the values after "of"; before a value they label it.
+_MADE_OF = words("product difference quotient sum ratio average mean median number half third")
 # Words that change the value before them.
 _CHANGES_LAST = words("remainder plus over to from power until till up down of or base imaginary")
 # Words that end in a value that they do not change, whatever else stands before it ("equal to 5").
@@ -37,6 +40,8 @@ _LINKS = words("equal equals is are exactly simplifies")
 def changes_next(spoken: Sequence[str]) -> bool:
     """Whether the words before a value, in lower case, make another value of it or no value at all."""
     if any(word in _CHANGES for word in spoken):
+        return True
+    if "of" in spoken and any(word in _MADE_OF for word in spoken[: spoken.index("of")]):
         return True
     if spoken[-2:-1] and spoken[-2] in _LINKS and spoken[-1] == "to":
         return False
@@ -98,11 +103,18 @@ def without_lead(tokens: list[Token]) -> list[Token]:
 
 
 def without_remarks(tokens: list[Token]) -> list[Token]:
-    """Drops ``for all x`` and the like after a value."""
+    """Drops ``for all x`` and the like after a value.
+
+    Raises:
+        Unreadable: where the remark denies the value ("5 is wrong").
+    """
     for index, (token, depth) in enumerate(with_depth(tokens)):
         if index and depth == 0 and token.kind == "word" and token.text.lower() in _REMARK:
-            if token.text.lower() in ("is", "are") and _next_word(tokens, index) in OPERATIONS:
-                continue
+            if token.text.lower() in ("is", "are"):
+                if _next_word(tokens, index) in OPERATIONS:
+                    continue
+                if _next_word(tokens, index) in _DENIALS | _WRONG:
+                    raise Unreadable("denied")
             return trim(tokens[:index])
     return tokens
 
