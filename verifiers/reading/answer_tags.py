@@ -10,21 +10,18 @@ _TAG = re.compile(
     r"(?:\s[^<>\n]{0,40})?[|｜]?[>\]]",
     re.IGNORECASE,
 )
-_HINTS = ("answer", "solution", "ans>", "final>", "result>", "response", "output>", "box")
+_HINTS = ("answer", "solution>", "_solution", "ans>", "final>", "result>", "response", "output>", "box>", "_box")
 
 
-def tagged(text: str) -> tuple[str, int] | None:
-    """(the content of the last answer tag, where it ends); None without one that holds something.
+def tagged(text: str, start: int = 0) -> tuple[str, int] | None:
+    """(the content of the last answer tag, where it ends); None without one that ends after ``start``.
 
     The closing tag is missing where it stopped the generation, the opening one where the prompt ended with it.
 
     >>> tagged("<answer>42</answer>"), tagged("So <answer> 42"), tagged("42</answer>")
     (('42', 19), ('42', 14), ('42', 11))
     """
-    if "<" not in text and "[/" not in text and "[A" not in text:
-        return None
-    lowered = text.lower()
-    if not any(hint in lowered for hint in _HINTS):
+    if (text.find("<", start) < 0 and text.find("[", start) < 0) or not any(map(text.lower().__contains__, _HINTS)):
         return None
     content: tuple[str, int] | None = None
     opening: int | None = None
@@ -38,4 +35,4 @@ def tagged(text: str) -> tuple[str, int] | None:
         position = tag.end()
     if opening is not None and text[opening:].strip():
         content = text[opening:].strip(), len(text)
-    return content
+    return content if content is not None and content[1] > start else None

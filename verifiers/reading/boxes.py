@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from bonbench.verifiers.reading.matches import last_match
-
 _BOX = re.compile(
     r"\\(?:boxed|fbox|framebox|bbox(?:\[[^\[\]]{0,40}\])?|f?colorbox(?:\{[^{}]{0,40}\}){1,2})(?![A-Za-z])\s*"
 )
@@ -71,15 +69,14 @@ def closing_brace(text: str, opening: int) -> int | None:
 
 def cut_off(text: str) -> int | None:
     """Where the last box of ``text`` begins, if it was opened and never closed."""
-    if "box" not in text:
-        return None
-    last = last_match(_BOX, text)
+    at = text.rfind("\\", 0, text.rfind("box") + 1)
+    last = _BOX.match(text, at) if at >= 0 else None
     if last is None or text[last.end() : last.end() + 1] != "{" or closing_brace(text, last.end()) is not None:
         return None
     return last.start()
 
 
-def boxed(text: str) -> tuple[str, int] | None:
+def boxed(text: str, start: int = 0) -> tuple[str, int] | None:
     r"""(what the last boxes of ``text`` say together, where they end); None without a box.
 
     >>> boxed(r"So \boxed{1} and \boxed{2}.")
@@ -87,10 +84,10 @@ def boxed(text: str) -> tuple[str, int] | None:
     >>> boxed("(a) \\boxed{3}\n\n(b) \\boxed{5}")
     ('3, 5', 28)
     """
-    if "oxed{" not in text and "box" not in text:
+    if "box" not in text and "\x08ox" not in text:
         return None
     filled = [box for box in boxes(text) if _PLACEHOLDER.fullmatch(box[2]) is None]
-    if not filled:
+    if not filled or filled[-1][1] <= start:
         return None
     contents = _of_parts(text, filled)
     if contents is None:

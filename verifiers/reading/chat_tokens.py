@@ -59,8 +59,7 @@ def own_turn(text: str) -> tuple[str, str]:
 
 def before_other_speaker(text: str) -> str | None:
     """The part before another question or another speaker's name in plain text; None where there is none."""
-    lowered = text.lower()
-    if not any(name in lowered for name in _OTHER_NAMES):
+    if not any(map(text.lower().__contains__, _OTHER_NAMES)):
         return None
     other = _OTHER_NAME.search(text)
     return text[: other.start()] if other is not None and text[: other.start()].strip() else None

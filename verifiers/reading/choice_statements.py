@@ -79,8 +79,7 @@ def _last_line(lines: list[str]) -> str | None:
 
 
 def _declared(text: str) -> str | None:
-    lowered = text.lower()
-    if not any(hint in lowered for hint in _DECLARED_HINTS):
+    if not any(map(text.lower().__contains__, _DECLARED_HINTS)):
         return None
     declarations = list(_DECLARED.finditer(text))
     if not declarations:
@@ -91,8 +90,7 @@ def _declared(text: str) -> str | None:
 
 def _named(line: str) -> str | None:
     """The only option that the last sentence chooses, or names without denying it."""
-    lowered = line.lower()
-    if not any(hint in lowered for hint in _NAMED_HINTS):
+    if not any(map(line.lower().__contains__, _NAMED_HINTS)):
         return None
     sentence = _SENTENCE_START.split(flat(line[-MAX_CHARS:]))[-1]
     named = [(match.lastgroup or "", match[match.lastgroup or 0]) for match in _NAMED.finditer(sentence)]

@@ -36,13 +36,17 @@ _CHATTER = re.compile(
     r"|(?:(?:E|e)xplanation|Justification|Reason(?:ing)?|Rationale|Notes?|Sources?|References?|Verification|Check)\s*(?:\*\*)?\s*:"
     r")"
 )
+_CHATTER_HINTS = (
+    "hope", "let me", "feel free", "you ", "anything", "thank", "you'", "happy", "have a", "confidence", "certainty",
+    "explanation", "justification", "reason", "rationale", "note", "source", "reference", "verification", "check",
+)  # fmt: skip
 #: Closing remarks begin in this much of the end of a response.
 _CHATTER_REGION = 800
 _PART_END = re.compile(
     r",\s|;|(?<=\w)\s+\((?!\w\))|\s[-–—]+\s|\s+(?:because|since|when|where|if|which|who|after|as|so|due|based|hence|given)\b"
 )
 _DENIED = re.compile(
-    r"\b(?:not|cannot|never|\w+n['’]t|neither|nor)\s+(?:(?:be|equal(?:\s+to)?|been|is|a|an|the|answer|necessarily|just|"
+    r"\b(?:not|cannot|never|[a-z]{2,5}n['’]t|neither|nor)\s+(?:(?:be|equal(?:\s+to)?|been|is|a|an|the|answer|necessarily|just|"
     r"exactly|simply|equals)\s+)*(\\\(.{1,60}?\\\)|\$[^$]{1,60}\$(?!\d)|-?\\?\$?\d[\d,]*(?:\.\d+)?%?|\*\*.{1,60}?\*\*)"
 )
 
@@ -77,6 +81,8 @@ def without_chatter(text: str) -> str:
     'So it is 42.'
     """
     start = max(0, len(text) - _CHATTER_REGION)
+    if not any(map(text[start:].lower().__contains__, _CHATTER_HINTS)):
+        return text
     match = _CHATTER.search(text, start)
     while match is not None:
         head = text[: match.start()].rstrip()
@@ -92,7 +98,7 @@ def without_denied(sentence: str) -> tuple[str, frozenset[str]]:
     >>> without_denied("It is not 5 but 7.")
     ('It is but 7.', frozenset({'5'}))
     """
-    if "n" not in sentence:
+    if not any(map(sentence.__contains__, ("not", "n't", "n’t", "never", "nor"))):
         return sentence, frozenset()
     denied = frozenset(match[1] for match in _DENIED.finditer(sentence))
     return (re.sub(r"\s+", " ", _DENIED.sub("", sentence)), denied) if denied else (sentence, denied)

@@ -23,6 +23,8 @@ _OTHER_WORDS = words(
 )
 #: In an English text another language's word for "answer" counts in this much of its end.
 _FOREIGN_REGION = 300
+#: So many declarations are looked at, from the last one back, until one has a value.
+_MAX_DECLARATIONS = 4
 _IS = words(
     "is are ist sind lautet es son est sont è sono é são är er jest to wynosi zijn adalah ni là on este "
     "είναι равен равно это — - は เป็น คือ হল হলো है هو هي"
@@ -68,52 +70,53 @@ _KEYED = re.compile(
 )
 
 
-def declared(text: str) -> tuple[str, int] | None:
+def declared(text: str, start: int = 0) -> tuple[str, int] | None:
     """(what ``text`` declares as its answer the last time, where this stands); None where it declares none.
+
+    Only declarations that end after ``start`` are looked for.
 
     >>> declared("The answer is 12. No: the answer is 15.")
     ('15', 35)
     >>> declared('{"answer": "7"}')
     ('7', 14)
     """
-    lowered = text.lower()
-    if len(lowered) != len(text):
-        lowered = text
-    english = (_english, _heading) if any(hint in lowered for hint in _ENGLISH_HINTS) else ()
-    ends = [end for rule in (*english, _foreign) if (end := rule(text, lowered)) is not None]
-    if "answer" in lowered and (keyed := last_match(_KEYED, text)) is not None and keyed.end() > max(ends, default=0):
-        value = next(g for g in keyed.groups() if g is not None)
-        return re.sub(r"[\"']", "", value).strip(), keyed.end()
-    if not ends:
-        return None
-    end = max(ends)
-    value = declared_value(text[end:], text[:end])
-    return (value, end) if value is not None else None
-
-
-def _english(text: str, lowered: str) -> int | None:
-    """Where the last "the answer is" ends."""
-    for word in reversed(list(_ENGLISH_WORD.finditer(lowered))):
-        match = _ENGLISH.match(text, word.end())
-        if match is not None and _NOT_OURS.search(text[max(0, word.start() - 12) : word.start()]) is None:
-            return match.end()
+    lowered = text.lower() if start == 0 else text[start:].lower()
+    if len(lowered) != len(text) - start:
+        lowered = text[start:]
+    ends = _foreign(text, lowered, start)
+    if any(map(lowered.__contains__, _ENGLISH_HINTS)):
+        ends += [*_english(text, lowered, start), *(match.end() for match in _HEADING.finditer(text, start))]
+        if (keyed := last_match(_KEYED, text, start)) is not None and keyed.end() > max(ends, default=0):
+            value = next(g for g in keyed.groups() if g is not None)
+            return re.sub(r"[\"']", "", value).strip(), keyed.end()
+    for end in sorted(ends, reverse=True)[:_MAX_DECLARATIONS]:
+        value_or_none = declared_value(text[end:], text[:end])
+        if value_or_none is not None:
+            return value_or_none, end
     return None
 
 
-def _heading(text: str, lowered: str) -> int | None:
-    """Where the last heading "Answer" ends."""
-    match = last_match(_HEADING, text)
-    return match.end() if match is not None else None
+def _english(text: str, lowered: str, start: int) -> list[int]:
+    """Where the last few "the answer is" end."""
+    ends: list[int] = []
+    for word in reversed(list(_ENGLISH_WORD.finditer(lowered))):
+        at = start + word.start()
+        match = _ENGLISH.match(text, start + word.end())
+        if match is not None and _NOT_OURS.search(text[max(0, at - 12) : at]) is None:
+            ends.append(match.end())
+            if len(ends) == _MAX_DECLARATIONS:
+                break
+    return ends
 
 
-def _foreign(text: str, lowered: str) -> int | None:
-    """Where the last "answer:" of another language ends; in an English text, only near its end."""
-    start = max(0, len(text) - _FOREIGN_REGION) if " the " in lowered else 0
-    region = lowered[start:]
-    end = None
-    if any(word in region for word in (_ASCII_HINTS if text.isascii() else _HINTS)):
-        match = last_match(_FOREIGN, text[start:])
-        end = start + match.end() if match is not None else None
-    if "选" in region and (chosen := last_match(_CHOSEN, text)) is not None:
-        end = max(end or 0, chosen.end())
-    return end
+def _foreign(text: str, lowered: str, start: int) -> list[int]:
+    """Where the last "answer:" of other languages end; in an English text, only near its end."""
+    if len(lowered) > _FOREIGN_REGION and " the " in lowered:
+        start += len(lowered) - _FOREIGN_REGION
+        lowered = lowered[-_FOREIGN_REGION:]
+    ends = []
+    if any(map(lowered.__contains__, _ASCII_HINTS if lowered.isascii() else _HINTS)):
+        ends += [match.end() for match in _FOREIGN.finditer(text, start)]
+    if "选" in lowered:
+        ends += [match.end() for match in _CHOSEN.finditer(text, start)]
+    return ends

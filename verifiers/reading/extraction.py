@@ -61,7 +61,7 @@ def extract(text: str) -> str | None:
 
 def _may_have_marks(text: str) -> bool:
     """Whether ``text`` may have control tokens, or marks of thoughts; nearly all responses have none."""
-    return "<" in text or "[/" in text or "[T" in text or "[I" in text or "◁" in text or "assistant" in text
+    return "<" in text or "[/" in text or "◁" in text or "assistant" in text or text.lstrip()[:1] == "["
 
 
 def _answer(text: str) -> str | None:
@@ -77,19 +77,23 @@ def _answer(text: str) -> str | None:
 
 def explicit(text: str) -> str | None:
     """The last answer that ``text`` marks as its answer: by a box, hashes, a tag, or a declaration."""
-    answers = [found for rule in EXPLICIT if (found := rule(text)) is not None]
-    return max(answers, key=lambda answer_and_end: answer_and_end[1])[0] if answers else None
+    answer, end = None, 0
+    for rule in EXPLICIT:
+        later = rule(text, end)
+        if later is not None:
+            answer, end = later
+    return answer
 
 
-def _hashes(text: str) -> tuple[str, int] | None:
+def _hashes(text: str, start: int) -> tuple[str, int] | None:
     """GSM8K's ``#### 42``."""
-    match = last_match(_HASHES, text) if "####" in text else None
+    match = last_match(_HASHES, text, start) if "####" in text else None
     return (match[1], match.end()) if match is not None else None
 
 
-def _tagged(text: str) -> tuple[str, int] | None:
+def _tagged(text: str, start: int) -> tuple[str, int] | None:
     """The answer inside an answer tag."""
-    content_and_end = tagged(text)
+    content_and_end = tagged(text, start)
     if content_and_end is None:
         return None
     content, end = content_and_end
@@ -99,9 +103,9 @@ def _tagged(text: str) -> tuple[str, int] | None:
     return (answer, end) if answer is not None else None
 
 
-def _declared(text: str) -> tuple[str, int] | None:
+def _declared(text: str, start: int) -> tuple[str, int] | None:
     """What the response declares as its answer; an option, where it declares one."""
-    answer_and_end = declared(text)
+    answer_and_end = declared(text, start)
     if answer_and_end is None:
         return None
     answer, end = answer_and_end
@@ -116,5 +120,5 @@ def breaks_off(text: str) -> bool:
     return not text or (_UNFINISHED.search(text[-12:]) is not None and not text.endswith(("**", "\\\\", "|")))
 
 
-#: Each gives (answer, where it ends in the text); the last one in the text counts.
+#: Each gives (answer, where it ends in the text) of the last answer of its kind that ends after ``start``.
 EXPLICIT = (boxed, _hashes, _tagged, _declared)

@@ -29,8 +29,7 @@ def without_thoughts(text: str) -> tuple[str, str]:
     >>> without_thoughts("[THINK]Let me see: 12, so")
     ('', 'Let me see: 12, so')
     """
-    lowered = text.lower()
-    if not any(hint in lowered for hint in _HINTS):
+    if not any(map(text.lower().__contains__, _HINTS)):
         return text, ""
     marks = [(m.start(), m.end(), m.lastgroup is not None) for m in _MARK.finditer(text)]
     if not marks:

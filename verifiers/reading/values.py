@@ -49,6 +49,10 @@ _WRAPPED = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\[(.*)\\\]|\\\(((?:(?!\
 _WORDS = re.compile(r"[^\W\d_]+(?:[-'’ ][^\W\d_]+){0,3}")
 _VOWEL = re.compile("[aeiouyáéíóúäöüàèìòù]", re.IGNORECASE)
 _PROSE_START = re.compile(r"(?!(?:sqrt|sin|cos|tan|log|ln|pi|max|min|gcd|lcm|exp|abs)\b)[A-Za-z][A-Za-z']+[ ,:;.]")
+#: With these begins what is said about an answer.
+_REMARKS = words(
+    "correct right wrong incorrect verified confirmed consistent shown given above below as reasonable indeed"
+)
 _MAX_TEXT = 200
 _MAX_BARE = 300
 #: Words of sentences and of small talk, which no answer in a few words has.
@@ -88,7 +92,8 @@ def declared_value(text: str, before: str = "") -> str | None:
     if value is not None:
         return value
     line = plain(line)
-    return line if len(line) <= _MAX_TEXT and not line.endswith(":") and line else None
+    is_remark = not line or line.endswith(":") or line.split(maxsplit=1)[0].lower() in _REMARKS
+    return None if is_remark or len(line) > _MAX_TEXT else line
 
 
 def bare(text: str) -> str | None:
