@@ -20,10 +20,12 @@ _PLACEHOLDER = re.compile(
     r"|\\quad|\\ )\s*\}?",
     re.IGNORECASE,
 )
+_DENIAL = re.compile(r"\b(?:not|instead\s+of|rather\s+than)[\s$]*$")
+_ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii")
 # The label of a part at the start of a line: "(a)", "**b.**", "Part 2:"; a bare number only right before the box.
 _PART = re.compile(
-    r"^[ \t*#-]*(?:\(?(?P<letter>[a-h])\)|(?P<point>[a-h])[.:](?=[\s*])|part\s+\(?(?P<part>[a-h1-9])\b"
-    r"|\(?(?P<digit>[1-9])[.):](?=[^A-Za-z\n]{0,8}\b[a-z]{0,2}\b[^A-Za-z\n]{0,8}\\boxed))",
+    r"^[ \t*#-]*(?:\(?(?P<letter>[a-h])\)|(?P<point>[a-h])[.:](?=[\s*])"
+    r"|(?:part|question|problem)\s+\(?(?P<part>[a-h1-9])\b|\((?P<roman>i{1,3}|iv|vi{0,3})\)|\(?(?P<digit>[1-9])[.):](?=[^A-Za-z\n]{0,8}(?:[a-z]{1,2}\s*=\s*)?\\boxed))",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -86,7 +88,7 @@ def boxed(text: str, start: int = 0) -> tuple[str, int] | None:
     """
     if "box" not in text and "\x08ox" not in text:
         return None
-    filled = [box for box in boxes(text) if _PLACEHOLDER.fullmatch(box[2]) is None]
+    filled = [box for box in boxes(text) if _PLACEHOLDER.fullmatch(box[2]) is None and not _is_denied(text, box[0])]
     if not filled or filled[-1][1] <= start:
         return None
     contents = _of_parts(text, filled)
@@ -100,6 +102,17 @@ def boxed(text: str, start: int = 0) -> tuple[str, int] | None:
     return ", ".join(contents), filled[-1][1]
 
 
+def _is_denied(text: str, start: int) -> bool:
+    """Whether the box at ``start`` is named only to say that it is not the answer: "not \\boxed{13}"."""
+    return _DENIAL.search(text, max(0, start - 20), start) is not None
+
+
+def _number(label: str, is_roman: bool) -> int:
+    if is_roman:
+        return _ROMAN.index(label) + 1
+    return int(label) if label.isdigit() else ord(label) - ord("a") + 1
+
+
 def _of_parts(text: str, filled: list[tuple[int, int, str]]) -> list[str] | None:
     """The boxes of parts (a), (b), … to the end, one box each; None where the response does not answer by parts."""
     if len(filled) < 2:
@@ -107,7 +120,7 @@ def _of_parts(text: str, filled: list[tuple[int, int, str]]) -> list[str] | None
     starts: list[int] = []
     for match in _PART.finditer(text):
         label = next(g for g in match.groups() if g is not None)
-        number = int(label) if label.isdigit() else ord(label.lower()) - ord("a") + 1
+        number = _number(label.lower(), match["roman"] is not None)
         if number == 1:
             starts = [match.start()]
         elif number == len(starts) + 1:

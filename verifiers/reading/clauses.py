@@ -40,14 +40,21 @@ _CHATTER_HINTS = (
     "hope", "let me", "feel free", "you ", "anything", "thank", "you'", "happy", "have a", "confidence", "certainty",
     "explanation", "justification", "reason", "rationale", "note", "source", "reference", "verification", "check",
 )  # fmt: skip
+_DENIAL_HINTS = (
+    "not", "Not", "n't", "n’t", "never", "nor", "rule", "exclude", "discard", "reject", "wrong", "incorrect",
+    "impossible", " too ",
+)  # fmt: skip
 #: Closing remarks begin in this much of the end of a response.
 _CHATTER_REGION = 800
 _PART_END = re.compile(
     r",\s|;|(?<=\w)\s+\((?!\w\))|\s[-–—]+\s|\s+(?:because|since|when|where|if|which|who|after|as|so|due|based|hence|given)\b"
 )
+_VALUE = r"\\\(.{1,60}?\\\)|\$[^$]{1,60}\$(?!\d)|-?\\?\$?\d[\d,]*(?:\.\d+)?%?|\*\*.{1,60}?\*\*"
 _DENIED = re.compile(
-    r"\b(?:not|cannot|never|[a-z]{2,5}n['’]t|neither|nor)\s+(?:(?:be|equal(?:\s+to)?|been|is|a|an|the|answer|necessarily|just|"
-    r"exactly|simply|equals)\s+)*(\\\(.{1,60}?\\\)|\$[^$]{1,60}\$(?!\d)|-?\\?\$?\d[\d,]*(?:\.\d+)?%?|\*\*.{1,60}?\*\*)"
+    r"\b(?:[Nn]ot|cannot|never|[a-z]{2,5}n['’]t|neither|nor)\s+(?:(?:be|equal(?:\s+to)?|been|is|a|an|the|answer|necessarily|just|"
+    rf"exactly|simply|equals)\s+)*({_VALUE})"
+    rf"|\b(?:rules?\s+out|ruled\s+out|excludes?|excluded|discard(?:ed)?|rejects?|rejected)\s+({_VALUE})"
+    rf"|({_VALUE})\s+(?:is|are|was|were)\s+(?:not\b|n[o']t\b|wrong|incorrect|impossible|excluded|ruled\s+out|too\s+\w+)"
 )
 
 
@@ -98,9 +105,9 @@ def without_denied(sentence: str) -> tuple[str, frozenset[str]]:
     >>> without_denied("It is not 5 but 7.")
     ('It is but 7.', frozenset({'5'}))
     """
-    if not any(map(sentence.__contains__, ("not", "n't", "n’t", "never", "nor"))):
+    if not any(map(sentence.__contains__, _DENIAL_HINTS)):
         return sentence, frozenset()
-    denied = frozenset(match[1] for match in _DENIED.finditer(sentence))
+    denied = frozenset(value for match in _DENIED.finditer(sentence) for value in match.groups() if value is not None)
     return (re.sub(r"\s+", " ", _DENIED.sub("", sentence)), denied) if denied else (sentence, denied)
 
 

@@ -63,6 +63,8 @@ _FOREIGN = re.compile(
     re.IGNORECASE,
 )
 _CHOSEN = re.compile(r"(?:故选|因此选|所以选|应选|选择)\s*[:：]?\s*(?=\(?[A-J](?![A-Za-z]))")
+# A value that was being written when the text ended.
+_DANGLING = re.compile(r"[-+/=\\<>^_&({\[]\s*$")
 _KEYED = re.compile(
     r"[\"'](?:final[_ ]?|correct[_ ]?)?answer[\"']\s*:\s*(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'|(-?[\d.,/]*\d)|"
     r"\[([^\[\]]*)\])",
@@ -90,6 +92,8 @@ def declared(text: str, start: int = 0) -> tuple[str, int] | None:
             value = next(g for g in keyed.groups() if g is not None)
             return re.sub(r"[\"']", "", value).strip(), keyed.end()
     for end in sorted(ends, reverse=True)[:_MAX_DECLARATIONS]:
+        if "\n" not in text[end:] and _DANGLING.search(text) is not None:
+            continue
         value_or_none = declared_value(text[end:], text[:end])
         if value_or_none is not None:
             return value_or_none, end

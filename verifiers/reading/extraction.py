@@ -21,12 +21,14 @@ from bonbench.verifiers.reading.conclusion import concluded
 from bonbench.verifiers.reading.declared import declared
 from bonbench.verifiers.reading.matches import last_match
 from bonbench.verifiers.reading.thinking import without_thoughts
-from bonbench.verifiers.reading.values import bare
+from bonbench.verifiers.reading.values import bare, declared_value
 
 #: Only this much of the end of a response is searched.
 MAX_TAIL = 100_000
 
-_HASHES = re.compile(r"^[ \t]*####[ \t]*(?=[-$\\\d.(])(\S.*?)[ \t]*$", re.MULTILINE)
+# Before words it is a heading, unless it ends the response.
+_HASHES = re.compile(r"^[ \t]*####[ \t]*(?:(?=\**[-$\\\d.(])(\S.*?)[ \t]*$|([^\s#].*?)\s*\Z)", re.MULTILINE)
+_HTML = re.compile(r"</?(?:b|i|u|em|strong|p|div|span|center|code|pre|h[1-6])(?:\s[^<>\n]{0,80})?>|<br\s*/?>")
 _UNFINISHED = re.compile(
     r"(?:[,;:(\[{+\-*/=\\<>&|^_~]|\b(?:is|are|the|of|and|or|be|equals|by|an|that|to|get|have|obtain|then|hence|thus|"
     r"therefore|so|we|with|for|when|where|if|because|since))$"
@@ -52,7 +54,7 @@ def extract(text: str) -> str | None:
     if _may_have_marks(said):
         said, thought = own_turn(said)
         said, more = without_thoughts(said)
-        thought = thought or more
+        said, thought = _HTML.sub("", said), thought or more
     if not said.strip():
         return _answer(thought)
     answer = _answer(said)
@@ -88,7 +90,10 @@ def explicit(text: str) -> str | None:
 def _hashes(text: str, start: int) -> tuple[str, int] | None:
     """GSM8K's ``#### 42``."""
     match = last_match(_HASHES, text, start) if "####" in text else None
-    return (match[1], match.end()) if match is not None else None
+    if match is None:
+        return None
+    answer = declared_value(match[1]) or match[1] if match[1] else bare(match[2].strip("*"))
+    return (answer, match.end()) if answer is not None else None
 
 
 def _tagged(text: str, start: int) -> tuple[str, int] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from bonbench.verifiers.reading.spelling import FUNCTIONS
+from bonbench.verifiers.reading.spelling import FUNCTIONS, MONTHS
 
 #: Maths in delimiters; inline maths stands within one line, and a dollar before a digit may be money instead.
 MATHS = re.compile(
@@ -18,21 +18,35 @@ MATHS = re.compile(
 )
 _PROSE = re.compile(r"(?<![\\{A-Za-z])[A-Za-z]{3,}(?![}A-Za-z])")
 # Whether a bare formula may be there at all: a sign, a command, a letter or a bracket at a number, a time.
-_HINT = re.compile(r"[=<>^_√π∞≤≥≠≈±×÷·°²³!\\/+*|:\[{(]|[-−] ?[\d(\\]|\d[A-Za-z]|\d pi\b")
+_SIGN = re.compile(r"[=<>^_√π∞≤≥≠≈≡±×÷·°²³!\\/+*|:\[{(∅½⅓⅔¼¾]")
+_AT_NUMBER = re.compile(r"\d(?:[A-Za-z]| pi\b)")
+_SIGNED = re.compile(r"[-−] ?[\d(\\]")
+_NAMED_HINTS = ("ln ", "log ", "sin ", "cos ", "tan ", *MONTHS)
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
 _NAMES = "|".join(sorted(FUNCTIONS, key=len, reverse=True))
+_MONTHS = rf"(?:{'|'.join(sorted(MONTHS))})"
+# Two letters that are no word: a product, a side of a triangle.
+_PRODUCT = (
+    r"(?<![A-Za-z\\])(?!(?:is|of|to|in|it|by|at|as|an|or|if|on|so|we|he|be|no|up|do|go|my|us|me|am|hi|ok|vs|ie|eg|"
+    r"cm|km|mm|kg|mg|ml|ft|oz|lb|hr|th|st|nd|rd|AM|PM|OK|US|UK|EU|TV|PC)\b)(?:[a-z]{2}|[A-Z]{2,3})(?![A-Za-z])"
+)
 _LEXER = re.compile(
     rf"""(?P<environment>\\begin\{{(?P<kind>[a-z]+)\*?\}}.*?\\end\{{(?P=kind)\*?\}})
     |(?P<skip>\*\*|`+|\\[()\[\]]|\\\\|\$\$|\#+)
+    |(?P<date>{_MONTHS}\s\d{{1,2}}\b(?:,\s\d{{4}}\b)?|\d{{1,2}}\s{_MONTHS}(?:\s\d{{4}}\b)?)
     |(?P<time>\d{{1,2}}:[0-5]\d(?::[0-5]\d)?(?:\s*(?:[ap]\.m\.?|[ap]m\b|[AP]M\b|[AP]\.M\.?))?(?![\d:]))
-    |(?P<prose>\d+(?:st|nd|rd|th|s)\b|\d*[A-Za-z]\d+[A-Za-z\d]*(?![\w^_(])|\b[A-Za-z]+(?:[-'’]\w+)+|\d+(?:-[A-Za-z]{{2,}})+)
+    |(?P<prose>\d+(?:st|nd|rd|th|s)\b|\d*[A-Za-z]\d+[A-Za-z\d]*(?![\w^_(])
+      |\b[A-Za-z]+(?:[-'’]\w+)+|\d+(?:-[A-Za-z]{{2,}})+)
     |(?P<number>\\?\$\s?-?\d[\d,]*(?:\.\d+)?|\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)
     |(?P<command>\\(?:text|mathrm|operatorname|mbox)\s*{_GROUP}|\\[A-Za-z]+(?:\s*\[[^\[\]]*\])?(?:\s*{_GROUP})*)
+    |(?P<union>(?<=[)\]}}])\s*U\s*(?=[(\[{{]))
+    |(?P<modulus>\(\s*(?:\\?[bp]?mod)\s*\d+\s*\)|\\pmod\s*\{{?\d+\}}?)
     |(?P<function>(?:{_NAMES})(?![A-Za-z])(?=\s*(?:[\d(^_\\|√πθ]|[a-z]\b))|(?:pi|infinity)\b)
+    |(?P<product>(?a:{_PRODUCT}))
     |(?P<word>(?:(?![πθαβγδλφω∞²³⁰¹⁴-⁹½⅓⅔¼¾])[^\W\d_]){{2,}})
-    |(?P<letter>[A-Za-zπθαβγδλφω∞√])
+    |(?P<letter>[A-Za-zπθαβγδλφω∞√∅])
     |(?P<mark>[°²³⁰¹⁴-⁹⁺⁻½⅓⅔¼¾%]|\\%|\\[,;!\ ]|'+|!(?!=))
-    |(?P<operator><=|>=|!=|[-−+*/×÷·⋅^_=<>≤≥≠≈±∓∪∩∈|])
+    |(?P<operator><=|>=|!=|[-−+*/×÷·⋅^_=<>≤≥≠≈≡±∓∪∩∈|])
     |(?P<open>\\?[(\[{{])
     |(?P<close>\\?[)\]}}])
     |(?P<comma>[,:])
@@ -40,10 +54,12 @@ _LEXER = re.compile(
     |(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_VALUES = frozenset({"environment", "time", "number", "command", "function", "letter"})
+_VALUES = frozenset({"environment", "date", "time", "number", "command", "function", "product", "letter"})
 _PLAIN_NUMBER = re.compile(r"[-−]?(?:\\?\$\s?)?[-−]?[\d,]*\.?\d+(?:\s?/\s?\d+)?\s?\\?%?|\\?\$?\d[\d,]*-\d[\d,]*")
 # "5cm", "300g", "5:00 PM": beside other numbers these are no more the answer than the others.
-_WEAK = re.compile(r"\d[\d,.]*[A-Za-z]+|\d{1,2}:\d\d(?::\d\d)?(?:\s*[AaPp]\.?[Mm]\.?)?")
+_WEAK = re.compile(
+    r"\d[\d,.]*[A-Za-z]+|[A-Z][a-z]+ \d+(?:, \d+)?|\d+ [A-Z][a-z]+(?: \d+)?|\d{1,2}:\d\d(?::\d\d)?(?:\s*[AaPp]\.?[Mm]\.?)?"
+)
 _DIGIT = re.compile(r"\d")
 # A minus apart from its number is a sign only after these; elsewhere it is a dash.
 _BEFORE_SIGN = re.compile(r"(?:\b(?:is|are|be|equals?|by|to)|=|:)\s*$")
@@ -57,7 +73,7 @@ def delimited(text: str) -> str:
     >>> delimited("So the area is 2π, or x = 3 + 2i when 5 cars come.")
     'So the area is \\(2π\\), or \\(x = 3 + 2i\\) when 5 cars come.'
     """
-    if _HINT.search(text) is None:
+    if not _may_have_formula(text):
         return text
     pieces, position = [], 0
     for maths in MATHS.finditer(text):
@@ -90,8 +106,18 @@ def last_side(equation: str) -> str:
     return (rounded[-1] if _NAME.fullmatch(exact) else exact).strip(" .")
 
 
+def _may_have_formula(text: str) -> bool:
+    """Whether ``text`` has a sign, a letter at a number, a function or a date."""
+    return (
+        _SIGN.search(text) is not None
+        or _AT_NUMBER.search(text) is not None
+        or _SIGNED.search(text) is not None
+        or any(map(text.__contains__, _NAMED_HINTS))
+    )
+
+
 def _delimited(text: str) -> str:
-    if _HINT.search(text) is None:
+    if not _may_have_formula(text):
         return text
     formulas = _bare_formulas(text)
     weak = [span for span in formulas if _WEAK.fullmatch(text, *span)]
@@ -135,7 +161,7 @@ def _continues(run: list[re.Match[str]], match: re.Match[str]) -> bool:
     """Whether ``match`` goes on with the formula that ``run`` began."""
     kind = match.lastgroup
     last = run[-1]
-    if kind in ("operator", "close", "mark"):
+    if kind in ("operator", "union", "modulus", "close", "mark"):
         return kind != "mark" or last.lastgroup != "space"
     if kind == "comma":  # inside brackets, or in a ratio
         return _depth(run) > 0 or (match[0] == ":" and last.lastgroup == "number")
@@ -145,7 +171,7 @@ def _continues(run: list[re.Match[str]], match: re.Match[str]) -> bool:
         return not (kind == "open" and last.lastgroup == "close" and last[0] == "]")
     before = next((m for m in reversed(run) if m.lastgroup != "space"), last)
     return (
-        before.lastgroup in ("operator", "open", "comma", "function")
+        before.lastgroup in ("operator", "union", "open", "comma", "function")
         or (kind in ("command", "function") and match[0] not in ("max", "min"))
         or match[0] in "√π"
         or (before.lastgroup == "command" and kind != "open")
@@ -171,9 +197,11 @@ def _formulas_of(run: list[re.Match[str]]) -> list[tuple[int, int]]:
     if _PLAIN_NUMBER.fullmatch(text):
         return []
     has_value = any(
-        m.lastgroup in ("number", "environment", "time", "command", "function") or m[0] in "π∞θ" for m in run
+        m.lastgroup in ("number", "environment", "date", "time", "command", "function") or m[0] in "π∞θ∅" for m in run
     )
-    if not has_value and not (kinds.count("letter") > 1 and re.search(r"[=<>+^≤≥≠]", text)):
+    if not has_value and not (
+        (kinds.count("letter") + kinds.count("product") > 1 and re.search(r"[=<>+^≤≥≠]", text)) or text[1:] == "!"
+    ):
         return []
     if all(kind in ("number", "open", "close") for kind in kinds) and kinds.count("number") == 1:
         return []
@@ -186,7 +214,7 @@ def _is_loose(run: list[re.Match[str]]) -> bool:
     if last.lastgroup == "operator":
         return last[0] != "|" or sum(m[0] == "|" for m in run) % 2 == 1
     if last[0] == "!":
-        return last.end() >= len(last.string.rstrip("* \n"))
+        return last.end() >= len(last.string.rstrip("* \n")) and len(run) > 1 and run[-2].lastgroup != "letter"
     if last.lastgroup == "letter" and last[0] in ("a", "I", "A") and len(run) > 1:
         return run[-2].lastgroup == "space"
     if last.lastgroup == "close":

@@ -8,14 +8,14 @@ from fractions import Fraction
 from bonbench.verifiers.reading.formulas import MATHS, inner_maths, is_money
 
 #: A number with its currency or percent sign.
-NUMBER_TEXT = r"-?(?:\\?\$\s?)?-?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?"
+NUMBER_TEXT = r"-?(?:\\?\$\s?)?-?(?:\d+\s(?=\d+/\d))?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?"
 _LEAD = re.compile(
     r"(?:[\s*_#>\"“”‘’`:=→]|(?:only|exactly|precisely|approximately|approx|about|around|roughly|simply|just|thus|therefore|then|"
     r"equal\s+to|given\s+by|namely|actually|indeed|clearly|now|also|but|rather|the\s+(?:number|value|set|point|pair|interval|fraction|"
     r"expression|integer|function))(?![A-Za-z])\.?|\\approx|≈|≃)*",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(rf"{NUMBER_TEXT}(?![A-Za-z0-9_^!²³]|\.\d)")
+_NUMBER = re.compile(rf"{NUMBER_TEXT}(?![A-Za-z0-9_^!²³½⅓⅔¼¾]|\.\d)")
 _MARKUP = re.compile(r"[*_`\"”’]*")
 _SEPARATOR = re.compile(r"\s*(?:,\s*(?:and\b|or\b)?|;|\band\b|\bor\b|&)\s*(?=[^\s.])", re.IGNORECASE)
 # Another spelling of the value before it: "3/4, or about 0.75".

@@ -27,6 +27,14 @@ _LISTING = re.compile(r"\b(?:is|are|was|were|be|equals?)\b:?")
 _UNITS_TO_END = re.compile(r"(?:\s+[A-Za-z°%\\$€]+){0,2}\s*[.!]?")
 # A word after a number that makes another value of it.
 _SCALE = re.compile(r"\s*(?:hundred|thousand|million|billion|trillion|lakh|crore|squared|cubed|factorial)\b")
+# A bound or a property, which the number alone does not say.
+_QUALIFIER = re.compile(
+    r"\b((?:more|less|greater|fewer|larger|smaller|higher|lower)\s+than(?:\s+or\s+equal\s+to)?|at\s+(?:least|most)|"
+    r"(?:a\s+)?multiples?\s+of|divisible\s+by)\s+$",
+    re.IGNORECASE,
+)
+# What one needs at least is the answer to how much one needs.
+_NEEDED = re.compile(r"\b(?:must|needs?|needed|ha(?:s|ve)\s+to|should|requires?|required|minimum)\b")
 # "15 chickens and 20 rabbits"
 _COORDINATED = re.compile(rf"\s+[a-z-]+(?:\s+[a-z-]+){{0,2}}?\s+and\s+({NUMBER_TEXT})\s+[a-z]")
 # "Evelyn runs the fastest."
@@ -34,7 +42,7 @@ _SUPERLATIVE = re.compile(
     r"(?:^|,\s+)([A-Z][a-z]+)\s+(?:(?:would|will|can)\s+)?[a-z]+\s+the\s+(?:most|least|[a-z]+est)\b[^\d]*$"
 )
 _FINAL_VALUE = re.compile(
-    rf"{_COPULA}({NUMBER_TEXT})(?:(?:st|nd|rd|th)?(?:\s+[A-Za-z°²³/%\\$€-]+){{0,2}}|\s?[A-Za-z€£°]+[²³]?)\s*[.!]?$"
+    rf"{_COPULA}({NUMBER_TEXT})(?:(?:st|nd|rd|th)?(?:\s+[A-Za-z°²³/%\\$€-]+(?:\^\{{?[1-4]\}}?)?){{0,2}}|\s?[A-Za-z€£°]+[²³]?)\s*[.!]?$"
 )
 _EXISTS = re.compile(
     rf"\bthere (?:is|are|were|was|will be|would be)\s+{_HEDGES}({NUMBER_TEXT})|\btotal of\s+{_HEDGES}({NUMBER_TEXT})",
@@ -119,9 +127,14 @@ def _listed(sentence: str) -> str | None:
 
 
 def _scaled(match: re.Match[str], group: int) -> str:
-    """The number in ``group``, with the word that scales it ("5 million")."""
+    """The number in ``group``, with the words that make it another value ("at least 5 million")."""
     scale = _SCALE.match(match.string, match.end(group))
-    return match[group] + (scale[0] if scale is not None else "")
+    number = match[group] + (scale[0] if scale is not None else "")
+    before = match.string[: match.start(group)]
+    qualifier = _QUALIFIER.search(before)
+    if qualifier is None or (qualifier[1].lower() == "at least" and _NEEDED.search(before) is not None):
+        return number
+    return f"{qualifier[1]} {number}"
 
 
 def _counted(match: re.Match[str], group: int) -> str:

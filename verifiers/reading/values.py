@@ -9,7 +9,7 @@ import re
 
 from bonbench.verifiers.reading.clauses import first_part, without_denied
 from bonbench.verifiers.reading.formulas import MATHS, delimited, inner_maths, last_side
-from bonbench.verifiers.reading.heads import leading_values
+from bonbench.verifiers.reading.heads import NUMBER_TEXT, leading_values
 from bonbench.verifiers.reading.spelling import words
 from bonbench.verifiers.reading.statements import MAX_SENTENCE, plain, stated_value
 
@@ -27,7 +27,7 @@ _CHANGES = re.compile(
     re.IGNORECASE,
 )
 _UNIT = re.compile(
-    r"\s?(?:(?!(?:because|since|when|if|where|or|and|but|is|are|not|for|as|so|by|which)\b)[A-Za-z°²³€£µ]+(?:[/-][A-Za-z²³]+)?"
+    r"\s?(?:(?!(?:because|since|when|if|where|or|and|but|is|are|not|for|as|so|by|which)\b)[A-Za-z°²³€£µ]+(?:\^\{?-?[1-4]\}?)?(?:[/-][A-Za-z²³]+)?"
     r"(?:\s+|(?=[^A-Za-z]|$))){1,4}"
 )
 _COMPARED = re.compile(
@@ -48,6 +48,8 @@ _FENCE = re.compile(r"\s*```[a-z]*[ \t]*\n?(.*?)\n?\s*```\s*", re.DOTALL)
 _WRAPPED = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\[(.*)\\\]|\\\(((?:(?!\\\)).)*)\\\))\s*\.?\s*", re.DOTALL)
 _WORDS = re.compile(r"[^\W\d_]+(?:[-'’ ][^\W\d_]+){0,3}")
 _VOWEL = re.compile("[aeiouyáéíóúäöüàèìòù]", re.IGNORECASE)
+# "3 hours and 20 minutes"
+_AMOUNTS = re.compile(rf"{NUMBER_TEXT}\s*[A-Za-z]+(?:,?\s+(?:and\s+)?{NUMBER_TEXT}\s*[A-Za-z]+)+")
 _PROSE_START = re.compile(r"(?!(?:sqrt|sin|cos|tan|log|ln|pi|max|min|gcd|lcm|exp|abs)\b)[A-Za-z][A-Za-z']+[ ,:;.]")
 #: With these begins what is said about an answer.
 _REMARKS = words(
@@ -165,6 +167,8 @@ def _bare_value(text: str) -> str | None:
         return None
     label = _CHOICE.match(text)
     if label is not None and (label.end() == len(text) or text[label.end() :].strip(" ).:") == ""):
+        return text
+    if _AMOUNTS.fullmatch(text) is not None:
         return text
     if _PROSE_START.match(text) is not None:
         return None
