@@ -11,9 +11,9 @@ import re
 from bonbench.verifiers.reading.choices import DENIAL, MAX_CHARS, flat, leading_choice, read_choice
 
 _DECLARED = re.compile(
-    r"\b(?:final|correct|right|best|closest|the|my|our)\s+(?:answer|option|choice|alternative)\s*[*_]*\s*"
+    r"\b(?:final|correct|right|best|closest|the|my|our)\s+(?:answer|option|choice|alternative)[\s*_]*"
     r"(?:is|:|=|would be|should be|must be)"
-    r"|\b(?:answer|antwort|réponse|respuesta|risposta|resposta|ответ)\s*[*_]*\s*[:：]"
+    r"|\b(?:answer|antwort|réponse|respuesta|risposta|resposta|ответ)[\s*_]*[:：]"
     r"|(?:答案|故选|答え|정답)\s*(?:是|为|は)?[:：]?",
     re.IGNORECASE,
 )

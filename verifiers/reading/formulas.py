@@ -27,8 +27,9 @@ _NAMES = "|".join(sorted(FUNCTIONS, key=len, reverse=True))
 _MONTHS = rf"(?:{'|'.join(sorted(MONTHS))})"
 # Two letters that are no word: a product, a side of a triangle.
 _PRODUCT = (
-    r"(?<![A-Za-z\\])(?!(?:is|of|to|in|it|by|at|as|an|or|if|on|so|we|he|be|no|up|do|go|my|us|me|am|hi|ok|vs|ie|eg|"
-    r"cm|km|mm|kg|mg|ml|ft|oz|lb|hr|th|st|nd|rd|AM|PM|OK|US|UK|EU|TV|PC)\b)(?:[a-z]{2}|[A-Z]{2,3})(?![A-Za-z])"
+    r"(?<![A-Za-z\\])(?!(?:is|of|to|in|it|by|at|as|an|or|if|on|so|we|he|be|no|up|do|go|my|us|me|am|hi|ok|vs|"
+    r"cm|km|mm|kg|mg|ml|ft|oz|lb|hr|th|st|nd|rd|AM|PM|OK|US|UK|EU|TV|PC)\b)"
+    r"(?:[a-z]{2}|[A-Z]{2,3})(?![A-Za-z])"
 )
 _LEXER = re.compile(
     rf"""(?P<environment>\\begin\{{(?P<kind>[a-z]+)\*?\}}.*?\\end\{{(?P=kind)\*?\}})
@@ -58,7 +59,8 @@ _VALUES = frozenset({"environment", "date", "time", "number", "command", "functi
 _PLAIN_NUMBER = re.compile(r"[-−]?(?:\\?\$\s?)?[-−]?[\d,]*\.?\d+(?:\s?/\s?\d+)?\s?\\?%?|\\?\$?\d[\d,]*-\d[\d,]*")
 # "5cm", "300g", "5:00 PM": beside other numbers these are no more the answer than the others.
 _WEAK = re.compile(
-    r"\d[\d,.]*[A-Za-z]+|[A-Z][a-z]+ \d+(?:, \d+)?|\d+ [A-Z][a-z]+(?: \d+)?|\d{1,2}:\d\d(?::\d\d)?(?:\s*[AaPp]\.?[Mm]\.?)?"
+    r"\d[\d,.]*[A-Za-z]+|[A-Z][a-z]+ \d+(?:, \d+)?|\d+ [A-Z][a-z]+(?: \d+)?"
+    r"|\d{1,2}:\d\d(?::\d\d)?(?:\s*[AaPp]\.?[Mm]\.?)?"
 )
 _DIGIT = re.compile(r"\d")
 # A minus apart from its number is a sign only after these; elsewhere it is a dash.
