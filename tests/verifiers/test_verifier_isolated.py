@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from places import ROOT
 
 from bonbench.verifiers.math import MathParams, MathVerifier
-from bonbench.verifiers.oracle.isolated import SymbolicWorker
+from bonbench.verifiers.oracle.isolated import NotReady, SymbolicWorker
 from harness.core.errors import UserError
 
 TOWER = r"(10)^{(10)^{10}}"
@@ -285,3 +286,48 @@ def test_a_worker_whose_asker_died_ends() -> None:
             os.killpg(process.pid, signal.SIGKILL)
         process.stdin.close()
         process.wait()
+
+
+def test_the_impatient_are_told_that_the_worker_loads() -> None:
+    """A new worker has not loaded its libraries when it has just been started; whoever waits gets an answer."""
+    worker = SymbolicWorker(5.0, 1536 * 2**20)
+    x = ["Sym", "x"]
+    try:
+        with worker.comparison(patient=False) as oracle, pytest.raises(NotReady):
+            oracle(x, x, False)
+        with worker.comparison() as oracle:
+            assert oracle(x, x, False) == (True, "symbolic")
+        with worker.comparison(patient=False) as oracle:
+            assert oracle(x, x, False) == (True, "symbolic")
+            with pytest.raises(NotReady):  # LaTeX needs the parser, too
+                oracle("x", "x", False)
+        assert ask(worker, "x", "x") == (True, "symbolic")
+        process = worker._pid
+        os.kill(process, signal.SIGKILL)
+        assert ask(worker, "x", "x") == (True, "symbolic")
+        assert worker._has_parser and worker._pid != process
+    finally:
+        worker.close()
+
+
+def test_pairs_that_need_the_worker_are_compared_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bonbench.verifiers.math.shared_worker", SymbolicWorker)
+    verifier = MathVerifier(MathParams(timeout_s=5))
+    decided: list[str] = []
+    compare = MathVerifier._compare
+
+    def noted(self: MathVerifier, a: str, b: str, *rest: Any) -> tuple[bool, str]:
+        verdict = compare(self, a, b, *rest)
+        decided.append(a)
+        return verdict
+
+    monkeypatch.setattr(MathVerifier, "_compare", noted)
+    pairs = [(r"\int_0^1 2x dx", "1"), ("1/2", "0.5"), (r"\sum_{k=1}^{3} k", "7"), ("3", "4")]
+    assert verifier.verify(pairs) == [
+        (True, "symbolic"),
+        (True, "arithmetic"),
+        (False, "different"),
+        (False, "different"),
+    ]
+    assert decided == ["1/2", "3", r"\int_0^1 2x dx", r"\sum_{k=1}^{3} k"]
+    verifier._worker.close()

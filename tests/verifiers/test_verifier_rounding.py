@@ -119,7 +119,11 @@ def test_votes_stay_exact() -> None:
         ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", ["exact", 0, 1, -0.1, 1.5])
+def test_a_share_as_yaml_reads_it() -> None:
+    assert MathParams(rounding="1e-5").rounding == 1e-5  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["exact", 0, 1, -0.1, 1.5, None, [0.1], "nan"])
 def test_what_rounding_cannot_be(value: object) -> None:
     with pytest.raises(ValidationError):
         MathParams(rounding=value)  # type: ignore[arg-type]

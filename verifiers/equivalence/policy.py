@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -51,7 +52,10 @@ class Policy(ComponentParams):
     @field_validator("rounding", mode="before")
     @classmethod
     def _rounding_is_one_of(cls, value: object) -> object:
-        is_share = isinstance(value, float) and 0 < value < 1
-        if not is_share and value not in ("reject", "gold"):
-            raise ValueError("expected reject, gold or a number between 0 and 1")
-        return value
+        if value in ("reject", "gold"):
+            return value
+        with suppress(TypeError, ValueError):
+            share = float(value)  # type: ignore[arg-type]  # 1e-5 is a text in YAML
+            if 0 < share < 1:
+                return share
+        raise ValueError("expected reject, gold or a number between 0 and 1")
