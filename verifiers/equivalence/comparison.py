@@ -90,7 +90,7 @@ class Comparison:
         if isinstance(a, Piecewise) or isinstance(b, Piecewise):
             return piecewise.compare(a, b, self.equal)
         if isinstance(a, Residue) or isinstance(b, Residue):
-            return _by_arithmetic(families.same_sets(a, b))
+            return _by_arithmetic(families.same_sets(a, b) or families.is_least_remainder(a, b))
         if _is_region(a) or _is_region(b):
             return self._regions(a, b)
         match a, b:

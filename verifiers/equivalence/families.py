@@ -56,6 +56,17 @@ def same_sets(a: Answer, b: Answer) -> bool:
     return bool(ours) and bool(theirs) and _same(ours or [], theirs or [])
 
 
+def is_least_remainder(a: Answer, b: Answer) -> bool:
+    r"""Whether one answer gives a named number's residue, ``N \equiv 5 \pmod 7``, and the other is the least one, 5."""
+    match a, b:
+        case (Residue((Scalar(Num(left)),), Scalar(Num(modulus)), Scalar()), Scalar(Num(number))) | (
+            Scalar(Num(number)),
+            Residue((Scalar(Num(left)),), Scalar(Num(modulus)), Scalar()),
+        ):
+            return number == left and 0 <= number < modulus
+    return False
+
+
 def _is_declared(answer: Answer) -> bool:
     """Whether a parameter in ``answer`` is known to run through the whole numbers."""
     match answer:

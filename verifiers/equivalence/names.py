@@ -9,6 +9,10 @@ from bonbench.verifiers.reading.answers import Answer, Bracketed, Opaque, Relati
 from bonbench.verifiers.reading.spelling import words
 from bonbench.verifiers.reading.syntax import Call, Const, Expr, Num, Power, Product, Sum, Sym
 
+#: Functions and operators whose value at a symbol is named by writing them: ``\log_2 x = 5``, ``\min f = 5``.
+_FUNCTIONS = words("abs sin cos tan log floor ceil gcd lcm det max min factorial binomial")
+_OPERATORS = frozenset("\\" + name for name in words("min max sup inf dim deg arg det Pr lim sum prod int gcd lcm"))
+_COUNTED = words("a b c d k m n p q")
 _FUNCTION_LETTERS = words("f g h F G H P Q p q T S a b u v")
 
 
@@ -54,7 +58,8 @@ def _is_name(answer: Answer) -> bool:
             return all(_is_name(item) for item in items)
         case Opaque(tokens):
             texts = [t.text for t in tokens]
-            return tokens[0].kind in ("let", "cmd") and len(tokens) > 2 and texts[1] == "(" and texts[-1] == ")"
+            called = tokens[0].kind in ("let", "cmd") and len(tokens) > 2 and texts[1] == "(" and texts[-1] == ")"
+            return called or texts[0] in _OPERATORS
     return False
 
 
@@ -64,7 +69,7 @@ def _names(expr: Expr) -> bool:
         case Sym() | Const("e" | "i"):
             return True
         case Call(name, args):
-            return name in ("abs", "sin", "cos", "tan") and all(syntax.symbols(a) for a in args)
+            return name in _FUNCTIONS and all(syntax.symbols(a) for a in args[:1])
         case Product((Sym(letter), _)) if letter.rstrip("'") in _FUNCTION_LETTERS:
             return True
         case Product(factors):
@@ -72,7 +77,15 @@ def _names(expr: Expr) -> bool:
         case Power(base, Num(Fraction() as exponent)):
             return exponent == -1 and _names(base)
         case Sum(terms):
-            return all(isinstance(t, Sym) for t in terms)
+            return all(isinstance(t, Sym) or _is_digit_of_sum(t) for t in terms)
+    return False
+
+
+def _is_digit_of_sum(term: Expr) -> bool:
+    """Whether ``term`` is of a sum that a contest asks for, as ``100m + n``; x and y make a curve."""
+    match term:
+        case Product((Num(), Sym(letter))) | Power(Sym(letter), Num()):
+            return letter in _COUNTED
     return False
 
 

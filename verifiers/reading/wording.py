@@ -116,6 +116,8 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
                 if _next_word(tokens, index) in _DENIALS | _WRONG:
                     raise Unreadable("denied")
             return trim(tokens[:index])
+    if len(tokens) > 4 and [t.text for t in tokens[-4:-2]] == ["(", "mod"] and tokens[-3].kind == "word":
+        return trim(tokens[:-4])  # "32 (mod 1000)" with the remark in \text
     return tokens
 
 
