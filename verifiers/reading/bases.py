@@ -41,7 +41,8 @@ def numeral(tokens: Sequence[Token]) -> Based | None:
     named = any(t.text == "base" for t in tokens) or texts[-1].lower() in ("binary", "octal", "hexadecimal", "hex")
     if not (subscript or named) or re.fullmatch(r"\d{1,2}", base) is None:
         return None
-    return _based(sign, "".join(texts[: -2 if subscript else -1]), base)
+    digits = "".join(texts[: -2 if subscript else -1])
+    return _based(sign, digits.upper(), base)
 
 
 def _based(sign: str, digits: str, base: str) -> Based | None:

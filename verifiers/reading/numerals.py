@@ -17,7 +17,12 @@ _ELLIPSIS = re.compile(r"(?<![\d.])(\d*\.)(\d+)\s*(?:\.\.\.+|\\[lc]?dots(?![A-Za
 _AND_FRACTION = re.compile(r"\s*(-?\d+)\s+and\s+(\d+\s*/\s*\d+|\\frac\s*\{\d+\}\s*\{\d+\})\s*")
 _MAX_ELLIPSIS = 60
 _GROUPED = re.compile(r"\s*\d{1,3}(?:,\d{3})+\s*")
-_DECIMAL_COMMA = re.compile(r"\s*[-+]?(?:\d{1,3}|\d{4,}|0),(?:\d{1,2}|\d{4,})\s*|\s*[-+]?0,\d+\s*")
+# The rest may be a unit or a power of ten.
+_DECIMAL_COMMA = re.compile(
+    r"(\s*[-+]?(?:\\?\$\s*)?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)(?!\d))((?:(?!\b(?:and|or)\b)[^,;()\[\]=<>])*)"
+)
+_PERIOD_IN_BRACKETS = re.compile(r"(?<![\d.])(\d+\.)\((\d{1,30})\)")
+_DECIMALS_AND_PERIOD = re.compile(r"(\s*-?\d*\.\d+)\((\d{1,30})\)\s*")
 
 
 def separate_circled(text: str) -> str:
@@ -37,6 +42,7 @@ def plain_numbers(text: str) -> str:
     text = _POINTS.sub(lambda m: m[0].replace(".", ""), text)
     text = _INDIAN.sub(lambda m: m[0].replace(",", ""), text)
     text = _APOSTROPHES.sub(lambda m: re.sub("['’_]", "", m[0]), text)
+    text = _PERIOD_IN_BRACKETS.sub(r"\1\\overline{\2}", text)
     text = _TIMES.sub(r"\\times ", text)
     text = _CURRENCY.sub("", text)
     if "\\" in text:
@@ -53,6 +59,9 @@ def other_readings(text: str) -> Iterator[str]:
         yield f"{mixed[1]} {mixed[2]}"
     if _DECIMAL_COMMA.fullmatch(text):
         yield text.replace(",", ".")
+    period = _DECIMALS_AND_PERIOD.fullmatch(text)
+    if period is not None:
+        yield rf"{period[1]}\overline{{{period[2]}}}"
 
 
 def _repeating(match: re.Match[str]) -> str:

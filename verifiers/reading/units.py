@@ -38,6 +38,8 @@ def begins_unit(tokens: Sequence[tuple[str, str]], letters: str, apart: bool, up
     """
     if letters not in SINGLE and letters not in UNITS and letters not in ("\\mu", "\\Omega"):
         return False
+    if len(tokens) > 1 and tokens[-1][1] == "(":  # 5 (cm)
+        tokens = tokens[:-1]
     if not tokens:
         return False
     if _continues_unit(tokens):

@@ -12,6 +12,7 @@ from bonbench.verifiers.reading.tokens import Token, Unreadable
 # Words that begin a remark after the answer ("f(x) = 1 for all x").
 _REMARK = words("for where with when if is are such since because which that provided given depending")
 _DENIALS = words("not no never none neither nor cannot")
+_JOINS = words("+ - * / ^ = < > ( \\cdot \\times \\le \\ge")
 _WRONG = words("wrong incorrect false impossible invalid")
 _UNIT_MARKS = words("^ { } / - ( ) . \\cdot * ' 1 2 3 4")
 # Words that change the value beside them wherever they stand, or say something of another kind than a value.
@@ -108,6 +109,7 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
     Raises:
         Unreadable: where the remark denies the value ("5 is wrong").
     """
+    tokens = _without_brackets(tokens)
     for index, (token, depth) in enumerate(with_depth(tokens)):
         if index and depth == 0 and token.kind == "word" and token.text.lower() in _REMARK:
             if token.text.lower() in ("is", "are"):
@@ -123,3 +125,16 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
 
 def _next_word(tokens: Sequence[Token], index: int) -> str:
     return spelled(tokens[index + 1]) if index + 1 < len(tokens) and tokens[index + 1].kind == "word" else ""
+
+
+def _without_brackets(tokens: list[Token]) -> list[Token]:
+    """``5 (approximately)`` without its brackets, where these hold a remark and nothing that changes the value."""
+    if not tokens or tokens[-1].text != ")" or tokens[-1].kind == "word":
+        return tokens
+    start = next((i for i in range(len(tokens) - 1, 0, -1) if tokens[i].text == "("), 0)
+    inside = [spelled(t) for t in tokens[start + 1 : -1] if t.kind == "word"]
+    if not start or not inside or tokens[start + 1].kind != "word":
+        return tokens
+    if tokens[start - 1].text in _JOINS or any(word in _CHANGES | {"base", "mod"} | OPERATIONS for word in inside):
+        return tokens
+    return trim(tokens[:start])
