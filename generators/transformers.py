@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -12,8 +14,12 @@ from harness.core.components import Device, ModelFacts, Precision, Runtime
 from harness.core.devices import check_fits, placed
 from harness.core.errors import cannot_load
 from harness.core.hub_models import pretrained
+from harness.core.memory import halving
 from harness.core.model_sizes import ModelSizes
 from harness.core.records import Problem, Response, Sampling
+
+if TYPE_CHECKING:
+    from bonbench.generators.decoding import Sampled
 
 #: Bytes of key-value cache that a batch may take, by kind of device.
 _CACHE_BYTES = {"cpu": 2**30, "cuda": 2**34}
@@ -65,6 +71,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)
         check_fits(model, params.model)
         self.model = model.eval()
+        self._rows_that_fitted: int | None = None  # at once, where memory was too short for more
 
     def describe(self) -> ModelFacts:
         return ModelFacts(self.model.config.to_dict(), str(self.model.device))
@@ -89,10 +96,11 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         longest = max((len(prompt.ids) for prompt in prompts), default=0)
         batch_size = self.params.batch_size or self._rows_that_fit(longest, sampling)
         responses: dict[tuple[int, int], Response] = {}  # (prompt, sample) -> response
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
+
+        def sampled(start: int, n_rows: int) -> tuple[list[tuple[int, int]], Sampled]:
+            batch = rows[start : start + n_rows]
             local = {i: k for k, i in enumerate(dict.fromkeys(i for i, _ in batch))}
-            result = sample(
+            return batch, sample(
                 self.model,
                 [prompts[i].ids for i in local],
                 [local[i] for i, _ in batch],
@@ -102,6 +110,14 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
                 sampling.temperature,
                 sampling.top_p,
             )
+
+        while len(responses) < len(rows):
+            most = min(batch_size, self._rows_that_fitted or batch_size, len(rows) - len(responses))
+            (batch, result), fitted = halving(
+                partial(sampled, len(responses)), most, least=1, unit="responses", who=self.params.model
+            )
+            if fitted < most:
+                self._rows_that_fitted = fitted
             for row, (i, j) in enumerate(batch):
                 n_tokens = int(result.lengths[row])
                 tokens = result.tokens[row, :n_tokens].tolist()

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
+import subprocess
+from contextlib import suppress
+from itertools import takewhile
+from pathlib import Path
 from typing import Any, Protocol
 
 from harness.core.errors import UserError
@@ -12,6 +17,8 @@ from harness.core.errors import UserError
 _GPUS = "BONBENCH_GPUS"
 #: Share of a GPU's free memory that a spread model's weights may take.
 _FOR_WEIGHTS = 0.9
+#: Seconds that a driver may take to list its GPUs: one in trouble never answers.
+_LISTED_WITHIN_S = 60
 
 
 class Cuda(Protocol):
@@ -31,6 +38,18 @@ class Cuda(Protocol):
 def give_gpus(count: float) -> None:
     """Let the component that this process builds next take so many GPUs: the ``num_gpus`` of its entry."""
     os.environ[_GPUS] = str(math.ceil(count))
+
+
+def count_gpus() -> int:
+    """How many GPUs this process may use. No library is loaded that would decide there and then which ones it sees."""
+    for variable in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
+        if (visible := os.environ.get(variable)) is not None:
+            return len([*takewhile(lambda device: device not in ("", "-1"), map(str.strip, visible.split(",")))])
+    if program := shutil.which("nvidia-smi"):
+        with suppress(OSError, subprocess.TimeoutExpired):
+            listed = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=_LISTED_WITHIN_S)
+            return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+    return len([*Path("/dev/dri").glob("renderD*")]) if Path("/dev/kfd").exists() else 0
 
 
 def placed(device: str, cuda: Cuda) -> dict[str, Any]:

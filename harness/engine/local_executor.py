@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.core.devices import give_gpus
+from harness.core.devices import count_gpus, give_gpus
 from harness.core.errors import UserError, one_line
 from harness.core.stages import Task
 from harness.core.workers import Launcher, Progress, Workers
@@ -53,7 +53,7 @@ class LocalExecutor:
         """
         if spec.kind == "trainers" and (count := workers_of(spec).count) > 1:
             raise UserError(f"{spec.where}.workers: {count} wanted, and --local runs in one process: leave --local out")
-        check_placement(spec, [Machine(os.cpu_count() or 1, _gpus() if _asks_for_gpus(spec) else 0)])
+        check_placement(spec, [Machine(os.cpu_count() or 1, count_gpus() if _asks_for_gpus(spec) else 0)])
 
     def hides_gpus(self) -> bool:
         return False
@@ -127,12 +127,6 @@ def in_this_process(work: Callable[[J, Progress], T], job: J, workers: Workers, 
 
 def _asks_for_gpus(spec: Spec[Any]) -> bool:
     return workers_of(spec).gpus > 0 if spec.kind == "trainers" else spec.pool.num_gpus > 0
-
-
-def _gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count()
 
 
 def _set_torch_threads(threads: int) -> None:

@@ -18,7 +18,7 @@ from harness.core.workers import Launcher
 from harness.engine.executor import Machine, check_placement, workers_of
 from harness.engine.progress import Line
 from harness.engine.ray_pool import ActorPool
-from harness.engine.ray_room import waiting_for_room
+from harness.engine.ray_room import TURN, waiting_for_room
 from harness.engine.ray_training import launch_on_ray
 from harness.engine.ray_watch import RayWatch
 from harness.engine.room import Room
@@ -51,7 +51,7 @@ class RayExecutor:
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
         workers = workers_of(spec)
-        line.waits(lambda: waiting_for_room(workers.cpus, workers.gpus, workers.count))
+        line.waits(lambda: waiting_for_room(workers.cpus, workers.gpus, self._room.free(), TURN, workers.count))
         async with self._room.hold(place, workers.count * workers.cpus, workers.count * workers.gpus):
             line.waits("its rollouts are read and prepared")
             return await _in_thread(lambda: training(partial(launch_on_ray, waits=line.waits)))

@@ -23,7 +23,7 @@ from harness.core.stages import Task
 from harness.engine.executor import ShardFailed, StageFailed
 from harness.engine.failures import breaks_process
 from harness.engine.progress import Line
-from harness.engine.ray_room import waiting_for_room
+from harness.engine.ray_room import TURN, free_on_ray, waiting_for_room
 from harness.engine.ray_training import hide_gpus_unless
 from harness.engine.room import Room
 from harness.engine.tasks import Result
@@ -47,7 +47,8 @@ class _Actor(Worker):
 
 
 class _State(Enum):
-    UNPLACED = auto()
+    WAITING = auto()  # for room
+    STARTING = auto()
     LOADING = auto()
     PAUSING = auto()
     READY = auto()
@@ -58,7 +59,7 @@ class _Replica:
     """The place of one replica, whose actor may change."""
 
     def __init__(self) -> None:
-        self.state = _State.UNPLACED
+        self.state = _State.WAITING
         self.actor: Any = None
         self.is_proven = False  # whether this actor has finished a shard
         self.failures = 0  # in a row, without a finished shard in between
@@ -101,8 +102,11 @@ class ActorPool:
             return f"{busy} shard{'s are' if busy > 1 else ' is'} being computed"
         if states[_State.LOADING]:
             return "its replica loads"
-        if states[_State.UNPLACED]:
-            return waiting_for_room(self._spec.pool.num_cpus, self._spec.pool.num_gpus)
+        size = self._spec.pool.num_cpus, self._spec.pool.num_gpus
+        if states[_State.STARTING]:
+            return waiting_for_room(*size, free_on_ray(), "its process starts, as soon as one node has room for it")
+        if states[_State.WAITING]:
+            return waiting_for_room(*size, self._room.free(), TURN)
         failed = next((r.last.message for r in self._replicas if r.state is _State.PAUSING), "")
         return f"its replica did not start and is tried again: {failed}"
 
@@ -187,7 +191,7 @@ class ActorPool:
         self._match()
 
     def _replace(self, replica: _Replica, error: BaseException) -> None:
-        replica.state = _State.UNPLACED
+        replica.state = _State.WAITING
         if not replica.is_proven:  # else it starts again at once
             replica.failures += 1
         replica.last = NotBuilt(one_line(error))
@@ -225,8 +229,9 @@ class ActorPool:
     async def _begin(self, replica: _Replica) -> NotBuilt | None:
         """Place a replica's actor and build its component; why there is none, where there is none."""
         spec, pool = self._spec, self._spec.pool
-        replica.state = _State.UNPLACED
+        replica.state = _State.WAITING
         await self._room.take(self._place, pool.num_cpus, pool.num_gpus)
+        replica.state = _State.STARTING
         options = {"num_cpus": pool.num_cpus, "num_gpus": pool.num_gpus}
         replica.actor = ray.remote(self._actor_class).options(**options).remote(pool.num_gpus)
         try:

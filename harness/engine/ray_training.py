@@ -16,8 +16,9 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from harness.core.files import replacing
 from harness.core.workers import Progress, Workers
+from harness.engine.failures import breaks_process
 from harness.engine.progress import Reason
-from harness.engine.ray_room import waiting_for_room
+from harness.engine.ray_room import free_on_ray, waiting_for_room
 
 J = TypeVar("J")
 T = TypeVar("T")
@@ -38,7 +39,8 @@ def launch_on_ray(
     progress: Progress,
     waits: Callable[[Reason], None] = lambda _: None,
 ) -> T:
-    """A :class:`~harness.core.workers.Launcher` of workers that Ray places.
+    """A :class:`~harness.core.workers.Launcher` of workers that Ray places. Workers that die, or whose device breaks,
+    are started again.
 
     Args:
         waits: told what the training waits for; the rest as for every launcher.
@@ -54,7 +56,8 @@ def launch_on_ray(
     def waits_for() -> str:
         if _placed(said).exists():
             return "its workers start, or compute"
-        return waiting_for_room(workers.cpus, workers.gpus, workers.count)
+        otherwise = "its workers start, as soon as nodes have room for each"
+        return waiting_for_room(workers.cpus, workers.gpus, free_on_ray(), otherwise, workers.count)
 
     waits(waits_for)
 
@@ -97,7 +100,7 @@ class _Process:
 
 
 def _alone(work: Callable[[J, Progress], T], job: J, workers: Workers, said: Path) -> T:
-    job_, died = ray.put(job), None
+    job_, died = ray.put(job), RuntimeError("no worker was started")
     for _ in range(1 + _RESTARTS):
         _placed(said).unlink(missing_ok=True)
         actor = ray.remote(_Process).options(num_cpus=workers.cpus, num_gpus=workers.gpus).remote(workers.gpus)
@@ -107,11 +110,12 @@ def _alone(work: Callable[[J, Progress], T], job: J, workers: Workers, said: Pat
             died = error
         except RayTaskError as error:
             error.cause.add_note(str(error))  # its traceback, which stays in the other process
-            raise error.cause from None
+            if not breaks_process(error.cause):
+                raise error.cause from None
+            died = error.cause
         finally:
             with contextlib.suppress(RayError):
                 ray.kill(actor)
-    assert died is not None
     raise died
 
 

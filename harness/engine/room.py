@@ -63,6 +63,11 @@ class Room:
         self._gpus -= gpus
         self._look()
 
+    def free(self) -> Machine:
+        """What is not given away."""
+        capacity = self._capacity()
+        return Machine(capacity.cpus - self._cpus, capacity.gpus - self._gpus)
+
     @contextlib.asynccontextmanager
     async def hold(self, place: int, cpus: float, gpus: float) -> AsyncIterator[None]:
         """Take room, and give it back at the end of the context."""

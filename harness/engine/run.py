@@ -213,6 +213,8 @@ class _Run:
             self._quarantine(stage, shard, str(error))
         else:
             self._write(stage, shard, result)
+            for note in result.notes:
+                line.say(note)
             line.advance(shard.n_responses, result.completion_tokens)
 
     def _write(self, stage: Stage, shard: Shard, result: Result) -> None:

@@ -27,7 +27,10 @@ from harness.storage.arrow import to_records, to_table
 
 @dataclass
 class Result:
-    """A finished shard: its table, facts stored beside it, and its cost (see ``harness.core.records.LedgerRow``)."""
+    """A finished shard: its table, facts stored beside it, and its cost (see ``harness.core.records.LedgerRow``).
+
+    ``notes`` are warnings of the component, for the one who looks on.
+    """
 
     table: pa.Table
     meta: dict[str, Any] = field(default_factory=dict)
@@ -37,6 +40,7 @@ class Result:
     flops: float = 0.0
     wall_s: float = 0.0
     started_at: float = 0.0
+    notes: list[str] = field(default_factory=list)
 
 
 def response_seed(run_seed: int, generator: str, problem_id: str, sample: int) -> int:

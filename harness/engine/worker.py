@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,4 +56,21 @@ class Worker:
         Raises:
             Exception: whatever the component raised.
         """
-        return tasks.run(task, self._component, payload)
+        with _notes() as notes:
+            result = tasks.run(task, self._component, payload)
+        result.notes = notes
+        return result
+
+
+@contextmanager
+def _notes() -> Iterator[list[str]]:
+    """What components warn of through the logger ``bonbench``: a process elsewhere has nobody who reads it."""
+    notes: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: notes.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("bonbench")
+    logger.addHandler(handler)
+    try:
+        yield notes
+    finally:
+        logger.removeHandler(handler)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from harness.core.arrays import Ints
 from harness.core.devices import check_fits, placed
 from harness.core.errors import UserError, cannot_load
 from harness.core.hub_models import pretrained
+from harness.core.memory import halving
 
 #: Elements of a block of float32 logits (256 MiB): a full [batch, length, vocabulary] tensor of them would
 #: take tens of GiB with a vocabulary of 128 K.
@@ -28,6 +30,10 @@ LOGITS_BLOCK = 2**26
 _LOGITS_COLUMNS = 2048
 #: Tokens, padding included, that go through a model at once. On a CPU, what fits its caches is fastest.
 _BATCH_TOKENS = {"cpu": 512, "cuda": 16384}
+#: A model that has too little memory for so many tokens has none for fewer: keys and values take it.
+_LEAST_TOKENS = 64
+#: How many tokens may go through a model at once, where memory was too short for more.
+_fitting: WeakKeyDictionary[PreTrainedModel, int] = WeakKeyDictionary()
 
 #: For each sequence the numbers of its tokens, and hidden states [tokens, width] in the order of these numbers.
 _Pass = tuple[list[Ints], Iterator[torch.Tensor]]
@@ -125,15 +131,39 @@ def read(
         value: from the body's last hidden states [reads, width] and the ids of the tokens that follow them [reads]
             (-1 after a reading's last one) to values [reads, ...].
 
+    Where memory is too short, half as many tokens go through the model at once from then on.
+
     Returns:
         The values of each reading [reads, ...].
+
+    Raises:
+        MemoryError: where not even one sequence fits.
     """
     if not readings:
         return []
-    max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(model.device.type, 8192)
     # What follows the last position that is read need not be.
     fed = [reading.ids[: reading.reads[-1] + 1] for reading in readings]
-    paths, batches = (_as_tree if supports_trees(model) else _padded)(model, fed, max_batch_tokens)
+    tree = PrefixTree(fed) if supports_trees(model) else None
+    longest = max(map(len, fed))
+    size, least = (tree.n_nodes, _LEAST_TOKENS) if tree else (len(fed) * longest, longest)
+    most = min(max_batch_tokens or _BATCH_TOKENS.get(model.device.type, 8192), _fitting.get(model, size), size)
+
+    def values(max_tokens: int) -> list[torch.Tensor]:
+        paths, batches = _as_tree(model, tree, max_tokens) if tree else _padded(model, fed, max_tokens)
+        return _read(readings, paths, batches, value)
+
+    read_values, fits = halving(values, most, least, "tokens", model.name_or_path)
+    if fits < most:
+        _fitting[model] = fits
+    return read_values
+
+
+def _read(
+    readings: Sequence[Marked],
+    paths: list[Ints],
+    batches: Iterator[torch.Tensor],
+    value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> list[torch.Tensor]:
     nodes, following, where = _asked(readings, paths)
     values, first = [], 0
     for hidden in batches:
@@ -163,8 +193,7 @@ def _asked(readings: Sequence[Marked], paths: Sequence[Ints]) -> tuple[Ints, Int
     return asked // base, asked % base - 1, where
 
 
-def _as_tree(model: PreTrainedModel, sequences: Sequence[list[int]], max_tokens: int) -> _Pass:
-    tree = PrefixTree(sequences)
+def _as_tree(model: PreTrainedModel, tree: PrefixTree, max_tokens: int) -> _Pass:
     return tree.paths, tree_states(model, tree, max_tokens)
 
 

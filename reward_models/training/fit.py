@@ -6,6 +6,8 @@ import shutil
 
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
 from harness.core.components import TrainingFacts
+from harness.core.errors import UserError, one_line
+from harness.core.memory import is_short
 from harness.core.workers import Launcher, Progress
 
 
@@ -28,4 +30,13 @@ def fit(job: Job, progress: Progress, launch: Launcher) -> TrainingFacts:
 def _train(job: Job, progress: Progress) -> TrainingFacts:
     from bonbench.reward_models.training.loop import train_worker
 
-    return train_worker(job, progress)
+    try:
+        return train_worker(job, progress)
+    except Exception as error:
+        if not is_short(error):
+            raise
+        # Halved here it would give other last bits than its key stands for.
+        raise UserError(
+            f"a worker has too little memory to train with max_batch_tokens: {job.params.max_batch_tokens}. Lower it, "
+            f"or set gradient_checkpointing or fsdp ({one_line(error)})"
+        ) from error

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness.core.devices import check_fits, give_gpus, placed
+from harness.core.devices import check_fits, count_gpus, give_gpus, placed
 from harness.core.errors import UserError
 
 
@@ -65,3 +66,20 @@ def test_a_model_larger_than_its_gpus_is_refused() -> None:
     check_fits(SimpleNamespace(hf_device_map={"a": 0, "b": 1}), "m")
     with pytest.raises(UserError, match="m does not fit on 2 GPUs: raise num_gpus"):
         check_fits(SimpleNamespace(hf_device_map={"a": 0, "b": 1, "c": "disk"}), "m")
+
+
+@pytest.mark.parametrize(
+    ("visible", "count"), [("", 0), ("0", 1), ("0, 2,5", 3), ("-1", 0), ("1,-1,2", 1), ("GPU-ab", 1)]
+)
+def test_the_gpus_that_a_process_may_see_are_counted(visible: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert count_gpus() == count
+
+
+def test_the_driver_lists_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'GPU 0: H100 (UUID: GPU-1)'\necho '  MIG 1g: 0'\necho 'GPU 1: H100'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert count_gpus() == 2

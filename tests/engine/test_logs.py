@@ -50,6 +50,7 @@ def test_what_fails_in_an_actor_is_written_with_its_traceback(
     class Kept(RayExecutor):
         def close(self) -> None:
             """Ray is used again below."""
+            self._watch.stop()
 
     def divide(job: int, progress: Any) -> float:
         return 1 / job

@@ -13,11 +13,14 @@ import ray
 from harness.core.components import ComponentParams
 from harness.core.errors import UserError
 from harness.core.stages import Task
+from harness.core.workers import Progress, Workers
 from harness.engine import ray_pool
 from harness.engine.executor import Machine, ShardFailed, StageFailed
 from harness.engine.progress import Board
 from harness.engine.ray_executor import start_ray
 from harness.engine.ray_pool import ActorPool
+from harness.engine.ray_room import waiting_for_room
+from harness.engine.ray_training import launch_on_ray
 from harness.engine.room import Room
 from harness.experiment.spec import Pool, Spec
 
@@ -135,6 +138,30 @@ def test_a_shard_that_always_fails_is_given_back(tmp_path: Path) -> None:
 
 def test_a_process_that_its_device_broke_is_replaced(tmp_path: Path) -> None:
     assert run("the first is broken", tmp_path, shards=3, replicas=1) == [(i, 1) for i in range(3)]
+
+
+def test_a_lone_worker_of_a_training_that_its_device_broke_starts_again(tmp_path: Path) -> None:
+    def work(job: int, progress: Progress) -> int:
+        tries = len(list(tmp_path.glob("try-*")))
+        (tmp_path / f"try-{tries}").touch()
+        if tries < 2:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return job + tries
+
+    assert launch_on_ray(work, 5, Workers(), tmp_path / "scratch", lambda *_: None) == 7
+
+
+@pytest.mark.parametrize(
+    ("asked", "free", "says"),
+    [
+        ((1, 0), (1, 0), "its turn"),
+        ((1, 0), (0, 0), "waiting for 1 CPU; 0 CPUs free"),
+        ((1, 0.5), (4, 0), "waiting for 1 CPU and 0.5 GPUs; 4 CPUs and 0 GPUs free"),
+        ((0, 0), (0, 0), "its turn"),
+    ],
+)
+def test_what_is_free_is_not_waited_for(asked: tuple[float, float], free: tuple[float, float], says: str) -> None:
+    assert waiting_for_room(*asked, Machine(*free), "its turn") == says
 
 
 def test_a_pool_without_a_place_says_what_it_waits_for() -> None:

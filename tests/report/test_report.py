@@ -152,8 +152,19 @@ def test_quarantined_shards_are_reported(tmp_path: Path) -> None:
     (folder / "scores" / "ce-2" / "weak" / "part-00001.parquet").unlink()
     write_report(folder)
     text = " ".join(" ".join(Page((folder / "report.html").read_text()).text).split())
-    assert "1 shard kept failing" in text
+    assert "Failed, and missing from the numbers: 1 shard; which" in text
     assert "p06, p07 died <3 times>" in text
+
+
+def test_what_failed_as_a_whole_is_no_shard(tmp_path: Path) -> None:
+    lost = [
+        {"stage": "score", "who": "ce-2", "shard": "scores/ce-2", "problem_ids": [], "error": "no weights"},
+        {"stage": "train", "who": "a", "shard": "trained/a", "problem_ids": [], "error": "out of memory"},
+        {"stage": "train", "who": "b", "shard": "trained/b", "problem_ids": [], "error": "out of memory"},
+    ]
+    write_report(folder := write_results(tmp_path, quarantined=lost))
+    text = " ".join(" ".join(Page((folder / "report.html").read_text()).text).split())
+    assert "Failed, and missing from the numbers: 2 trainings, 1 stage; which" in text
 
 
 # --- figure helpers ------------------------------------------------------------------------------------
