@@ -23,6 +23,7 @@ class ReplayGenerator(Generator[ReplayParams]):
     """Returns the first ``n`` recorded responses to each problem; seeds and temperature have no effect."""
 
     Params = ReplayParams
+    shares_process = True
     recorded = True
 
     def __init__(self, params: ReplayParams, name: str = "") -> None:

@@ -52,6 +52,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
     """
 
     Params = TransformersParams
+    shares_process = True
 
     def __init__(self, params: TransformersParams, name: str = "") -> None:
         super().__init__(params, name)

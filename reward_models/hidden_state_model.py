@@ -87,6 +87,7 @@ class HiddenStateRewardModel(RewardModel[P]):
     family: ClassVar[str]
     #: Its conventions by name; the first one is that of models of which nothing is known.
     conventions: ClassVar[Mapping[str, Convention]]
+    shares_process = True
     #: Tokens of the layouts that are special whether or not the tokenizer says so.
     markers: ClassVar[tuple[str, ...]] = ()
 

@@ -65,6 +65,7 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
     """
 
     Params = ImplicitParams
+    shares_process = True
     score_type = "log-ratio"
     unscored_because = "longer than what a model of its token passes reads"
 

@@ -12,6 +12,7 @@ class Length(RewardModel[ComponentParams]):
     """The number of characters of the response."""
 
     reward = "ORM"
+    shares_process = True
     coefficient = 0.001  # of a sigmoid that would otherwise be 1 for every response
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:

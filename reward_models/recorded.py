@@ -32,6 +32,7 @@ class RecordedScores(RewardModel[RecordedParams]):
     """
 
     Params = RecordedParams
+    shares_process = True
 
     def __init__(self, params: RecordedParams, name: str = "") -> None:
         super().__init__(params, name)

@@ -56,6 +56,7 @@ class MathVerifier(Verifier[MathParams]):
     """
 
     Params: ClassVar[type[ComponentParams]] = MathParams
+    shares_process = True
 
     def __init__(self, params: MathParams, name: str = "") -> None:
         super().__init__(params, name)

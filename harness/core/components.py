@@ -163,11 +163,14 @@ class Component(ABC, Generic[P]):
     The constructor loads what the component needs (weights, files). ``check`` must be cheap. Raise ``revision``
     whenever the same parameters give other results, so that stored results are computed again. ``output_head`` tells a
     plan whether the model that the component runs or trains, if any, has a head over the vocabulary.
+    ``shares_process`` tells that nothing of a dropped component is left in its process (settings, threads, memory), so
+    that another stage may go on there.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
     revision: ClassVar[int] = 1
     output_head: ClassVar[bool] = True
+    shares_process: ClassVar[bool] = False
     registered_name: ClassVar[str] = ""  # set by @register
 
     def __init__(self, params: P, name: str = "") -> None:

@@ -17,6 +17,7 @@ from harness.core.errors import UserError, shortened
 from harness.core.workers import Launcher
 from harness.engine.executor import Machine, check_placement, workers_of
 from harness.engine.progress import Line
+from harness.engine.ray_actors import Actors
 from harness.engine.ray_pool import ActorPool
 from harness.engine.ray_room import TURN, waiting_for_room
 from harness.engine.ray_training import launch_on_ray
@@ -33,6 +34,7 @@ class RayExecutor:
     def __init__(self, address: str | None = None) -> None:
         self._address = address
         self._room = Room(_capacity)
+        self._actors = Actors(self._room)
         self._watch = RayWatch(is_own=address is None)
 
     def start(self) -> None:
@@ -47,12 +49,14 @@ class RayExecutor:
         return bool(ray.cluster_resources().get("GPU", 0))
 
     def pool(self, spec: Spec[Any], shards: int, place: int, line: Line) -> ActorPool:
-        return ActorPool(spec, min(spec.pool.replicas, shards), self._room, place, line)
+        size, is_shared = min(spec.pool.replicas, shards), spec.cls.shares_process
+        return ActorPool(spec, size, self._room, place, line, self._actors, is_shared)
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
         workers = workers_of(spec)
         line.waits(lambda: waiting_for_room(workers.cpus, workers.gpus, self._room.free(), TURN, workers.count))
         async with self._room.hold(place, workers.count * workers.cpus, workers.count * workers.gpus):
+            self._actors.make_place()
             line.waits("its rollouts are read and prepared")
             return await _in_thread(lambda: training(partial(launch_on_ray, waits=line.waits)))
 

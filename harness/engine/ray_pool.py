@@ -13,21 +13,19 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray.exceptions import RayActorError, RayError
 
 from harness.core.components import Mark
-from harness.core.devices import give_gpus
 from harness.core.errors import UserError, one_line
 from harness.core.stages import Task
 from harness.engine.executor import ShardFailed, StageFailed
 from harness.engine.failures import breaks_process
 from harness.engine.progress import Line
+from harness.engine.ray_actors import Actors
 from harness.engine.ray_room import TURN, free_on_ray, waiting_for_room
-from harness.engine.ray_training import hide_gpus_unless
 from harness.engine.room import Room
 from harness.engine.tasks import Result
-from harness.engine.worker import NotBuilt, Worker
+from harness.engine.worker import NotBuilt
 from harness.experiment.spec import Spec
 
 TRIES = 3  # attempts at a shard before it is given up
@@ -35,15 +33,6 @@ TRIES = 3  # attempts at a shard before it is given up
 START_PAUSES_S = (2.0, 20.0)
 #: Seconds before each further try at a replica whose start met what passes by itself: ten minutes in all.
 TRANSIENT_PAUSES_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 285.0)
-
-
-class _Actor(Worker):
-    """A component in a process of its own, which sees the GPUs that its entry asks for."""
-
-    def __init__(self, gpus: float) -> None:
-        hide_gpus_unless(gpus)
-        give_gpus(gpus)
-        super().__init__()
 
 
 class _State(Enum):
@@ -62,18 +51,23 @@ class _Replica:
         self.state = _State.WAITING
         self.actor: Any = None
         self.is_proven = False  # whether this actor has finished a shard
+        self.has_failed = False  # whether this actor has failed a shard
         self.failures = 0  # in a row, without a finished shard in between
         self.last = NotBuilt("")  # why it failed last
 
 
 class ActorPool:
-    """Replicas of a component. Use as an async context; :meth:`run` takes a free replica, or waits for one."""
+    """Replicas of a component. Use as an async context; :meth:`run` takes a free replica, or waits for one.
+
+    Args:
+        is_shared: whether the actors may go on with another component when the context ends.
+    """
 
     def __init__(
-        self, spec: Spec[Any], size: int, room: Room, place: int, line: Line, actor_class: type = _Actor
+        self, spec: Spec[Any], size: int, room: Room, place: int, line: Line, actors: Actors, is_shared: bool = False
     ) -> None:
         self._spec, self._room, self._place, self._line = spec, room, place, line
-        self._actor_class = actor_class
+        self._actors, self._is_shared = actors, is_shared
         self._replicas = [_Replica() for _ in range(size)]
         self._free: list[_Replica] = []
         # Who waits for a replica, in order, and the replicas that already failed on the shard.
@@ -86,12 +80,13 @@ class ActorPool:
             self._start(replica)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, error: object, *_: object) -> None:
         for joining in list(self._joining):
             joining.cancel()
         await asyncio.gather(*self._joining, return_exceptions=True)
         for replica in self._replicas:
-            await self._stop(replica)
+            is_sound = error is None and replica in self._free and not replica.has_failed
+            self._stop(replica, is_reusable=self._is_shared and is_sound)
 
     def waits_for(self) -> str | None:
         """What the pool waits for; None where replicas are free."""
@@ -128,6 +123,7 @@ class ActorPool:
                 error = getattr(failed, "cause", None) or failed
                 self._write_down(replica, str(failed))
                 failed_on.add(replica)
+                replica.has_failed = True
                 if isinstance(failed, RayActorError) or breaks_process(error):
                     self._replace(replica, error)
                 else:
@@ -200,7 +196,7 @@ class ActorPool:
     async def _join(self, replica: _Replica) -> None:
         """Start an actor and let it take work once its component is built; give up after some tries."""
         transient = iter(TRANSIENT_PAUSES_S)
-        await self._stop(replica)
+        self._stop(replica)
         while replica.failures <= len(START_PAUSES_S):
             if replica.failures:
                 replica.state = _State.PAUSING
@@ -209,11 +205,11 @@ class ActorPool:
             if failure is not None:
                 self._write_down(replica, failure.traceback or failure.message)
             if failure is None:
-                replica.state, replica.is_proven = _State.READY, False
+                replica.state, replica.is_proven, replica.has_failed = _State.READY, False, False
                 self._give_back(replica)
                 return
             replica.state, replica.last = _State.PAUSING, failure
-            await self._stop(replica)
+            self._stop(replica)
             pause = next(transient, None) if failure.is_transient else None
             if pause is not None:
                 await asyncio.sleep(pause)
@@ -232,8 +228,7 @@ class ActorPool:
         replica.state = _State.WAITING
         await self._room.take(self._place, pool.num_cpus, pool.num_gpus)
         replica.state = _State.STARTING
-        options = {"num_cpus": pool.num_cpus, "num_gpus": pool.num_gpus}
-        replica.actor = ray.remote(self._actor_class).options(**options).remote(pool.num_gpus)
+        replica.actor = self._actors.start(pool.num_cpus, pool.num_gpus)
         try:
             await replica.actor.__ray_ready__.remote()
             replica.state = _State.LOADING
@@ -242,12 +237,12 @@ class ActorPool:
             return NotBuilt(one_line(error))
         return built
 
-    async def _stop(self, replica: _Replica) -> None:
-        """Kill a replica's actor, or make sure that it is dead, and give back what it held."""
+    def _stop(self, replica: _Replica, is_reusable: bool = False) -> None:
+        """End a replica's actor, or make sure that it is dead, and give back what it held."""
         if replica.actor is not None:
-            ray.kill(replica.actor)
-            replica.actor = None
             pool = self._spec.pool
+            self._actors.end(replica.actor, pool.num_cpus, is_reusable and pool.num_gpus == 0)
+            replica.actor = None
             self._room.give_back(pool.num_cpus, pool.num_gpus)
 
     def _leave_out(self, replica: _Replica) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import traceback
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,11 @@ class Worker:
                 str(error) if is_mistake else one_line(error), is_mistake, is_transient(error), traceback.format_exc()
             )
         return None
+
+    def drop(self) -> None:
+        """Free the component's memory. Another component may be built then."""
+        self._component = None
+        gc.collect()
 
     def run(self, task: Task, payload: Mapping[str, Any]) -> Result:
         """Run a task on a shard's tables.

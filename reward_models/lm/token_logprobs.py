@@ -56,6 +56,7 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
     """
 
     Params = CausalLMParams
+    shares_process = True
 
     def __init__(self, params: CausalLMParams, name: str = "") -> None:
         super().__init__(params, name)

@@ -13,7 +13,7 @@ from harness.core.stages import StageKind
 from harness.engine.build import build_graph
 from harness.engine.graph import Graph
 from harness.engine.placement import large_without_gpus
-from harness.engine.ray_pool import _Actor
+from harness.engine.ray_actors import _Actor
 from harness.engine.ray_training import _Process
 from harness.experiment.config import load_experiment
 

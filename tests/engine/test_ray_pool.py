@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from harness.core.workers import Progress, Workers
 from harness.engine import ray_pool
 from harness.engine.executor import Machine, ShardFailed, StageFailed
 from harness.engine.progress import Board
+from harness.engine.ray_actors import Actors
 from harness.engine.ray_executor import start_ray
 from harness.engine.ray_pool import ActorPool
 from harness.engine.ray_room import waiting_for_room
@@ -89,7 +91,8 @@ def run(behaviour: str, marks: Path, shards: int, replicas: int) -> list[Any]:
     async def all_shards() -> list[Any]:
         spec = Spec("reward_models", str(marks), behaviour, ComponentParams(), Pool(num_cpus=0), "reward_models.m")
         with Board() as board:
-            pool = ActorPool(spec, replicas, room(), 0, board.line("score m", shards, "responses"), Cheap)
+            line, places = board.line("score m", shards, "responses"), room()
+            pool = ActorPool(spec, replicas, places, 0, line, Actors(places, Cheap))
             async with pool:
                 if replicas > 1:  # or the first would be done before the others start
                     while pool._joining:
@@ -140,6 +143,49 @@ def test_a_process_that_its_device_broke_is_replaced(tmp_path: Path) -> None:
     assert run("the first is broken", tmp_path, shards=3, replicas=1) == [(i, 1) for i in range(3)]
 
 
+def test_a_process_goes_on_with_the_next_stage() -> None:
+    """One after the other: half of the CPUs, as much again, again after a failure, then all CPUs."""
+
+    class Process:
+        def __init__(self, gpus: float) -> None:
+            self.components = 0
+
+        def build(self, *_: object) -> None:
+            self.components += 1
+
+        def drop(self) -> None:
+            """The component goes; the count stays."""
+
+        def run(self, task: str, payload: dict[str, Any]) -> Any:
+            if payload["fails"]:
+                raise ValueError("not here")
+            return os.getpid(), self.components
+
+    cpus = ray.cluster_resources()["CPU"]
+    places = Room(lambda: Machine(cpus=cpus, gpus=0))
+    actors = Actors(places, Process)
+
+    async def stage(num_cpus: float, fails: bool = False, is_shared: bool = True) -> Any:
+        spec = Spec("reward_models", "m", "length", ComponentParams(), Pool(num_cpus=num_cpus), "reward_models.m")
+        with Board() as board:
+            line = board.line("score m", 1, "responses")
+            async with ActorPool(spec, 1, places, 0, line, actors, is_shared) as pool:
+                (done,) = await asyncio.gather(pool.run(Task.SCORE, lambda: {"fails": fails}), return_exceptions=True)
+                return done
+
+    half = cpus / 2
+    asked = [(half, False, True), (half, False, True), (half, True, True), (half, False, False), (half, False, True)]
+
+    async def stages() -> list[Any]:
+        return [await stage(*one) for one in [*asked, (cpus, False, True)]]
+
+    first, second, failed, new, newer, whole = asyncio.run(stages())
+    assert second == (first[0], 2)
+    assert isinstance(failed, ShardFailed)
+    pids = [first[0], new[0], newer[0], whole[0]]
+    assert len(set(pids)) == 4 and [one[1] for one in (new, newer, whole)] == [1, 1, 1]
+
+
 def test_a_lone_worker_of_a_training_that_its_device_broke_starts_again(tmp_path: Path) -> None:
     def work(job: int, progress: Progress) -> int:
         tries = len(list(tmp_path.glob("try-*")))
@@ -169,7 +215,8 @@ def test_a_pool_without_a_place_says_what_it_waits_for() -> None:
         cpus = ray.cluster_resources()["CPU"]
         spec = Spec("reward_models", "m", "length", ComponentParams(), Pool(num_cpus=cpus + 1), "reward_models.m")
         with Board() as board:
-            async with ActorPool(spec, 2, room(), 0, board.line("score m", 1, "responses")) as pool:
+            line, places = board.line("score m", 1, "responses"), room()
+            async with ActorPool(spec, 2, places, 0, line, Actors(places)) as pool:
                 await asyncio.sleep(0)
                 return pool.waits_for()
 
