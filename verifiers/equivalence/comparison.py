@@ -17,9 +17,11 @@ from bonbench.verifiers.equivalence.measures import converted, same_amount
 from bonbench.verifiers.equivalence.names import named, rebound, same_name
 from bonbench.verifiers.equivalence.parts import named_parts, paired
 from bonbench.verifiers.equivalence.policy import Policy
+from bonbench.verifiers.equivalence.precision import is_written_out, with_constants
 from bonbench.verifiers.equivalence.questions import Questions
+from bonbench.verifiers.equivalence.regions import Region
 from bonbench.verifiers.equivalence.roots_of_unity import equal_constants
-from bonbench.verifiers.equivalence.sets import MIRRORED, Region, as_set
+from bonbench.verifiers.equivalence.sets import MIRRORED, as_set
 from bonbench.verifiers.equivalence.verdict import (
     DIFFERENT,
     MAX_ITEMS,
@@ -41,6 +43,7 @@ from bonbench.verifiers.reading.answers import (
     Bracketed,
     Clock,
     Conditioned,
+    Intersection,
     Listing,
     Matrix,
     Measure,
@@ -57,6 +60,7 @@ from bonbench.verifiers.reading.brackets import are_paired
 from bonbench.verifiers.reading.syntax import Const, Expr, Num, Power, Product, Sum, Sym
 
 _MATHS_OPERATORS = frozenset("+-*/^_=<>()[]{}|!,:.")
+_DOTS = frozenset(("\\ldots", "\\cdots", "\\vdots", "\\ddots"))
 _SYNONYMS: dict[tuple[str, ...], Answer] = {
     tuple(phrase.split()): answer
     for answer, phrases in (
@@ -93,6 +97,8 @@ class Comparison:
             return _by_arithmetic(families.same_sets(a, b) or families.is_least_remainder(a, b))
         if _is_region(a) or _is_region(b):
             return self._regions(a, b)
+        if (_is_inequalities(a) or _is_inequalities(b)) and (same := self._same_sets(a, b)).equal:
+            return same
         match a, b:
             case ((Scalar() | Listing()), (Scalar() | Listing())) if families.same_sets(a, b):
                 return _by_arithmetic(True)
@@ -139,7 +145,8 @@ class Comparison:
             return DIFFERENT
         a, b = converted(a, b)
         if isinstance(a.expr, Num) and isinstance(b.expr, Num) and self.policy.rounding == "reject":
-            return Verdict(a.expr.value == b.expr.value, Means.ARITHMETIC)
+            equal = a.expr.value == b.expr.value or is_written_out(a.expr, b.expr)
+            return Verdict(equal, Means.ARITHMETIC)
         return any_equal(self._leaves(x, y) for x, y in meanings(a.expr, b.expr, self.policy))
 
     def _leaves(self, a: Expr, b: Expr) -> Verdict:
@@ -149,6 +156,8 @@ class Comparison:
         equal = exact.decide(a, b)
         if equal is None and equal_angles(a, b):
             equal = True
+        if not equal and is_written_out(a, b):
+            equal = True
         if not equal and are_close(a, b, self.policy.rounding):
             return Verdict(True, Means.ROUNDED)
         return self._open_question(a, b) if equal is None else _by_arithmetic(equal)
@@ -156,6 +165,9 @@ class Comparison:
     def _open_question(self, a: Expr, b: Expr) -> Verdict:
         from bonbench.verifiers.equivalence import numeric  # loads mpmath, only for what exact arithmetic leaves open
 
+        exact_a, exact_b = with_constants(a), with_constants(b)
+        if (exact_a, exact_b) != (a, b):
+            return self._leaves(exact_a, exact_b)
         if numeric.refuted(a, b):
             return DIFFERENT
         constants = equal_constants(a, b)
@@ -225,6 +237,8 @@ class Comparison:
         x, y = as_set(a), as_set(b)
         if x is not None and y is not None:
             return self._same_regions(x, y)
+        if isinstance(a, Intersection) and isinstance(b, Intersection):
+            return self._in_any_order(a.parts, b.parts)
         if isinstance(a, Union) and isinstance(b, Union):
             return all_equal(self._in_any_order(*parts) for parts in ((a.parts, b.parts), (a.without, b.without)))
         return DIFFERENT
@@ -353,7 +367,12 @@ def _renamed(items: tuple[Answer, ...], model: tuple[Answer, ...]) -> tuple[Answ
 
 
 def _is_region(answer: Answer) -> bool:
-    return isinstance(answer, Union) or answer == Scalar(Sym("mathbb(R)"))
+    return isinstance(answer, Union | Intersection) or answer == Scalar(Sym("mathbb(R)"))
+
+
+def _is_inequalities(answer: Answer) -> bool:
+    """Whether ``answer`` lists conditions on numbers, such as ``x > 1, x < 3``."""
+    return isinstance(answer, Listing) and isinstance(answer.items[0], Relation) and answer.items[0].ops[0] != "="
 
 
 def _vector(matrix: Matrix) -> tuple[Answer, ...] | None:
@@ -367,7 +386,10 @@ def _is_maths(answer: Answer) -> bool:
     """Whether a leaf can be LaTeX maths at all: no words, known operators, brackets in pairs."""
     if not isinstance(answer, Opaque):
         return True
-    has_maths_only = all(t.kind != "word" and (t.kind != "op" or t.text in _MATHS_OPERATORS) for t in answer.tokens)
+    has_maths_only = all(
+        t.kind != "word" and (t.kind != "op" or t.text in _MATHS_OPERATORS) and t.text not in _DOTS
+        for t in answer.tokens
+    )
     return has_maths_only and are_paired(answer.tokens)
 
 

@@ -144,6 +144,8 @@ def _call(name: str, args: list[Quotient]) -> Quotient:
         return Quotient({(): Fraction(whole)} if whole else {})
     if name == "factorial" and first is not None and first.denominator == 1 and 0 <= first <= _MAX_FACTORIAL:
         return Quotient({(): Fraction(math.factorial(int(first)))})
+    if name == "factorial2" and first is not None and first.denominator == 1 and 0 <= first <= _MAX_FACTORIAL:
+        return Quotient({(): Fraction(math.prod(range(int(first), 0, -2)))})
     if name == "binomial" and all(v is not None and v.denominator == 1 and 0 <= v <= 1000 for v in values):
         n, k = (int(v) for v in values if v is not None)
         return Quotient({(): Fraction(c)} if (c := math.comb(n, k)) else {})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
@@ -79,6 +80,16 @@ def real_value(expr: Expr) -> Any:
     return mpmath.re(value) if mpmath.im(value) == 0 else None
 
 
+def approximation(expr: Expr) -> Fraction | None:
+    """The value of an expression without symbols to 50 digits; None where it has no real value."""
+    value = real_value(expr)
+    if value is None or abs(mpmath.mag(value)) > _MAX_ARGUMENT:
+        return None
+    sign, mantissa, exponent, _ = value._mpf_
+    size = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+    return -size if sign else size
+
+
 def _coordinate(generator: random.Random, attempt: int, whole: bool, positive: bool) -> Any:
     if whole:
         return mpmath.mpf(generator.randint(3, 9))
@@ -102,7 +113,7 @@ def wants_whole(expr: Expr) -> bool:
             if syntax.symbols(exponent) and isinstance(base, Product) and base.factors[0] == syntax.MINUS_ONE:
                 return True
             return wants_whole(base) or wants_whole(exponent)
-        case Call("factorial" | "binomial", args):
+        case Call("factorial" | "factorial2" | "binomial", args):
             return any(syntax.symbols(a) for a in args)
         case Sum(parts) | Product(parts) | Call(_, parts):
             return any(wants_whole(p) for p in parts)
@@ -119,6 +130,10 @@ _FUNCTIONS = {
     "abs": abs,
     "floor": mpmath.floor,
     "ceil": mpmath.ceil,
+    "arg": mpmath.arg,
+    "sgn": mpmath.sign,
+    "zeta": mpmath.zeta,
+    "gamma": mpmath.gamma,
 }
 
 
@@ -175,10 +190,10 @@ def _call(name: str, args: list[Any]) -> Any:
         raise NoValue("too large")
     if name == "log":
         return mpmath.log(args[0]) / mpmath.log(args[1])
-    if name in ("factorial", "binomial"):
+    if name in ("factorial", "factorial2", "binomial"):
         if any(abs(a) > _MAX_FACTORIAL for a in args):
             raise NoValue("too large")
-        return mpmath.factorial(*args) if name == "factorial" else mpmath.binomial(*args)
+        return {"factorial": mpmath.factorial, "factorial2": mpmath.fac2, "binomial": mpmath.binomial}[name](*args)
     if name in ("max", "min"):
         return (max if name == "max" else min)(args)
     if name not in _FUNCTIONS:

@@ -10,8 +10,9 @@ from fractions import Fraction
 from itertools import pairwise
 
 from bonbench.verifiers.equivalence import exact
+from bonbench.verifiers.equivalence.regions import INFINITY, MINUS_INFINITY, REALS, Region
 from bonbench.verifiers.equivalence.renaming import renamed, substituted, symbols
-from bonbench.verifiers.equivalence.sets import INFINITY, MINUS_INFINITY, REALS, Region, as_set
+from bonbench.verifiers.equivalence.sets import as_set
 from bonbench.verifiers.equivalence.signs import POSITIVE
 from bonbench.verifiers.equivalence.verdict import DIFFERENT, Verdict, all_equal, any_equal, pair_up
 from bonbench.verifiers.reading import syntax

@@ -10,6 +10,7 @@ from bonbench.verifiers.reading.answers import (
     Braced,
     Bracketed,
     Conditioned,
+    Intersection,
     Listing,
     Matrix,
     Piecewise,
@@ -63,6 +64,8 @@ def mapped(answer: Answer, change: Callable[[Expr], Expr]) -> Answer:
             return Matrix(tuple(map(of, rows)))
         case Union(parts, without):
             return Union(of(parts), of(without))
+        case Intersection(items):
+            return Intersection(of(items))
         case Relation(items, ops):
             return Relation(of(items), ops)
         case Residue(remainders, modulus, name):

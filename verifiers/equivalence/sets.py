@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from bonbench.verifiers.equivalence import exact
+from bonbench.verifiers.equivalence.regions import INFINITY, MINUS_INFINITY, REALS, Region, common, difference, joined
 from bonbench.verifiers.reading import syntax
-from bonbench.verifiers.reading.answers import Answer, Braced, Bracketed, Listing, Relation, Scalar, Union
-from bonbench.verifiers.reading.syntax import Call, Const, Expr, Num, Sum, Sym
+from bonbench.verifiers.reading.answers import Answer, Braced, Bracketed, Intersection, Listing, Relation, Scalar, Union
+from bonbench.verifiers.reading.syntax import Call, Expr, Num, Sum, Sym
 
-INFINITY: Expr = Const("infty")
-MINUS_INFINITY: Expr = syntax.negate(INFINITY)
 #: The sign of an inequality read from right to left.
 MIRRORED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
 
 _LESS = ("<", "\\le")
 _CLOSED = ("\\le", "\\ge")
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """An interval; a point is one whose ends are the same."""
-
-    low: Expr
-    high: Expr
-    low_closed: bool
-    high_closed: bool
-
-
-REALS = Region(MINUS_INFINITY, INFINITY, False, False)
 
 
 def as_set(answer: Answer) -> list[Region] | None:
@@ -43,11 +28,18 @@ def as_set(answer: Answer) -> list[Region] | None:
             return None if None in points else [p for p in points if p is not None]
         case Scalar(Sym("mathbb(R)")):
             return [REALS]
-        case Listing(items) | Union(items, ()):
-            parts = [as_set(item) for item in items]
-            return None if None in parts else [region for part in parts for region in part or []]
+        case Listing(items):
+            return _either_or_both(items)
+        case Union((whole,), removed) if removed:
+            return _difference(_reals(whole), removed)
         case Union(items, removed):
-            return _difference(as_set(Union(items)), as_set(Union(removed)))
+            parts = [as_set(item) for item in items]
+            regions = None if None in parts else [region for part in parts for region in part or []]
+            union = None if regions is None else joined(regions) or regions
+            return _difference(union, removed) if removed else union
+        case Intersection(items):
+            sets = [as_set(item) for item in items]
+            return None if None in sets else common([regions for regions in sets if regions is not None])
         case Relation():
             return _inequality(answer)
     return None
@@ -57,30 +49,45 @@ def _point(item: Answer) -> Region | None:
     return Region(item.expr, item.expr, True, True) if isinstance(item, Scalar) else None
 
 
-def _difference(whole: list[Region] | None, removed: list[Region] | None) -> list[Region] | None:
-    """The parts of one interval that is cut at rational points; None for other differences."""
-    if whole is None or removed is None or len(whole) != 1 or any(r.low != r.high for r in removed):
+def _either_or_both(items: tuple[Answer, ...]) -> list[Region] | None:
+    """Alternatives; but inequalities that leave no number out between them hold together: ``x > 1, x < 3``."""
+    match items:
+        case (Relation((Scalar(Sym()), first), ("\\ne",)), *others) if all(isinstance(o, Scalar) for o in others):
+            return _difference([REALS], (first, *others))  # x \\ne 0, 1
+    sets = [as_set(item) for item in items]
+    if None in sets:
         return None
-    region = whole[0]
-    values = [(exact.rational(r.low), r.low) for r in removed]
-    if any(v is None for v, _ in values):
+    known = [regions for regions in sets if regions is not None]
+    regions = [region for part in known for region in part]
+    union = joined(regions)
+    if len(items) > 1 and union == [REALS] and all(isinstance(item, Relation) for item in items):
+        return common(known)
+    return regions if union is None else union
+
+
+def _reals(answer: Answer) -> list[Region] | None:
+    """``answer`` as a set, with the letter R for the real numbers."""
+    return [REALS] if answer == Scalar(Sym("R")) else as_set(answer)
+
+
+def _difference(whole: list[Region] | None, removed: tuple[Answer, ...]) -> list[Region] | None:
+    """``whole`` without numbers or sets."""
+    sets = [[point] if (point := _point(item)) else as_set(item) for item in removed]
+    if whole is None or None in sets:
         return None
-    ends = sorted(((v, e) for v, e in values if v is not None), key=lambda pair: pair[0])
-    result = []
-    low, low_closed = region.low, region.low_closed
-    for _, point in ends:
-        result.append(Region(low, point, low_closed, False))
-        low, low_closed = point, False
-    result.append(Region(low, region.high, low_closed, region.high_closed))
-    return result
+    return difference(whole, [region for regions in sets for region in regions or []])
 
 
 def _inequality(relation: Relation) -> list[Region] | None:
     """Solutions of ``a < x``, ``a \\le x < b``, ``|x| < b``, ``x \\ne a``, ``x = a``, linear in one symbol."""
     items, ops = relation.items, relation.ops
+    if ops == ("\\ne",) and isinstance(items[0], Scalar) and isinstance(items[1], Listing | Braced):
+        return _difference([REALS], items[1].items) if isinstance(items[0].expr, Sym) else None
     if not all(isinstance(item, Scalar) for item in items):
         return _membership(items, ops)
     exprs = [item.expr for item in items if isinstance(item, Scalar)]
+    if ops == ("\\in",) and exprs[1] == Sym("mathbb(R)"):
+        return [REALS]
     if len(ops) == 1:
         return _single(exprs[0], ops[0], exprs[1])
     return _chain(exprs, ops) if len(ops) == 2 else None

@@ -108,6 +108,13 @@ class Union:
 
 
 @dataclass(frozen=True, slots=True)
+class Intersection:
+    """What several sets have in common."""
+
+    parts: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """A chain ``items[0] ops[0] items[1] …`` with operators = < > \\le \\ge \\ne \\in and the like."""
 
@@ -163,6 +170,7 @@ Answer = (
     | Bracketed
     | Matrix
     | Union
+    | Intersection
     | Relation
     | Residue
     | Domain

@@ -172,11 +172,11 @@ def _opener(chunk: list[Token]) -> int | None:
 
 def _is_remark(chunk: list[Token], branch: _Branch) -> bool:
     """Whether ``chunk`` after a value is a condition without a word for it: ``k \\in \\mathbb{Z}``, ``x \\ne 1``."""
-    if find(branch.value, tuple(_COMPARISONS)) is not None:
+    if find(branch.value, ("\\in", *_COMPARISONS)) is not None:
         return False
     letters = {t.text for t in branch.value if t.kind in ("let", "cmd")}
     if (place := find(chunk, ("\\in",))) is not None:
-        return {t.text for t in chunk[:place] if t.kind == "let"} <= letters and find(branch.value, ("\\in",)) is None
+        return {t.text for t in chunk[:place] if t.kind == "let"} <= letters
     bare = [t.text for t in branch.value]
     place = find(chunk, tuple(_COMPARISONS))
     if place != 1 or chunk[0].kind not in ("let", "cmd") or chunk[0].text not in letters:

@@ -33,6 +33,7 @@ _ACCENTS = words(
     "overline bar vec hat tilde widehat overrightarrow dot ddot underline mathbb mathcal mathbf mathfrak mathscr"
 )
 _INVERSE = {"arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh"}
+_SPECIAL = {"zeta": "zeta", "Gamma": "gamma"}
 _CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}"}
 _MAX_DIGITS = 2000
 # Levels of a tree: far below what the interpreter recurses through.
@@ -46,7 +47,7 @@ def parse(tokens: Sequence[Token]) -> tuple[Expr, int]:
         Unreadable: where they begin with no expression, or with one nested too deeply.
     """
     parser = _Parser(tokens)
-    expr = parser.sum()
+    expr = parser.chosen()
     if depth(expr) > _MAX_DEPTH:
         raise Unreadable("nested too deeply")
     return expr, parser.taken
@@ -56,6 +57,14 @@ class _Parser(Cursor):
     def __init__(self, tokens: Sequence[Token]) -> None:
         super().__init__(tokens)
         self.bars = 0  # open | … |
+
+    def chosen(self) -> Expr:
+        """A sum, or the binomial coefficient ``n \\choose k``."""
+        above = self.sum()
+        if self.peek() != "\\choose":
+            return above
+        self.take()
+        return Call("binomial", (above, self.sum()))
 
     def sum(self) -> Expr:
         terms = [self.product()]
@@ -141,7 +150,10 @@ class _Parser(Cursor):
                 base = self.powered(base)
             elif op == "!":
                 self.take()
-                base = Call("factorial", (base,))
+                double = self.peek() == "!" and not isinstance(base, Call)
+                if double:
+                    self.take()
+                base = Call("factorial2" if double else "factorial", (base,))
             elif op == "%":
                 self.take()
                 base = Product((base, Const("percent")))
@@ -209,7 +221,7 @@ class _Parser(Cursor):
     def group(self, opening: str) -> Expr:
         self.expect(opening)
         bars, self.bars = self.bars, 0
-        inner = self.sum()
+        inner = self.chosen()
         self.bars = bars
         if self.position >= len(self.tokens):
             return inner  # the closing bracket was cut off
@@ -293,6 +305,8 @@ class _Parser(Cursor):
             inner = self.sum()
             self.expect("\\r" + name[1:])
             return Call("floor" if name == "lfloor" else "ceil", (inner,))
+        if name in _SPECIAL and self.peek() == "(":
+            return Call(_SPECIAL[name], (self.group("("),))
         if name in _GREEK:
             return Sym(name + self.subscript())
         if name in ("angle", "triangle"):
@@ -300,6 +314,8 @@ class _Parser(Cursor):
             return Sym(name + "".join(rest))
         if name in _ACCENTS:
             inside = "".join(t.text for t in self.argument_tokens())
+            if name == "overline" and len(inside) == 2 and inside.isupper():
+                inside = "".join(sorted(inside))  # a segment has no direction
             return Sym(f"{name}({inside})" + self.subscript())
         if name in FUNCTIONS:
             return self.function(_INVERSE.get(name, name))
@@ -325,6 +341,8 @@ class _Parser(Cursor):
             argument = self.function_argument()
         if name == "sqrt":
             return Power(argument, HALF)
+        if name == "cis":
+            return Sum((Call("cos", (argument,)), Product((Const("i"), Call("sin", (argument,))))))
         if name == "exp":
             return Power(Const("e"), argument)
         if name in ("log", "ln", "lg"):

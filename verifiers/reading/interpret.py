@@ -12,6 +12,7 @@ from bonbench.verifiers.reading.boxes import boxes
 from bonbench.verifiers.reading.chemistry import formula
 from bonbench.verifiers.reading.extraction import extract
 from bonbench.verifiers.reading.formulas import MATHS, inner_maths, is_money
+from bonbench.verifiers.reading.markup import plain
 from bonbench.verifiers.reading.numerals import other_readings
 from bonbench.verifiers.reading.statements import stated_value
 from bonbench.verifiers.reading.structure import parse
@@ -61,7 +62,7 @@ def interpret(text: str) -> Interpretation:
     >>> interpret("not 5").answers
     ()
     """
-    answer = unwrap(text)
+    answer = unwrap(plain(text))
     if answer is None:
         return Interpretation("", ())
     try:

@@ -54,7 +54,7 @@ TEXT_COMMANDS = words(
 #: Named functions, as commands; plain words of these names mean the same.
 FUNCTIONS = words(
     "sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan arccot arcsec arccsc ln log exp lg "
-    "arsinh arcosh artanh gcd lcm max min sqrt det floor ceil abs"
+    "arsinh arcosh artanh arctanh cis arg sgn gcd lcm max min sqrt det floor ceil abs"
 )
 #: Plain words that mean a command.
 PLAIN_COMMANDS = {

@@ -14,6 +14,7 @@ from bonbench.verifiers.reading.answers import (
     Answer,
     Braced,
     Bracketed,
+    Intersection,
     Listing,
     Opaque,
     Phrase,
@@ -159,6 +160,9 @@ def _parse_relation(tokens: list[Token]) -> Answer:
 
 
 def _parse_union(tokens: list[Token]) -> Answer:
+    common = [trim(part) for part in split(tokens, ("\\cap",))]
+    if len(common) > 1 and all(common):
+        return Intersection(tuple(_parse_union(part) for part in common))
     head, *removed = split(tokens, ("\\setminus",))
     parts = split(head, ("\\cup",))
     if len(parts) == 1 and not removed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, assert_never
@@ -95,6 +95,15 @@ def depth(expr: Expr) -> int:
         level += 1
         nodes = [part for node in nodes for part in _parts(node)]
     return level
+
+
+def parts_of(expr: Expr) -> Iterator[Expr]:
+    """All expressions in ``expr``, itself included."""
+    nodes = [expr]
+    while nodes:
+        node = nodes.pop()
+        yield node
+        nodes.extend(_parts(node))
 
 
 def _parts(expr: Expr) -> tuple[Expr, ...]:
