@@ -24,6 +24,7 @@ from bonbench.verifiers.reading.rounded import interpret_rounded
 from harness.core.components import ComponentParams, Unkeyed, Verifier
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response
+from harness.data.golds import after_hashes
 
 CorrectAndReason = tuple[bool, str]
 
@@ -92,6 +93,7 @@ class MathVerifier(Verifier[MathParams]):
     def _verdict(self, answer: str | None, gold: str, patient: bool = True) -> CorrectAndReason:
         if answer is None:
             return False, "no answer"
+        gold = after_hashes(gold)
         answer = self._stated(answer, gold)
         correct, reason = self._compared(answer, gold, is_gold=True, patient=patient)
         if correct and self.params.unsimplified == "reject" and answer.strip() != gold.strip():
@@ -102,6 +104,8 @@ class MathVerifier(Verifier[MathParams]):
         return correct, reason
 
     def _stated(self, answer: str, gold: str) -> str:
+        """An answer as it is compared: what follows GSM8K's hashes, an option in capitals."""
+        answer = after_hashes(answer)
         return as_option(answer, gold) if self.params.choices == "auto" else answer
 
     def _compared(self, a: str, b: str, is_gold: bool, patient: bool = True) -> CorrectAndReason:

@@ -11,4 +11,9 @@ def gold_text(answer: str | int | float) -> str:
     """
     if isinstance(answer, float) and answer.is_integer():
         answer = int(answer)
-    return str(answer).rsplit("####", 1)[-1].strip()
+    return after_hashes(str(answer))
+
+
+def after_hashes(text: str) -> str:
+    """What follows the last ``####`` of a worked solution; all of a text without any."""
+    return text.rsplit("####", 1)[-1].strip()

@@ -82,6 +82,23 @@ def test_an_answer_whose_comparison_failed_is_compared_no_further(monkeypatch: p
     assert compared == [("4", "5"), ("slow", "5"), ("6", "5"), ("6", "4"), ("6", "slow")]
 
 
+def test_worked_solutions_of_gsm8k_are_their_answers(verifier: MathVerifier) -> None:
+    gold = "She sold 60/4 = <<60/4=15>>15 cups.\n#### 15"
+    pairs = [
+        ("15", gold),
+        ("15.0", gold),
+        ("60", gold),
+        ("#### 15", "15"),
+        ("Hence 15.\n#### 15", gold),
+        ("1,500", "#### 1500"),
+    ]
+    assert [correct for correct, _ in verifier.verify(pairs)] == [True, True, False, True, True, True]
+    grades = verifier.grade(
+        [Problem("p", "?", gold)], responses([r"\boxed{15}", "So 15 cups.\n#### 15", r"\boxed{60}"])
+    )
+    assert [grade.correct for grade in grades] == [True, True, False]
+
+
 def test_verdicts_do_not_depend_on_history() -> None:
     pairs = [
         (r"\frac{1}{2}", "0.5"),
