@@ -290,7 +290,32 @@ CHARACTERS = [
     r"\(1\)" * 800,
 ]
 
-HOSTILE = [*CODE, *TOWERS, *FUNCTIONS, *MALFORMED, *CHARACTERS]
+CHOICES = [
+    "(A) " * 200,
+    "A, " * 300 + "A",
+    "A and " * 150 + "B",
+    r"\text{" * 50 + "A" + "}" * 50,
+    "**" * 500 + "A",
+    "answer " * 90 + "A",
+    "not A but " * 50 + "B",
+    "[" + "'A', " * 100 + "'B']",
+    "A" + " " * 3000 + "B",
+    "选" * 500 + "A",
+    "A" + "." * 3000,
+    r"\textbf{(A)}\ " * 50,
+    "A) 1\n" * 300,
+]
+
+CONSTANTS = [
+    "+".join(rf"\cos({k}\pi/360)" for k in range(1, 40)),
+    "(" + "+".join(rf"\cos({k}\pi/360)" for k in range(1, 40)) + ")^{12}",
+    "*".join(rf"\tan({k}\pi/360)" for k in range(1, 60)) + r"\sin 1^\circ / \cos 89^\circ",
+    r"\sin(\pi/719)^{12}",
+    "0.1, " * 500 + "0.1",
+    "1.5" * 300,
+]
+
+HOSTILE = [*CODE, *TOWERS, *FUNCTIONS, *MALFORMED, *CHARACTERS, *CHOICES, *CONSTANTS]
 
 #: Gold answers that each of them is compared with.
 GOLDS = ("42", r"\sqrt{2}", r"x^2+1", r"(1, 2]")

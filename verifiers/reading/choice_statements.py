@@ -1,7 +1,7 @@
 """The option of a multiple-choice problem that a response states in words: "Therefore, I would choose (D)."
 
-The last line is read first, then what follows the last "the answer is", then the last sentence. Where none of them
-names an option, the response is read as any other.
+The last line is read first, then what follows the last "the answer is", the last sentence, and a letter alone in the
+first line. Where none of them names an option, the response is read as any other.
 """
 
 from __future__ import annotations
@@ -23,27 +23,21 @@ _DECLARED_HINTS = (
 )  # fmt: skip
 # "Answer:" in a language that has no entry above: one or a few words and a colon.
 _FOREIGN_LABEL = re.compile(r"[*_#\s]*(?P<label>[^:：ঃ\d=不非错]{2,40})[:：ঃ]")
+_LABEL = re.compile(r"^[ \t*_-]*[(\[]?([A-Ja-j])[)\].:](?=[\s*_])", re.MULTILINE)
 _NAMED = re.compile(
     r"\b(?:option|choice|alternative)\s+[*_$(]*(?P<named>[A-J])(?![\w^'])"
     r"|\b(?:choose|chose|pick|select|go(?:ing)?\s+with|opt\s+for)\s+(?:option|choice|answer)?\s*[*_$(]*(?P<chosen>[A-J])(?![\w^'])"
+    r"|\b(?:so|hence|thus|therefore|elimination|leaves|leaving|matches|corresponds\s+to|get)\s*,?\s*[*_$(]*"
+    r"(?P<left>[A-J])[)*_$]*[.!]?$"
     r"|(?<![\w\\])(?P<correct>[A-J])[)*_$]*\s+(?:is|must\s+be)\s+(?:therefore\s+)?(?:the\s+)?(?:only\s+)?"
     r"(?:correct|(?:right|best)\s+(?:answer|option|choice)|answer\b|option\b|choice\b)",
 )
 _NAMED_HINTS = (
-    "option",
-    "choice",
-    "alternative",
-    "choose",
-    "chose",
-    "pick",
-    "select",
-    "go",
-    "opt",
-    "correct",
-    "answer",
-    "is the",
-)
+    "option", "choice", "alternative", "choose", "chose", "pick", "select", "go", "opt", "correct", "answer", "is the",
+    "so ", "hence", "thus", "therefore", "eliminat", "leav", "match", "correspond",
+)  # fmt: skip
 _NEGATED = re.compile(r"\b(?:not|never|neither|or|but|except|rather\s+than|instead)\b|n['’]t\b", re.IGNORECASE)
+_MAX_HEAD = 80
 _SENTENCE_START = re.compile(r"(?<=[.!?*)\]$])\s+(?=[A-Z\\$*(])")
 
 
@@ -58,10 +52,10 @@ def stated_choice(text: str) -> str | None:
     lines = [line.strip() for line in text.rstrip().rsplit("\n", 12)[-12:] if line.strip()]
     if not lines:
         return None
-    return _last_line(lines) or _declared(text) or _named(lines[-1])
+    return _last_line(text, lines) or _declared(text) or _named(lines[-1]) or _first_line(text.lstrip())
 
 
-def _last_line(lines: list[str]) -> str | None:
+def _last_line(text: str, lines: list[str]) -> str | None:
     """The option in the last line, unless the lines list several options."""
     if len(lines[-1]) > MAX_CHARS:
         return None
@@ -69,13 +63,13 @@ def _last_line(lines: list[str]) -> str | None:
     if foreign is not None and not foreign["label"].isascii():
         return leading_choice(lines[-1][foreign.end() :], is_announced=True)
     choice = leading_choice(lines[-1])
-    if choice is None or len(lines) == 1:
+    label = _LABEL.match(lines[-1]) if choice is not None else None
+    if label is None:
         return choice
-    before, last = read_choice(lines[-2]), read_choice(choice)
-    is_list = (
-        before is not None and last is not None and before.letters != last.letters and lines[-1].find(choice[0]) < 6
-    )
-    return None if is_list else choice
+    # "(c)" after a line "(b)", and the first of its letter, is the next part or option of a list.
+    others = {match[1].upper() for match in _LABEL.finditer(text[: text.rindex(lines[-1])])}
+    letter = label[1].upper()
+    return choice if letter in others or chr(ord(letter) - 1) not in others else None
 
 
 def _declared(text: str) -> str | None:
@@ -97,3 +91,12 @@ def _named(line: str) -> str | None:
     is_denied = _NEGATED.search(sentence) or (DENIAL.search(sentence) and any(how == "named" for how, _ in named))
     letters = {letter for _, letter in named}
     return letters.pop() if len(letters) == 1 and not is_denied else None
+
+
+def _first_line(text: str) -> str | None:
+    """The letter that is all of the first line, before an explanation."""
+    line, _, rest = text.partition("\n")
+    choice = leading_choice(line) if len(line) <= _MAX_HEAD else None
+    if choice is None or (named := read_choice(choice)) is None or named.text:
+        return None
+    return choice if read_choice(rest.lstrip().partition("\n")[0]) is None else None

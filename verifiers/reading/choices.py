@@ -92,7 +92,7 @@ class _Head:
 
 
 _LETTER = re.compile(
-    r"[(\[<{]\s*[*$\"'“‘`]*(?P<ringed>[A-Ja-j])[*$\"'”’`]*\s*[)\]>}]"
+    r"[(\[<{]{1,2}\s*[*$\"'“‘`]*(?P<ringed>[A-Ja-j])[*$\"'”’`]*\s*[)\]>}]{1,2}"
     r"|[\"'“‘`](?P<quoted>[A-J])[\"'”’`]"
     r"|(?P<half>[A-Ja-j])[*$]*\)"
     r"|(?P<bare>[A-Ja-j])(?![\w'’^(\[{\\])"
@@ -160,7 +160,7 @@ _AFFIRMED = re.compile(
 )
 _REMARK = re.compile(
     r"\s*,?\s*\b(?:because|since|as|which|where|due|based|given|by|for|so|from|fits|matches|only|instead|rather|not)\b"
-    r"|\s*(?:选项|项|です)|\s*,\s*(?:but\b|i\.e\.|that is\b)",
+    r"|\s*(?:选项|项|です|是?正确|是?对的?)|\s*,\s*(?:but\b|i\.e\.|that is\b)",
     re.IGNORECASE,
 )
 _ALTERNATIVE = re.compile(r"[\s,;(]*(?:or|/|\||\\lor|oder|ou|或)(?![A-Za-z])", re.IGNORECASE)
@@ -170,6 +170,7 @@ _SEPARATOR = re.compile(
 _OTHER_LABEL = re.compile(
     r"(?:^|[\s,;])(?:[(\[][A-Ja-j][)\]]|[A-Ja-j]\)|[A-J][:.](?=\s))(?=\s|$|[\d$\\])|^[A-Ja-j][\s.)]*$|\bor\s+[A-J]\b"
 )
+_REJECTED = re.compile(r"^not\s+\(?[A-J]\)?\s*,?\s*(?:but|so|hence|therefore)\s+(?:rather\s+)?", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?][*_$]*\s+(?=[A-Z])")
 _SENTENCE = re.compile(r"(?:This|The|It|Because|Since|As|So|Therefore|Hence|Explanation|Reason\w*|Here|We|I|That)\b")
 
@@ -221,7 +222,7 @@ def _read(text: str, is_announced: bool) -> tuple[Choice, str] | None:
     line, _, later = flat(text).partition("\n")
     if _OTHER_LABEL.search(later):
         return None
-    line = line.strip(_ENDS)
+    line = _REJECTED.sub("", line.strip(_ENDS))
     if line[:2] in ("['", '["') and line.endswith("]"):
         line = line[1:-1]
     elif line.startswith(("\\{", "{")) and line.endswith("}"):

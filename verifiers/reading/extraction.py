@@ -102,7 +102,7 @@ def _tagged(text: str, start: int) -> tuple[str, int] | None:
     if content_and_end is None:
         return None
     content, end = content_and_end
-    answer = explicit(content) or bare(content) or concluded(content)
+    answer = explicit(content) or stated_choice(content) or bare(content) or concluded(content)
     if answer is None and "\n" not in content and len(content) <= _MAX_TAGGED:
         answer = content
     return (answer, end) if answer is not None else None
