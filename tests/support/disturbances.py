@@ -122,7 +122,7 @@ class OutOfMemory(Disturbance):
     def _has_killed(self, run: Watched) -> bool:
         if self._by_ray:
             logs = Path("/tmp/ray").glob(f"session_*_{run.driver.pid}/logs/raylet.out")
-            return any("low on memory" in log.read_text(errors="replace") for log in logs)
+            return any("exceeded threshold" in log.read_text(errors="replace") for log in logs)
         return "oom_kill 0" not in (self._group / "memory.oom_control").read_text()
 
 
