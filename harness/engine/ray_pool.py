@@ -13,7 +13,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayError
 
 from harness.core.components import Mark
 from harness.core.errors import UserError, one_line
@@ -23,6 +23,7 @@ from harness.engine.failures import breaks_process
 from harness.engine.progress import Line
 from harness.engine.ray_actors import Actors
 from harness.engine.ray_room import TURN, free_on_ray, waiting_for_room
+from harness.engine.ray_training import DIED
 from harness.engine.room import Room
 from harness.engine.tasks import Result
 from harness.engine.worker import NotBuilt
@@ -124,7 +125,7 @@ class ActorPool:
                 self._write_down(replica, str(failed))
                 failed_on.add(replica)
                 replica.has_failed = True
-                if isinstance(failed, RayActorError) or breaks_process(error):
+                if isinstance(failed, DIED) or breaks_process(error):
                     self._replace(replica, error)
                 else:
                     self._give_back(replica)

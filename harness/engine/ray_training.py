@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
 from harness.core.files import replacing
 from harness.core.workers import Progress, Workers
@@ -23,6 +23,8 @@ from harness.engine.ray_room import free_on_ray, waiting_for_room
 J = TypeVar("J")
 T = TypeVar("T")
 
+#: What says that the process of an actor is gone: it died, or Ray killed it because memory was short.
+DIED = (RayActorError, OutOfMemoryError)
 #: How often the workers are started again when one of them dies.
 _RESTARTS = 2
 #: Ray Train looks after workers every 2 s and counts its own seconds; most trainings here take few.
@@ -106,7 +108,7 @@ def _alone(work: Callable[[J, Progress], T], job: J, workers: Workers, said: Pat
         actor = ray.remote(_Process).options(num_cpus=workers.cpus, num_gpus=workers.gpus).remote(workers.gpus)
         try:
             return ray.get(actor.run.remote(work, job_, said))  # type: ignore[no-any-return]
-        except RayActorError as error:
+        except DIED as error:
             died = error
         except RayTaskError as error:
             error.cause.add_note(str(error))  # its traceback, which stays in the other process
@@ -127,30 +129,48 @@ def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: 
 
     for variable, value in _RAY_TRAIN_SETTINGS.items():
         os.environ.setdefault(variable, value)
-    trainer = TorchTrainer(
-        _in_group,
-        train_loop_config={"work": work, "job": job, "said": said, "gpus": workers.gpus},
-        scaling_config=ScalingConfig(
-            num_workers=workers.count,
-            use_gpu=workers.gpus > 0,
-            resources_per_worker={"CPU": workers.cpus, "GPU": workers.gpus},
-        ),
-        run_config=RunConfig(
-            name="train",
-            storage_path=str(said.parent),
-            # Ray Train gives up on workers that wait a minute for their CPUs, which other stages may hold for hours:
-            # it is to try again as often as it takes.
-            failure_config=FailureConfig(max_failures=_RESTARTS, controller_failure_limit=-1),
-            logging_config=LoggingConfig(log_level="ERROR"),
-        ),
-    )
-    try:
-        return trainer.fit().return_value  # type: ignore[no-any-return]
-    except WorkerGroupError as error:
-        failure = next(iter(error.worker_failures.values()))
-        cause = getattr(failure, "_base_exc", failure)
-        cause.add_note(str(failure))
-        raise cause from None
+    died = RuntimeError("no worker was started")
+    for _ in range(1 + _RESTARTS):
+        _placed(said).unlink(missing_ok=True)
+        trainer = TorchTrainer(
+            _in_group,
+            train_loop_config={"work": work, "job": job, "said": said, "gpus": workers.gpus},
+            scaling_config=ScalingConfig(
+                num_workers=workers.count,
+                use_gpu=workers.gpus > 0,
+                resources_per_worker={"CPU": workers.cpus, "GPU": workers.gpus},
+            ),
+            run_config=RunConfig(
+                name="train",
+                storage_path=str(said.parent),
+                # Ray Train gives up on workers that wait a minute for their CPUs, which other stages may hold for
+                # hours: it is to try again as often as it takes.
+                failure_config=FailureConfig(max_failures=_RESTARTS, controller_failure_limit=-1),
+                logging_config=LoggingConfig(log_level="ERROR"),
+            ),
+        )
+        try:
+            return trainer.fit().return_value  # type: ignore[no-any-return]
+        except WorkerGroupError as error:
+            failure = next(iter(error.worker_failures.values()))
+            cause = getattr(failure, "_base_exc", failure)
+            cause.add_note(str(failure))
+            raise cause from None
+        except DIED as error:  # the controller, an actor that looks after the workers
+            died = error
+            _end_groups()
+    raise died
+
+
+def _end_groups() -> None:
+    """End the workers that a dead controller of Ray Train has left, and give back their places: Ray does so only at
+    the end of the driver, and whoever wants these CPUs would wait for ever."""
+    from ray.util.placement_group import PlacementGroup, PlacementGroupID, placement_group_table, remove_placement_group
+
+    own_job = ray.get_runtime_context().get_job_id()
+    for group_id in placement_group_table():
+        if group_id.endswith(own_job):  # in which nothing else has groups
+            remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group_id)))
 
 
 def _in_group(config: dict[str, Any]) -> Any:

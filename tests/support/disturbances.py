@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from watched import LOOK_S, Surroundings, Watched
 
 #: Memory of the container in which memory runs out, in bytes. An undisturbed run takes about half of it.
@@ -106,18 +107,22 @@ class OutOfMemory(Disturbance):
 
     def strike(self, run: Watched, rng: random.Random) -> str:
         hold_s = rng.choice((0.0, rng.uniform(5, 30)))
-        before = {process: run.name(process) for process in run.alive()}
+        names: dict[psutil.Process, str] = {}
+
+        def has_killed() -> bool:
+            names.update({process: run.name(process) for process in run.alive()})
+            return self._has_killed(run)
+
         limit = CONTAINER_MEMORY * 0.985 if self._by_ray else CONTAINER_MEMORY * 2
         command = [sys.executable, __file__, str(self._group), str(int(limit))]
         with subprocess.Popen(command) as eater:
-            run.until(lambda: self._has_killed(run) or eater.poll() is not None)
-            time.sleep(1.0)  # a process takes a moment to go
-            gone = [before[process] for process in before.keys() - set(run.alive())]
+            run.until(lambda: has_killed() or eater.poll() is not None)
             end = time.monotonic() + hold_s
             run.until(lambda: time.monotonic() > end)
             eater.kill()
-        assert self._has_killed(run) and gone, "memory was short, and nobody was killed"
-        return f"{', '.join(sorted(gone))}; memory was scarce for {hold_s:.0f} s more"
+        assert self._has_killed(run), "memory was short, and nobody was killed"
+        gone = sorted(names[process] for process in names.keys() - set(run.alive()))
+        return f"{', '.join(gone)} gone; memory was scarce for {hold_s:.0f} s more"
 
     def _has_killed(self, run: Watched) -> bool:
         if self._by_ray:
