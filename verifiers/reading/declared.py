@@ -75,7 +75,8 @@ _KEYED = re.compile(
 def declared(text: str, start: int = 0) -> tuple[str, int] | None:
     """(what ``text`` declares as its answer the last time, where this stands); None where it declares none.
 
-    Only declarations that end after ``start`` are looked for.
+    Only declarations that end after ``start`` are looked for; there something has answered before, and what is said
+    of the answer without giving its value ("the answer is in cm") is a remark.
 
     >>> declared("The answer is 12. No: the answer is 15.")
     ('15', 35)
@@ -94,7 +95,7 @@ def declared(text: str, start: int = 0) -> tuple[str, int] | None:
     for end in sorted(ends, reverse=True)[:_MAX_DECLARATIONS]:
         if "\n" not in text[end:] and _DANGLING.search(text) is not None:
             continue
-        value_or_none = declared_value(text[end:], text[:end])
+        value_or_none = declared_value(text[end:], text[:end], only_values=start > 0)
         if value_or_none is not None:
             return value_or_none, end
     return None

@@ -44,9 +44,9 @@ _LEXER = re.compile(
     |(?P<modulus>\(\s*(?:\\?[bp]?mod)\s*\d+\s*\)|\\pmod\s*\{{?\d+\}}?)
     |(?P<function>(?:{_NAMES})(?![A-Za-z])(?=\s*(?:[\d(^_\\|√πθ]|[a-z]\b))|(?:pi|infinity)\b)
     |(?P<product>(?a:{_PRODUCT}))
-    |(?P<word>(?:(?![πθαβγδλφω∞²³⁰¹⁴-⁹½⅓⅔¼¾])[^\W\d_]){{2,}})
+    |(?P<word>(?:(?![πθαβγδλφω∞²³⁰¹⁴-⁹₀-₉½⅓⅔¼¾])[^\W\d_]){{2,}})
     |(?P<letter>[A-Za-zπθαβγδλφω∞√∅])
-    |(?P<mark>[°²³⁰¹⁴-⁹⁺⁻½⅓⅔¼¾%]|\\%|\\[,;!\ ]|'+|!(?!=))
+    |(?P<mark>[°²³⁰¹⁴-⁹⁺⁻₀-₉½⅓⅔¼¾%]|\\%|\\[,;!\ ]|'+|!(?!=))
     |(?P<operator><=|>=|!=|[-−+*/×÷·⋅^_=<>≤≥≠≈≡±∓∪∩∈|])
     |(?P<open>\\?[(\[{{])
     |(?P<close>\\?[)\]}}])
@@ -62,6 +62,7 @@ _WEAK = re.compile(
     r"\d[\d,.]*[A-Za-z]+|[A-Z][a-z]+ \d+(?:, \d+)?|\d+ [A-Z][a-z]+(?: \d+)?"
     r"|\d{1,2}:\d\d(?::\d\d)?(?:\s*[AaPp]\.?[Mm]\.?)?"
 )
+_RATIO = re.compile(r"\d?\s?:\s?\d")
 _DIGIT = re.compile(r"\d")
 # A minus apart from its number is a sign only after these; elsewhere it is a dash.
 _BEFORE_SIGN = re.compile(r"(?:\b(?:is|are|be|equals?|by|to)|=|:)\s*$")
@@ -155,7 +156,7 @@ def _begins(match: re.Match[str]) -> bool:
     if kind == "operator":
         after = match.string[match.end() : match.end() + 1]
         apart = after.isspace() and _BEFORE_SIGN.search(match.string[: match.start()]) is None
-        return match[0] in "±|" or (match[0] in "-−" and not apart)
+        return match[0] in ("±", "|", "<", ">", "<=", ">=", "≤", "≥", "≠") or (match[0] in "-−" and not apart)
     return kind in _VALUES or kind == "open"
 
 
@@ -166,7 +167,9 @@ def _continues(run: list[re.Match[str]], match: re.Match[str]) -> bool:
     if kind in ("operator", "union", "modulus", "close", "mark"):
         return kind != "mark" or last.lastgroup != "space"
     if kind == "comma":  # inside brackets, or in a ratio
-        return _depth(run) > 0 or (match[0] == ":" and last.lastgroup == "number")
+        return _depth(run) > 0 or (
+            match[0] == ":" and _RATIO.search(match.string, last.start(), match.end() + 2) is not None
+        )
     if kind not in _VALUES and kind != "open":
         return False
     if last.lastgroup != "space":

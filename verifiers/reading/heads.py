@@ -8,7 +8,7 @@ from fractions import Fraction
 from bonbench.verifiers.reading.formulas import MATHS, inner_maths, is_money
 
 #: A number with its currency or percent sign.
-NUMBER_TEXT = r"-?(?:\\?\$\s?)?-?(?:\d+\s(?=\d+/\d))?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?"
+NUMBER_TEXT = r"[-−]?(?:\\?\$\s?)?-?(?:\d+\s(?=\d+/\d))?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?"
 _LEAD = re.compile(
     r"(?:[\s*_#>\"“”‘’`:=→]|(?:only|exactly|precisely|approximately|approx|about|around|roughly|simply|just|thus|therefore|then|"
     r"equal\s+to|given\s+by|namely|actually|indeed|clearly|now|also|but|rather|the\s+(?:number|value|set|point|pair|interval|fraction|"

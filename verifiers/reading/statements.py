@@ -15,12 +15,13 @@ from bonbench.verifiers.reading.matches import last_match
 from bonbench.verifiers.reading.spelling import words
 
 _EMPHASIS = re.compile(r"\*\*(?!\s)((?:(?!\*\*).)+?)(?<!\s)\*\*|\\textbf\{([^{}]+)\}")
-_NUMBER = re.compile(rf"(?a:(?<![\w.,])(?<!\d[-–]){NUMBER_TEXT}(?![\w万亿億千百兆]|[-–][A-Za-z]))")
+_NUMBER = re.compile(rf"(?a:(?<![\w.,])(?<!\d[-–]){NUMBER_TEXT}(?![\w万亿億千百兆]|[-–][A-Za-z\d]))")
 # "of the 12" in "5 of the 12"
 _OF_ALL = re.compile(rf"(?<=\d)(\s+[a-z]+)?\s+(?:out\s+)?of\s+(?:the|all|these|those|all\s+the)\s+{NUMBER_TEXT}(?!\w)")
 _HEDGES = r"(?:(?:only|exactly|approximately|about|now|still|just|thus|therefore|the|a total of|equal to|:)\s+)*"
 _COPULA = (
-    r"(?:\b(?:is|are|was|were|be|equals?|becomes?|it's|(?:in|de)creases? (?:by|to))|=|,\s*(?:so|hence|thus|giving))"
+    r"(?:\b(?:is|are|was|were|be|equals?|becomes?|it's|(?:in|de)creases? (?:by|to))|=|,\s*(?:so|hence|thus|giving)"
+    r"|\b(?:maximum|minimum|value|average|probability)\s+of)"
     rf"\s+{_HEDGES}"
 )
 _LISTING = re.compile(r"\b(?:is|are|was|were|be|equals?)\b:?")
@@ -30,7 +31,7 @@ _SCALE = re.compile(r"\s*(?:hundred|thousand|million|billion|trillion|lakh|crore
 # A bound or a property, which the number alone does not say.
 _QUALIFIER = re.compile(
     r"\b((?:more|less|greater|fewer|larger|smaller|higher|lower)\s+than(?:\s+or\s+equal\s+to)?|at\s+(?:least|most)|"
-    r"(?:a\s+)?multiples?\s+of|divisible\s+by)\s+$",
+    r"(?:all\s+)?(?:real\s+)?(?:numbers?|integers?)\s+(?:except|excluding|other\s+than)|(?:a\s+)?multiples?\s+of|divisible\s+by)\s+$",
     re.IGNORECASE,
 )
 # What one needs at least is the answer to how much one needs.
@@ -123,7 +124,9 @@ def _listed(sentence: str) -> str | None:
     if verb is None:
         return None
     values, rest = leading_values(sentence[verb.end() :])
-    return ", ".join(values) if len(values) > 1 and _UNITS_TO_END.fullmatch(rest) else None
+    if len(values) > 1 and _UNITS_TO_END.fullmatch(rest):
+        return ", ".join(values)
+    return values[0] if len(values) == 1 and not rest.strip(" .!") else None
 
 
 def _scaled(match: re.Match[str], group: int) -> str:

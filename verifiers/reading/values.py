@@ -23,7 +23,7 @@ _REMARK = re.compile(
 _CHANGES = re.compile(
     r"\s*[万亿億千百兆]|\s*-?\s*(?:hundred|thousand|million|billion|trillion|dozen|score|lakh|crore|percent|per\s+cent|squared|cubed|factorial|times|"
     r"plus|minus|divided|multiplied|over|mod|modulo|choose|halves|thirds|quarters?|fourths?|fifths?|sixths?|tenths?|more|less|fewer|"
-    r"root|pi|degrees?|to\s+the\s+power|out\s+of|base|in\s+base|remainder|and\s+a)\b",
+    r"root|pi|degrees?|to\s+the\s+power|out\s+of|base|in\s+base|remainder|and\s+a|or\s+(?:more|less|fewer|greater|higher|above|below)|and\s+(?:above|up|more|over|below))\b",
     re.IGNORECASE,
 )
 _UNIT = re.compile(
@@ -40,10 +40,11 @@ _VERDICT = re.compile(
     r"(yes|no|true|false|none|never|always|sometimes)\b(?=\s*(?:[.,;:!(—–-]|$|because|since|as\b))", re.IGNORECASE
 )
 _CHOICE = re.compile(r"(?:\([A-Z]\)|[A-J](?=[).:,\s]|$))")
-_ITEM = re.compile(r"[ \t]*(?:[-*•+]|\d{1,2}[.)]|\(?(?:[a-h]|i{1,3}|iv|v)[.)])[ \t]+(\S.*)")
+_ITEM = re.compile(r"[ \t]*(?:[-*•+]|\d{1,2}[.)]|\(?(?:[a-h]|i{1,3}|iv|v)[.)]|[Cc]ase[ \t]+\d:)[ \t]+(\S.*)")
 _SENTENCE_END = re.compile(
     r"\n\s*\n|(?<=[\w)}$\]*%'’\"”`π°!²³])\.(?=\s|$)(?<!\bvs\.)(?<![ap]\.m\.)|[。！？]|(?<=[\d)$*])[!?](?=\s|$)"
 )
+_NUMBER_LINE = re.compile(rf"\$?(?:[A-Za-z](?:_?\d|[₀-₉])?\s*=\s*)?{NUMBER_TEXT}\$?")
 _FENCE = re.compile(r"\s*```[a-z]*[ \t]*\n?(.*?)\n?\s*```\s*", re.DOTALL)
 _WRAPPED = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\[(.*)\\\]|\\\(((?:(?!\\\)).)*)\\\))\s*\.?\s*", re.DOTALL)
 _WORDS = re.compile(r"[^\W\d_]+(?:[-'’ ][^\W\d_]+){0,3}")
@@ -66,15 +67,17 @@ _NO_ANSWER = words(
 )
 
 
-def declared_value(text: str, before: str = "") -> str | None:
+def declared_value(text: str, before: str = "", *, only_values: bool = False) -> str | None:
     """The value that ``text`` begins with, as it stands after "the answer is"; ``before`` led to it.
+
+    ``only_values``: a statement that has the value further on does not count, nor do other words.
 
     >>> declared_value(" 7, because 3 + 4 = 7."), declared_value("**2π** cm"), declared_value(" x = 2 or x = -3.")
     ('7', '2π', 'x = 2, x = -3')
     >>> declared_value(" 5 million people")
     '5 million people'
     """
-    text = text[: 2 * MAX_SENTENCE].lstrip(" \t\n*_#>:=：")
+    text = text[: 2 * MAX_SENTENCE].lstrip(" \t\n*_#:=：")
     if not text:
         return None
     fence = _FENCE.match(text)
@@ -90,6 +93,8 @@ def declared_value(text: str, before: str = "") -> str | None:
     value = _declared_in(line)
     if value is not None:
         return value
+    if only_values:
+        return None
     value = stated_value(sentence, before)
     if value is not None:
         return value
@@ -161,7 +166,7 @@ def _bare_value(text: str) -> str | None:
         inner = next(g for g in wrapped.groups() if g is not None).strip()
         return inner if inner and "$" not in inner else None
     if "\n" in text:
-        return _listed(text)
+        return _listed(text) or _lines(text)
     text = plain(text.lstrip("= "))
     if not text:
         return None
@@ -188,6 +193,14 @@ def _listed(text: str) -> str | None:
         return None
     values = [_bare_value(item[1]) if item is not None else None for item in items]
     return None if None in values else ", ".join(v for v in values if v is not None)
+
+
+def _lines(text: str) -> str | None:
+    """The values of the lines of ``text``, where each line is a number or gives one to a letter."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if not all(_NUMBER_LINE.fullmatch(line) for line in lines):
+        return None
+    return ", ".join(dict.fromkeys(lines))
 
 
 def _few_words(text: str) -> str | None:
