@@ -315,7 +315,48 @@ CONSTANTS = [
     "1.5" * 300,
 ]
 
-HOSTILE = [*CODE, *TOWERS, *FUNCTIONS, *MALFORMED, *CHARACTERS, *CHOICES, *CONSTANTS]
+WORDS = [
+    "negative " * 400 + "five",
+    "twice " * 600 + "2",
+    "square root of " * 250 + "2",
+    "half of " * 400 + "x",
+    "5 " + "squared " * 400,
+    "2 to the power of " * 200 + "2",
+    "one hundred and " * 200 + "five",
+    "5 " + "million " * 400,
+    "nine trillion " * 250,
+    "twenty-" * 500 + "one",
+    "1 million " * 350,
+    "at least " * 400 + "5",
+    "5 more than " * 300 + "x",
+    "all real numbers except " + "1 and " * 500 + "2",
+    "3 choose " * 300 + "2",
+    "12:00 " * 600,
+    "1:" * 1500 + "1",
+    "half past " * 300 + "3",
+    "2 hours " * 450,
+    "30^\\circ 30' " * 250,
+    "5 m " * 200,
+    "5 kg" + " m" * 300,
+    "5 m" + "/s" * 300,
+    "9.8 m/(" + "s " * 300,
+    "a=1, " * 150,
+    "1 cats, " * 100,
+    "(a) 1, (b) 2, " * 50,
+    "0." + "12" * 1500 + "...",
+    "0.(" + "3" * 500 + ")",
+    "1,23,45," * 60 + "678",
+    "①②③" * 100,
+    "0x" + "F" * 3000,
+    "1" * 3000 + "_2",
+    "H2O" * 1000,
+    "\\mathrm{" * 300,
+    " " * 100_000 + "confidence",
+    "5" + " " * 100_000 + "(confidence: 5%)",
+    "yes, " * 900,
+]
+
+HOSTILE = [*CODE, *TOWERS, *FUNCTIONS, *MALFORMED, *CHARACTERS, *CHOICES, *CONSTANTS, *WORDS]
 
 #: Gold answers that each of them is compared with.
 GOLDS = ("42", r"\sqrt{2}", r"x^2+1", r"(1, 2]")

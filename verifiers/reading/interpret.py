@@ -39,6 +39,7 @@ _CONFIDENCE = re.compile(
     r"|(?:\d+\s*\\?%|high|low|medium|moderate)\s+(?:confidence|confident)[)\]]?\.?)\s*\Z",
     re.IGNORECASE,
 )
+_MAX_REMARK = 120
 _POLAR = re.compile(r"\s*(?:yes|no|true|false)\s*[,.;:]", re.IGNORECASE)
 _WRAPPED = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\[(.*)\\\]|\\\((.*)\\\))\s*\.?\s*", re.DOTALL)
 
@@ -99,7 +100,7 @@ def unwrap(text: str) -> str | None:
     >>> unwrap(r"\[ \boxed{12} \]"), unwrap("The area is $12$."), unwrap("12")
     ('12', '12', '12')
     """
-    text = _CONFIDENCE.sub("", text)
+    text = text[:-_MAX_REMARK] + _CONFIDENCE.sub("", text[-_MAX_REMARK:])
     for _ in range(3):
         wrapped = _WRAPPED.fullmatch(text)
         if wrapped is not None and len(MATHS.findall(text)) <= 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_CIRCLED = re.compile("[①-⑳](?:[\\s,，、]*[①-⑳])*")
+_CIRCLED = re.compile("[①-⑳](?:[\\s,，、]*[①-⑳]){0,40}")
 _APOSTROPHES = re.compile(r"(?<![\d.])\d{1,3}(?:['’_]\d{3})+(?![\d'’_])")
 _POINTS_AND_COMMA = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d.,])")
 _POINTS = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?![\d.,])")
