@@ -22,6 +22,7 @@ _NEUTRAL = words("the a an exactly only just is are was equals equal be it its a
 _ORDINAL_ENDINGS = ("st", "nd", "rd", "th")
 _EXCEPTING = words("except excluding but") | {"except for", "other than"}
 _REALS = words("real reals number numbers value values all any every")
+_MAX_OPERATIONS = 40
 #: The unknown of "at least 5".
 UNKNOWN = Token("let", "\u25a1")
 
@@ -74,6 +75,8 @@ class _Phrase:
     """A parser of values joined by words. Values are tokens of mathematics, which it leaves as they are."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
+        if sum(_is_operation(tokens, index) for index in range(len(tokens))) > _MAX_OPERATIONS:
+            raise Unreadable("too many operations")
         self.tokens = tokens
         self.position = 0
 
