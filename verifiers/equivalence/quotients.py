@@ -190,7 +190,11 @@ def _radical(value: Fraction, power: Fraction) -> Quotient:
 
 @lru_cache(maxsize=4096)
 def factor(n: int) -> tuple[tuple[tuple[int, int], ...], bool]:
-    """Factors of n with multiplicity, and whether all are surely prime."""
+    """Factors of n with multiplicity, and whether all are surely prime.
+
+    Raises:
+        TooLarge: for more than 512 bits.
+    """
     if n.bit_length() > 512:
         raise TooLarge
     factors = []

@@ -2,7 +2,7 @@
 
 It loads sympy once, then lives as two processes: this one, which never sees an answer, and a fork of it, with BYTES of
 address space, that reads one JSON question per line from standard input and writes one JSON line per answer to standard
-output. When the fork dies or is killed, the next one is there within milliseconds; its greeting tells how the last one
+output. When the fork dies or is killed, the next one comes within milliseconds; its greeting tells how the last one
 ended. Whatever libraries print is discarded. Both end with the pipe.
 
 The parser of LaTeX, which takes longer to load than all else, is loaded when it is asked for (``{"load": true}``), and
@@ -38,30 +38,30 @@ def main() -> None:
         _reply(answers, {"broken": f"{type(error).__name__}: {error}"})
         return
     ended: int | None = None
-    wanted = mmap.mmap(-1, 1)  # shared with the forks: not 0 when one of them has loaded the parser
+    parser_loaded = mmap.mmap(-1, 1)  # shared with the forks: not 0 when one of them has loaded the parser
     while ended != 0:
-        if wanted[0]:
+        if parser_loaded[0]:
             symbolic.load_parser()
         child = os.fork()
         if child == 0:
             with suppress(BrokenPipeError):  # whoever asked has died: without this, one child after another would
-                _serve(answers, int(sys.argv[1]), ended, symbolic, wanted)
+                _serve(answers, int(sys.argv[1]), ended, symbolic, parser_loaded)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         ended = os.waitstatus_to_exitcode(status)
 
 
-def _serve(answers: int, memory: int, predecessor: int | None, symbolic: Any, wanted: mmap.mmap) -> None:
+def _serve(answers: int, memory: int, predecessor: int | None, symbolic: Any, parser_loaded: mmap.mmap) -> None:
     """Answer questions until the pipe ends. Does not return otherwise."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     questions = os.fdopen(0, "rb", buffering=65536, closefd=False)
-    _reply(answers, {"pid": os.getpid(), "predecessor": predecessor, "has_parser": bool(wanted[0])})
+    _reply(answers, {"pid": os.getpid(), "predecessor": predecessor, "has_parser": bool(parser_loaded[0])})
     for line in questions:
         question = json.loads(line)
         if "load" in question:
             _load(answers, question["id"], symbolic)
-            wanted[0] = 1
+            parser_loaded[0] = 1
             continue
         signal.setitimer(signal.ITIMER_PROF, question["cpu_s"])
         signal.setitimer(signal.ITIMER_REAL, question["wall_s"] + _GRACE_S)

@@ -29,6 +29,7 @@ class Choice:
 # -- spelling --------------------------------------------------------------------------------------------------
 
 _HAS_LETTER = re.compile(r"(?<![A-Za-z])[A-Ja-j](?![A-Za-z])")
+_SMALL = re.compile(r"(?<![A-Za-z])[a-dfghj](?![A-Za-z])")
 _FORMAT = re.compile(
     r"\\(?:boxed|fbox|text|textbf|textit|textrm|textsf|textnormal|mathbf|mathrm|mathsf|mathit|mathtt|operatorname|mbox|"
     r"underline|emph|boldsymbol|bm|bf|rm)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
@@ -211,7 +212,7 @@ def glued_letters(text: str) -> frozenset[str]:
 
 def capital(text: str) -> str | None:
     """The capital of a small letter that stands alone and could name an option; e and i are numbers."""
-    letter = flat(text).strip(_ENDS + "$") if len(text) < 40 else ""
+    letter = flat(text).strip(_ENDS + "$") if len(text) < 40 and _SMALL.search(text) is not None else ""
     return letter.upper() if len(letter) == 1 and letter in "abcdfghj" else None
 
 
