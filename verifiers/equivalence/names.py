@@ -10,7 +10,7 @@ from bonbench.verifiers.reading.spelling import words
 from bonbench.verifiers.reading.syntax import Call, Const, Expr, Num, Power, Product, Sum, Sym
 
 #: Functions and operators whose value at a symbol is named by writing them: ``\log_2 x = 5``, ``\min f = 5``.
-_FUNCTIONS = words("abs sin cos tan log floor ceil gcd lcm det max min factorial binomial")
+_FUNCTIONS = words("abs arg sin cos tan log floor ceil gcd lcm det max min factorial binomial")
 _OPERATORS = frozenset("\\" + name for name in words("min max sup inf dim deg arg det Pr lim sum prod int gcd lcm"))
 _COUNTED = words("a b c d k m n p q")
 _FUNCTION_LETTERS = words("f g h F G H P Q p q T S a b u v")

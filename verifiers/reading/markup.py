@@ -81,7 +81,6 @@ _WITHOUT = re.compile(
 )
 _DOTTED_PERIOD = re.compile(r"\\dot\s*\{?(\d)\}?(\d*)\\dot\s*\{?(\d)\}?")
 _LINED_PERIOD = re.compile("(?:\\d\u0305)+")
-_BRACKETED_PERIOD = re.compile(r"(?<![\w.])(\d*\.)\((\d{1,30})\)(?![\w(^])")
 _AND_SO_ON = re.compile(r",\s*\.\.\.+(?!\d)")
 _CHOSEN = re.compile(
     r"(?<![\w})\]])(?:\{\s*\})?[_^]\s*\{?\s*(\w{1,4})\s*\}?\s*(?:\\(?:mathrm|text)\s*\{)?([CP])\}?\s*_\s*\{?\s*(\w{1,4})\s*\}?"
@@ -108,7 +107,6 @@ def plain(text: str) -> str:
         for eaten, command in _EATEN_COMMANDS:
             text = eaten.sub(command, text)
     text = _AND_SO_ON.sub(r", \\ldots ", _CONCLUSION.sub("", text))
-    text = _BRACKETED_PERIOD.sub(r"\1\\overline{\2}", text)
     text = _LINED_PERIOD.sub(lambda match: rf"\overline{{{match[0].replace(chr(0x305), '')}}}", text)
     if "\\" in text or "_" in text or "^" in text:
         text = _latex(text)
