@@ -17,6 +17,7 @@ Polynomial = dict[Monomial, Fraction]
 #: Beyond these sizes work stops: terms of a polynomial, bits of a coefficient.
 MAX_TERMS = 400
 MAX_BITS = 100_000
+_MAX_NAME = 5_000
 ZERO, UNIT = Fraction(0), Fraction(1)
 ONE: Polynomial = {(): UNIT}
 
@@ -26,7 +27,13 @@ class TooLarge(ArithmeticError):
 
 
 def single(name: str, exponent: Fraction = UNIT) -> Polynomial:
-    """The atom ``name`` to a power, as it stands (:func:`reduced` reduces it)."""
+    """The atom ``name`` to a power, as it stands (:func:`reduced` reduces it).
+
+    Raises:
+        TooLarge: for a name that is too long; names of nested powers can double at every level.
+    """
+    if len(name) > _MAX_NAME:
+        raise TooLarge
     return {((name, exponent),): UNIT}
 
 
