@@ -7,10 +7,11 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
+import psutil
 import ray
 
 from harness.core.errors import UserError, shortened
@@ -26,6 +27,8 @@ from harness.engine.room import Room
 from harness.experiment.spec import Spec
 
 T = TypeVar("T")
+
+_STARTS = 3  # how often a Ray of our own may take too long to start
 
 
 class RayExecutor:
@@ -110,15 +113,24 @@ def start_ray(address: str | None) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 512 << 20}
-    try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level="ERROR",
-            **({} if address else local),
-        )
-    except Exception as error:  # a plain Exception where the machine is so busy that Ray's half a minute is over
+    settings = {"address": address} if address else {"address": "local", **local}
+    before = set(psutil.Process().children(recursive=True))
+    for tries_left in reversed(range(_STARTS)):
+        try:
+            ray.init(log_to_driver=False, logging_level="ERROR", **settings)
+            return
+        except Exception as error:
+            is_slow = type(error) is Exception  # on a busy machine Ray gives up after 30 s, and leaves its processes
+            if is_slow and address is None and tries_left:
+                _kill(set(psutil.Process().children(recursive=True)) - before)
+                continue
+            said = shortened(str(error))
         if address is None:
-            hint = "`--local` runs without Ray"
-            raise UserError(f"Ray does not start on this machine: {hint} ({shortened(str(error))})") from None
-        raise UserError(f"--address {address}: no Ray cluster answers there ({shortened(str(error))})") from None
+            raise UserError(f"Ray does not start on this machine: `--local` runs without Ray ({said})")
+        raise UserError(f"--address {address}: no Ray cluster answers there ({said})")
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()

@@ -104,6 +104,14 @@ def test_ctrl_c_ends_a_long_score(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_what_a_component_warns_of_is_said_by_its_stage(tmp_path: Path) -> None:
+    done = run(tmp_path, "Warned")
+    assert done.code == 0, done.err
+    assert [line for line in done.err.splitlines() if "memory" in line] == [
+        f"score mine: memory is short for p{first}" for first in (0, 2, 4)
+    ]
+
+
 def test_what_shards_of_a_larger_run_cost_is_not_counted(tmp_path: Path) -> None:
     (tmp_path / "marks").mkdir()
     (tmp_path / "marks" / "mended").touch()

@@ -1,14 +1,20 @@
-"""A run ends when a process dies without which Ray is nothing."""
+"""A run ends when a process dies without which Ray is nothing, and waits for a Ray that starts slowly."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import psutil
 import pytest
+import ray
+
+from harness.engine.ray_executor import start_ray
 
 #: Starts what bears the names of Ray's processes, and waits for ever, as a run does for an actor of a dead Ray.
 RUN = """
@@ -45,3 +51,32 @@ def test_a_run_whose_ray_has_died_ends(victim: str, says: str, tmp_path: Path) -
     assert err.startswith(f"bonbench: {says}") and len(err.splitlines()) == 1
     assert "run the same command again to continue" in err
     assert not any(child.is_running() for child in children.values())
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+@pytest.mark.thorough
+def test_a_ray_that_starts_slowly_is_started_again() -> None:
+    """Its node process stands still; after 30 s Ray gives up on it."""
+    stopped: list[psutil.Process] = []
+
+    def stop_first() -> None:
+        while not stopped:
+            for child in psutil.Process().children():
+                with contextlib.suppress(psutil.Error):
+                    if child.name() == "raylet":
+                        child.suspend()
+                        stopped.append(child)
+                        return
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=stop_first)
+    thread.start()
+    try:
+        start_ray(None)
+        assert ray.cluster_resources()["CPU"] > 0
+        assert not stopped[0].is_running()
+    finally:
+        ray.shutdown()
+        stopped.append(psutil.Process())
+        thread.join()

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 REWARD_MODELS = '''
+import logging
 import os
 import signal
 import time
@@ -70,6 +71,14 @@ class Unreadable(Flaky):
 
     def __init__(self, params, name=""):
         raise UserError("its model cannot be loaded")
+
+
+class Warned(Flaky):
+    """Says something that somebody should know."""
+
+    def score(self, batch):
+        logging.getLogger("bonbench.mine").warning("memory is short for %s", batch[0].problem.problem_id)
+        return self.scores(batch)
 
 
 class Interrupted(Flaky):
