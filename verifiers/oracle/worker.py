@@ -6,7 +6,8 @@ output. When the fork dies or is killed, the next one comes within milliseconds;
 ended. Whatever libraries print is discarded. Both end with the pipe.
 
 The parser of LaTeX, which takes longer to load than all else, is loaded when it is asked for (``{"load": true}``), and
-from then on before each fork. Where sympy or the parser cannot be loaded, the worker writes why and ends.
+once a fork that had it has died, by this process too. Where sympy or the parser cannot be loaded, the worker writes why
+and ends.
 """
 
 from __future__ import annotations
@@ -39,24 +40,33 @@ def main() -> None:
         return
     ended: int | None = None
     parser_loaded = mmap.mmap(-1, 1)  # shared with the forks: not 0 when one of them has loaded the parser
+    has_parser = False
     while ended != 0:
-        if parser_loaded[0]:
-            symbolic.load_parser()
         child = os.fork()
         if child == 0:
             with suppress(BrokenPipeError):  # whoever asked has died: without this, one child after another would
-                _serve(answers, int(sys.argv[1]), ended, symbolic, parser_loaded)
+                _serve(answers, int(sys.argv[1]), ended, symbolic, parser_loaded, has_parser)
             os._exit(0)
+        if parser_loaded[0] and not has_parser:  # nobody waits for this: the fork answers already
+            symbolic.load_parser()
+            has_parser = True
         _, status = os.waitpid(child, 0)
         ended = os.waitstatus_to_exitcode(status)
 
 
-def _serve(answers: int, memory: int, predecessor: int | None, symbolic: Any, parser_loaded: mmap.mmap) -> None:
+def _serve(
+    answers: int,
+    memory: int,
+    predecessor: int | None,
+    symbolic: Any,
+    parser_loaded: mmap.mmap,
+    has_parser: bool = False,
+) -> None:
     """Answer questions until the pipe ends. Does not return otherwise."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     questions = os.fdopen(0, "rb", buffering=65536, closefd=False)
-    _reply(answers, {"pid": os.getpid(), "predecessor": predecessor, "has_parser": bool(parser_loaded[0])})
+    _reply(answers, {"pid": os.getpid(), "predecessor": predecessor, "has_parser": has_parser})
     for line in questions:
         question = json.loads(line)
         if "load" in question:
