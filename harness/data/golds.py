@@ -11,9 +11,10 @@ def gold_text(answer: str | int | float) -> str:
     """
     if isinstance(answer, float) and answer.is_integer():
         answer = int(answer)
-    return after_hashes(str(answer))
+    return after_hashes(str(answer)).strip()
 
 
 def after_hashes(text: str) -> str:
-    """What follows the last ``####`` of a worked solution; all of a text without any."""
-    return text.rsplit("####", 1)[-1].strip()
+    """What follows the last ``####`` of a worked solution; all of a text without any, as it stands."""
+    _, hashes, answer = text.rpartition("####")
+    return answer.strip() if hashes else text

@@ -7,6 +7,11 @@ import pytest
 from bonbench.verifiers.math import MathParams, MathVerifier
 
 EQUAL = [
+    # what an unescaping too many has left of commands
+    ("\x0crac{1}{2}", r"\frac12"),
+    ("\neq 2", r"\neq 2"),
+    ("2 \times 3", "6"),
+    ("\theta + 1", r"1+\theta"),
     ("&lt; 5", "< 5"),
     ("x &le; 5", r"x \le 5"),
     ("2 &times; 3", "6"),
