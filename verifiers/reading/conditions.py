@@ -104,9 +104,15 @@ def _without_brackets_at_end(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
+#: A longer list is no function by cases. Each part is held against all before it.
+_MAX_PARTS = 64
+
+
 def _branches(tokens: list[Token]) -> list[_Branch] | None:
     """``tokens`` cut into values and their conditions; None where the first value has no condition."""
     chunks = _chunks(tokens)
+    if len(chunks) > _MAX_PARTS:
+        return None
     branches = [_Branch([])]
     for separator, chunk in chunks:
         current = branches[-1]

@@ -73,6 +73,8 @@ def amount(tokens: Sequence[Token]) -> Measure | None:
 
 def with_marks(tokens: Sequence[Token]) -> list[Token]:
     r"""``tokens`` with ``30^\circ 15' 20''`` as one number of degrees, and ``5' 6"`` as feet and inches."""
+    if feet := _feet(tokens):
+        return feet
     result: list[Token] = []
     position = 0
     while position < len(tokens):
@@ -80,8 +82,6 @@ def with_marks(tokens: Sequence[Token]) -> list[Token]:
         if arc is not None:
             result += [*written(arc), Token("op", "^"), Token("cmd", r"\circ")]
             position = end
-        elif len(feet := _feet(tokens[position:])) and position == 0:
-            return feet
         else:
             result.append(tokens[position])
             position += 1
@@ -128,8 +128,10 @@ def _mark(tokens: Sequence[Token], position: int) -> tuple[str, int]:
 
 def _feet(tokens: Sequence[Token]) -> list[Token]:
     """``5' 6"`` in words; nothing for other tokens."""
+    if len(tokens) not in (5, 4):
+        return []
     texts = [t.text for t in tokens]
-    if len(tokens) not in (5, 4) or tokens[0].kind != "num" or tokens[2].kind != "num" or texts[1] != "'":
+    if tokens[0].kind != "num" or tokens[2].kind != "num" or texts[1] != "'":
         return []
     if "".join(texts[3:]) not in ("''", '"'):
         return []
