@@ -15,8 +15,8 @@ from places import BONBENCH, ROOT
 
 #: Seconds between looks at a run.
 LOOK_S = 0.2
-#: A run without a sign of life for so long hangs.
-HUNG_S = 360.0
+#: A run that stores nothing and says nothing for so long hangs: nothing takes so long, however busy the machine.
+HUNG_S = 900.0
 
 #: What processes of a run are called here, and what their command lines contain: some rename themselves as they start.
 _PROCESSES = {
@@ -61,7 +61,8 @@ class Watched:
 
     Attributes:
         processes: every process of the run that was ever seen, the driver first.
-        silence: the longest time in seconds in which nothing was stored and nothing was said.
+        silence: the longest time in seconds in which nothing was stored and nothing was said. Checkpoints of trainings
+            do not count: nobody sees them.
         outlived: for how many seconds some process of the run outlived the driver.
     """
 
@@ -98,7 +99,7 @@ class Watched:
         self.silence = max(self.silence, now - self._sign)
         if signs != self._signs:
             self._signs, self._sign = signs, now
-        if goes_on and now - self._sign > HUNG_S:
+        if goes_on and now - max(self._sign, self._step) > HUNG_S:
             raise Hung(f"silent for {HUNG_S:.0f} s; {self.said()}")
         return goes_on
 
