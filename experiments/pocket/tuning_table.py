@@ -1,7 +1,7 @@
 """The table of a grid: ``python -m bonbench.experiments.pocket.tuning_table results/pocket-tuning``.
 
-A row per reward model and aggregation: the accuracy of best of n, mean over the generators, and the mean over the sizes
-n above 1, by which the rows of a training method are ordered.
+A row per reward model and aggregation: the accuracy of best of n, mean over the generators, for each size n above 1
+that the experiment names, and the mean over these sizes. The rows of a training method are in the order of this mean.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ import pandas as pd
 def tuning_table(results: Path) -> str:
     """The table as Markdown, from the files of a report."""
     accuracy = pd.read_csv(results / "tables" / "accuracy.csv", keep_default_na=False)
-    models = json.loads((results / "manifest.json").read_text())["reward_models"]
-    mean = accuracy[(accuracy["generator"] == "average") & (accuracy["n"] > 1)]
-    chosen = mean[mean["strategy"] == "best_of_n"]
-    by_n = chosen.pivot_table(index=["reward_model", "aggregation"], columns="n", values="accuracy")
-    sizes = list(by_n.columns)
+    manifest = json.loads((results / "manifest.json").read_text())
+    models, sizes = manifest["reward_models"], [n for n in manifest["evaluation"]["n"] if n > 1]
+    chosen = accuracy[(accuracy["generator"] == "average") & (accuracy["strategy"] == "best_of_n")]
+    by_n = chosen.pivot_table(index=["reward_model", "aggregation"], columns="n", values="accuracy")[sizes]
     by_n["mean"] = by_n[sizes].mean(axis="columns")
     rows = by_n.reset_index()
     rows["method"] = [_method(models[name]) for name in rows["reward_model"]]
