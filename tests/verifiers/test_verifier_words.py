@@ -38,7 +38,6 @@ EQUAL = {
         ("one hundred and five", "105"),
         ("three quarters", "3/4"),
         ("two thirds", r"\frac{2}{3}"),
-        ("twenty-first", "21"),
         ("twenty-first", "21st"),
         ("third", "3rd"),
         ("one and a half", "1.5"),

@@ -24,7 +24,7 @@ def same_time(a: Clock, b: Clock) -> bool:
 
 def as_ratio(time: Clock) -> Scalar | None:
     """``10:15`` as a quotient; None for what can be a time of day only."""
-    if time.half or not time.minute:
+    if time.half or not time.hour or not time.minute:
         return None
     hour, minute = Num(Fraction(time.hour)), Num(time.minute)
     return Scalar(Product((hour, Power(minute, syntax.MINUS_ONE))))

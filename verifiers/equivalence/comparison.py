@@ -57,10 +57,13 @@ from bonbench.verifiers.reading.answers import (
     Union,
 )
 from bonbench.verifiers.reading.brackets import are_paired
+from bonbench.verifiers.reading.spelling import words
 from bonbench.verifiers.reading.syntax import Const, Expr, Num, Power, Product, Sum, Sym
 
 _MATHS_OPERATORS = frozenset("+-*/^_=<>()[]{}|!,:.")
 _DOTS = frozenset(("\\ldots", "\\cdots", "\\vdots", "\\ddots"))
+#: Words that only state what the others say.
+_STATING = words("there is are has have the exists exist equation system")
 _SYNONYMS: dict[tuple[str, ...], Answer] = {
     tuple(phrase.split()): answer
     for answer, phrases in (
@@ -68,7 +71,7 @@ _SYNONYMS: dict[tuple[str, ...], Answer] = {
         (Scalar(Sym("mathbb(R)")), "all real numbers|all reals|real numbers|all real number"),
         (
             Braced(()),
-            "no solution|no solutions|no real solution|no real solutions|no solution exists|no real roots|empty set",
+            "no solution|no solutions|no real solution|no real solutions|no real roots|empty set|none",
         ),
     )
     for phrase in phrases.split("|")
@@ -100,6 +103,11 @@ class Comparison:
         if (_is_inequalities(a) or _is_inequalities(b)) and (same := self._same_sets(a, b)).equal:
             return same
         match a, b:
+            case (Listing((Scalar() as x, Scalar() as y)), Scalar() as z) | (
+                Scalar() as z,
+                Listing((Scalar() as x, Scalar() as y)),
+            ) if x.expr != y.expr and exact.decide(x.expr, y.expr):
+                return self.equal(x, z)  # 1/2 or 0.5
             case ((Scalar() | Listing()), (Scalar() | Listing())) if families.same_sets(a, b):
                 return _by_arithmetic(True)
             case Scalar(), Scalar():
@@ -115,6 +123,8 @@ class Comparison:
                 return Verdict(same_amount(measure, other), Means.ARITHMETIC)
             case Phrase(parts), Phrase(other_parts):
                 return self._phrases(parts, other_parts)
+            case (Phrase(parts), Scalar(expr, unit)) | (Scalar(expr, unit), Phrase(parts)) if unit:
+                return self._phrases(parts, (Scalar(expr), *unit.split()))
             case Based(), Based():
                 return Verdict(self._same_numerals(a, b))
             case (Based() as numeral, Scalar(Num(value))) | (Scalar(Num(value)), Based() as numeral):
@@ -187,6 +197,10 @@ class Comparison:
                 if not same_brackets and len(a.items) <= 2:
                     return DIFFERENT
                 return self._in_order(a.items, _renamed(b.items, a.items))
+            case (Bracketed() as rows, Matrix() as matrix) | (Matrix() as matrix, Bracketed() as rows) if _is_rows(
+                rows
+            ):
+                return self._in_order(rows.items, [Bracketed(rows.opening, r, rows.closing) for r in matrix.rows])
             case (Bracketed() as vector, Matrix() as matrix) | (Matrix() as matrix, Bracketed() as vector):
                 entries = _vector(matrix)
                 return DIFFERENT if entries is None else self._in_order(vector.items, entries)
@@ -337,7 +351,7 @@ def _identity(answer: Answer) -> Answer:
 
 def _resolved(answer: Answer) -> Answer:
     if isinstance(answer, Text):
-        return _SYNONYMS.get(answer.words, answer)
+        return _SYNONYMS.get(tuple(word for word in answer.words if word not in _STATING), answer)
     if answer == Scalar(Sym("emptyset")):
         return Braced(())
     return answer
@@ -380,6 +394,12 @@ def _vector(matrix: Matrix) -> tuple[Answer, ...] | None:
     if len(matrix.rows) == 1:
         return matrix.rows[0]
     return tuple(row[0] for row in matrix.rows) if all(len(row) == 1 for row in matrix.rows) else None
+
+
+def _is_rows(answer: Bracketed) -> bool:
+    """Whether ``answer`` may be a matrix as programs write it: ``[[1, 2], [3, 4]]``."""
+    brackets = (answer.opening, answer.closing)
+    return all(isinstance(item, Bracketed) and (item.opening, item.closing) == brackets for item in answer.items)
 
 
 def _is_maths(answer: Answer) -> bool:

@@ -14,7 +14,16 @@ _DAYS = {
     for day in words("monday tuesday wednesday thursday friday saturday sunday")
     for short in (day[:3], day[:4], day[:5])
 }
-_SAME = {"dne": "does not exist", "nonexistent": "does not exist", "colour": "color", "centre": "center"}
+_SAME = {
+    "st": "th",
+    "nd": "th",
+    "rd": "th",
+    "nth": "th",
+    "dne": "does not exist",
+    "nonexistent": "does not exist",
+    "colour": "color",
+    "centre": "center",
+}
 _FEW = 4
 
 

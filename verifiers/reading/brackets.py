@@ -111,3 +111,25 @@ def are_paired(tokens: Sequence[Token]) -> bool:
         elif token.text in CLOSING and (not open_ones or open_ones.pop() != token.text):
             return False
     return not open_ones
+
+
+def with_set_braces(tokens: Sequence[Token]) -> list[Token]:
+    """``{x | x > 2}`` with the braces of a set, as plain text writes them."""
+    if (
+        len(tokens) > 4
+        and tokens[0].text == "{"
+        and tokens[1].kind == "let"
+        and closing_index(tokens) == len(tokens) - 1
+    ):
+        texts = [t.text for t in tokens]
+        bar = find(tokens[1:-1], ("|", ":"))
+        if bar is not None and texts.count("|") + texts.count(":") == 1 and "," not in texts[: bar + 1]:
+            return [Token("op", "\\{"), *tokens[1:-1], Token("op", "\\}")]
+    return list(tokens)
+
+
+def said_once(tokens: list[Token]) -> list[Token]:
+    """``7 (seven)`` without the second spelling of the same."""
+    half = (len(tokens) - 2) // 2
+    is_repeated = half and tokens[half:] == [Token("op", "("), *tokens[:half], Token("op", ")")]
+    return tokens[:half] if is_repeated and tokens[0].kind == "num" else tokens

@@ -9,6 +9,7 @@ from functools import lru_cache
 from bonbench.verifiers.reading.answers import Answer, Text
 from bonbench.verifiers.reading.bases import prefixed
 from bonbench.verifiers.reading.boxes import boxes
+from bonbench.verifiers.reading.callings import called
 from bonbench.verifiers.reading.chemistry import formula
 from bonbench.verifiers.reading.extraction import extract
 from bonbench.verifiers.reading.formulas import MATHS, inner_maths, is_money
@@ -79,7 +80,7 @@ def interpret(text: str) -> Interpretation:
         answers.append(spelled_out or parse(tokens))
         if any(t.kind == "unit?" for t in raw) and (symbols := settled(raw, symbols=True)) != tokens:
             answers.append(parse(symbols))  # 5 m may be five times m
-        answers += [parse(_tokens(other)) for other in other_readings(cleaned)]
+        answers += [parse(_tokens(other)) for other in (*other_readings(cleaned), *called(cleaned))]
     except (Unreadable, RecursionError):
         pass
     return Interpretation(canonical, tuple(answers))

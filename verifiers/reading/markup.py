@@ -32,6 +32,10 @@ _EATEN_COMMANDS = [
     (re.compile(f"{char}(?=(?:{rests})(?![a-z]))"), "\\\\" + _LETTERS[char]) for char, rests in _EATEN.items()
 ]
 _COLOUR = re.compile(r"\\(?:text|page|f)?color(?:box)?\s*(?:\[[^\]{}]*\])?\s*\{[^{}]*\}")
+_EMPHASISED = re.compile(r"\s*(?P<mark>\*{1,3}|__)(?=[^\s*_])([^*]*[^\s*])(?P=mark)\s*\.?\s*")
+_ANGLES = re.compile(r"\s*<\s*([^<>=,]+,[^<>=]+)\s*>\s*")
+_UNDERLINED = re.compile(r"\\(?:underline|uline)\s*(?=\{)")
+_ROW_SPACE = re.compile(r"(\\\\)\s*\[-?[\d.]+\s*(?:pt|em|ex|mm|cm|in)\]")
 _CONCLUSION = re.compile(r"^[\s$]*(?:\\(?:therefore|because|implies|Rightarrow|Longrightarrow)(?![A-Za-z])|[∴∵⇒])\s*")
 _NEW_LINE = re.compile(r"\\(?:cr|newline|tabularnewline)(?![A-Za-z])")
 _NAMES = {
@@ -100,7 +104,10 @@ def plain(text: str) -> str:
         return text
     if "&" in text:
         text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+    if (emphasised := _EMPHASISED.fullmatch(text)) is not None:
+        text = emphasised[2]
     if "<" in text:
+        text = _ANGLES.sub(r"\\langle \1\\rangle ", text) if _ANGLES.fullmatch(text) else text
         text = _BREAK.sub("\n", _SUBSCRIPT.sub(r"_{\1}", _SUPERSCRIPT.sub(r"^{\1}", text)))
         text = _TAG.sub(r"\2", text)
     if not text.isprintable():
@@ -117,7 +124,7 @@ def plain(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    text = _COLOUR.sub("", text)
+    text = _UNDERLINED.sub("", _ROW_SPACE.sub(r"\1", _COLOUR.sub("", text)))
     text = _NEW_LINE.sub(r"\\\\", text)
     text = _NAMED.sub(lambda match: rf"\{_NAMES[match[1] or match[2]]} ", text)
     text = _COMMAND.sub(lambda match: rf"\{_NAMES[match[1]]} ", text)

@@ -44,6 +44,8 @@ def with_numerals(tokens: Sequence[Token]) -> list[Token]:
             position += 1
         else:
             result += written(value)
+            if tokens[end - 1].text.lower() in _ORDINALS and value.denominator == 1:
+                result.append(Token("word", "nth"))  # a rank is no amount
             position = end
     return result
 
@@ -140,7 +142,7 @@ class _Numeral:
             else:
                 break
         if group is None and not total:
-            return self.lone_half()
+            return self.lone_part()
         number = Fraction(total + (group or 0))
         return self.dozens(self.decimals(number))
 
@@ -164,11 +166,12 @@ class _Numeral:
             return last_scale < 10**21 and not any(w in _SCALES for w in after[1:])
         return group >= 100 and group % 100 == 0
 
-    def lone_half(self) -> Fraction | None:
-        """``half`` without a number before it is one half."""
-        if self.word() != "half":
-            return None
-        return Fraction(1)
+    def lone_part(self) -> Fraction | None:
+        """``half`` and ``dozen`` without a number before them are one half and twelve."""
+        if self.word() == "dozen":
+            self.position += 1
+            return Fraction(12)
+        return Fraction(1) if self.word() == "half" else None
 
     def decimals(self, whole: Fraction) -> Fraction:
         if self.word() != "point" or not _is_digit(self.word(1)):
@@ -226,7 +229,8 @@ class _Numeral:
         rank = _ORDINALS.get(self.word(), 0)
         before = self.tokens[max(0, self.start - 1) : self.start]
         neighbours = (*before, *self.tokens[self.position + 1 :][:1])
-        if not rank or (tens and rank > 9) or any(t.kind == "num" or t.text == "-" for t in neighbours):
+        is_counted = any(t.kind == "num" or t.text == "-" or t.text.lower() in _SMALL for t in neighbours)
+        if not rank or (tens and rank > 9) or is_counted:
             return None, self.start
         return Fraction(tens + rank), self.position + 1
 

@@ -19,7 +19,7 @@ _NEVER_INSIDE = frozenset({
 })  # fmt: skip
 #: What a sum or comparison of nothing but words begins with; it adds nothing.
 _NEUTRAL = words("the a an exactly only just is are was equals equal be it its about approximately around roughly all")
-_ORDINAL_ENDINGS = ("st", "nd", "rd", "th")
+_ORDINAL_ENDINGS = ("st", "nd", "rd", "th", "nth")
 _EXCEPTING = words("except excluding but") | {"except for", "other than"}
 _REALS = words("real reals number numbers value values all any every")
 _MAX_OPERATIONS = 40

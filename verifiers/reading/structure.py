@@ -24,7 +24,16 @@ from bonbench.verifiers.reading.answers import (
     Union,
 )
 from bonbench.verifiers.reading.bases import numeral
-from bonbench.verifiers.reading.brackets import OPENING, closing_index, find, split, trim, with_depth
+from bonbench.verifiers.reading.brackets import (
+    OPENING,
+    closing_index,
+    find,
+    said_once,
+    split,
+    trim,
+    with_depth,
+    with_set_braces,
+)
 from bonbench.verifiers.reading.conditions import parse_conditional
 from bonbench.verifiers.reading.labels import enumerated, label_of
 from bonbench.verifiers.reading.matrices import has_environment, parse_environment
@@ -37,6 +46,7 @@ from bonbench.verifiers.reading.spelling import MONTHS, words
 from bonbench.verifiers.reading.syntax import Sym
 from bonbench.verifiers.reading.times import clock, date
 from bonbench.verifiers.reading.tokens import Token, Unreadable
+from bonbench.verifiers.reading.totals import with_totals
 from bonbench.verifiers.reading.wording import changes_next, is_unit, without_label, without_lead, without_remarks
 
 _RELATIONS = words(
@@ -46,6 +56,8 @@ _RELATIONS = words(
 _TEXT_MARKS = frozenset("-.'\"{}()?`")
 _POLAR = words("yes no true false")
 _MAX_VARIANTS = 16
+# "5 % more" is no 5 %.
+_CHANGES_OF_SHARE = words("more less fewer larger smaller higher lower greater off")
 
 
 def parse(tokens: Sequence[Token]) -> Answer:
@@ -54,10 +66,10 @@ def parse(tokens: Sequence[Token]) -> Answer:
     Raises:
         Unreadable: for nothing at all, or a denial ("not 5").
     """
-    tokens = trim(with_marks(tokens))
+    tokens = trim(with_marks(with_set_braces(tokens)))
     if [t.text for t in tokens].count(":") == 1:
         tokens = without_label(tokens)
-    tokens = trim(merged(with_numerals(with_remainders(tokens))))
+    tokens = said_once(trim(merged(with_totals(with_numerals(with_remainders(tokens))))))
     if not tokens:
         raise Unreadable("empty")
     if (verdict := _yes_or_no(tokens)) is not None:
@@ -151,12 +163,19 @@ def _parse_relation(tokens: list[Token]) -> Answer:
         raise Unreadable("relation without sides")
     if not trim(pieces[0]) and ops[0] not in ("=", "\\in"):
         pieces[0] = [UNKNOWN]
-    items = tuple(_parse_union(trim(p)) for p in pieces if trim(p))
+    parsers = (_parse_union, *(_parse_members if op == "\\in" else _parse_union for op in ops))
+    items = tuple(parse_side(trim(p)) for parse_side, p in zip(parsers, pieces, strict=True) if trim(p))
     if len(items) == 1:
         return items[0]
     if len(items) != len(ops) + 1:
         ops = ops[len(ops) + 1 - len(items) :]
     return Relation(items, tuple(ops))
+
+
+def _parse_members(tokens: list[Token]) -> Answer:
+    """What stands after ``\\in``: ``{2, 3}`` in plain braces is a set."""
+    content = _parse_union(tokens) if find(tokens, (",", ";")) is None else _parse_listing(tokens)
+    return Braced(content.items) if isinstance(content, Listing) else content
 
 
 def _parse_union(tokens: list[Token]) -> Answer:
@@ -255,7 +274,8 @@ def _parse_leaf(tokens: list[Token]) -> Answer:
     except Unreadable:
         return Opaque(tuple(tokens))
     rest = tokens[used:]
-    if rest and not is_unit(rest):
+    is_change = bool(rest) and tokens[used - 1].text == "%" and spelled(rest[0]) in _CHANGES_OF_SHARE
+    if rest and (is_change or not is_unit(rest)):
         return _parse_phrase(tokens) if any(t.kind == "word" for t in rest) else Opaque(tuple(tokens))
     return Scalar(expr, " ".join(t.text for t in rest if t.text not in "{}"))
 

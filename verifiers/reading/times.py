@@ -12,7 +12,7 @@ from bonbench.verifiers.reading.tokens import Token
 _HALVES = {"am": "am", "pm": "pm", "noon": "pm", "midnight": "am"}
 _DAY_PARTS = {"morning": "am", "afternoon": "pm", "evening": "pm"}
 _SKIPPED = words("at exactly around about approximately the in hours o clock")
-_DATE_WORDS = words("the of on st nd rd th")
+_DATE_WORDS = words("the of on st nd rd th nth")
 _MONTH_NAMES = {name[:3].lower(): name.lower() for name in MONTHS} | {"sept": "september"}
 _MAX_HOUR = 24
 

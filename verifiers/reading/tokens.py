@@ -55,6 +55,7 @@ _LEXER = re.compile(
 _VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"\d+\.\d+|\d+|\.\d+")
 _UNICODE_AREA = re.compile(r"(?<=[\d\s])(?:mm|cm|dm|m|km|ft|in|yd|mi)[²³]")
+_NAMES = re.compile(r"\s*[A-Z][a-z]{2,20}(?:\s*(?:,|&|and)\s*(?:and\s+)?[A-Z][a-z]{2,20}){1,20}\.?\s*")
 _CAPITAL_UNION = re.compile(r"([)\]}])\s*U\s*(?=\\?[(\[{])")
 _HALF_OF_DAY = re.compile(r"(?<![A-Za-z])([ap])\.\s?m\b\.?", re.IGNORECASE)
 # Blank space between two equations: ``x=3 \quad y=4``.
@@ -283,6 +284,11 @@ class _Tokenizer:
                 self._operator(lexeme)
         return end
 
+    def _is_name(self, lexeme: str) -> bool:
+        """Whether a short run of letters is a name in a list of names: "Alice and Bob"."""
+        is_titled = len(lexeme) == 3 and lexeme.istitle() and _VOWEL.search(lexeme[1:]) is not None
+        return is_titled and _NAMES.fullmatch(self.text) is not None
+
     def _word(self, lexeme: str, counted: bool = False) -> None:
         """A bare run of letters: a function, a word, or a product of one-letter symbols.
 
@@ -297,6 +303,7 @@ class _Tokenizer:
             self._add("cmd", PLAIN_COMMANDS[lexeme])
         elif (
             lexeme in SHORT_NAMES
+            or self._is_name(lexeme)
             or (lexeme in ("am", "pm", "AM", "PM") and bool(self.tokens) and self.tokens[-1].kind == "word")
             or (lexeme.lower() in SHORT_WORDS and (not lexeme.isupper() or lexeme == self.text.strip()))
             or (len(lexeme) >= (3 if counted else 4) and lexeme[1:].islower() and _VOWEL.search(lexeme) is not None)

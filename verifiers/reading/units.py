@@ -11,13 +11,16 @@ from bonbench.verifiers.reading.spelling import words
 SINGLE = words("m s g h l N V W J K C F A L T H")
 _PREFIXED = {
     "m": "k c d m n p", "s": "m n p", "g": "k m", "L": "m c d", "l": "m c d", "N": "k M", "J": "k M G", "W": "k M G m",
-    "V": "k M m", "A": "k m", "Pa": "k M G h", "Hz": "k M G", "C": "m n", "F": "n p m", "T": "m", "mol": "m k",
+    "V": "k M m", "A": "k m",
+    "B": "k M G T", "M": "m", "Wb": "m", "Bq": "k M G", "cd": "k", "sr": "m",
+    "Pa": "k M G h", "Hz": "k M G", "C": "m n", "F": "n p m", "T": "m", "mol": "m k",
     "cal": "k", "eV": "k M G", "bar": "m", "Wh": "k M", "Ohm": "k M", "ohm": "k M",
 }  # fmt: skip
 #: Units of more letters; words of four letters and more need no table.
 UNITS = words(
     "ft yd mi lb lbs oz hr hrs min mins sec secs kph mph kmh rpm cc ha pts pt hp am pm AM PM mol amu USD usd EUR GBP "
-    "INR cents sq in un us cu gal qt psi rad gm sqft th st nd rd Pa Hz cal eV bar atm Wh Ohm ohm dB yr yrs wk wks km/h"
+    "INR cents sq in un us cu gal qt psi rad gm sqft th st nd rd Pa Hz cal eV bar atm Wh Ohm ohm dB yr yrs wk wks km/h "
+    "Wb Bq cd sr lx lm AU ppm ppb Nm kNm"
 ) | {prefix + unit for unit, prefixes in _PREFIXED.items() for prefix in prefixes.split()}
 # Two symbols as often as a unit where they touch a number: a weight of 2mg.
 _NEVER_TOUCHING = words("mg ms as us in un ha pt")

@@ -20,7 +20,7 @@ _CHANGES = words(
     "except excluding without but than minus negative divided multiplied between outside inside under below above "
     "beyond squared cubed factorial factorials modulo mod dozens hundreds thousands millions billions trillions "
     "million billion trillion hundred thousand halves thirds fourths fifths sixths sevenths eighths ninths tenths "
-    "hundredths thousandths quarters choose wrong incorrect false impossible"
+    "hundredths thousandths quarters choose permute wrong incorrect false impossible"
 )
 # Words that change the value that follows them: "multiples of 5" is no 5, but "5 multiples" are five.
 _CHANGES_NEXT = words(
@@ -28,12 +28,13 @@ _CHANGES_NEXT = words(
     "cubes cubed digits logarithm reciprocal inverse opposite half double twice triple "
     "thrice quarter odd even every most least more less fewer greater larger smaller first last next over past "
     "before after until till since within almost nearly times plus coprime congruent composite undefined discontinuous "
-    "absolute base percent percentage to prime primes integers integer"
+    "absolute base percent percentage to from prime primes integers"
 )
 # Words that say what is made of the values after "of"; before a value they label it.
 _MADE_OF = words("product difference quotient sum ratio average mean median number half third")
 # Words that change the value before them.
-_CHANGES_LAST = words("remainder plus over to from power until till up down of or base imaginary")
+_CHANGES_LAST = words("remainder plus over to from power until till up down of or base imaginary nth")
+_RANKS = words("st nd rd th")
 # Words that end in a value that they do not change, whatever else stands before it ("equal to 5").
 _LINKS = words("equal equals is are exactly simplifies")
 
@@ -53,6 +54,8 @@ def changes_last(spoken: Sequence[str]) -> bool:
     """Whether the words after a value, in lower case, make another value of it."""
     if any(word in _CHANGES for word in spoken):
         return True
+    if spoken and spoken[0] in _RANKS:
+        return any(word in _CHANGES_NEXT for word in spoken[1:])  # "3rd root", "5th prime"; 12th is 12
     return bool(spoken) and spoken[0] in _CHANGES_LAST
 
 
@@ -88,7 +91,7 @@ def without_lead(tokens: list[Token]) -> list[Token]:
     end = 0
     while end < len(tokens) and (
         tokens[end].kind == "word"
-        or (tokens[end].text in ("a", "A", "I") and end + 1 < len(tokens) and end and tokens[end + 1].kind == "word")
+        or (tokens[end].text in ("a", "A", "I") and end + 1 < len(tokens) and tokens[end + 1].kind == "word")
     ):
         end += 1
     if any(t.text.lower() in _DENIALS for t in tokens[:end]):

@@ -1,0 +1,82 @@
+"""Ranks, totals in words, markup around an answer, named points, sets and matrices as programs write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from bonbench.verifiers.math import MathParams, MathVerifier
+
+EQUAL = [
+    ("third", "3rd"),
+    ("12th", "12"),
+    ("12th grade", "12"),
+    ("cube root of 27", "3rd root of 27"),
+    ("dozen", "12"),
+    ("the sum of 3 and 8", "11"),
+    ("product of 2, 3 and 7", "42"),
+    ("the difference between 9 and 4", "5"),
+    ("a total of 9", "9"),
+    ("nine (9)", "9"),
+    ("14 (fourteen)", "14"),
+    ("**3/8**", r"\frac38"),
+    ("__11__", "11"),
+    (r"\underline{32}", "32"),
+    (r"\begin{pmatrix}5&6\\[2pt]7&8\end{pmatrix}", r"\begin{pmatrix}5&6\\7&8\end{pmatrix}"),
+    ("[[5, 6], [7, 8]]", r"\begin{bmatrix}5&6\\7&8\end{bmatrix}"),
+    ("<5, -6>", r"\langle 5, -6 \rangle"),
+    ("Q(5, -6)", "(5, -6)"),
+    ("C(6, 2)", "15"),
+    ("6C2", "15"),
+    ("P(6, 2)", "30"),
+    ("n ∈ {4, 6, 9}", "4, 6, 9"),
+    ("{t | t > 4}", r"(4, \infty)"),
+    ("Carla and Tim", r"\text{Carla and Tim}"),
+    ("Tim, Carla", r"\text{Carla and Tim}"),
+    (r"\frac15 \text{ or } 0.2", "1/5"),
+    ("There is no solution", "no solutions"),
+    ("none", r"\emptyset"),
+    ("8 Wb", "8"),
+    ("8 GB", "8"),
+    ("8 元", "8"),
+]
+DIFFERENT = [
+    ("third", "3"),
+    ("the 4th prime", "4"),
+    ("4th root", "4"),
+    ("4 percent more", "4"),
+    (r"4\% \text{ off}", "4"),
+    ("from 4", "4"),
+    ("4 permute 2", "4"),
+    ("dozen", "1"),
+    ("the sum of 3 and 8", "3, 8"),
+    ("the product of 3 and 8", "11"),
+    ("9 (eight)", "9"),
+    ("[[5, 7], [6, 8]]", r"\begin{pmatrix}5&6\\7&8\end{pmatrix}"),
+    ("[5, 6, 7, 8]", r"\begin{pmatrix}5&6\\7&8\end{pmatrix}"),
+    ("<-6, 5>", "(5, -6)"),
+    ("Q(-6, 5)", "(5, -6)"),
+    ("6C2", "62"),
+    ("n ∈ {4, 6}", "4, 6, 9"),
+    ("{t | t > 4}", r"[4, \infty)"),
+    ("Carla", r"\text{Carla and Tim}"),
+    ("Carla and Ann", r"\text{Carla and Tim}"),
+    ("2, 1/2", "2"),
+    ("there is one solution", "no solution"),
+    ("none", "0"),
+    ("0:30", "0"),
+]
+
+
+@pytest.fixture(scope="module")
+def verifier() -> MathVerifier:
+    return MathVerifier(MathParams())
+
+
+@pytest.mark.parametrize(("answer", "gold"), EQUAL)
+def test_spellings_of_one_answer_are_equal(verifier: MathVerifier, answer: str, gold: str) -> None:
+    assert [correct for correct, _ in verifier.verify([(answer, gold), (gold, answer)])] == [True, True]
+
+
+@pytest.mark.parametrize(("answer", "gold"), DIFFERENT)
+def test_what_is_near_in_spelling_is_not_equal(verifier: MathVerifier, answer: str, gold: str) -> None:
+    assert [correct for correct, _ in verifier.verify([(answer, gold), (gold, answer)])] == [False, False]
