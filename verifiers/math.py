@@ -57,6 +57,7 @@ class MathVerifier(Verifier[MathParams]):
     """
 
     Params: ClassVar[type[ComponentParams]] = MathParams
+    revision = 2
     shares_process = True
 
     def __init__(self, params: MathParams, name: str = "") -> None:

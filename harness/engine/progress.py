@@ -14,9 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from harness.engine.logs import Log
 
 _PLAIN_EVERY_S = 10.0
-#: A stage without a step for so long says why, and again after twice the time. The whole board says such things once in
-#: that time at most.
-_SILENCE_S = 60.0
+#: A stage without a step for so long says why, and again after twice the time, up to the longest time. The whole board
+#: says such things once in the shortest time at most.
+_SILENCE_S, _LONGEST_SILENCE_S = 60.0, 480.0
 #: Seconds between looks at which stages are silent.
 _LOOK_S = 5.0
 _MOST_NAMES = 3  # of stages that wait for the same
@@ -63,7 +63,7 @@ class Line:
             return None
         reason = self._reason if isinstance(self._reason, str) else self._reason()
         if reason:
-            self._pause *= 2
+            self._pause = min(2 * self._pause, _LONGEST_SILENCE_S)
             self._silent_until = now + self._pause
         return reason
 
@@ -85,6 +85,14 @@ class Line:
         self._done += done
         self._tokens += tokens
         self._show()
+
+    def leave_out(self, n: int) -> None:
+        """``n`` units will not be done: what they need is missing."""
+        self._stepped()
+        if self._total is not None:
+            self._total -= n
+            if self._done:
+                self._show()
 
     def update(self, done: int, total: int, note: str) -> None:
         """Set where the stage is, with a note of its own (a loss, for instance)."""

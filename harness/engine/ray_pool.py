@@ -125,7 +125,7 @@ class ActorPool:
                 self._write_down(replica, str(failed))
                 failed_on.add(replica)
                 replica.has_failed = True
-                if isinstance(failed, DIED) or breaks_process(error):
+                if isinstance(failed, DIED) or breaks_process(error) or isinstance(error, MemoryError):
                     self._replace(replica, error)
                 else:
                     self._give_back(replica)

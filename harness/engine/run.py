@@ -199,7 +199,7 @@ class _Run:
 
     async def _shard(self, stage: Stage, shard: Shard, pool: Pool, line: Line) -> None:
         if not await self._has_inputs(shard):
-            line.advance(shard.n_responses)
+            line.leave_out(shard.n_responses)
             return
 
         def payload() -> dict[str, Any]:

@@ -30,6 +30,16 @@ def test_the_first_part_of_the_work_counts(clock: list[float], capsys: pytest.Ca
     ]
 
 
+def test_what_has_no_inputs_is_not_called_done(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with Board() as board:
+        board.line("label", 8, "responses").leave_out(8)
+        line = board.line("grade", 16, "responses").start()
+        clock[0] += 3
+        line.advance(8)
+        line.leave_out(8)
+    assert capsys.readouterr().err == "grade: 8/8 responses, done in 3.0 s\n"
+
+
 def test_a_stream_has_no_end_in_sight(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     with Board() as board:
         line = board.line("grade", None, "lines").start()

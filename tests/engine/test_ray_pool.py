@@ -84,6 +84,8 @@ def run(behaviour: str, marks: Path, shards: int, replicas: int) -> list[Any]:
                 raise ValueError("not here")
             if self.behaviour == "the first is broken" and self.number == 0:
                 raise RuntimeError("CUDA error: device-side assert triggered")
+            if self.behaviour == "the first has no memory" and self.number == 0:
+                raise MemoryError("one sequence does not fit")
             if self.behaviour == "all fail":
                 raise ValueError(f"not in {self.number}")
             return payload["shard"], self.number
@@ -139,8 +141,9 @@ def test_a_shard_that_always_fails_is_given_back(tmp_path: Path) -> None:
     assert isinstance(failed, ShardFailed) and str(failed).startswith("ValueError: not in")
 
 
-def test_a_process_that_its_device_broke_is_replaced(tmp_path: Path) -> None:
-    assert run("the first is broken", tmp_path, shards=3, replicas=1) == [(i, 1) for i in range(3)]
+@pytest.mark.parametrize("behaviour", ["the first is broken", "the first has no memory"])
+def test_a_process_that_is_of_no_use_any_more_is_replaced(behaviour: str, tmp_path: Path) -> None:
+    assert run(behaviour, tmp_path, shards=3, replicas=1) == [(i, 1) for i in range(3)]
 
 
 def test_a_process_goes_on_with_the_next_stage() -> None:
