@@ -455,11 +455,11 @@ GRADED: dict[str, list[tuple[str, str, bool]]] = {
         ("x^42", "42", False),
         ("a_42", "42", False),
         ("42 < x", "42", False),
-        ("5!", "120", False),
+        ("5!", "120", True),
     ],
     "bare amounts": [
         ("The answer is 42%", "0.42", True),
-        ("42!", "42", True),
+        ("42!", "42", False),
         ("|42|", "42", True),
         ("approximately 42", "42", True),
         ("~42", "42", True),

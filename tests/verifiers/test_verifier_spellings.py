@@ -38,6 +38,10 @@ EQUAL = [
     ("8 Wb", "8"),
     ("8 GB", "8"),
     ("8 元", "8"),
+    ("(a) 4 (b) 9", "(b) 9, (a) 4"),
+    (r"\text{(a) } 4 \text{ (b) } 9", "4, 9"),
+    ("not defined", "undefined"),
+    (r"\text{lcm}(4, 6)", "12"),
 ]
 DIFFERENT = [
     ("third", "3"),
@@ -64,6 +68,7 @@ DIFFERENT = [
     ("there is one solution", "no solution"),
     ("none", "0"),
     ("0:30", "0"),
+    ("(a) 4 (b) 9", "(a) 9 (b) 4"),
 ]
 
 
@@ -80,3 +85,51 @@ def test_spellings_of_one_answer_are_equal(verifier: MathVerifier, answer: str, 
 @pytest.mark.parametrize(("answer", "gold"), DIFFERENT)
 def test_what_is_near_in_spelling_is_not_equal(verifier: MathVerifier, answer: str, gold: str) -> None:
     assert [correct for correct, _ in verifier.verify([(answer, gold), (gold, answer)])] == [False, False]
+
+
+RESPONSES = [
+    ("<unused94>thought\nmaybe 7<unused95>The sum is 26.", "26", True),
+    ("Therefore\n\\begin{align}\nn &= 9+17\\\\ &= 26\n\\end{align}", "26", True),
+    ("So\n\\begin{align*}\n2n &= 52 \\\\\nn &= 26\n\\end{align*}", "26", True),
+    ("\\begin{align*}x&=9\\\\y&=26\\end{align*}", "26", False),
+    ("\\begin{align*}x&=9\\\\y&=26\\end{align*}", "(9, 26)", True),
+    ("Is it 26?", "26", False),
+    ("Could the answer be 26?", "26", False),
+    ("If the answer is 26, then n is even.", "26", False),
+    ("I cannot tell whether it is 26.", "26", False),
+    ("I doubt that it is 26.", "26", False),
+    ("26 does not work.", "26", False),
+    ("26 fails", "26", False),
+    ("We have 26 = 2*13 and so on", "26", False),
+    ("4!", "24", True),
+    ("4!", "4", False),
+    ("sqrt 26", "26", False),
+    ("sqrt 26", r"\sqrt{26}", True),
+    ("half of 26", "13", True),
+    ("It is about half of 26.", "26", False),
+    ("They need 3 dozen eggs.", "36", True),
+    ("They need 3 dozen eggs.", "3", False),
+    ("The chance is 3 out of 8.", r"\frac38", True),
+    ("The chance is 3 out of 8.", "3", False),
+    ("z**2 + 4", "z^2+4", True),
+    ("z**2 + y**2", "z^2+y^2", True),
+    ("It is **26**.", "26", True),
+    ("First root: \\boxed{4}\nSecond root: \\boxed{9}", "4, 9", True),
+    ("The first root is \\boxed{4}. The second root is \\boxed{9}.", "4, 9", True),
+    ("First root: \\boxed{4}\nSecond root: \\boxed{9}\nSum: \\boxed{13}", "13", True),
+    ("Part (a): 4\nPart (b): 9", "4, 9", True),
+    ("Roots: 4 and 9", "9, 4", True),
+    ("x=4 ∨ x=9", "4, 9", True),
+    ("So $x = 4$ and $x = 9$ are the solutions.", "4, 9", True),
+    ("Both A and C are wrong, so D.", "D", True),
+    ("Both A and C are wrong, so D.", "A, C", False),
+    ("Therefore D.", "D", True),
+    ("It's D.", "D", True),
+    ("ten", "10", True),
+]
+
+
+@pytest.mark.parametrize(("response", "gold", "right"), RESPONSES)
+def test_graded_responses(verifier: MathVerifier, response: str, gold: str, right: bool) -> None:
+    answer = verifier.extract(response)
+    assert verifier.verify([(answer, gold)])[0][0] is right, f"read as {answer!r}"

@@ -51,7 +51,8 @@ def singular(word: str) -> str:
 
 def _plain(spoken: Sequence[str]) -> list[str]:
     spelled = (part for word in spoken for part in _SAME.get(word, word).split())
-    kept = [_DAYS.get(word, word) for word in spelled if word not in _ADD_NOTHING]
+    joined = " ".join(spelled).replace("not defined", "undefined").split(" ")
+    kept = [_DAYS.get(word, word) for word in joined if word not in _ADD_NOTHING]
     return [month(word) or singular(word) for word in kept]
 
 

@@ -23,8 +23,11 @@ _PLACEHOLDER = re.compile(
 _DENIAL = re.compile(r"\b(?:not|instead\s+of|rather\s+than)[\s$]*$")
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii")
 # The label of a part at the start of a line: "(a)", "**b.**", "Part 2:"; a bare number only right before the box.
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _PART = re.compile(
-    r"^[ \t*#-]*(?:\(?(?P<letter>[a-h])\)|(?P<point>[a-h])[.:](?=[\s*])"
+    r"(?:^|(?<=\.[ ]))[ \t*#-]*(?:the\s+)?(?P<ordinal>first|second|third|fourth|fifth)\s+"
+    r"(?:root|solution|answer|part|question|value|number|unknown|case)\b"
+    r"|^[ \t*#-]*(?:\(?(?P<letter>[a-h])\)|(?P<point>[a-h])[.:](?=[\s*])"
     r"|(?:part|question|problem)\s+\(?(?P<part>[a-h1-9])\b|\((?P<roman>i{1,3}|iv|vi{0,3})\)|\(?(?P<digit>[1-9])[.):](?=[^A-Za-z\n]{0,8}(?:[a-z]{1,2}\s*=\s*)?\\boxed))",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -108,6 +111,8 @@ def _is_denied(text: str, start: int) -> bool:
 
 
 def _number(label: str, is_roman: bool) -> int:
+    if label in _ORDINALS:
+        return _ORDINALS.index(label) + 1
     if is_roman:
         return _ROMAN.index(label) + 1
     return int(label) if label.isdigit() else ord(label) - ord("a") + 1

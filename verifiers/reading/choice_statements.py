@@ -27,14 +27,16 @@ _LABEL = re.compile(r"^[ \t*_-]*[(\[]?([A-Ja-j])[)\].:](?=[\s*_])", re.MULTILINE
 _NAMED = re.compile(
     r"\b(?:option|choice|alternative)\s+[*_$(]*(?P<named>[A-J])(?![\w^'])"
     r"|\b(?:choose|chose|pick|select|go(?:ing)?\s+with|opt\s+for)\s+(?:option|choice|answer)?\s*[*_$(]*(?P<chosen>[A-J])(?![\w^'])"
-    r"|\b(?:so|hence|thus|therefore|elimination|leaves|leaving|matches|corresponds\s+to|get)\s*,?\s*[*_$(]*"
+    r"|\b(?:[Ss]o|[Hh]ence|[Tt]hus|[Tt]herefore|elimination|leaves|leaving|matches|corresponds\s+to|get|[Ii]t(?:['’]s|\s+is)"
+    r"|(?:option|choice|answer|one|alternative)\s+(?:left\s+)?is)\s*,?\s*[*_$(]*"
     r"(?P<left>[A-J])[)*_$]*[.!]?$"
     r"|(?<![\w\\])(?P<correct>[A-J])[)*_$]*\s+(?:is|must\s+be)\s+(?:therefore\s+)?(?:the\s+)?(?:only\s+)?"
     r"(?:correct|(?:right|best)\s+(?:answer|option|choice)|answer\b|option\b|choice\b)",
 )
 _NAMED_HINTS = (
     "option", "choice", "alternative", "choose", "chose", "pick", "select", "go", "opt", "correct", "answer", "is the",
-    "so ", "hence", "thus", "therefore", "eliminat", "leav", "match", "correspond",
+    "so ", "so,", "hence", "thus", "therefore", "it's", "it’s", "it is", "one ",
+    "eliminat", "leav", "match", "correspond",
 )  # fmt: skip
 _NEGATED = re.compile(r"\b(?:not|never|neither|or|but|except|rather\s+than|instead)\b|n['’]t\b", re.IGNORECASE)
 _MAX_HEAD = 80

@@ -143,7 +143,10 @@ def _is_pronoun(letter: re.Match[str], text: str) -> bool:
 _AND = re.compile(
     r"[\"'”’*$]*\s*(?:[,;、，]\s*(?:and\s+)?|\band\b|&|和|及)\s*(?:(?:options?|choices?)\s+)?[*$]*", re.IGNORECASE
 )
-_LIST_END = re.compile(r"\s*(?:[\])}'\"*$]*|only|are\b.*|is\b.*|都?正确)\s*")
+_LIST_END = re.compile(
+    r"\s*(?:[\])}'\"*$]*|only|都?正确"
+    r"|(?:are|is)\b(?!\s+(?:both\s+|all\s+)?(?:wrong|incorrect|false|not|eliminated|excluded|out)\b).*)\s*"
+)
 _OPERATOR = re.compile(
     r"\s*(?:[+*/^_=<>|!&]|\\(?:cup|cap|times|cdot|to|in|le|leq|ge|geq|lt|gt|ne|neq|setminus|subset|subseteq|equiv|"
     r"approx|sim|div|pm|mp|land|lor|wedge|vee|perp|parallel|rightarrow|Rightarrow|implies|circ)(?![A-Za-z]))"

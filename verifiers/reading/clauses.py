@@ -43,7 +43,7 @@ _CHATTER_HINTS = (
 )  # fmt: skip
 _DENIAL_HINTS = (
     "not", "Not", "n't", "n’t", "never", "nor", "rule", "exclude", "discard", "reject", "wrong", "incorrect",
-    "impossible", " too ",
+    "impossible", " too ", " fail",
 )  # fmt: skip
 #: Closing remarks begin in this much of the end of a response.
 _CHATTER_REGION = 800
@@ -56,6 +56,7 @@ _DENIED = re.compile(
     rf"exactly|simply|equals)\s+)*({_VALUE})"
     rf"|\b(?:rules?\s+out|ruled\s+out|excludes?|excluded|discard(?:ed)?|rejects?|rejected)\s+({_VALUE})"
     rf"|({_VALUE})\s+(?:is|are|was|were)\s+(?:not\b|n[o']t\b|wrong|incorrect|impossible|excluded|ruled\s+out|too\s+\w+)"
+    rf"|({_VALUE})\s+(?:fails?\b|(?:does\s+not|doesn['’]t|cannot|can['’]t)\s+(?:work|hold|satisfy|fit))"
 )
 
 

@@ -49,6 +49,12 @@ _ENGLISH_HINTS = ("answer", "ans ", "ans:", "ans.", "ans=", "ans*", "final re", 
 _NOT_OURS = re.compile(
     r"(?:\b(?:an|any|another|each|every|no|wrong|incorrect|possible|such|this|that|whose)\s+|[a-z\"'])$", re.IGNORECASE
 )
+# "If the answer is 5, then …", "Could the answer be 5?"
+_SUPPOSED = re.compile(
+    r"\b(?:if|suppose|supposing|assume|assuming|whether|unless|can|could|might|is|was|say)\s+(?:that\s+)?(?:the\s+|my\s+|our\s+)?"
+    r"(?:final\s+|correct\s+|right\s+)?$",
+    re.IGNORECASE,
+)
 # A line that is a heading ("## Answer"), or a line with a short value after the word ("Answer 42", "Ans. 42").
 _HEADING = re.compile(
     r"^[ \t]*(?:#{1,6}[ \t]*|\*\*[ \t]*|\\(?:sub)*section\*?\{|__)(?:the[ \t]+)?(?:final[ \t]+)?"
@@ -107,11 +113,16 @@ def _english(text: str, lowered: str, start: int) -> list[int]:
     for word in reversed(list(_ENGLISH_WORD.finditer(lowered))):
         at = start + word.start()
         match = _ENGLISH.match(text, start + word.end())
-        if match is not None and _NOT_OURS.search(text[max(0, at - 12) : at]) is None:
+        if match is not None and not _NOT_OURS.search(text[max(0, at - 12) : at]) and not _supposed(text, at):
             ends.append(match.end())
             if len(ends) == _MAX_DECLARATIONS:
                 break
     return ends
+
+
+def _supposed(text: str, at: int) -> bool:
+    """Whether the words before the "answer" at ``at`` only suppose it."""
+    return _SUPPOSED.search(text[max(0, at - 40) : at]) is not None
 
 
 def _foreign(text: str, lowered: str, start: int) -> list[int]:

@@ -31,9 +31,11 @@ _HASHES = re.compile(r"^[ \t]*####[ \t]*(?:(?=\**[-$\\\d.(])(\S.*?)[ \t]*$|([^\s
 _HTML = re.compile(r"</?(?:b|i|u|em|strong|p|div|span|center|code|pre|h[1-6])(?:\s[^<>\n]{0,80})?>|<br\s*/?>")
 _UNFINISHED = re.compile(
     r"(?:[,;:(\[{+\-*/=\\<>&|^_~]|\b(?:is|are|the|of|and|or|be|equals|by|an|that|to|get|have|obtain|then|hence|thus|"
-    r"therefore|so|we|with|for|when|where|if|because|since))$"
+    r"therefore|so|we|with|for|when|where|if|because|since|and\s+so\s+on[. ]*|etc\.?))$"
 )
 _MAX_TAGGED = 200
+# Environments that only set equations in lines of their own.
+_DISPLAY = re.compile(r"\\(begin|end)\{(?:align|equation|gather|eqnarray|multline|displaymath|math)\*?\}")
 
 
 def extract(text: str) -> str | None:
@@ -51,6 +53,8 @@ def extract(text: str) -> str | None:
     True
     """
     said, thought = text[-MAX_TAIL:], ""
+    if "\\begin{" in said:
+        said = _DISPLAY.sub(lambda match: "\\[" if match[1] == "begin" else "\\]", said)
     if _may_have_marks(said):
         said, thought = own_turn(said)
         said, more = without_thoughts(said)
@@ -122,7 +126,7 @@ def breaks_off(text: str) -> bool:
     text = text.rstrip()
     if text.count("\\(") != text.count("\\)") or text.count("\\[") != text.count("\\]"):
         return True
-    return not text or (_UNFINISHED.search(text[-12:]) is not None and not text.endswith(("**", "\\\\", "|")))
+    return not text or (_UNFINISHED.search(text[-16:]) is not None and not text.endswith(("**", "\\\\", "|")))
 
 
 #: Each gives (answer, where it ends in the text) of the last answer of its kind that ends after ``start``.

@@ -21,7 +21,7 @@ _PROSE = re.compile(r"(?<![\\{A-Za-z])[A-Za-z]{3,}(?![}A-Za-z])")
 _SIGN = re.compile(r"[=<>^_√π∞≤≥≠≈≡±×÷·°²³!\\/+*|:\[{(∅½⅓⅔¼¾]")
 _AT_NUMBER = re.compile(r"\d(?:[A-Za-z]| pi\b)")
 _SIGNED = re.compile(r"[-−] ?[\d(\\]")
-_NAMED_HINTS = ("ln ", "log ", "sin ", "cos ", "tan ", *MONTHS)
+_NAMED_HINTS = ("sqrt ", "ln ", "log ", "sin ", "cos ", "tan ", *MONTHS)
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
 _NAMES = "|".join(sorted(FUNCTIONS, key=len, reverse=True))
 _MONTHS = rf"(?:{'|'.join(sorted(MONTHS))})"
@@ -33,7 +33,7 @@ _PRODUCT = (
 )
 _LEXER = re.compile(
     rf"""(?P<environment>\\begin\{{(?P<kind>[a-z]+)\*?\}}.*?\\end\{{(?P=kind)\*?\}})
-    |(?P<skip>\*\*|`+|\\[()\[\]]|\\\\|\$\$|\#+)
+    |(?P<skip>(?<![\d)])(?<!\b[a-z])\*\*|\*\*(?![\d(]|[a-z]\b)|`+|\\[()\[\]]|\\\\|\$\$|\#+)
     |(?P<date>{_MONTHS}\s\d{{1,2}}\b(?:,\s\d{{4}}\b)?|\d{{1,2}}\s{_MONTHS}(?:\s\d{{4}}\b)?)
     |(?P<time>\d{{1,2}}:[0-5]\d(?::[0-5]\d)?(?:\s*(?:[ap]\.m\.?|[ap]m\b|[AP]M\b|[AP]\.M\.?))?(?![\d:]))
     |(?P<prose>\d+(?:st|nd|rd|th|s)\b|\d*[A-Za-z]\d+[A-Za-z\d]*(?![\w^_(])
@@ -47,7 +47,7 @@ _LEXER = re.compile(
     |(?P<word>(?:(?![πθαβγδλφω∞²³⁰¹⁴-⁹₀-₉½⅓⅔¼¾])[^\W\d_]){{2,}})
     |(?P<letter>[A-Za-zπθαβγδλφω∞√∅])
     |(?P<mark>[°²³⁰¹⁴-⁹⁺⁻₀-₉½⅓⅔¼¾%]|\\%|\\[,;!\ ]|'+|!(?!=))
-    |(?P<operator><=|>=|!=|[-−+*/×÷·⋅^_=<>≤≥≠≈≡±∓∪∩∈|])
+    |(?P<operator><=|>=|!=|\*\*|[-−+*/×÷·⋅^_=<>≤≥≠≈≡±∓∪∩∈|])
     |(?P<open>\\?[(\[{{])
     |(?P<close>\\?[)\]}}])
     |(?P<comma>[,:])
@@ -67,6 +67,7 @@ _DIGIT = re.compile(r"\d")
 # A minus apart from its number is a sign only after these; elsewhere it is a dash.
 _BEFORE_SIGN = re.compile(r"(?:\b(?:is|are|be|equals?|by|to)|=|:)\s*$")
 _NAME = re.compile(r"\s*(?:\\?[A-Za-z]+(?:_\{?\w+\}?)?'*(?:\([A-Za-z, ]+\))?)?\s*")
+_LINE_NAME = re.compile(r"\s*([a-z])\s*=")
 _APPROXIMATELY = re.compile(r"≈|\\approx(?![A-Za-z])|\\simeq(?![A-Za-z])|\\doteq(?![A-Za-z])")
 
 
@@ -102,6 +103,12 @@ def last_side(equation: str) -> str:
     >>> last_side("a + b = 3 + 4 = 7"), last_side("x \\approx 3.14"), last_side("\\sqrt{2} \\approx 1.414")
     ('7', '3.14', '\\sqrt{2}')
     """
+    if "\\\\" in equation:
+        lines = [line for line in equation.replace("&", "").split("\\\\") if line.strip()]
+        names = {match[1] for line in lines if (match := _LINE_NAME.match(line)) is not None}
+        if len(names) == len(lines) > 1:  # a system of solutions
+            return ", ".join(line.strip(" .,\n") for line in lines)
+        equation = lines[-1] if lines else equation
     side = re.split(r"(?<![<>\\!])=(?!=)", equation)[-1].strip(" .")
     exact, *rounded = _APPROXIMATELY.split(side)
     if not rounded:

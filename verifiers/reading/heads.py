@@ -17,7 +17,7 @@ _LEAD = re.compile(
 )
 _NUMBER = re.compile(rf"{NUMBER_TEXT}(?![A-Za-z0-9_^!²³½⅓⅔¼¾]|\.\d)")
 _MARKUP = re.compile(r"[*_`\"”’]*")
-_SEPARATOR = re.compile(r"\s*(?:,\s*(?:and\b|or\b)?|;|\band\b|\bor\b|&)\s*(?=[^\s.])", re.IGNORECASE)
+_SEPARATOR = re.compile(r"\s*(?:,\s*(?:and\b|or\b)?|;|\band\b|\bor\b|&|∨|\\lor\b)\s*(?=[^\s.])", re.IGNORECASE)
 # Another spelling of the value before it: "3/4, or about 0.75".
 _ALSO = re.compile(
     r"\s*,?\s*(?:or|i\.e\.,?|that is,?)\s+(?:approximately|about|roughly|equivalently|around|simply|≈|\\approx)\s*",

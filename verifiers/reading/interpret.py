@@ -14,6 +14,7 @@ from bonbench.verifiers.reading.chemistry import formula
 from bonbench.verifiers.reading.extraction import extract
 from bonbench.verifiers.reading.formulas import MATHS, inner_maths, is_money
 from bonbench.verifiers.reading.markup import plain
+from bonbench.verifiers.reading.number_words import NUMERALS
 from bonbench.verifiers.reading.numerals import other_readings
 from bonbench.verifiers.reading.statements import stated_value
 from bonbench.verifiers.reading.structure import parse
@@ -92,7 +93,8 @@ def _tokens(cleaned: str) -> list[Token]:
 
 def _spelled_out(text: str) -> Answer | None:
     """Letters that are a word, an order or a name; as a product their order would not count."""
-    return Text((text.strip().lower(),)) if _SPELLED.fullmatch(text) else prefixed(text) or formula(text)
+    is_spelled = _SPELLED.fullmatch(text) is not None and text.strip().lower() not in NUMERALS
+    return Text((text.strip().lower(),)) if is_spelled else prefixed(text) or formula(text)
 
 
 def unwrap(text: str) -> str | None:

@@ -13,6 +13,20 @@ _SEQUENCES = ("abcdefgh", "ABCDEFGH", "12345678", ("i", "ii", "iii", "iv", "v", 
 _ADD_NOTHING = words("the a an is are has have only exactly and or then there about of")
 
 
+def separated(tokens: list[Token]) -> list[Token]:
+    """``(a) 1 (b) 2`` with commas between its parts."""
+    result: list[Token] = []
+    labels = 0
+    for index, token in enumerate(tokens):
+        label = "".join(t.text for t in tokens[index : index + 3])
+        if label == f"({_SEQUENCES[0][min(labels, 7)]})" and (labels or index == 0):
+            labels += 1
+            if result and result[-1].text not in (",", ";", "and"):
+                result.append(Token("op", ","))
+        result.append(token)
+    return result if labels > 1 else tokens
+
+
 def enumerated(parts: Sequence[list[Token]]) -> list[tuple[str, list[Token]]] | None:
     """The items of a list that are numbered ``(a)``, ``(b)``, … in any order, with their labels; None for others."""
     found = [_enumerator(part) for part in parts]

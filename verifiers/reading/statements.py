@@ -14,7 +14,7 @@ from bonbench.verifiers.reading.heads import NUMBER_TEXT, leading_values
 from bonbench.verifiers.reading.matches import last_match
 from bonbench.verifiers.reading.spelling import words
 
-_EMPHASIS = re.compile(r"\*\*(?!\s)((?:(?!\*\*).)+?)(?<!\s)\*\*|\\textbf\{([^{}]+)\}")
+_EMPHASIS = re.compile(r"(?<![\d)])(?<!\b[a-z])\*\*(?!\s)((?:(?!\*\*).)+?)(?<!\s)\*\*|\\textbf\{([^{}]+)\}")
 _NUMBER = re.compile(rf"(?a:(?<![\w.,])(?<!\d[-–]){NUMBER_TEXT}(?![\w万亿億千百兆]|[-–][A-Za-z\d]))")
 # "of the 12" in "5 of the 12"
 _OF_ALL = re.compile(rf"(?<=\d)(\s+[a-z]+)?\s+(?:out\s+)?of\s+(?:the|all|these|those|all\s+the)\s+{NUMBER_TEXT}(?!\w)")
@@ -24,14 +24,18 @@ _COPULA = (
     r"|\b(?:maximum|minimum|value|average|probability)\s+of)"
     rf"\s+{_HEDGES}"
 )
-_LISTING = re.compile(r"\b(?:is|are|was|were|be|equals?)\b:?")
+_LISTING = re.compile(r"\b(?:is|are|was|were|be|equals?)\b:?|(?i:\b(?:solutions?|roots?|zeros|values))\s*:")
 _UNITS_TO_END = re.compile(r"(?:\s+[A-Za-z°%\\$€]+){0,2}\s*[.!]?")
 # A word after a number that makes another value of it.
-_SCALE = re.compile(r"\s*(?:hundred|thousand|million|billion|trillion|lakh|crore|squared|cubed|factorial)\b")
+_SCALE = re.compile(
+    r"\s*(?:hundred|thousand|million|billion|trillion|lakh|crore|dozen|squared|cubed|factorial|out\s+of\s+\d+)\b"
+)
 # A bound or a property, which the number alone does not say.
 _QUALIFIER = re.compile(
     r"\b((?:more|less|greater|fewer|larger|smaller|higher|lower)\s+than(?:\s+or\s+equal\s+to)?|at\s+(?:least|most)|"
-    r"(?:all\s+)?(?:real\s+)?(?:numbers?|integers?)\s+(?:except|excluding|other\s+than)|(?:a\s+)?multiples?\s+of|divisible\s+by)\s+$",
+    r"(?:all\s+)?(?:real\s+)?(?:numbers?|integers?)\s+(?:except|excluding|other\s+than)|(?:a\s+)?multiples?\s+of|divisible\s+by|"
+    r"(?:half|(?:a|one)\s+(?:third|quarter|fourth|fifth)|(?:square|cube)\s+root|square|cube|reciprocal|logarithm|log|factorial)\s+of|"
+    r"nearly|almost|over|under|twice|double|triple|thrice)\s+$",
     re.IGNORECASE,
 )
 # What one needs at least is the answer to how much one needs.
@@ -43,7 +47,7 @@ _SUPERLATIVE = re.compile(
     r"(?:^|,\s+)([A-Z][a-z]+)\s+(?:(?:would|will|can)\s+)?[a-z]+\s+the\s+(?:most|least|[a-z]+est)\b[^\d]*$"
 )
 _FINAL_VALUE = re.compile(
-    rf"{_COPULA}({NUMBER_TEXT})(?:(?:st|nd|rd|th)?(?:\s+[A-Za-z°²³/%\\$€-]+(?:\^\{{?[1-4]\}}?)?){{0,2}}|\s?[A-Za-z€£°]+[²³]?)\s*[.!]?$"
+    rf"{_COPULA}({NUMBER_TEXT})(?:(?:st|nd|rd|th)?(?:\s+[A-Za-z°²³/%\\$€-]+(?:\^\{{?[1-4]\}}?)?){{0,2}}|\s?[A-Za-z€£°]+[²³]?|\s+out\s+of\s+\d+)\s*[.!]?$"
 )
 _EXISTS = re.compile(
     rf"\bthere (?:is|are|were|was|will be|would be)\s+{_HEDGES}({NUMBER_TEXT})|\btotal of\s+{_HEDGES}({NUMBER_TEXT})",
@@ -63,8 +67,19 @@ _TRAILING_CLAUSE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _NAMED = re.compile(r"\b(?:is|are|was|were|be)\s+(?:an?\s+|the\s+)?((?:[A-Z][a-z]+)(?=\b)|[a-z]+(?=[.!]?$))")
+# A question, or what the speaker does not know: it states no value.
+_OPEN = re.compile(
+    r"\?\s*$|\b(?:cannot|can['’]?t|could\s+not|couldn['’]t|unable\s+to)\s+(?:\w+\s+)?(?:determine|tell|say|decide|verify|be\s+sure)\b"
+    r"|\b(?:do\s+not|don['’]t|not)\s+(?:know|sure|certain)\b|\b(?:unsure|uncertain|unclear|whether|suppose|assume|doubt|if\s+(?:the|our|my)\s+answer)\b",
+    re.IGNORECASE,
+)
+_OPEN_HINTS = (
+    "?", "cannot", "can't", "can’t", "could", "unable", "not ", "don", "uns", "unc", "whether", "ppose", "ssume",
+    "doubt", "answer",
+)  # fmt: skip
 _NO_NAMES = words(
-    "not correct true false possible impossible required needed given shown satisfied valid done follows solution "
+    "solutions answers roots not "
+    "correct true false possible impossible required needed given shown satisfied valid done follows solution "
     "answer result"
 )
 _PART_OF = re.compile(r"\s+(?:out\s+)?of\s+(?:the\s+|all\s+)?(?:total\s+(?:of\s+)?)?")
@@ -86,6 +101,8 @@ def stated_value(sentence: str, before: str = "") -> str | None:
     'Evelyn'
     """
     if len(sentence) > MAX_SENTENCE:
+        return None
+    if any(map(sentence.__contains__, _OPEN_HINTS)) and _OPEN.search(sentence) is not None:
         return None
     sentence, denied = without_denied(delimited(sentence.strip()))
     clause = main_clause(sentence)

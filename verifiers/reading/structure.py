@@ -35,7 +35,7 @@ from bonbench.verifiers.reading.brackets import (
     with_set_braces,
 )
 from bonbench.verifiers.reading.conditions import parse_conditional
-from bonbench.verifiers.reading.labels import enumerated, label_of
+from bonbench.verifiers.reading.labels import enumerated, label_of, separated
 from bonbench.verifiers.reading.matrices import has_environment, parse_environment
 from bonbench.verifiers.reading.measures import amount, with_marks
 from bonbench.verifiers.reading.number_words import with_numerals
@@ -106,7 +106,7 @@ def _yes_or_no(tokens: Sequence[Token]) -> Text | None:
 
 
 def _parse_listing(tokens: list[Token]) -> Answer:
-    tokens = trim(tokens)
+    tokens = separated(trim(tokens))
     if (congruence := parse_congruence(tokens, _parse_listing)) is not None:
         return congruence
     for separators in ((";",), (",", "and", "or", "&", "\\\\", "\\land", "\\lor")):

@@ -13,10 +13,11 @@ _NAMES = "think|thinking|thought|thoughts|reasoning|reason|scratchpad|analysis|r
 _MARK = re.compile(
     rf"[<\[◁][|｜]?(?P<close>/|end_of_|end_)?(?:[a-z]{{2,8}}:)?[a-z_]{{0,20}}?(?:{_NAMES})(?:_process|_on|_off|_start)?"
     r"(?P<closed>_end)?(?:[\s:][^<>\n]{0,60})?[|｜]?[>\]▷]"
+    r"|<unused94>|(?P<unused><unused95>)"
     r'|<details type="reasoning"[^<>]{0,80}>|(?P<details></details>)',
     re.IGNORECASE,
 )
-_HINTS = ("think", "thought", "reason", "scratchpad", "analysis", "reflection", "deliberation", "monologue")
+_HINTS = ("<unused9", "think", "thought", "reason", "scratchpad", "analysis", "reflection", "deliberation", "monologue")
 
 
 def without_thoughts(text: str) -> tuple[str, str]:

@@ -56,6 +56,7 @@ _VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"\d+\.\d+|\d+|\.\d+")
 _UNICODE_AREA = re.compile(r"(?<=[\d\s])(?:mm|cm|dm|m|km|ft|in|yd|mi)[²³]")
 _NAMES = re.compile(r"\s*[A-Z][a-z]{2,20}(?:\s*(?:,|&|and)\s*(?:and\s+)?[A-Z][a-z]{2,20}){1,20}\.?\s*")
+_CALLED = re.compile(r"\s*(?:\\left\s*)?\(")
 _CAPITAL_UNION = re.compile(r"([)\]}])\s*U\s*(?=\\?[(\[{])")
 _HALF_OF_DAY = re.compile(r"(?<![A-Za-z])([ap])\.\s?m\b\.?", re.IGNORECASE)
 # Blank space between two equations: ``x=3 \quad y=4``.
@@ -260,7 +261,9 @@ class _Tokenizer:
             if kind == "num":
                 self._add("num", lexeme.replace(",", ""))
             elif kind == "word":
-                if math and lexeme in FUNCTIONS:
+                if lexeme in FUNCTIONS and (
+                    math or (_CALLED.match(self.text, end) and lexeme == self.text[start : end - 1])
+                ):
                     self._add("cmd", "\\" + lexeme)
                 elif lexeme not in ("in", "th", "st", "nd", "rd") and begins_unit(
                     self.tokens, lexeme, True, upright=True

@@ -27,7 +27,7 @@ _CHANGES = re.compile(
     re.IGNORECASE,
 )
 _UNIT = re.compile(
-    r"\s?(?:(?!(?:because|since|when|if|where|or|and|but|is|are|not|for|as|so|by|which)\b)[A-Za-z°²³€£µ]+(?:\^\{?-?[1-4]\}?)?(?:[/-][A-Za-z²³]+)?"
+    r"\s?(?:(?!(?:fails?|works?|does|holds?|because|since|when|if|where|or|and|but|is|are|not|for|as|so|by|which)\b)[A-Za-z°²³€£µ]+(?:\^\{?-?[1-4]\}?)?(?:[/-][A-Za-z²³]+)?"
     r"(?:\s+|(?=[^A-Za-z]|$))){1,4}"
 )
 _COMPARED = re.compile(
@@ -40,10 +40,13 @@ _VERDICT = re.compile(
     r"(yes|no|true|false|none|never|always|sometimes)\b(?=\s*(?:[.,;:!(—–-]|$|because|since|as\b))", re.IGNORECASE
 )
 _CHOICE = re.compile(r"(?:\([A-Z]\)|[A-J](?=[).:,\s]|$))")
-_ITEM = re.compile(r"[ \t]*(?:[-*•+]|\d{1,2}[.)]|\(?(?:[a-h]|i{1,3}|iv|v)[.)]|[Cc]ase[ \t]+\d:)[ \t]+(\S.*)")
+_ITEM = re.compile(
+    r"[ \t]*(?:[-*•+]|\d{1,2}[.)]|\(?(?:[a-h]|i{1,3}|iv|v)[.)]|(?:[Cc]ase|[Pp]art)[ \t]+\(?[a-h\d]\)?[.:])[ \t]+(\S.*)"
+)
 _SENTENCE_END = re.compile(
     r"\n\s*\n|(?<=[\w)}$\]*%'’\"”`π°!²³])\.(?=\s|$)(?<!\bvs\.)(?<![ap]\.m\.)|[。！？]|(?<=[\d)$*])[!?](?=\s|$)"
 )
+_FACTORIAL = re.compile(r"\d+!{1,2}")
 _NUMBER_LINE = re.compile(rf"\$?(?:[A-Za-z](?:_?\d|[₀-₉])?\s*=\s*)?{NUMBER_TEXT}\$?")
 _FENCE = re.compile(r"\s*```[a-z]*[ \t]*\n?(.*?)\n?\s*```\s*", re.DOTALL)
 _WRAPPED = re.compile(r"\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\[(.*)\\\]|\\\(((?:(?!\\\)).)*)\\\))\s*\.?\s*", re.DOTALL)
@@ -164,12 +167,15 @@ def _bare_value(text: str) -> str | None:
     wrapped = _WRAPPED.fullmatch(text)
     if wrapped is not None:
         inner = next(g for g in wrapped.groups() if g is not None).strip()
+        inner = last_side(inner) if "\\\\" in inner and "\\begin" not in inner else inner
         return inner if inner and "$" not in inner else None
     if "\n" in text:
         return _listed(text) or _lines(text)
     text = plain(text.lstrip("= "))
-    if not text:
+    if not text or text.endswith("?"):
         return None
+    if _FACTORIAL.fullmatch(text):
+        return text
     label = _CHOICE.match(text)
     if label is not None and (label.end() == len(text) or text[label.end() :].strip(" ).:") == ""):
         return text
