@@ -38,6 +38,15 @@ EQUAL = [
     ("8 Wb", "8"),
     ("8 GB", "8"),
     ("8 元", "8"),
+    ("C_6^2", "15"),
+    ("the set of all real numbers", r"\mathbb{R}"),
+    ("all integers", r"\mathbb{Z}"),
+    ("AB ⊥ CD", r"AB \perp CD"),
+    ("4⅝", "4.625"),
+    ("yes!", "Yes"),
+    ("30 pct", "30%"),
+    ("two and a half million", "2500000"),
+    ("{4, 6, 9}", r"\{4, 6\} \cup \{9\}"),
     ("(a) 4 (b) 9", "(b) 9, (a) 4"),
     (r"\text{(a) } 4 \text{ (b) } 9", "4, 9"),
     ("not defined", "undefined"),
@@ -68,6 +77,11 @@ DIFFERENT = [
     ("there is one solution", "no solution"),
     ("none", "0"),
     ("0:30", "0"),
+    ("C_6^2", "36"),
+    ("all integers", r"\mathbb{R}"),
+    ("4⅝", "45/8"),
+    ("4 choose 2!", "4"),
+    ("{4, 6}", r"\{4, 6\} \cup \{9\}"),
     ("(a) 4 (b) 9", "(a) 9 (b) 4"),
 ]
 
@@ -126,6 +140,11 @@ RESPONSES = [
     ("Therefore D.", "D", True),
     ("It's D.", "D", True),
     ("ten", "10", True),
+    ("for a total of $6 \\cdot 5 = 30$ ways", "30", True),
+    ("The area is 26 $cm^2$.", "26", True),
+    ("Answer to question 3: 26", "26", True),
+    ("26 or more", "26", False),
+    ("up to 26", "26", False),
 ]
 
 

@@ -63,12 +63,13 @@ from bonbench.verifiers.reading.syntax import Const, Expr, Num, Power, Product, 
 _MATHS_OPERATORS = frozenset("+-*/^_=<>()[]{}|!,:.")
 _DOTS = frozenset(("\\ldots", "\\cdots", "\\vdots", "\\ddots"))
 #: Words that only state what the others say.
-_STATING = words("there is are has have the exists exist equation system")
+_STATING = words("set of there is are has have the exists exist equation system")
 _SYNONYMS: dict[tuple[str, ...], Answer] = {
     tuple(phrase.split()): answer
     for answer, phrases in (
         (Scalar(Const("infty")), "infinitely many|infinite|infinity|infinitely many solutions"),
-        (Scalar(Sym("mathbb(R)")), "all real numbers|all reals|real numbers|all real number"),
+        (Scalar(Sym("mathbb(R)")), "all real numbers|all reals|real numbers|all real number|all real x"),
+        (Scalar(Sym("mathbb(Z)")), "all integers|integers"),
         (
             Braced(()),
             "no solution|no solutions|no real solution|no real solutions|no real roots|empty set|none",
@@ -248,7 +249,7 @@ class Comparison:
         return combined((*repetitions, same), same.equal)
 
     def _regions(self, a: Answer, b: Answer) -> Verdict:
-        x, y = as_set(a), as_set(b)
+        x, y = (as_set(_as_braced(side)) for side in (a, b))
         if x is not None and y is not None:
             return self._same_regions(x, y)
         if isinstance(a, Intersection) and isinstance(b, Intersection):
@@ -394,6 +395,12 @@ def _vector(matrix: Matrix) -> tuple[Answer, ...] | None:
     if len(matrix.rows) == 1:
         return matrix.rows[0]
     return tuple(row[0] for row in matrix.rows) if all(len(row) == 1 for row in matrix.rows) else None
+
+
+def _as_braced(answer: Answer) -> Answer:
+    """A list of numbers as the set that it is beside a union."""
+    is_list = isinstance(answer, Listing) and all(isinstance(item, Scalar) for item in answer.items)
+    return Braced(answer.items) if isinstance(answer, Listing) and is_list else answer
 
 
 def _is_rows(answer: Bracketed) -> bool:

@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterator
 
 _POINT = re.compile(r"\s*[A-Z](?:_\{?\w\}?)?'?\s*(\((?:[^(),;]|\([^()]*\))*[,;](?:[^()]|\([^()]*\))*\))\s*")
-_COUNTED = re.compile(r"\s*(?:(?P<letter>[CP])\((?P<n>\d{1,4}),\s*(?P<k>\d{1,4})\)|(\d{1,4})\s?([CP])\s?(\d{1,4}))\s*")
+_COUNTED = (
+    re.compile(r"\s*(?P<letter>[CP])\((?P<n>\d{1,4}),\s*(?P<k>\d{1,4})\)\s*"),
+    re.compile(r"\s*(?P<n>\d{1,4})\s?(?P<letter>[CP])\s?(?P<k>\d{1,4})\s*"),
+    re.compile(r"\s*(?P<letter>C)_\{?(?P<n>\d{1,4})\}?\s*\^\s*\{?(?P<k>\d{1,4})\}?\s*"),
+)
 
 
 def called(text: str) -> Iterator[str]:
@@ -18,7 +22,8 @@ def called(text: str) -> Iterator[str]:
     point = _POINT.fullmatch(text)
     if point is not None:
         yield point[1]
-    counted = _COUNTED.fullmatch(text)
-    if counted is not None:
-        letter, n, k = (counted[name] or counted[place] for name, place in (("letter", 5), ("n", 4), ("k", 6)))
-        yield rf"\binom{{{n}}}{{{k}}}" if letter == "C" else rf"\frac{{{n}!}}{{({n}-{k})!}}"
+    for form in _COUNTED:
+        counted = form.fullmatch(text)
+        if counted is not None:
+            letter, n, k = counted["letter"], counted["n"], counted["k"]
+            yield rf"\binom{{{n}}}{{{k}}}" if letter == "C" else rf"\frac{{{n}!}}{{({n}-{k})!}}"

@@ -39,7 +39,7 @@ _VERB = (
 _MARKUP = r"[\s*_`#>}]*"
 # What may stand between "answer" and its verb, and the verb; matched right after the word.
 _ENGLISH = re.compile(
-    rf"(?:\s+(?:choice|option))?(?:\s+(?:to|for|of|in)\s[^.:=\n\d]{{1,60}}?)?(?:\s*\([^()\n]{{1,40}}\))?{_MARKUP}{_VERB}",
+    rf"(?:\s+(?:choice|option))?(?:\s+(?:to|for|of|in)\s[^.:=\n\d]{{1,60}}?(?:\s\d{{1,3}})?)?(?:\s*\([^()\n]{{1,40}}\))?{_MARKUP}{_VERB}",
     re.IGNORECASE,
 )
 _ENGLISH_WORD = re.compile(

@@ -86,6 +86,8 @@ class _Numeral:
         if part is not None:
             return part, self.position
         mixed = self.mixed(whole)
+        if mixed != whole:
+            mixed *= self.scale() or 1
         if first.kind == "num" and self.position == self.start + 1:
             return None, self.start
         return mixed, self.position

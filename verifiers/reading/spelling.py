@@ -23,6 +23,8 @@ CHARACTERS = str.maketrans({
     "…": r"\ldots ", "⋯": r"\cdots ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
     "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅙": r"\frac{1}{6}", "⅛": r"\frac{1}{8}",
     "€": r"\$", "£": r"\$", "¥": r"\$", "₹": r"\$", "₩": r"\$", "₽": r"\$", "₺": r"\$", "₫": r"\$", "฿": r"\$",
+    "⊥": r"\perp ", "∥": r"\parallel ", "△": r"\triangle ", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}",
+    "⅘": r"\frac{4}{5}", "⅚": r"\frac{5}{6}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}",
     "元": r"\$", "円": r"\$", "원": r"\$", "¢": r"\$",
     "“": '"', "”": '"', "„": '"', "«": '"', "»": '"',
     "Ω": r"\Omega ", "％": "%", "\u00a0": " ",
@@ -69,7 +71,7 @@ PLAIN_COMMANDS = {
 #: Words shorter than four letters, which are else read as products of symbols.
 SHORT_WORDS = words(
     "and or is if to for of per no an not are by we so it he she its the any all yes one two six ten odd men day days "
-    "red box boy sum was has had our let get but can may his her how who why you use set via"
+    "pct red box boy sum was has had our let get but can may his her how who why you use set via"
 )
 #: Words of two letters that are words only before another word or a number: "at least", but at^2.
 PREPOSITIONS = words("at up on by as in to")

@@ -25,17 +25,22 @@ _COPULA = (
     rf"\s+{_HEDGES}"
 )
 _LISTING = re.compile(r"\b(?:is|are|was|were|be|equals?)\b:?|(?i:\b(?:solutions?|roots?|zeros|values))\s*:")
+# "36 $cm^2$"
+_UNIT_IN_MATHS = re.compile(
+    r"(?<=\d)\s*(?:\$|\\\()\s*(?:\\(?:text|mathrm)\{\s*)?(?:[cdkm]?m|in|ft|units?)\}?(?:\^\{?[23]\}?)?\s*(?:\$|\\\))"
+)
 _UNITS_TO_END = re.compile(r"(?:\s+[A-Za-z°%\\$€]+){0,2}\s*[.!]?")
 # A word after a number that makes another value of it.
 _SCALE = re.compile(
-    r"\s*(?:hundred|thousand|million|billion|trillion|lakh|crore|dozen|squared|cubed|factorial|out\s+of\s+\d+)\b"
+    r"\s*(?:hundred|thousand|million|billion|trillion|lakh|crore|dozen|squared|cubed|factorial|"
+    r"out\s+of\s+\d+|or\s+(?:more|less|fewer|greater)|and\s+(?:above|below))\b"
 )
 # A bound or a property, which the number alone does not say.
 _QUALIFIER = re.compile(
     r"\b((?:more|less|greater|fewer|larger|smaller|higher|lower)\s+than(?:\s+or\s+equal\s+to)?|at\s+(?:least|most)|"
     r"(?:all\s+)?(?:real\s+)?(?:numbers?|integers?)\s+(?:except|excluding|other\s+than)|(?:a\s+)?multiples?\s+of|divisible\s+by|"
     r"(?:half|(?:a|one)\s+(?:third|quarter|fourth|fifth)|(?:square|cube)\s+root|square|cube|reciprocal|logarithm|log|factorial)\s+of|"
-    r"nearly|almost|over|under|twice|double|triple|thrice)\s+$",
+    r"nearly|almost|over|under|up\s+to|twice|double|triple|thrice)\s+$",
     re.IGNORECASE,
 )
 # What one needs at least is the answer to how much one needs.
@@ -104,7 +109,7 @@ def stated_value(sentence: str, before: str = "") -> str | None:
         return None
     if any(map(sentence.__contains__, _OPEN_HINTS)) and _OPEN.search(sentence) is not None:
         return None
-    sentence, denied = without_denied(delimited(sentence.strip()))
+    sentence, denied = without_denied(delimited(_UNIT_IN_MATHS.sub("", sentence.strip())))
     clause = main_clause(sentence)
     value = None
     for part in dict.fromkeys((clause, sentence)):
@@ -124,7 +129,7 @@ def _from_cues(sentence: str) -> str | None:
     if end is not None:
         return _scaled(end, 1)
     exists = _EXISTS.search(sentence)
-    if exists is not None:
+    if exists is not None and not any(m.start() < exists.end() < m.end() - 1 for m in maths):
         return _counted(exists, 1 if exists[1] else 2)
     named = _NAMED.search(after_maths)
     if named is not None and _is_name(named[1], sentence) and (not maths or not after_maths[: named.start()].strip()):

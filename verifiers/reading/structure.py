@@ -66,6 +66,8 @@ def parse(tokens: Sequence[Token]) -> Answer:
     Raises:
         Unreadable: for nothing at all, or a denial ("not 5").
     """
+    if len(tokens) > 1 and tokens[-1].text == "!" and tokens[-2].kind == "word":
+        tokens = tokens[:-1]
     tokens = trim(with_marks(with_set_braces(tokens)))
     if [t.text for t in tokens].count(":") == 1:
         tokens = without_label(tokens)
