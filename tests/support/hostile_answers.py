@@ -333,6 +333,17 @@ CONDITIONS = [
     r"\Gamma(" * 40 + "2" + ")" * 40,
     r"\zeta(1)",
     r"{9^{9^9} \choose 9^9}",
+    "P(" + "," * 3900 + ")",
+    "P(" + "(a)" * 1200 + ",",
+    "9999C5000",
+    "P(9999, 9998)",
+    "P(3, 9999)",
+    "<" + "a" * 1900 + "," + "b" * 1900,
+    "**" + "*" * 3000,
+    "the sum of " + "3 and " * 600 + "4",
+    "(a) 1 " * 600,
+    "Ann and " * 480 + "Bob",
+    "{x | " * 600,
 ]
 
 HOSTILE = [*CODE, *TOWERS, *FUNCTIONS, *MALFORMED, *CHARACTERS, *CONDITIONS]

@@ -32,7 +32,7 @@ _UNIT_IN_MATHS = re.compile(
 _UNITS_TO_END = re.compile(r"(?:\s+[A-Za-z°%\\$€]+){0,2}\s*[.!]?")
 # A word after a number that makes another value of it.
 _SCALE = re.compile(
-    r"\s*(?:hundred|thousand|million|billion|trillion|lakh|crore|dozen|squared|cubed|factorial|"
+    r"\s*(?:hundred|thousand|million|billion|trillion|lakh|crore|squared|cubed|factorial|"
     r"out\s+of\s+\d+|or\s+(?:more|less|fewer|greater)|and\s+(?:above|below))\b"
 )
 # A bound or a property, which the number alone does not say.
@@ -40,7 +40,7 @@ _QUALIFIER = re.compile(
     r"\b((?:more|less|greater|fewer|larger|smaller|higher|lower)\s+than(?:\s+or\s+equal\s+to)?|at\s+(?:least|most)|"
     r"(?:all\s+)?(?:real\s+)?(?:numbers?|integers?)\s+(?:except|excluding|other\s+than)|(?:a\s+)?multiples?\s+of|divisible\s+by|"
     r"(?:half|(?:a|one)\s+(?:third|quarter|fourth|fifth)|(?:square|cube)\s+root|square|cube|reciprocal|logarithm|log|factorial)\s+of|"
-    r"nearly|almost|over|under|up\s+to|twice|double|triple|thrice)\s+$",
+    r"nearly|almost|over|under|twice|double|triple|thrice)\s+$",
     re.IGNORECASE,
 )
 # What one needs at least is the answer to how much one needs.
