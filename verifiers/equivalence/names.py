@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from bonbench.verifiers.equivalence import exact
 from bonbench.verifiers.reading import syntax
 from bonbench.verifiers.reading.answers import Answer, Bracketed, Opaque, Relation, Scalar, Text
 from bonbench.verifiers.reading.spelling import words
@@ -37,6 +38,9 @@ def named(relation: Relation) -> tuple[Answer, Answer] | None:
 
 def same_name(a: Answer, b: Answer) -> bool:
     """Whether two names can stand for one quantity: the same letter, or y and f(x)."""
+    match a, b:
+        case (Scalar(Sum() as left), Scalar(right)) | (Scalar(left), Scalar(Sum() as right)):
+            return exact.decide(left, right) is True
     return a == b or _letter(a) == _letter(b) or {"y"} == {_letter(a), _letter(b)} - {"f", "g", "h"}
 
 

@@ -12,6 +12,7 @@ _WHERE = re.compile(
     r"(?:is\s+|are\s+|being\s+)?(?:attained|achieved|reached|obtained|reali[sz]ed)\b|occurs?\b|occurring\b|happens\b"
     r"|(?:when|whenever|where|if|provided|for\s+which|with\s+equality|in\s+case|because|since|as\s+long\s+as|assuming)\b"
     r"|as\s+(?:required|desired|claimed|expected|needed|stated|requested|wanted|shown)\b"
+    r"|for\s+(?=(?:\\\(|\$)?\s*[a-z]\s*=)"
     r"|for\s+(?:all|every|any)\s+(?=\\\(|\$|[a-z]\b)|as\s+(?=\\\(|\$|[a-z]\s*(?:→|->))"
     r"|at\s+(?=(?:the\s+points?\s+)?(?:\\\(|\$|\()|both\b)"
     r")"
