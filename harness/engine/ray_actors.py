@@ -52,7 +52,7 @@ class Actors:
     def make_place(self) -> None:
         """End the idle actors that hold CPUs where somebody needs these, who has taken room."""
         idle = sum(cpus * len(actors) for cpus, actors in self._idle.items())
-        if idle > self._room.free().cpus or len(ray.nodes()) > 1:
+        if idle and (idle > self._room.free().cpus or len(ray.nodes()) > 1):
             for cpus in [cpus for cpus in self._idle if cpus > 0]:
                 for actor in self._idle.pop(cpus):
                     ray.kill(actor)

@@ -89,10 +89,8 @@ def test_ctrl_c_at_the_prompt_of_a_debugger_ends_nothing() -> None:
     )
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write("print('ready')\n")
-    while "ready" not in process.stdout.readline():
-        pass
+    assert any("ready" in line for line in iter(process.stdout.readline, ""))
     process.send_signal(signal.SIGINT)
-    while "KeyboardInterrupt" not in process.stdout.readline():
-        pass
+    assert any("KeyboardInterrupt" in line for line in iter(process.stdout.readline, ""))
     out, _ = process.communicate("continue\n")
     assert process.returncode == 0 and "went on" in out

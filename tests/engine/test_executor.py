@@ -84,6 +84,7 @@ def test_a_stopped_run_does_not_wait_for_a_training() -> None:
         line = Board().line("train m", 1, "steps")
         task = asyncio.create_task(RayExecutor().train(training(workers=1), 0, wait, line))
         while not begun.is_set():
+            assert not task.done(), task.exception()
             await asyncio.sleep(0.001)
         task.cancel()
 
