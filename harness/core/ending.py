@@ -18,10 +18,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-if TYPE_CHECKING:
-    import psutil
+import psutil
 
 #: Exit code of a process that Ctrl-C ended, as shells say it.
 STOPPED = 130
@@ -55,7 +54,7 @@ _ending = _Ending()
 
 def stop_process(line: str, code: int) -> None:
     """End this process as Ctrl-C would, but with another last line and exit code. Any thread may call this."""
-    _ending.line, _ending.code = line, code
+    _ending.line, _ending.code, _ending.has_begun = line, code, True
     if _wakeup is not None:
         os.write(_wakeup, bytes([signal.SIGINT]))  # Ctrl-C may be ignored here, as it is in the background of a script
     os.kill(os.getpid(), signal.SIGINT)
@@ -90,6 +89,9 @@ def ends_when_stopped(for_good: bool) -> Iterator[None]:
     threading.Thread(target=_listen, args=(reader,), name="ending", daemon=True).start()
     try:
         yield
+    except KeyboardInterrupt:
+        _ending.has_begun = True  # the thread may not have heard of it yet
+        raise
     finally:
         if for_good:
             if _ending.has_begun:
@@ -102,8 +104,6 @@ def ends_when_stopped(for_good: bool) -> Iterator[None]:
 
 def _listen(reader: int) -> None:
     """Wait for a signal, then for the end of the process; force it after a while, or at the next signal."""
-    import psutil  # now: at the end, the lock of an import may be held
-
     first = None
     while True:
         left = None if first is None else max(0.0, first + _GRACE_S - time.monotonic())
@@ -154,8 +154,6 @@ def _say_all() -> None:
 
 def _kill(children: set[psutil.Process]) -> None:
     """Kill processes, and all that this process has started."""
-    import psutil
-
     for _ in range(5):  # one of them may have started another in between
         children |= set(psutil.Process().children(recursive=True))
         for child in children:
