@@ -8,6 +8,7 @@ import sys
 import time
 
 import psutil
+import pytest
 
 #: Starts a process, then enters a call that Python cannot break off: Ctrl-C would be heard of minutes later.
 BUSY = """
@@ -76,6 +77,7 @@ def test_another_reason_is_said_though_ctrl_c_is_ignored() -> None:
     assert not psutil.pid_exists(int(process.stdout))
 
 
+@pytest.mark.thorough  # it needs a process of its own: under the workers of a parallel run the debugger is not asked
 def test_ctrl_c_at_the_prompt_of_a_debugger_ends_nothing() -> None:
     script = (
         "from harness.core import ending\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,6 @@ def test_a_pool_without_a_place_says_what_it_waits_for() -> None:
                 await asyncio.sleep(0)
                 return pool.waits_for()
 
-    cpus = ray.cluster_resources()["CPU"]
-    expected = f"waiting for {cpus + 1:g} CPUs; {cpus:g} CPU{'s' if cpus > 1 else ''} free"
-    assert asyncio.run(waits()) == expected
+    # An actor of an earlier test may still be ending.
+    expected = rf"waiting for {ray.cluster_resources()['CPU'] + 1:g} CPUs; \d+ CPUs? free"
+    assert re.fullmatch(expected, asyncio.run(waits()) or "")

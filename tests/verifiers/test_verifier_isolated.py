@@ -49,7 +49,7 @@ def test_the_time_limit_is_shared_by_one_comparison(worker: SymbolicWorker) -> N
     before = worker._asked
     with worker.comparison() as oracle:
         assert {oracle(TOWER, str(n), False) for n in range(50)} == {(False, "timeout")}
-    assert worker._asked - before <= 3
+    assert worker._asked - before <= 4  # three shares of processor time, and what rounding leaves of the last
 
 
 def test_the_worker_has_its_memory_limit(worker: SymbolicWorker) -> None:
