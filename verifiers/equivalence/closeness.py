@@ -8,7 +8,7 @@ from typing import Literal
 from bonbench.verifiers.equivalence import exact
 from bonbench.verifiers.reading import syntax
 from bonbench.verifiers.reading.rounded import Rounded
-from bonbench.verifiers.reading.syntax import MINUS_ONE, Call, Expr, Num, Power, Product, Sum
+from bonbench.verifiers.reading.syntax import MINUS_ONE, Call, Expr, Num, Product, Sum
 
 
 def are_close(a: Expr, b: Expr, rounding: Literal["reject", "gold"] | float) -> bool:
@@ -41,27 +41,11 @@ def _sign(expr: Expr) -> int | None:
 
 
 def _has_rounded(expr: Expr) -> bool:
-    match expr:
-        case Rounded():
-            return True
-        case Sum(parts) | Product(parts) | Call(_, parts):
-            return any(map(_has_rounded, parts))
-        case Power(base, exponent):
-            return _has_rounded(base) or _has_rounded(exponent)
-    return False
+    return any(isinstance(part, Rounded) for part in syntax.parts_of(expr))
 
 
 def _moved(expr: Expr, sign: int) -> Expr:
     """``expr`` with its rounded decimals at one end of their range."""
-    match expr:
-        case Rounded(value, half):
-            return Num(value + sign * half)
-        case Sum(parts):
-            return Sum(tuple(_moved(p, sign) for p in parts))
-        case Product(parts):
-            return Product(tuple(_moved(p, sign) for p in parts))
-        case Call(name, parts):
-            return Call(name, tuple(_moved(p, sign) for p in parts))
-        case Power(base, exponent):
-            return Power(_moved(base, sign), _moved(exponent, sign))
-    return expr
+    if isinstance(expr, Rounded):
+        return Num(expr.value + sign * expr.half)
+    return syntax.with_parts(expr, lambda part: _moved(part, sign))

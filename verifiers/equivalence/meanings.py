@@ -7,7 +7,7 @@ from bonbench.verifiers.equivalence.constants import renamings
 from bonbench.verifiers.equivalence.policy import Policy
 from bonbench.verifiers.reading import syntax
 from bonbench.verifiers.reading.spelling import words
-from bonbench.verifiers.reading.syntax import Call, Const, Expr, Power, Product, Sum, Sym
+from bonbench.verifiers.reading.syntax import Const, Expr, Power, Product, Sum, Sym
 
 _PARAMETERS = words("k m n l j")
 Pair = tuple[Expr, Expr]
@@ -23,7 +23,8 @@ def meanings(a: Expr, b: Expr, policy: Policy) -> list[Pair]:
     if ("degree" in signs[0]) != ("degree" in signs[1]) and policy.units == "ignore":
         unsigned_pairs = [(_without(x, "degree"), _without(y, "degree")) for x, y in pairs]
         # The value in radians is meant only where the other side speaks of pi, or is an inverse function's value.
-        in_radians = "pi" in signs[0] | signs[1] or any(name.startswith("arc") for name in _called(a) | _called(b))
+        called = syntax.calls(a) | syntax.calls(b)
+        in_radians = "pi" in signs[0] | signs[1] or any(name.startswith("arc") for name in called)
         pairs = unsigned_pairs + (pairs if in_radians else [])
     runs_on = "pi" in signs[0] & signs[1] or (_is_progression(a) and _is_progression(b))
     return [*(_with_one_parameter(a, b, pairs) if runs_on else pairs), *_with_other_constants(a, b)]
@@ -61,22 +62,8 @@ def _without(expr: Expr, name: str) -> Expr:
     match expr:
         case Const(n) if n == name:
             return syntax.ONE
-        case Sum(parts):
-            return Sum(tuple(_without(p, name) for p in parts))
-        case Product(parts):
-            return Product(tuple(_without(p, name) for p in parts))
+        case Sum() | Product():
+            return syntax.with_parts(expr, lambda part: _without(part, name))
         case Power(base, exponent):
             return Power(_without(base, name), exponent)
     return expr
-
-
-def _called(expr: Expr) -> frozenset[str]:
-    """Names of the functions in ``expr``."""
-    match expr:
-        case Call(name, parts):
-            return frozenset((name,)).union(*map(_called, parts))
-        case Sum(parts) | Product(parts):
-            return frozenset[str]().union(*map(_called, parts))
-        case Power(base, exponent):
-            return _called(base) | _called(exponent)
-    return frozenset()

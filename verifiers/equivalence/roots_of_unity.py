@@ -13,6 +13,7 @@ from math import isqrt, lcm
 
 from bonbench.verifiers.equivalence import exact
 from bonbench.verifiers.reading import syntax
+from bonbench.verifiers.reading.spelling import words
 from bonbench.verifiers.reading.syntax import MINUS_ONE, Call, Const, Expr, Num, Power, Product, Sum
 
 # Beyond these sizes the question is left open.
@@ -20,6 +21,8 @@ _MAX_ORDER = 720
 _MAX_PRIME = 50
 _MAX_POWER = 12
 _MAX_TERMS = 100_000  # products of two terms in one question
+
+_TRIGONOMETRIC = words("sin cos tan cot sec csc")
 
 #: Exponent of the root of unity -> coefficient.
 _Ring = dict[int, Fraction]
@@ -34,7 +37,7 @@ class _Open(Exception):
 def equal_constants(a: Expr, b: Expr) -> bool | None:
     """Whether two constants are equal; None where they have other parts than these, or are too large."""
     difference = Sum((a, Product((MINUS_ONE, b))))
-    if not _has_trigonometric(difference):
+    if not syntax.calls(difference) & _TRIGONOMETRIC:
         return None
     try:
         order = _order(difference)
@@ -46,17 +49,6 @@ def equal_constants(a: Expr, b: Expr) -> bool | None:
         return None
 
 
-def _has_trigonometric(expr: Expr) -> bool:
-    match expr:
-        case Call("sin" | "cos" | "tan" | "cot" | "sec" | "csc"):
-            return True
-        case Sum(parts) | Product(parts) | Call(_, parts):
-            return any(map(_has_trigonometric, parts))
-        case Power(base, exponent):
-            return _has_trigonometric(base) or _has_trigonometric(exponent)
-    return False
-
-
 def _order(expr: Expr) -> int:
     """A multiple N of 4 such that all parts of ``expr`` are sums of N-th roots of unity."""
     match expr:
@@ -64,7 +56,7 @@ def _order(expr: Expr) -> int:
             return 4
         case Sum(parts) | Product(parts):
             return lcm(4, *map(_order, parts))
-        case Call("sin" | "cos" | "tan" | "cot" | "sec" | "csc", (angle,)):
+        case Call(name, (angle,)) if name in _TRIGONOMETRIC:
             return lcm(4, 2 * _turns(angle).denominator)
         case Power(base, exponent):
             power = exact.rational(exponent)

@@ -15,8 +15,8 @@ from bonbench.verifiers.reading.syntax import Call, Expr, Num, Power, Product, S
 def is_simplified(answer: Answer, gold: Answer) -> bool:
     """No arithmetic between numbers is left undone, fractions are in lowest terms, and functions are named only where
     the gold answer names some."""
-    allowed = any(_has_call(e) for e in _expressions(gold))
-    return all(_is_done(e) and (allowed or not _has_call(e)) for e in _expressions(answer))
+    allowed = any(syntax.calls(e) for e in _expressions(gold))
+    return all(_is_done(e) and (allowed or not syntax.calls(e)) for e in _expressions(answer))
 
 
 def _expressions(answer: Answer) -> Iterator[Expr]:
@@ -35,17 +35,6 @@ def _expressions(answer: Answer) -> Iterator[Expr]:
             for row in rows:
                 for cell in row:
                     yield from _expressions(cell)
-
-
-def _has_call(expr: Expr) -> bool:
-    match expr:
-        case Call():
-            return True
-        case Sum(parts) | Product(parts):
-            return any(_has_call(p) for p in parts)
-        case Power(base, exponent):
-            return _has_call(base) or _has_call(exponent)
-    return False
 
 
 def _is_done(expr: Expr) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, assert_never
@@ -117,42 +117,36 @@ def _parts(expr: Expr) -> tuple[Expr, ...]:
 
 def symbols(expr: Expr) -> frozenset[str]:
     """Names of the symbols in ``expr``."""
-    match expr:
-        case Sym(name):
-            return frozenset((name,))
-        case Sum(parts) | Product(parts) | Call(_, parts):
-            return frozenset().union(*(symbols(p) for p in parts))
-        case Power(base, exponent):
-            return symbols(base) | symbols(exponent)
-    return frozenset()
+    return frozenset(part.name for part in parts_of(expr) if isinstance(part, Sym))
 
 
 def constants(expr: Expr) -> frozenset[str]:
     """Names of the constants in ``expr``."""
+    return frozenset(part.name for part in parts_of(expr) if isinstance(part, Const))
+
+
+def calls(expr: Expr) -> frozenset[str]:
+    """Names of the functions in ``expr``."""
+    return frozenset(part.name for part in parts_of(expr) if isinstance(part, Call))
+
+
+def with_parts(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """``expr`` with ``change`` made to each of its direct parts; what has no parts is itself."""
     match expr:
-        case Const(name):
-            return frozenset((name,))
-        case Sum(parts) | Product(parts) | Call(_, parts):
-            return frozenset().union(*(constants(p) for p in parts))
+        case Sum(parts):
+            return Sum(tuple(map(change, parts)))
+        case Product(parts):
+            return Product(tuple(map(change, parts)))
+        case Call(name, parts):
+            return Call(name, tuple(map(change, parts)))
         case Power(base, exponent):
-            return constants(base) | constants(exponent)
-    return frozenset()
+            return Power(change(base), change(exponent))
+    return expr
 
 
 def substitute(expr: Expr, old: Expr, new: Expr) -> Expr:
     """``expr`` with ``old`` (a symbol or constant) replaced by ``new``."""
-    if expr == old:
-        return new
-    match expr:
-        case Sum(parts):
-            return Sum(tuple(substitute(p, old, new) for p in parts))
-        case Product(parts):
-            return Product(tuple(substitute(p, old, new) for p in parts))
-        case Call(name, parts):
-            return Call(name, tuple(substitute(p, old, new) for p in parts))
-        case Power(base, exponent):
-            return Power(substitute(base, old, new), substitute(exponent, old, new))
-    return expr
+    return new if expr == old else with_parts(expr, lambda part: substitute(part, old, new))
 
 
 def renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
