@@ -25,5 +25,9 @@ def called(text: str) -> Iterator[str]:
     for form in _COUNTED:
         counted = form.fullmatch(text)
         if counted is not None:
-            letter, n, k = counted["letter"], counted["n"], counted["k"]
-            yield rf"\binom{{{n}}}{{{k}}}" if letter == "C" else rf"\frac{{{n}!}}{{({n}-{k})!}}"
+            yield choices_of(counted["n"], counted["letter"], counted["k"])
+
+
+def choices_of(n: str, letter: str, k: str) -> str:
+    """The number of combinations (C) or permutations (P) of k out of n things, in LaTeX."""
+    return rf"\binom{{{n}}}{{{k}}}" if letter == "C" else rf"\frac{{{n}!}}{{({n}-{k})!}}"

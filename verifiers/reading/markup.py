@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 
+from bonbench.verifiers.reading.callings import choices_of
 from bonbench.verifiers.reading.spelling import words
 
 _MAX_CHARS = 8000
@@ -133,12 +134,7 @@ def _latex(text: str) -> str:
     text = _BOLD_SET.sub(lambda match: rf"\mathbb{{{match[1] or match[2]}}}", text)
     text = _WITHOUT.sub(lambda match: rf"{match[1] or match[2]} \setminus ", text)
     text = _DOTTED_PERIOD.sub(r"\\overline{\1\2\3}", text)
-    return _CHOSEN.sub(_chosen, text)
-
-
-def _chosen(match: re.Match[str]) -> str:
-    n, letter, k = match.groups()
-    return rf"\binom{{{n}}}{{{k}}}" if letter == "C" else rf"\frac{{{n}!}}{{({n}-{k})!}}"
+    return _CHOSEN.sub(lambda match: choices_of(*match.groups()), text)
 
 
 def _interval(match: re.Match[str]) -> str:
