@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
-import select
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from bonbench.verifiers.answer_classes import Grader
+from bonbench.verifiers.line_process import LineProcess
 from harness.core.components import ComponentParams, Runtime, Verifier
 from harness.core.errors import UserError, one_line
 from harness.core.records import Grade, Problem, Response
@@ -102,8 +101,7 @@ class _Server:
     def __init__(self, python: str, timeout_s: float) -> None:
         self._python, self._timeout_s = python, timeout_s
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._unread = b""
+        self._process: LineProcess | None = None
         atexit.register(self._stop)
 
     def ask(self, question: dict[str, str]) -> dict[str, Any]:
@@ -114,26 +112,19 @@ class _Server:
         """
         with self._lock:
             process = self._started()
-            assert process.stdin is not None
             try:
-                process.stdin.write(json.dumps(question).encode() + b"\n")
-                process.stdin.flush()
+                process.send(question)
             except OSError:
                 self._stop()
                 return {"failure": "crash"}
             reply = self._read(process, self._timeout_s)
         return {"failure": "error"} if "error" in reply else reply
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> LineProcess:
         if self._process is None:
-            self._unread = b""
-            self._process = subprocess.Popen(
+            self._process = LineProcess(
                 [self._python, "-P", str(_SERVER)],
-                env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
+                {key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
             )
             if "ready" not in self._read(self._process, _STARTUP_S):
                 raise UserError(
@@ -141,29 +132,18 @@ class _Server:
                 )
         return self._process
 
-    def _read(self, process: subprocess.Popen[bytes], timeout_s: float) -> dict[str, Any]:
-        assert process.stdout is not None
-        while b"\n" not in self._unread:
-            if not select.select([process.stdout], [], [], timeout_s)[0]:
-                self._stop()
-                return {"failure": "timeout"}
-            chunk = os.read(process.stdout.fileno(), 65536)
-            if not chunk:
-                self._stop()
-                return {"failure": "crash"}
-            self._unread += chunk
-        line, _, self._unread = self._unread.partition(b"\n")
-        reply: dict[str, Any] = json.loads(line)
+    def _read(self, process: LineProcess, timeout_s: float) -> dict[str, Any]:
+        try:
+            reply = process.receive(time.monotonic() + timeout_s)
+        except EOFError:
+            reply = {"failure": "crash"}
+        if reply is None:
+            reply = {"failure": "timeout"}
+        if "failure" in reply:
+            self._stop()
         return reply
 
     def _stop(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-        process.wait()
+        if process is not None:
+            process.close()

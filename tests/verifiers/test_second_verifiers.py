@@ -55,7 +55,7 @@ def test_a_process_that_dies_costs_one_question(math_verify: MathVerifyVerifier)
     process = math_verify._server._process
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.process.wait()
     assert math_verify.verify([("1", "1"), ("1", "1")]) == [(False, "crash"), (True, "math-verify")]
 
 
@@ -64,7 +64,7 @@ def test_a_silent_process_is_replaced(math_verify: MathVerifyVerifier) -> None:
     process = impatient._server._started()
     os.kill(process.pid, signal.SIGSTOP)
     assert impatient.verify([("1", "1")]) == [(False, "timeout")]
-    assert process.poll() is not None
+    assert process.process.poll() is not None
     assert impatient._server._started().pid != process.pid
 
 

@@ -109,8 +109,8 @@ def test_a_killed_worker_is_replaced(worker: SymbolicWorker) -> None:
     assert ask(worker, "1", "2") == (False, "different")
     assert ask(worker, "2", "2") == (True, "symbolic")
     assert worker._server is not None
-    worker._server.kill()
-    worker._server.wait()
+    worker._server.process.kill()
+    worker._server.process.wait()
     assert ask(worker, "2", "2") == (True, "symbolic")
 
 
@@ -151,7 +151,8 @@ def test_a_stopped_worker_is_noticed(worker: SymbolicWorker) -> None:
 def test_a_late_answer_is_not_taken_for_another_question(worker: SymbolicWorker) -> None:
     """A process may have answered just before it was killed for being late."""
     ask(worker, "1", "1")
-    worker._unread = json.dumps({"id": worker._asked, "equal": True, "reason": "symbolic"}).encode() + b"\n"
+    assert worker._server is not None
+    worker._server._unread = json.dumps({"id": worker._asked, "equal": True, "reason": "symbolic"}).encode() + b"\n"
     assert ask(worker, "1", "2") == (False, "different")
 
 

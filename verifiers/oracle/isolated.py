@@ -7,11 +7,8 @@ it can be started from any thread and from inside Ray. It starts when the first 
 from __future__ import annotations
 
 import atexit
-import json
 import os
-import select
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -22,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import bonbench
+from bonbench.verifiers.line_process import LineProcess
 from harness.core.errors import UserError
 
 #: A leaf: LaTeX, or the lists of :func:`bonbench.verifiers.reading.syntax.to_lists`.
@@ -70,13 +68,12 @@ class SymbolicWorker:
         self.timeout_s = timeout_s
         self.memory = memory
         self._lock = threading.Lock()
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: LineProcess | None = None
         self._pid = 0  # of the process that answers; 0 while the worker loads its libraries
         self._has_parser = False
         self._loading = 0  # number of the request to load the parser, while it is not answered
         self._asked = 0  # number of the last question: answers to earlier ones may still arrive
         self._owner = os.getpid()
-        self._unread = b""
 
     @contextmanager
     def comparison(self, patient: bool = True) -> Iterator[Oracle]:
@@ -113,8 +110,7 @@ class SymbolicWorker:
     def kill(self) -> None:
         """End the processes at once, also under a question of another thread, which then fails."""
         if self._owner == os.getpid() and self._server is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.kill()
 
     def _ask(self, a: Leaf, b: Leaf, whole: bool, spent: float) -> tuple[bool, str]:
         wall_s = _WALL_FACTOR * self.timeout_s - spent
@@ -137,11 +133,10 @@ class SymbolicWorker:
 
     def _send(self, question: dict[str, object]) -> int:
         """Send a question or a request, numbered."""
-        assert self._server is not None and self._server.stdin is not None
+        assert self._server is not None
         self._asked += 1
         try:
-            self._server.stdin.write(json.dumps({"id": self._asked, **question}).encode() + b"\n")
-            self._server.stdin.flush()
+            self._server.send({"id": self._asked, **question})
         except OSError:
             self._stop()
             raise WorkerKilled from None
@@ -162,22 +157,16 @@ class SymbolicWorker:
             WorkerKilled: at the end of the pipe.
             UserError: where the worker cannot load its libraries, so that no verdict could be trusted.
         """
-        assert self._server is not None and self._server.stdout is not None
-        descriptor = self._server.stdout.fileno()
+        assert self._server is not None
         deadline = time.monotonic() + timeout_s
         while True:
-            while b"\n" not in self._unread:
-                left = deadline - time.monotonic()
-                if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-                    return None
-                chunk = os.read(descriptor, 65536)
-                if not chunk:
-                    self._stop()
-                    raise WorkerKilled
-                self._unread += chunk
-            line, _, self._unread = self._unread.partition(b"\n")
-            message = json.loads(line)
-            assert isinstance(message, dict)
+            try:
+                message = self._server.receive(deadline)
+            except EOFError:
+                self._stop()
+                raise WorkerKilled from None
+            if message is None:
+                return None
             if "broken" in message:
                 self._stop()
                 raise UserError(
@@ -210,31 +199,21 @@ class SymbolicWorker:
         """Start the worker where none runs; it greets when its libraries are loaded."""
         if self._owner != os.getpid():
             self._server, self._owner = None, os.getpid()
-        if self._server is not None and self._server.poll() is None:
+        if self._server is not None and self._server.process.poll() is None:
             return
         self._stop()
-        self._unread, self._pid = b"", 0
+        self._pid = 0
         path = os.pathsep.join(p for p in (_ROOT, os.environ.get("PYTHONPATH")) if p)
-        self._server = subprocess.Popen(
+        self._server = LineProcess(
             [sys.executable, "-P", "-m", "bonbench.verifiers.oracle.worker", str(self.memory)],
-            env={**os.environ, "PYTHONPATH": path},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a process group of its own, ended as a whole
+            {**os.environ, "PYTHONPATH": path},
         )
 
     def _stop(self) -> None:
         server, self._server = self._server, None
         if server is None or self._owner != os.getpid():  # after a fork the worker is the parent's
             return
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)
-        for pipe in (server.stdin, server.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-        server.wait()
+        server.close()
 
     def __reduce__(self) -> tuple[Callable[[float, int], SymbolicWorker], tuple[float, int]]:
         return shared_worker, (self.timeout_s, self.memory)
