@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from bonbench.generators.prompts import PromptParams, conversation, raw_prompt
-from harness.core.components import Generator, Runtime, Unkeyed
+from harness.core.components import ComponentParams, Generator, Runtime, Unkeyed
 from harness.core.errors import UserError, shortened
 from harness.core.records import Problem, Response, Sampling
 
@@ -41,14 +41,11 @@ _LIMIT = re.compile(r"(?:context length is|model length of|context size \()\D{0,
 _LENGTHS = ("max_completion_tokens", "max_tokens")  # fields of a request that bound the response
 
 
-class OpenAIParams(PromptParams):
-    """Parameters of :class:`OpenAIGenerator`, with those of the prompt.
-
-    The name of the model, not the server's address, identifies stored responses.
-    """
+class ServerParams(ComponentParams):
+    """Which server is asked, for which model, and how. The name of the model, not the address, identifies results."""
 
     model: str = Field(description="the name under which the server has the model")
-    base_url: Runtime[str] = Field("http://localhost:8000/v1", description="the server's address")
+    base_url: Runtime[str] = Field("http://localhost:8000/v1", description="the address of an OpenAI-compatible server")
     api_key_env: Runtime[str] = Field(
         "OPENAI_API_KEY", description="environment variable that holds the key, where the server wants one"
     )
@@ -56,13 +53,6 @@ class OpenAIParams(PromptParams):
     timeout_s: Runtime[float] = Field(600, gt=0, description="seconds that each try of a request may take")
     tries: Runtime[int] = Field(8, ge=1, description="how often a request is tried")
     body: dict[str, Any] = Field({}, description="fields to add to every request (top_k: 20); null removes a field")
-    stop: tuple[str, ...] = Field((), description="strings that end a response and do not belong to it")
-    keep_token_ids: bool = Field(False, description="ask for the sampled tokens, which vLLM's server returns")
-    too_long: Annotated[Literal["skip", "error"], Unkeyed(("skip", "error"))] = Field(
-        "skip",
-        description="a prompt that leaves no room for a single token in what the model reads, as the server says: skip "
-        "leaves its problem without responses, error stops the entry",
-    )
 
     @field_validator("base_url")
     @classmethod
@@ -70,6 +60,18 @@ class OpenAIParams(PromptParams):
         if not url.startswith(("http://", "https://")):
             raise ValueError("an address is expected, for instance http://localhost:8000/v1")
         return url.rstrip("/")
+
+
+class OpenAIParams(PromptParams, ServerParams):
+    """Parameters of :class:`OpenAIGenerator`, with those of the prompt and of the server."""
+
+    stop: tuple[str, ...] = Field((), description="strings that end a response and do not belong to it")
+    keep_token_ids: bool = Field(False, description="ask for the sampled tokens, which vLLM's server returns")
+    too_long: Annotated[Literal["skip", "error"], Unkeyed(("skip", "error"))] = Field(
+        "skip",
+        description="a prompt that leaves no room for a single token in what the model reads, as the server says: skip "
+        "leaves its problem without responses, error stops the entry",
+    )
 
 
 class _TooLong(UserError):

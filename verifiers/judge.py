@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from bonbench.generators.openai import OpenAIGenerator, OpenAIParams
+from bonbench.generators.openai import OpenAIGenerator, OpenAIParams, ServerParams
 from bonbench.verifiers.answer_classes import Grader
 from bonbench.verifiers.reading.extraction import extract
-from harness.core.components import ComponentParams, Runtime, Verifier
+from harness.core.components import ComponentParams, Verifier
 from harness.core.records import Grade, Problem, Response, Sampling
 
 _PROMPT = """Decide whether two final answers to a mathematical problem are equivalent.
@@ -26,35 +26,27 @@ _PLACE = re.compile(r"\{answer\}|\{gold\}")
 _UNREADABLE = "unreadable verdict"
 
 
-class JudgeParams(ComponentParams):
-    """Parameters of :class:`JudgeVerifier`. The server's address does not identify grades."""
+class JudgeParams(ServerParams):
+    """Parameters of :class:`JudgeVerifier`, with those of its server."""
 
-    model: str = Field(description="the name under which the server has the model")
-    base_url: Runtime[str] = Field("http://localhost:8000/v1", description="the address of an OpenAI-compatible server")
-    api_key_env: Runtime[str] = Field(
-        "OPENAI_API_KEY", description="environment variable that holds the key, where the server wants one"
-    )
-    concurrency: Runtime[int] = Field(64, ge=1, description="requests in flight at most")
-    timeout_s: Runtime[float] = Field(600, gt=0, description="seconds that each try of a request may take")
     prompt: str = Field(_PROMPT, description="what the judge is asked; {answer} and {gold} stand for the two answers")
     max_tokens: int = Field(2048, ge=1, description="tokens of a reply at most; a judge may think before its verdict")
-    body: dict[str, Any] = Field({}, description="fields to add to every request; null removes a field")
 
 
 class JudgeVerifier(Verifier[JudgeParams]):
     """Asks a language model whether a response's answer, as BonBench extracts it, is equivalent to the gold answer.
 
     The last "yes" or "no" of a reply counts. A reply without either makes the answer wrong, with the reason
-    ``unreadable verdict``. Wrong answers that are written alike share an answer class; the judge is not asked whether
-    others are equivalent.
+    ``unreadable verdict``; so does a question that is longer than the judge reads. Wrong answers that are written alike
+    share an answer class; the judge is not asked whether others are equivalent.
     """
 
     Params: ClassVar[type[ComponentParams]] = JudgeParams
 
     def __init__(self, params: JudgeParams, name: str = "") -> None:
         super().__init__(params, name)
-        asked = params.model_dump(exclude={"prompt", "max_tokens"})
-        self._model = OpenAIGenerator(OpenAIParams(**asked), name)
+        server = params.model_dump(include=set(ServerParams.model_fields))
+        self._model = OpenAIGenerator(OpenAIParams(**server), name)
         self._sampling = Sampling(n=1, temperature=0.0, top_p=1.0, max_tokens=params.max_tokens)
         self._verdicts: dict[tuple[str, str], tuple[bool, str]] = {}
 
@@ -78,8 +70,9 @@ class JudgeVerifier(Verifier[JudgeParams]):
         waiting = [pair for pair in dict.fromkeys(pairs) if pair not in self._verdicts]
         questions = [Problem(str(i), self._question(*pair), "") for i, pair in enumerate(waiting)]
         replies = self._model.generate(questions, self._sampling, {q.problem_id: [0] for q in questions})
-        for pair, reply in zip(waiting, replies, strict=True):
-            said = _VERDICT.findall(reply.text)
+        said_of = {reply.problem_id: _VERDICT.findall(reply.text) for reply in replies}
+        for question, pair in zip(questions, waiting, strict=True):
+            said = said_of.get(question.problem_id)
             self._verdicts[pair] = (said[-1].lower() == "yes", "judge") if said else (False, _UNREADABLE)
 
     def _question(self, answer: str, gold: str) -> str:

@@ -84,7 +84,10 @@ def test_a_wrong_interpreter_is_refused(
 
 
 class Judge(BaseHTTPRequestHandler):
-    """Thinks aloud and says yes where the two answers of the prompt are the same number; mute about words."""
+    """Thinks aloud and says yes where the two answers of the prompt are the same number; mute about words.
+
+    It does not read prompts of more than a thousand characters.
+    """
 
     protocol_version = "HTTP/1.1"
     asked: list[dict[str, Any]]
@@ -95,6 +98,9 @@ class Judge(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         type(self).asked.append(body)
+        if len(body["messages"][-1]["content"]) > 1000:
+            self.answer(400, {"error": {"message": "This model's maximum context length is 250 tokens."}})
+            return
         lines = dict(line.split(": ", 1) for line in body["messages"][-1]["content"].splitlines() if ": " in line)
         answers = lines["Reference answer"], lines["Answer to judge"]
         values = {r"\frac{1}{2}": 0.5, "0.5": 0.5, "2": 2.0, r"\frac{4}{2}": 2.0}
@@ -102,8 +108,11 @@ class Judge(BaseHTTPRequestHandler):
         if all(answer in values for answer in answers):
             text = "No, wait. " + ("Yes." if values[answers[0]] == values[answers[1]] else "So: no")
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-        data = json.dumps({"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}).encode()
-        self.send_response(200)
+        self.answer(200, {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 3}})
+
+    def answer(self, status: int, content: dict[str, Any]) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -131,6 +140,19 @@ def test_a_judge_grades(judge: JudgeVerifier) -> None:
     assert {body["temperature"] for body in Judge.asked} == {0.0}
     judge.grade(PROBLEMS, RESPONSES)
     assert len(Judge.asked) == 5  # a verdict is asked for once
+
+
+def test_a_question_that_the_judge_cannot_read_costs_one_verdict(judge: JudgeVerifier) -> None:
+    assert judge.verify([("0.5", "2"), ("1" * 2000, "2"), ("2", "2")]) == [
+        (False, "judge"),
+        (False, "unreadable verdict"),
+        (True, "judge"),
+    ]
+
+
+def test_a_judges_address_is_checked_at_once() -> None:
+    with pytest.raises(ValueError, match="an address is expected"):
+        JudgeParams(model="judge", base_url="localhost:8000")
 
 
 def test_an_answer_cannot_rewrite_the_judges_prompt(judge: JudgeVerifier) -> None:
