@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
@@ -12,7 +11,7 @@ from pydantic import Field
 from bonbench.generators.prompts import Codec, PromptParams, conversation, raw_prompt
 from harness.core.components import Generator, ModelPath, Unkeyed
 from harness.core.errors import UserError
-from harness.core.hub_models import hub_id, pretrained
+from harness.core.hub_models import config_file, pretrained
 from harness.core.records import Problem, Response, Sampling, Solution
 from harness.data.documents import read_json
 
@@ -116,10 +115,11 @@ class PromptedGenerator(Generator[P]):
 
         None where the model is not on this machine: it is not fetched.
         """
-        config = _config(params.model)
-        if config is None:
+        # `transformers`, which would read the config, takes seconds to import.
+        file = config_file(params.model)
+        if file is None:
             return None
-        limit = cls._context(params, _positions(config))
+        limit = cls._context(params, _positions(read_json(file)))
         if limit is None:
             return 0
         suspects = [s for batch in batches for s in batch if _most_tokens(params, s) >= limit]
@@ -130,17 +130,6 @@ class PromptedGenerator(Generator[P]):
         tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model), local_files_only=True)
         codec = Codec(params, tokenizer, params.model, None)
         return sum(len(codec.encode(s.problem.problem, s.response.text)) >= limit for s in suspects)
-
-
-def _config(model: str) -> dict[str, Any] | None:
-    """The config of a model folder, or of a model in the hub's cache. `transformers` takes seconds to import."""
-    folder = Path(model)
-    if folder.is_dir():
-        return dict(read_json(folder / "config.json"))
-    from huggingface_hub import try_to_load_from_cache
-
-    cached = try_to_load_from_cache(hub_id(model), "config.json", revision=pretrained(model).get("revision"))
-    return dict(read_json(Path(cached))) if isinstance(cached, str) else None
 
 
 def _positions(config: dict[str, Any]) -> int | None:

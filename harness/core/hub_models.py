@@ -40,3 +40,19 @@ def pretrained(model: str) -> dict[str, str]:
     if match is None or Path(model).exists():
         return {"pretrained_model_name_or_path": model}
     return {"pretrained_model_name_or_path": match[1], "revision": match[2]}
+
+
+def config_file(model: str) -> Path | None:
+    """The ``config.json`` of a model folder, or of a model in the hub's cache; None for a model not on this machine.
+
+    The network is never asked. A folder need not hold the file.
+    """
+    if Path(model).exists():
+        return Path(model) / "config.json"
+    from huggingface_hub import try_to_load_from_cache
+
+    which = pretrained(model)
+    cached = try_to_load_from_cache(
+        which["pretrained_model_name_or_path"], "config.json", revision=which.get("revision")
+    )
+    return Path(cached) if isinstance(cached, str) else None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.core.errors import UserError
-from harness.core.hub_models import hub_id, pretrained
+from harness.core.hub_models import config_file, hub_id
 from harness.core.model_sizes import ModelSizes
 from harness.data.documents import read_json
 
@@ -54,15 +54,8 @@ def model_sizes(model: str) -> ModelSizes | None:
 
     The network is never asked.
     """
-    folder = Path(model)
-    if folder.exists():
-        file = folder / "config.json"
-        return _read(file) if file.is_file() else None
-    from huggingface_hub import try_to_load_from_cache
-
-    id_, revision = hub_id(model), pretrained(model).get("revision")
-    cached = try_to_load_from_cache(id_, "config.json", revision=revision)
-    return _read(Path(cached)) if isinstance(cached, str) else _KNOWN.get(id_)
+    file = config_file(model)
+    return _KNOWN.get(hub_id(model)) if file is None else _read(file)
 
 
 def _read(path: Path) -> ModelSizes | None:
