@@ -17,6 +17,7 @@ from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import PASS_AT_1, Chooser, first_aggregations
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap, Difference, Interval, corrected
+from harness.analysis.policy_accuracy import policy_accuracy
 from harness.analysis.rows import Fraction, cells
 from harness.core.arrays import Floats
 from harness.core.stages import StageKind
@@ -161,7 +162,6 @@ def policies(evaluation: Evaluation) -> AblationTable | None:
     results, accuracies, trainings = evaluation.results, evaluation.accuracies, evaluation.trainings
     facts = results.manifest.policies
     grades = results.policy_grades()
-    right = grades.astype({"correct": float}).groupby(["generator", "problem_id"])["correct"].mean()
     samples = grades.groupby("generator")["sample"].max() + 1
     by_start: dict[str, list[str]] = {}
     for name in facts:
@@ -179,9 +179,7 @@ def policies(evaluation: Evaluation) -> AblationTable | None:
             by = facts[name].trained_by
             method = trainings[by].training_method if by is not None and by in trainings else ""
             texts.append((by or facts[name].model or "", method, name, str(samples[name])))
-            # A problem that a policy left without responses is one that it does not solve.
-            right_of = {**right[name], **dict.fromkeys(results.unanswered(name, StageKind.POLICY), 0.0)}
-            pairs.append((np.array([right_of.get(id_, np.nan) for id_ in accuracies.problem_ids]), base))
+            pairs.append((policy_accuracy(results, name, grades, accuracies.problem_ids), base))
     if not texts:
         return None
     labels = ("model", "method", "policy", "responses")

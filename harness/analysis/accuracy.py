@@ -97,6 +97,11 @@ class Accuracies:
         return any(key.generator == AVERAGE for key in self.rows)
 
     @property
+    def whole(self) -> str:
+        """What stands for all generators in rows: their average, or the only one."""
+        return AVERAGE if self.averaged else self.generators[0]
+
+    @property
     def n_max(self) -> int:
         """The largest n of the headline numbers."""
         return self.headline_n[-1]
@@ -125,7 +130,7 @@ class Accuracies:
 
     def overall(self, chooser: Chooser, generator: str | None = None) -> Floats | None:
         """Mean over generators, or for one, and over the headline sizes above 1 (the paper's "avg"), float [P]."""
-        where = generator or (AVERAGE if self.averaged else self.generators[0])
+        where = generator or self.whole
         sizes = [n for n in self.headline_n if n > 1 or len(self.headline_n) == 1]
         values = [v for n in sizes if (v := self.values(where, chooser, n)) is not None]
         return np.mean(values, axis=0) if len(values) == len(sizes) else None

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from harness.analysis.choosers import AVERAGE, Chooser
+from harness.analysis.choosers import Chooser
 from harness.analysis.costs import development_flops
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap
@@ -64,7 +64,7 @@ class EqualAccuracy:
 def accuracy_at_largest_n(evaluation: Evaluation, chooser: Chooser) -> Floats | None:
     """Accuracy per problem, float [P], at the largest headline n, averaged over generators where there are several."""
     accuracies = evaluation.accuracies
-    generator = AVERAGE if accuracies.averaged else accuracies.generators[0]
+    generator = accuracies.whole
     return accuracies.values(generator, chooser, accuracies.n_max)
 
 

@@ -22,6 +22,7 @@ from harness.analysis.choosers import MAJORITY, PASS_AT_1, Chooser
 from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Interval
+from harness.analysis.policy_accuracy import policy_accuracy
 from harness.analysis.rows import Columns
 from harness.analysis.seeds import Contrast
 from harness.core.arrays import Floats
@@ -124,11 +125,10 @@ class _Evidence:
 
     def policy(self, name: str, label: str) -> _Side | None:
         """A random response of a policy."""
-        grades = self._policy_grades[self._policy_grades["generator"] == name]
-        if grades.empty:
+        grades, problem_ids = self._policy_grades, self.evaluation.accuracies.problem_ids
+        if name not in set(grades["generator"]):
             return None
-        accuracy = grades.astype({"correct": float}).groupby("problem_id")["correct"].mean()
-        return _Side(label, {None: accuracy.reindex(list(self.evaluation.accuracies.problem_ids)).to_numpy()})
+        return _Side(label, {None: policy_accuracy(self.evaluation.results, name, grades, problem_ids)})
 
     @cached_property
     def _policy_grades(self) -> pd.DataFrame:
@@ -157,8 +157,7 @@ class _Evidence:
         accuracies = self.evaluation.accuracies
         by_seed: dict[int | None, Floats] = {}
         for seed, chooser in choosers.items():
-            where = "average" if accuracies.averaged else accuracies.generators[0]
-            values = accuracies.overall(chooser) if n is None else accuracies.values(where, chooser, n)
+            values = accuracies.overall(chooser) if n is None else accuracies.values(accuracies.whole, chooser, n)
             if values is not None:
                 by_seed[seed] = values
         return _Side(name, by_seed) if by_seed else None

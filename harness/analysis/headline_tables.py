@@ -224,7 +224,7 @@ def breakdown(evaluation: Evaluation) -> list[BreakdownRow]:
     The rows are pass@1, majority and, of each method, the reward model that was trained on most.
     """
     accuracies = evaluation.accuracies
-    where, n = AVERAGE if accuracies.averaged else accuracies.generators[0], accuracies.n_max
+    where, n = accuracies.whole, accuracies.n_max
     headline = {training.reward_model for training in evaluation.headline}
     labels = {c: BASELINES[c] for c in (PASS_AT_1, MAJORITY)}
     labels |= {c: evaluation.choosers[c] for name, c in evaluation.first_choosers.items() if name in headline}
