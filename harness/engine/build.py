@@ -40,8 +40,7 @@ def build_graph(
         stand_ins: let nameless problems stand in for a set that cannot be read but says its size. This is for plans,
             which only count.
         evaluation: whether the experiment must have problems to evaluate on. If not, and it has none, nothing is
-        sampled
-            or scored, and the graph has trainings only.
+            sampled or scored, and the graph has trainings only.
 
     Raises:
         UserError: for anything in the experiment that cannot work.
