@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from verdicts import assert_different, assert_same
 
 from bonbench.verifiers.math import MathParams, MathVerifier
 
@@ -170,11 +171,9 @@ def verifier() -> MathVerifier:
 
 @pytest.mark.parametrize(("pred", "gold"), EQUAL)
 def test_same_meaning(verifier: MathVerifier, pred: str, gold: str) -> None:
-    (forwards, reason), (backwards, _) = verifier.verify([(pred, gold), (gold, pred)])
-    assert forwards and backwards, reason
+    assert_same(verifier, pred, gold)
 
 
 @pytest.mark.parametrize(("pred", "gold"), DIFFERENT)
 def test_different_meaning(verifier: MathVerifier, pred: str, gold: str) -> None:
-    (forwards, _), (backwards, _) = verifier.verify([(pred, gold), (gold, pred)])
-    assert not forwards and not backwards
+    assert_different(verifier, pred, gold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from verdicts import assert_different, assert_same
 
 from bonbench.verifiers.math import MathParams, MathVerifier
 
@@ -312,8 +313,7 @@ def verifier() -> MathVerifier:
 
 @pytest.mark.parametrize(("pred", "gold"), [pair for pairs in EQUAL.values() for pair in pairs])
 def test_same_meaning(verifier: MathVerifier, pred: str, gold: str) -> None:
-    (forwards, reason), (backwards, _) = verifier.verify([(pred, gold), (gold, pred)])
-    assert forwards and backwards, reason
+    assert_same(verifier, pred, gold)
 
 
 @pytest.mark.parametrize(("pred", "gold"), SYMBOLIC)
@@ -323,8 +323,7 @@ def test_symbolic_equality(verifier: MathVerifier, pred: str, gold: str) -> None
 
 @pytest.mark.parametrize(("pred", "gold"), DIFFERENT)
 def test_different_meaning(verifier: MathVerifier, pred: str, gold: str) -> None:
-    (forwards, _), (backwards, _) = verifier.verify([(pred, gold), (gold, pred)])
-    assert not forwards and not backwards
+    assert_different(verifier, pred, gold)
 
 
 def test_rows_of_unequal_length_are_no_matrix(verifier: MathVerifier) -> None:

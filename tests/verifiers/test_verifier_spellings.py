@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from verdicts import assert_different, assert_same
 
 from bonbench.verifiers.math import MathParams, MathVerifier
 
@@ -95,12 +96,12 @@ def verifier() -> MathVerifier:
 
 @pytest.mark.parametrize(("answer", "gold"), EQUAL)
 def test_spellings_of_one_answer_are_equal(verifier: MathVerifier, answer: str, gold: str) -> None:
-    assert [correct for correct, _ in verifier.verify([(answer, gold), (gold, answer)])] == [True, True]
+    assert_same(verifier, answer, gold)
 
 
 @pytest.mark.parametrize(("answer", "gold"), DIFFERENT)
 def test_what_is_near_in_spelling_is_not_equal(verifier: MathVerifier, answer: str, gold: str) -> None:
-    assert [correct for correct, _ in verifier.verify([(answer, gold), (gold, answer)])] == [False, False]
+    assert_different(verifier, answer, gold)
 
 
 RESPONSES = [
