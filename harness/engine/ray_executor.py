@@ -8,7 +8,6 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, TypeVar
 
 import psutil
@@ -21,7 +20,7 @@ from harness.engine.progress import Line
 from harness.engine.ray_actors import Actors
 from harness.engine.ray_pool import ActorPool
 from harness.engine.ray_room import TURN, waiting_for_room
-from harness.engine.ray_training import launch_on_ray
+from harness.engine.ray_training import RayLauncher
 from harness.engine.ray_watch import RayWatch
 from harness.engine.room import Room
 from harness.experiment.spec import Spec
@@ -59,9 +58,11 @@ class RayExecutor:
         workers = workers_of(spec)
         line.waits(lambda: waiting_for_room(workers.cpus, workers.gpus, self._room.free(), TURN, workers.count))
         async with self._room.hold(place, workers.count * workers.cpus, workers.count * workers.gpus):
-            self._actors.make_place()
+            if workers.count > 1:  # Ray Train starts processes of its own
+                self._actors.make_place()
             line.waits("its rollouts are read and prepared")
-            return await _in_thread(lambda: training(partial(launch_on_ray, waits=line.waits)))
+            launcher = RayLauncher(self._actors, spec.cls.shares_process, line.waits)
+            return await _in_thread(lambda: training(launcher))
 
     def close(self) -> None:
         self._watch.stop()

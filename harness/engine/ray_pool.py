@@ -242,7 +242,7 @@ class ActorPool:
         """End a replica's actor, or make sure that it is dead, and give back what it held."""
         if replica.actor is not None:
             pool = self._spec.pool
-            self._actors.end(replica.actor, pool.num_cpus, is_reusable and pool.num_gpus == 0)
+            self._actors.end(replica.actor, pool.num_cpus, pool.num_gpus, is_reusable)
             replica.actor = None
             self._room.give_back(pool.num_cpus, pool.num_gpus)
 

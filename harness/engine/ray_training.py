@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from harness.core.files import replacing
 from harness.core.workers import Progress, Workers
 from harness.engine.failures import breaks_process
 from harness.engine.progress import Reason
+from harness.engine.ray_actors import Actors, hide_gpus_unless
 from harness.engine.ray_room import free_on_ray, waiting_for_room
 
 J = TypeVar("J")
@@ -33,92 +35,87 @@ _RAY_TRAIN_SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25", "RAY_TRAIN_M
 _POLL_S = 0.5
 
 
-def launch_on_ray(
-    work: Callable[[J, Progress], T],
-    job: J,
-    workers: Workers,
-    scratch: Path,
-    progress: Progress,
-    waits: Callable[[Reason], None] = lambda _: None,
-) -> T:
+@dataclass(frozen=True, slots=True)
+class RayLauncher:
     """A :class:`~harness.core.workers.Launcher` of workers that Ray places. Workers that die, or whose device breaks,
     are started again.
 
-    Args:
-        waits: told what the training waits for; the rest as for every launcher.
-
-    Raises:
-        Exception: what ``work`` raised in the first worker, or that the workers died more often than they may.
+    Attributes:
+        actors: a lone worker runs in one of these.
+        are_shared: whether its actor may go on with something else.
+        waits: told what the training waits for.
     """
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    said = scratch / "progress.json"
-    done: list[Any] = []
 
-    def waits_for() -> str:
-        if _placed(said).exists():
-            return "its workers start, or compute"
-        otherwise = "its workers start, as soon as nodes have room for each"
-        return waiting_for_room(workers.cpus, workers.gpus, free_on_ray(), otherwise, workers.count)
+    actors: Actors
+    are_shared: bool = False
+    waits: Callable[[Reason], None] = lambda _: None
 
-    waits(waits_for)
+    def __call__(
+        self, work: Callable[[J, Progress], T], job: J, workers: Workers, scratch: Path, progress: Progress
+    ) -> T:
+        """As every launcher does.
 
-    def run() -> None:
-        try:
-            done.append((_alone if workers.count == 1 else _together)(work, job, workers, said))
-        except Exception as error:
-            done.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(_POLL_S)
-            if (state := _read(said)) is not None:
-                progress(state["done"], state["total"], state["note"])
-    finally:
+        Raises:
+            Exception: what ``work`` raised in the first worker, or that the workers died more often than they may.
+        """
         shutil.rmtree(scratch, ignore_errors=True)
-    result = done[0]
-    if isinstance(result, Exception):
-        raise result
-    return result  # type: ignore[no-any-return]
+        scratch.mkdir(parents=True)
+        said = scratch / "progress.json"
+        done: list[Any] = []
 
+        def waits_for() -> str:
+            if _placed(said).exists():
+                return "its workers start, or compute"
+            otherwise = "its workers start, as soon as nodes have room for each"
+            return waiting_for_room(workers.cpus, workers.gpus, free_on_ray(), otherwise, workers.count)
 
-def hide_gpus_unless(gpus: float) -> None:
-    """Hide all GPUs from this process if it was given none. Ray itself would show it the GPUs of other processes."""
-    if not gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        self.waits(waits_for)
 
+        def run() -> None:
+            try:
+                done.append((self._alone if workers.count == 1 else _together)(work, job, workers, said))
+            except Exception as error:
+                done.append(error)
 
-class _Process:
-    """The actor of a lone worker: a process of its own."""
-
-    def __init__(self, gpus: int) -> None:
-        hide_gpus_unless(gpus)
-
-    def run(self, work: Callable[[J, Progress], T], job: J, said: Path) -> T:
-        _placed(said).touch()
-        return work(job, _reporter(said))
-
-
-def _alone(work: Callable[[J, Progress], T], job: J, workers: Workers, said: Path) -> T:
-    job_, died = ray.put(job), RuntimeError("no worker was started")
-    for _ in range(1 + _RESTARTS):
-        _placed(said).unlink(missing_ok=True)
-        actor = ray.remote(_Process).options(num_cpus=workers.cpus, num_gpus=workers.gpus).remote(workers.gpus)
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
         try:
-            return ray.get(actor.run.remote(work, job_, said))  # type: ignore[no-any-return]
-        except DIED as error:
-            died = error
-        except RayTaskError as error:
-            error.cause.add_note(str(error))  # its traceback, which stays in the other process
-            if not breaks_process(error.cause):
-                raise error.cause from None
-            died = error.cause
+            while thread.is_alive():
+                thread.join(_POLL_S)
+                if (state := _read(said)) is not None:
+                    progress(state["done"], state["total"], state["note"])
         finally:
-            with contextlib.suppress(RayError):
-                ray.kill(actor)
-    raise died
+            shutil.rmtree(scratch, ignore_errors=True)
+        result = done[0]
+        if isinstance(result, Exception):
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    def _alone(self, work: Callable[[J, Progress], T], job: J, workers: Workers, said: Path) -> T:
+        job_, died = ray.put(job), RuntimeError("no worker was started")
+        for _ in range(1 + _RESTARTS):
+            _placed(said).unlink(missing_ok=True)
+            actor, is_sound = self.actors.start(workers.cpus, workers.gpus), False
+            try:
+                result: T = ray.get(actor.train.remote(_in_actor, work, job_, said))
+                is_sound = True
+                return result
+            except DIED as error:
+                died = error
+            except RayTaskError as error:
+                error.cause.add_note(str(error))  # its traceback, which stays in the other process
+                if not breaks_process(error.cause):
+                    raise error.cause from None
+                died = error.cause
+            finally:
+                with contextlib.suppress(RayError):
+                    self.actors.end(actor, workers.cpus, workers.gpus, self.are_shared and is_sound)
+        raise died
+
+
+def _in_actor(work: Callable[[J, Progress], T], job: J, said: Path) -> T:
+    _placed(said).touch()
+    return work(job, _reporter(said))
 
 
 def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: Path) -> T:

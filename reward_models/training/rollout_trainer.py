@@ -14,6 +14,8 @@ P = TypeVar("P", bound=TrainingParams)
 class RolloutTrainer(Trainer[P]):
     """Base of the trainers here: what follows from their common parameters."""
 
+    shares_process = True
+
     @classmethod
     def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
         return params.learnt_from(problem_ids)

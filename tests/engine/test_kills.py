@@ -34,7 +34,7 @@ def test_killed_and_resumed_is_the_same(tmp_path: Path) -> None:
 
     process = start(config)
     wait_for(lambda: last_checkpoint(partial) is not None, process)
-    (worker,) = actors_below(process.pid, "_Process")
+    (worker,) = actors_below(process.pid, "_Actor.train")
     worker.kill()
     reached = steps_done(last_checkpoint(partial))
     wait_for(lambda: steps_done(last_checkpoint(partial)) > reached, process)

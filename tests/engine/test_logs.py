@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import ray
 from failing_reward_models import experiment
+from on_ray import launcher
 
 from harness.core.workers import Workers
 from harness.engine.build import build_graph
 from harness.engine.logs import Log
 from harness.engine.progress import Board
 from harness.engine.ray_executor import RayExecutor
-from harness.engine.ray_training import launch_on_ray
 from harness.engine.run import run_stages
 from harness.experiment.config import load_experiment
 
@@ -59,7 +59,7 @@ def test_what_fails_in_an_actor_is_written_with_its_traceback(
         with Board(live=False) as board:
             outcome = run_stages(graph, graph.nodes, Kept(), board)
         with pytest.raises(ZeroDivisionError) as raised:
-            launch_on_ray(divide, 0, Workers(), tmp_path / "scratch", lambda *_: None)
+            launcher()(divide, 0, Workers(), tmp_path / "scratch", lambda *_: None)
     finally:
         ray.shutdown()
     assert len(outcome.quarantined) == 3

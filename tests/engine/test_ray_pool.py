@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import ray
+from on_ray import launcher, room
 
 from harness.core.components import ComponentParams
 from harness.core.errors import UserError
@@ -23,7 +24,7 @@ from harness.engine.ray_actors import Actors
 from harness.engine.ray_executor import start_ray
 from harness.engine.ray_pool import ActorPool
 from harness.engine.ray_room import waiting_for_room
-from harness.engine.ray_training import launch_on_ray
+from harness.engine.ray_training import RayLauncher
 from harness.engine.room import Room
 from harness.experiment.spec import Pool, Spec
 
@@ -41,10 +42,6 @@ def local_ray() -> Iterator[None]:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_pool, "START_PAUSES_S", (0.01, 0.01))
     monkeypatch.setattr(ray_pool, "TRANSIENT_PAUSES_S", (0.01,) * 3)
-
-
-def room() -> Room:
-    return Room(lambda: Machine(cpus=64, gpus=0))
 
 
 def run(behaviour: str, marks: Path, shards: int, replicas: int) -> list[Any]:
@@ -198,7 +195,37 @@ def test_a_lone_worker_of_a_training_that_its_device_broke_starts_again(tmp_path
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
         return job + tries
 
-    assert launch_on_ray(work, 5, Workers(), tmp_path / "scratch", lambda *_: None) == 7
+    assert launcher()(work, 5, Workers(), tmp_path / "scratch", lambda *_: None) == 7
+
+
+def test_lone_workers_of_trainings_and_stages_share_processes(tmp_path: Path) -> None:
+    """Two trainings, a stage, a training that fails, and one after it."""
+    actors = Actors(places := room())
+
+    def work(fails: bool, progress: Progress) -> int:
+        if fails:
+            raise ValueError("not here")
+        return os.getpid()
+
+    def train(fails: bool = False, are_shared: bool = True) -> int:
+        launch = RayLauncher(actors, are_shared)
+        return launch(work, fails, Workers(), tmp_path / "scratch", lambda *_: None)
+
+    async def stage() -> None:
+        spec = Spec("reward_models", "m", "length", ComponentParams(), Pool(), "reward_models.m")
+        with Board() as board:
+            async with ActorPool(spec, 1, places, 0, board.line("score m", 1, ""), actors, True) as pool:
+                while pool._joining:
+                    await asyncio.wait(pool._joining)
+
+    first, second = train(), train()
+    asyncio.run(stage())
+    third = train()
+    with pytest.raises(ValueError, match="not here"):
+        train(fails=True)
+    fourth, fifth = train(are_shared=False), train()
+    assert first == second == third
+    assert len({third, fourth, fifth}) == 3
 
 
 @pytest.mark.parametrize(

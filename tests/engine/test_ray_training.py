@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import ray
 from chaos import actors_below
+from on_ray import launcher
 
 from harness.core.workers import Progress, Workers
 from harness.engine.ray_executor import start_ray
-from harness.engine.ray_training import launch_on_ray
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray"), pytest.mark.thorough]
 
@@ -40,7 +40,7 @@ def test_where_the_controller_of_ray_train_dies_its_workers_start_again(tmp_path
 
     def launch() -> None:
         try:
-            results.append(launch_on_ray(work, tmp_path, Workers(2), tmp_path / "scratch", lambda *_: None))
+            results.append(launcher()(work, tmp_path, Workers(2), tmp_path / "scratch", lambda *_: None))
         except Exception as error:
             results.append(error)
 

@@ -20,8 +20,8 @@ HUNG_S = 900.0
 
 #: What processes of a run are called here, and what their command lines contain: some rename themselves as they start.
 _PROCESSES = {
+    "training worker": ("ray::_Actor.train",),
     "actor": ("ray::_Actor",),
-    "training worker": ("ray::_Process",),
     "Ray Train worker": ("ray::RayTrainWorker", "ray::execute."),
     "Ray Train controller": ("ray::TrainController",),
     "raylet": ("/raylet/raylet ",),

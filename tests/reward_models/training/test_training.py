@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from on_ray import launcher
 from tensorboardX.proto import event_pb2
 from tiny_models import make_model
 from training_data import curve, graded_sums, trained
@@ -28,7 +29,6 @@ from bonbench.reward_models.training.subsets import near_duplicates
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution, Problem, Response, Solution
 from harness.engine.local_executor import in_this_process
-from harness.engine.ray_training import launch_on_ray
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +294,7 @@ def ray_started() -> Iterator[None]:
 def test_two_workers_learn_like_one(ray_started: None, base: str, data: list[GradedSolution], tmp_path: Path) -> None:
     """Two gloo workers, and one with twice the accumulation, have one curve; KTO's z0 goes over the workers too."""
     curves = []
-    for workers, launch in ((1, in_this_process), (2, launch_on_ray)):
+    for workers, launch in ((1, in_this_process), (2, launcher())):
         asked = params(base, "kto", epochs=2, workers=workers, max_batch_tokens=300)
         folder = tmp_path / str(workers)
         folder.mkdir()
