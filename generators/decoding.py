@@ -1,7 +1,7 @@
 """Batched sampling from a causal language model with a key-value cache.
 
-Each problem's prompt goes through the model once, and its cache is copied to the rows of its samples. Rows that have
-ended leave the batch, so that a few long responses do not cost as much as a whole batch of them.
+A batch is of *branches*: what all responses that are equal so far have in common goes through the model once. Each
+problem's prompt is a branch to begin with; a branch forks where its responses differ, and is gone when they have ended.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from transformers import Cache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
@@ -19,17 +20,17 @@ from bonbench.generators.uniforms import uniforms
 
 #: Positions by which a cache grows when it is full.
 _GROWTH = 64
-#: Finished rows leave the batch when less than this share of its rows is unfinished. Then little work is copying, and
-#: little work goes into finished rows.
-_COMPACT_BELOW = 0.8
+
+Ints = npt.NDArray[np.int64]
 
 
-class _GrowingLayer(DynamicLayer):  # type: ignore[misc]
-    """A cache layer that appends in place. ``torch.cat`` at every token would copy the whole cache each time."""
+class _BranchLayer(DynamicLayer):  # type: ignore[misc]
+    """A cache layer with room for more branches and positions than it has, so that little of it is ever copied."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_branches: int) -> None:
         super().__init__()
-        self.length = 0
+        self._max_branches = max_branches
+        self._n_branches = self._length = 0
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
@@ -37,39 +38,83 @@ class _GrowingLayer(DynamicLayer):  # type: ignore[misc]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self.keys, self.values = key_states, value_states
-            self.length = key_states.shape[-2]
+            self._n_branches, self._length = len(key_states), key_states.shape[-2]
             return key_states, value_states
-        end = self.length + key_states.shape[-2]
-        if end > self.keys.shape[-2]:
-            self.keys, self.values = self._grown(self.keys, end), self._grown(self.values, end)
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
-        self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        start, end = self._length, self._length + key_states.shape[-2]
+        self._make_room(self._n_branches, end)
+        states = []
+        for cached, new in ((self.keys, key_states), (self.values, value_states)):
+            cached[: self._n_branches, :, start:end] = new
+            states.append(cached[: self._n_branches, :, :end])
+        self._length = end
+        return states[0], states[1]
 
     def get_seq_length(self) -> int:
-        return self.length
+        return self._length
 
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep ``rows`` (indices, repeats allowed) of the batch."""
-        rows = rows.to(self.keys.device)  # layers of a spread model are on several devices
-        self.keys = self._grown(self.keys[:, :, : self.length], self.length, rows)
-        self.values = self._grown(self.values[:, :, : self.length], self.length, rows)
+    def fork(self, parents: torch.Tensor, places: torch.Tensor, n_branches: int) -> None:
+        """Copy branches to ``places``. There are ``n_branches`` then."""
+        self._make_room(n_branches, self._length)
+        device = self.keys.device  # layers of a spread model are on several devices
+        parents, places = parents.to(device), places.to(device)
+        for cached in (self.keys, self.values):
+            cached[places, :, : self._length] = cached[parents, :, : self._length]
+        self._n_branches = n_branches
 
-    def _grown(self, old: torch.Tensor, end: int, rows: torch.Tensor | None = None) -> torch.Tensor:
-        n_rows = len(old) if rows is None else len(rows)
-        new = old.new_empty(n_rows, old.shape[1], end + _GROWTH, old.shape[3])
-        new[:, :, : self.length] = old[:, :, : self.length] if rows is None else old[rows]
+    def _make_room(self, n_branches: int, end: int) -> None:
+        room, positions = len(self.keys), self.keys.shape[-2]
+        if n_branches <= room and end <= positions:
+            return
+        if n_branches > room:
+            room = min(max(n_branches, 2 * room), self._max_branches)
+        if end > positions:
+            positions = end + _GROWTH
+        self.keys, self.values = (self._copied(old, room, positions) for old in (self.keys, self.values))
+
+    def _copied(self, old: torch.Tensor, room: int, positions: int) -> torch.Tensor:
+        new = old.new_empty(room, old.shape[1], positions, old.shape[3])
+        new[: self._n_branches, :, : self._length] = old[: self._n_branches, :, : self._length]
         return new
 
 
-class _GrowingCache(Cache):  # type: ignore[misc]
-    def __init__(self, n_layers: int) -> None:
-        super().__init__(layers=[_GrowingLayer() for _ in range(n_layers)])
+class _BranchCache(Cache):  # type: ignore[misc]
+    def __init__(self, n_layers: int, max_branches: int) -> None:
+        super().__init__(layers=[_BranchLayer(max_branches) for _ in range(n_layers)])
 
-    def select(self, rows: torch.Tensor) -> None:
+    def fork(self, parents: torch.Tensor, places: torch.Tensor, n_branches: int) -> None:
         for layer in self.layers:
-            layer.select(rows)
+            layer.fork(parents, places, n_branches)
+
+
+@dataclass(frozen=True, slots=True)
+class _Forks:
+    """What becomes of branches at a step.
+
+    Branch k of those that go on continues the branch ``parents[k]`` with the token ``tokens[k]``. ``of_rows`` [rows]
+    is the branch that each row is on.
+    """
+
+    parents: Ints
+    tokens: Ints
+    of_rows: Ints
+
+    @classmethod
+    def of(cls, branches: Ints, tokens: Ints) -> _Forks:
+        """From the branch that each row was on, and the token it goes on with [rows]."""
+        base = tokens.max() + 1
+        distinct, of_rows = np.unique(branches * base + tokens, return_inverse=True)
+        return cls(distinct // base, distinct % base, of_rows)
+
+    def places(self) -> Ints:
+        """Where each branch that goes on is put, so that they are the first ones of the batch.
+
+        The first one of a parent stays in the parent's place, if that is among these. The others go where none stays.
+        """
+        n_branches = len(self.parents)
+        stays = (np.diff(self.parents, prepend=-1) > 0) & (self.parents < n_branches)
+        places = self.parents.copy()
+        places[~stays] = np.setdiff1d(np.arange(n_branches), self.parents[stays])
+        return places
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,55 +152,47 @@ def sample(
         top_p: sample from the smallest set of tokens with at least this probability.
     """
     device = model.device
-    cache = _GrowingCache(model.config.get_text_config().num_hidden_layers)
     ids, mask, positions = _left_padded(prompts, device)
-    output = model(
+    cache = _BranchCache(model.config.get_text_config().num_hidden_layers, max(len(rows), len(prompts)))
+    logits = model(
         input_ids=ids,
         attention_mask=mask,
         position_ids=positions,
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
-    )
-    row_prompt = torch.tensor(rows, device=device)
-    cache.select(row_prompt)
-    logits = output.logits[:, -1][row_prompt]
-    position = positions[:, -1:][row_prompt]
-    if mask is not None:
-        mask = mask[row_prompt]
-    stops = torch.tensor(stop_ids, device=device)
+    ).logits[:, -1]
 
     n_rows, n_steps = len(rows), int(max_tokens.max())
     tokens = np.zeros((n_rows, n_steps), dtype=np.int64)
     lengths = max_tokens.copy()
     stopped = np.zeros(n_rows, dtype=bool)
-    done = np.zeros(n_rows, dtype=bool)
-    row_of = np.arange(n_rows)  # row of the result behind each row of the batch
+    live, branches = np.arange(n_rows), np.asarray(rows, dtype=np.int64)  # rows that go on, and the branch of each
+    prompt_of = np.arange(len(prompts))  # of each branch
     for step in range(n_steps):
-        draws = torch.from_numpy(uniforms(seeds[row_of], step)).to(device)
-        chosen = choose(logits, draws, temperature, top_p)
-        live = ~done[row_of]
-        ended = torch.isin(chosen, stops).cpu().numpy() & live
-        tokens[row_of[live], step] = chosen.cpu().numpy()[live]
-        stopped[row_of[ended]] = True
-        lengths[row_of[ended]] = step + 1
-        done[row_of] |= ended | (max_tokens[row_of] == step + 1)
-        live = ~done[row_of]
-        n_live = int(live.sum())
-        if n_live == 0:
+        draws = torch.from_numpy(uniforms(seeds[live], step)).to(device)
+        chosen = choose(logits[torch.from_numpy(branches).to(device)], draws, temperature, top_p).cpu().numpy()
+        ended = np.isin(chosen, stop_ids)
+        tokens[live, step] = chosen
+        stopped[live[ended]] = True
+        lengths[live[ended]] = step + 1
+        goes_on = ~ended & (max_tokens[live] > step + 1)
+        live = live[goes_on]
+        if not len(live):
             break
-        if n_live < _COMPACT_BELOW * len(row_of):
-            keep = torch.from_numpy(np.flatnonzero(live)).to(device)
-            cache.select(keep)
-            row_of, chosen, position = row_of[live], chosen[keep], position[keep]
-            mask = mask if mask is None else mask[keep]
-        position = position + 1
-        if mask is not None:
-            mask = torch.nn.functional.pad(mask, (0, 1), value=1)
+        forks = _Forks.of(branches[goes_on], chosen[goes_on])
+        places = forks.places()
+        moved = places != forks.parents
+        if moved.any() or len(places) < len(prompt_of):
+            cache.fork(torch.from_numpy(forks.parents[moved]), torch.from_numpy(places[moved]), len(places))
+        of_places = np.argsort(places)
+        branches, following = places[forks.of_rows], forks.tokens[of_places]
+        prompt_of = prompt_of[forks.parents[of_places]]
+        of_branches = torch.from_numpy(prompt_of).to(device)
         logits = model(
-            input_ids=chosen[:, None],
-            attention_mask=mask,
-            position_ids=position,
+            input_ids=torch.from_numpy(following).to(device)[:, None],
+            attention_mask=None if mask is None else F.pad(mask[of_branches], (0, step + 1), value=1),
+            position_ids=positions[of_branches, -1:] + step + 1,
             past_key_values=cache,
             use_cache=True,
         ).logits[:, -1]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Bytes of key-value cache that a batch may take, by kind of device.
 _CACHE_BYTES = {"cpu": 2**30, "cuda": 2**34}
-_MAX_ROWS = {"cpu": 256, "cuda": 4096}
+_MAX_ROWS = {"cpu": 512, "cuda": 4096}
 
 
 class TransformersParams(PromptedParams):

@@ -112,6 +112,26 @@ def test_going_on_from_a_beginning_ends_as_the_whole_did() -> None:
         assert response.n_tokens == min(whole.n_tokens - begun, max(20 - begun, 1))
 
 
+def test_what_responses_have_in_common_goes_through_the_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows sampled together are the rows sampled alone, and a step reads as many tokens as there are distinct ones."""
+    model = AutoModelForCausalLM.from_pretrained(ROOT / "experiments" / "pocket" / "models" / "weak").eval()
+    prompts, rows = [[1, 30, 31, 40], [1, 50]], [0, 1] * 60
+    seeds, limits = seed_array(range(120)), np.array([3, 9, 20, 12] * 30)
+    read = []
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda **kw: read.append(kw["input_ids"].shape) or forward(**kw))
+    together = sample(model, prompts, rows, seeds, [2], limits, 0.6, 1.0)
+    sampled = [tuple(tokens[:n]) for tokens, n in zip(together.tokens.tolist(), together.lengths, strict=True)]
+    begun = [{(row, t[:k]) for row, t in zip(rows, sampled, strict=True) if len(t) > k} for k in range(1, 20)]
+    assert read == [(2, 4), *((len(distinct), 1) for distinct in begun if distinct)]
+    assert any(2 < len(distinct) < 60 for distinct in begun)
+    for row in range(120):
+        one = [values[row : row + 1] for values in (seeds, limits)]
+        alone = sample(model, [prompts[rows[row]]], [0], one[0], [2], one[1], 0.6, 1.0)
+        assert tuple(alone.tokens[0, : alone.lengths[0]].tolist()) == sampled[row]
+        assert alone.stopped[0] == together.stopped[row]
+
+
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.5, 1.0), (1.0, 0.7)])
 def test_sampled_frequencies_are_the_exact_probabilities(temperature: float, top_p: float) -> None:
     """All sequences of up to 3 tokens over a vocabulary of 5, their probabilities by enumeration."""
