@@ -27,7 +27,7 @@ from harness.analysis.estimators import (
 )
 from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.rows import Columns
-from harness.analysis.selection import response_scores, vote_weights
+from harness.analysis.selection import best_of_n, response_scores, unshared, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
 from harness.storage.results import Results
@@ -76,6 +76,8 @@ class Accuracies:
     """Expected accuracy per problem, as fractions; NaN where a problem has no responses or scores.
 
     ``percentiles``: (reward model, generator) → the 1st to 99th percentile of its step rewards, float [99].
+    ``unshared``: (generator, chooser) → how often what it chooses among all responses to a problem is an answer that no
+    other response has, float [P]; for best-of-n choosers and for a random choice.
     """
 
     problem_ids: tuple[str, ...]
@@ -84,6 +86,7 @@ class Accuracies:
     headline_n: tuple[int, ...]
     rows: dict[Key, Floats]
     percentiles: Mapping[tuple[str, str], Floats]
+    unshared: Mapping[tuple[str, Chooser], Floats]
     bootstrap: Bootstrap
 
     @property
@@ -172,6 +175,7 @@ def compute_accuracies(
     problem_ids = tuple(results.problems["problem_id"])
     rows: dict[Key, Floats] = {}
     percentiles: dict[tuple[str, str], Floats] = {}
+    of_choices: dict[tuple[str, Chooser], Floats] = {}
     sizes = []
     for generator in manifest.generators:
         samples = _samples(results, generator, problem_ids)
@@ -185,6 +189,7 @@ def compute_accuracies(
         ns = grid(sizes[-1], manifest.evaluation.n) if n is None else sorted({n, sizes[-1]})
         scores, of_rewards = _scores(results, generator, problem_ids, samples, reward_models)
         percentiles |= {(name, generator): values for name, values in of_rewards.items()}
+        of_choices |= {(generator, chooser): values for chooser, values in _unshared(samples, scores)}
         for protocol in manifest.evaluation.protocol:
             for chooser, values in _curves(results, samples, scores, protocol, ns, seed):
                 for size, at_size in zip(ns, values, strict=True):
@@ -199,6 +204,7 @@ def compute_accuracies(
         headline_n=tuple(sorted(headline)),
         rows=rows,
         percentiles=percentiles,
+        unshared=of_choices,
         bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
     )
 
@@ -248,6 +254,17 @@ def _curves(
         complete = samples.complete & scored
         yield Chooser("best_of_n", name, aggregation), np.where(complete, best[i], np.nan)
         yield Chooser("weighted_best_of_n", name, aggregation), np.where(complete, weighted[i], np.nan)
+
+
+def _unshared(
+    samples: Samples, scores: Mapping[tuple[str, str], tuple[Floats, Bools]]
+) -> Iterable[tuple[Chooser, Floats]]:
+    """How often a choice among all samples is an answer that no other sample has, float [P]."""
+    alone = unshared(samples.classes)
+    yield PASS_AT_1, np.where(samples.complete, alone.mean(axis=1), np.nan)
+    for (name, aggregation), (values, scored) in scores.items():
+        of_choices = np.where(samples.complete & scored, best_of_n(values, alone), np.nan)
+        yield Chooser("best_of_n", name, aggregation), of_choices
 
 
 def _samples(results: Results, generator: str, problem_ids: Sequence[str]) -> Samples:

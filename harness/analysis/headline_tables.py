@@ -5,8 +5,8 @@ Accuracies and differences are fractions; intervals are 95 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import numpy as np
@@ -35,11 +35,14 @@ class Table1:
 
     ``columns`` are (generator, n), then ("average", None): the mean over generators and the sizes above 1. ``tied``
     are the (row, column) whose paired difference from the best of the column has a 95 % interval that reaches 0.
+    ``label_shares`` are the shares of the training problems that reward models have step labels of, and learn from,
+    where these are not all.
     """
 
     columns: tuple[tuple[str, int | None], ...]
     rows: tuple[Row, ...]
     tied: frozenset[tuple[int, int]] = frozenset()
+    label_shares: Mapping[str, float] = field(default_factory=dict)
 
     def best(self, column: int) -> float | None:
         """The highest mean of a column, the oracle aside; None where all are the same, as at n = 1."""
@@ -87,7 +90,19 @@ def table1(evaluation: Evaluation) -> Table1:
         if table.best(column) is not None
         for row in _tied_with_best(accuracies, of_choosers)
     ]
-    return replace(table, tied=frozenset(tied))
+    return replace(table, tied=frozenset(tied), label_shares=_label_shares(evaluation))
+
+
+def _label_shares(evaluation: Evaluation) -> dict[str, float]:
+    """Label → the share of the training problems that have step labels, where that is not all of them."""
+    models = evaluation.results.manifest.reward_models
+    trained = {
+        label: models[training.trained_by].train or {}
+        for chooser, label in evaluation.choosers.items()
+        if (training := evaluation.trainings[chooser.reward_model]).trained_by
+    }
+    shares = {label: float(train.get("label_share") or 1.0) for label, train in trained.items()}
+    return {label: share for label, share in shares.items() if share < 1}
 
 
 def _tied_with_best(accuracies: Accuracies, values: Sequence[Floats | None]) -> list[int]:

@@ -111,6 +111,19 @@ def highest(scores: Floats) -> Bools:
     return best
 
 
+def unshared(classes: Ints) -> Bools:
+    """Whether no other sample of the problem has a sample's answer, bool [P, N]; not so for one without an answer.
+
+    Args:
+        classes: int [P, N], as for :func:`majority`.
+    """
+    alone = np.zeros(classes.shape, dtype=bool)
+    for row, line in enumerate(classes):
+        names, counts = np.unique(line, return_counts=True)
+        alone[row] = np.isin(line, names[(counts == 1) & (names >= 0)])
+    return alone
+
+
 def best_of_n(scores: Floats, correct: Bools) -> Floats:
     """Accuracy of the sample with the highest score, float [P].
 

@@ -18,6 +18,7 @@ from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_table
 from harness.analysis.equal_accuracy import equal_accuracies
 from harness.analysis.evaluation import Evaluation
+from harness.analysis.falls import falls
 from harness.analysis.findings import findings
 from harness.analysis.rows import to_frame
 from harness.report import table_texts as texts
@@ -79,6 +80,7 @@ TABLES = (
         headline.Table1.frame,
         {"md": texts.table1_markdown, "tex": texts.table1_latex},
     ),
+    TableOutput("falls", "Where accuracy falls with n", "", falls),
     TableOutput("answers", "Answers", "", headline.answers),
     TableOutput(
         "weighted",

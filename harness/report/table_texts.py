@@ -54,6 +54,14 @@ def table1_note(table: Table1) -> str:
     parts.append("Bold: best in its column, the oracle aside.")
     if table.tied:
         parts.append("†: cannot be told from it (the 95 % interval of the paired difference reaches 0).")
+    by_share: dict[float, list[str]] = {}
+    for label, share in table.label_shares.items():
+        by_share.setdefault(share, []).append(label)
+    parts += [
+        f"Trained on {percent(share, 0)} % of the training problems, those whose step labels were paid for: "
+        f"{', '.join(labels)}."
+        for share, labels in by_share.items()
+    ]
     return " ".join(parts)
 
 

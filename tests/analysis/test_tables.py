@@ -319,3 +319,12 @@ def test_pass_at_1_and_oracle_bound_every_choice(evaluation: Evaluation) -> None
                 if (key.generator, key.n) == (generator, n):
                     assert (values <= top + 1e-9).all()
         assert accuracies.values(generator, PASS_AT_1, 1) is accuracies.values(generator, PASS_AT_1, 8)
+
+
+def test_the_note_says_who_learns_from_fewer_problems(evaluation: Evaluation, tmp_path: Path) -> None:
+    train = {**REWARD_MODELS["ce-2"]["train"], "label_share": 0.25}
+    models = {**REWARD_MODELS, "ce-2": {**REWARD_MODELS["ce-2"], "train": train}}
+    fewer = Evaluation.of(load_results(write_results(tmp_path / "tiny", models)))
+    said = "Trained on 25 % of the training problems, those whose step labels were paid for: ce-2."
+    assert texts.table1_note(tables.table1(fewer)).endswith(said)
+    assert "training problems" not in texts.table1_note(tables.table1(evaluation))
