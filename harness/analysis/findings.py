@@ -142,8 +142,12 @@ class _Evidence:
         label = name + (", weighted voting" if weighted else "") + (f" @{n}" if n else "")
         return self.entry(entry, label, weighted=weighted, n=n)
 
-    def entry(self, entry: str, name: str = "", *, weighted: bool = False, n: int | None = None) -> _Side | None:
+    def trained_alike(self, entry: str) -> frozenset[str]:
         """A reward model, and its like with other seeds."""
+        return frozenset(self._seeds.get(entry, {0: entry}).values())
+
+    def entry(self, entry: str, name: str = "", *, weighted: bool = False, n: int | None = None) -> _Side | None:
+        """What :meth:`trained_alike` has, as a side of a claim."""
         trained = self._seeds.get(entry)
         siblings: Mapping[int | None, str] = {None: entry} if trained is None else dict(trained.items())
         choosers = {
@@ -259,8 +263,11 @@ def _changed(kind: Changed, claim: Kind, base_first: bool = False) -> Callable[[
     """The claim about the trainings that change ``kind``: base against other, or other against base."""
 
     def claims(of: _Evidence) -> Iterator[_Claim]:
+        seen = set()
         for base, other, changed in of.variations:
-            if changed == kind:
+            trained = of.trained_alike(base), of.trained_alike(other)
+            if changed == kind and trained not in seen:
+                seen.add(trained)
                 first, second = (base, other) if base_first else (other, base)
                 yield from _compared(of.entry(first), claim, of.entry(second))
 

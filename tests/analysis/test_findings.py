@@ -117,3 +117,14 @@ def test_the_report_lists_them(folder: Path, tmp_path: Path) -> None:
     untrained = write_results(tmp_path / "untrained", {"log-likelihood": {"token_passes": {"policy": "base"}}})
     write_report(untrained)
     assert not (untrained / "tables" / "findings.csv").exists()
+
+
+def test_a_change_of_the_data_is_one_claim_over_all_seeds(tmp_path: Path) -> None:
+    models = {}
+    for seed in (0, 1):
+        models[f"dpo-{seed}"] = entry(f"dpo-{seed}", "DPO", seed)
+        models[f"few-{seed}"] = entry(f"few-{seed}", "DPO", seed)
+        models[f"few-{seed}"]["train"]["dedup"] = 0.5
+    rows = findings(Evaluation.of(load_results(write_results(tmp_path / "tiny", models))))
+    (row,) = (row for row in rows if row.finding == "De-duplicated responses are worse")
+    assert (row.claim, row.seeds) == ("dpo-0 above few-0", 2)
