@@ -49,8 +49,7 @@ def test_the_time_limit_is_shared_by_one_comparison(worker: SymbolicWorker) -> N
     before = worker._asked
     with worker.comparison() as oracle:
         assert {oracle(TOWER, str(n), False) for n in range(50)} == {(False, "timeout")}
-    # Three shares of processor time, then what the clock's ticks left of them: a few milliseconds, a few times.
-    assert worker._asked - before <= 10
+    assert worker._asked - before <= 4  # three shares of processor time, and what rounding leaves of the last
 
 
 def test_the_worker_has_its_memory_limit(worker: SymbolicWorker) -> None:
