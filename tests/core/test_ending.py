@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
-import pytest
 
 #: Starts a process, then enters a call that Python cannot break off: Ctrl-C would be heard of minutes later.
 BUSY = """
@@ -77,9 +77,10 @@ def test_another_reason_is_said_though_ctrl_c_is_ignored() -> None:
     assert not psutil.pid_exists(int(process.stdout))
 
 
-@pytest.mark.thorough  # it needs a process of its own: under the workers of a parallel run the debugger is not asked
 def test_ctrl_c_at_the_prompt_of_a_debugger_ends_nothing() -> None:
+    # Processes in the background of a script ignore Ctrl-C, and so do their children: these tests may be such a one.
     script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from harness.core import ending\n"
         "ending._GRACE_S = 0.0\n"
         "with ending.ends_when_stopped(for_good=False):\n"
@@ -90,9 +91,12 @@ def test_ctrl_c_at_the_prompt_of_a_debugger_ends_nothing() -> None:
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
     assert process.stdin is not None and process.stdout is not None
+    guard = threading.Timer(120.0, process.kill)  # a debugger that is not asked would be waited for
+    guard.start()
     process.stdin.write("print('ready')\n")
     assert any("ready" in line for line in iter(process.stdout.readline, ""))
     process.send_signal(signal.SIGINT)
     assert any("KeyboardInterrupt" in line for line in iter(process.stdout.readline, ""))
     out, _ = process.communicate("continue\n")
+    guard.cancel()
     assert process.returncode == 0 and "went on" in out
