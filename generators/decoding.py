@@ -17,11 +17,10 @@ from transformers import Cache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from bonbench.generators.uniforms import uniforms
+from harness.core.arrays import Ints
 
 #: Positions by which a cache grows when it is full.
 _GROWTH = 64
-
-Ints = npt.NDArray[np.int64]
 
 
 class _BranchLayer(DynamicLayer):  # type: ignore[misc]
