@@ -224,6 +224,8 @@ def test_lone_workers_of_trainings_and_stages_share_processes(tmp_path: Path) ->
     with pytest.raises(ValueError, match="not here"):
         train(fails=True)
     fourth, fifth = train(are_shared=False), train()
+    for actor in actors._idle[1]:
+        ray.kill(actor)
     assert first == second == third
     assert len({third, fourth, fifth}) == 3
 
