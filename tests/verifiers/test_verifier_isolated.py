@@ -46,6 +46,7 @@ def test_a_stuck_question_costs_itself_only(worker: SymbolicWorker) -> None:
 
 def test_the_time_limit_is_shared_by_one_comparison(worker: SymbolicWorker) -> None:
     """However many questions a comparison has, it gets no more than its share of the wall clock."""
+    ask(worker, "1", "1")  # loads the parser, which is a request too
     before = worker._asked
     with worker.comparison() as oracle:
         assert {oracle(TOWER, str(n), False) for n in range(50)} == {(False, "timeout")}
