@@ -9,6 +9,7 @@ import threading
 import time
 
 import psutil
+import pytest
 
 #: Starts a process, then enters a call that Python cannot break off: Ctrl-C would be heard of minutes later.
 BUSY = """
@@ -77,6 +78,7 @@ def test_another_reason_is_said_though_ctrl_c_is_ignored() -> None:
     assert not psutil.pid_exists(int(process.stdout))
 
 
+@pytest.mark.thorough  # beside other tests it fails at times, and why is not known
 def test_ctrl_c_at_the_prompt_of_a_debugger_ends_nothing() -> None:
     # Processes in the background of a script ignore Ctrl-C, and so do their children: these tests may be such a one.
     script = (
