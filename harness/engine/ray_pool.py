@@ -183,7 +183,7 @@ class ActorPool:
                     replica.has_failed = True
                 if isinstance(failed, DIED) or breaks_process(error) or isinstance(error, MemoryError):
                     has_died = True
-                    self._replace(replica, place.actor, error)
+                    self._replace(place, error)
                 if isinstance(error, UserError):
                     raise UserError(f"{self._spec.where}: {error}") from None
             else:
@@ -259,12 +259,13 @@ class ActorPool:
             self._last_error = StageFailed(one_line(bug))
         self._match()
 
-    def _replace(self, replica: _Replica, actor: Any, error: BaseException) -> None:
+    def _replace(self, place: _Place, error: BaseException) -> None:
         """Have another actor in the place of one that is of no use any more. All shards that it had come here."""
-        if replica.actor is not actor or replica.state is not _State.READY:
+        replica = place.replica
+        if replica.actor is not place.actor or replica.state is not _State.READY:
             return
         replica.state = _State.WAITING
-        if not replica.is_proven:  # else it starts again at once
+        if not replica.is_proven and replica.shards == 1:  # else it starts again at once: some shard may be to blame
             replica.failures += 1
         replica.last = NotBuilt(one_line(error))
         self._start(replica)
