@@ -74,6 +74,12 @@ class _Replica:
         return len(self.intake) if self.intake else 0
 
     @property
+    def may_take_soon(self) -> bool:
+        if self.state is _State.READY:
+            return self.intake is not None and self.intake.may_take_another
+        return self.state in _COMING
+
+    @property
     def takes_another(self) -> bool:
         return self.state is _State.READY and self.intake is not None and self.intake.takes_another
 
@@ -234,8 +240,9 @@ class ActorPool:
                 waiter.set_result(_Place(replica, replica.actor, replica.intake, ticket))
 
     def _may_take(self, replica: _Replica) -> bool:
-        """Whether a replica is to have one more shard: while others load, their share of what is left is kept."""
-        if not replica.shards or not any(other.state in _COMING for other in self._replicas):
+        """Whether a replica is to have one more shard: while others load, or have one on its way, their share is kept for
+        them."""
+        if not replica.shards or not any(other.may_take_soon for other in self._replicas):
             return True
         takers = sum(other.state in (*_COMING, _State.READY) for other in self._replicas)
         unfinished = len(self._waiting) + sum(other.shards for other in self._replicas)
