@@ -240,7 +240,7 @@ class ActorPool:
                 waiter.set_result(_Place(replica, replica.actor, replica.intake, ticket))
 
     def _may_take(self, replica: _Replica) -> bool:
-        """Whether a replica is to have one more shard. For others that load, or have one on its way, a share is kept."""
+        """Whether a replica is to have one more shard. Others that load, or have one on its way, are to get a share."""
         if not replica.shards or not any(other.may_take_soon for other in self._replicas):
             return True
         takers = sum(other.state in (*_COMING, _State.READY) for other in self._replicas)
