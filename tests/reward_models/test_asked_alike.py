@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from tiny_models import make_model, make_tokenizer
+from training_data import graded_sums
 
 from bonbench.generators.prompts import Codec, PromptParams
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.step_token import StepTokenParams, StepTokenPRM
 from bonbench.reward_models.text.layouts import chat_turns, step_ends
-from bonbench.reward_models.text.pieces import Marked
+from bonbench.reward_models.text.pieces import Marked, PieceEncoder
+from bonbench.reward_models.training.autopsv import AutoPSVTrainer
 from bonbench.reward_models.training.encode import for_every_token, for_layout, for_likelihood
+from bonbench.reward_models.training.implicit import ImplicitTrainer
+from bonbench.reward_models.training.outcome import OutcomeTrainer
+from bonbench.reward_models.training.step_token import StepTokenTrainer
 from harness.core.records import Problem, Response, Solution
+from harness.engine.local_executor import in_this_process
 
 ASK = "{problem}\n\nReason step by step, then \\boxed{}. Not {this}."
 PROBLEM = "What is {3} + 4?"
@@ -70,3 +78,31 @@ def test_a_longer_prompt_is_counted(model: str, tmp_path: Path) -> None:
         assert CausalLMScorer.count_too_long(params, [[SOLUTION]]) == int(params.user_template is not None)
     judge = StepTokenParams(model=model, user_template=long)
     assert StepTokenPRM.count_too_long(judge, [[SOLUTION]]) == 1
+
+
+@pytest.mark.parametrize(
+    "trainer, more",
+    [
+        (ImplicitTrainer, {"objective": "kto", "reference": None}),
+        (OutcomeTrainer, {}),
+        (StepTokenTrainer, {}),
+        (AutoPSVTrainer, {}),  # which reads its own labels in between
+    ],
+)
+def test_whatever_a_training_reads_is_asked_so(
+    trainer: Any, more: dict[str, Any], model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    read: list[str] = []
+    plain = PieceEncoder.encode
+
+    def noted(encoder: PieceEncoder, texts: Any, prefix: bool = False) -> Any:
+        read.extend("".join(piece.text for piece in pieces) for pieces in texts)
+        return plain(encoder, texts, prefix)
+
+    monkeypatch.setattr(PieceEncoder, "encode", noted)
+    params = trainer.Params(base=model, responses=4, user_template="Solve: {problem} Now!", **more)
+    trainer(params, "x").train(graded_sums(None, problems=4), tmp_path, lambda *_: None, in_this_process)
+    problems = [text for text in read if "What is" in text]
+    assert len(problems) >= 16
+    assert all("<|user|>Solve: What is " in text and " + 4? Now!<|end|>" in text for text in problems)
