@@ -160,6 +160,7 @@ async def _in_shards(
         async with ActorPool(spec, 1, room, 0, line, actors, at_once=spec.cls.shards_at_once) as pool:
             for _ in range(rounds + 1):
                 speeds.append((await together(pool), plain(), await in_turn(pool)))
+                print("tokens/s: {:,.0f}, LLM.generate {:,.0f}, one at a time {:,.0f}".format(*speeds[-1]), flush=True)
     ours, theirs, drained = zip(*speeds[1:], strict=True)  # the first round is for warming up
     for title, ways in (("shards of 8 problems", ours), ("the same, one at a time", drained)):
         ratio = statistics.median(a / b for a, b in zip(ways, theirs, strict=True))
