@@ -46,7 +46,7 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
         return "AutoPSV"
 
     @classmethod
-    def reads_per_rollout(cls, params: AutoPSVTrainerParams) -> float:
+    def reads(cls, params: AutoPSVTrainerParams) -> float:
         return params.epochs + params.of_steps.epochs + 1 / 3  # twice trained on, once read for the labels
 
     def train(

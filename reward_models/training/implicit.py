@@ -76,7 +76,7 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
         return {} if params.reference is None else {"reference": params.reference}
 
     @classmethod
-    def reads_per_rollout(cls, params: ImplicitTrainerParams) -> float:
+    def reads(cls, params: ImplicitTrainerParams) -> float:
         if params.objective in PAIRED:
             return params.epochs * share_in_pairs(params.responses)
         if params.objective == "kto":

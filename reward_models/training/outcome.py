@@ -41,7 +41,7 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
             raise UserError(f"responses: {params.objective} needs at least 2 responses per problem to make a pair")
 
     @classmethod
-    def reads_per_rollout(cls, params: OutcomeTrainerParams) -> float:
+    def reads(cls, params: OutcomeTrainerParams) -> float:
         return params.epochs * (share_in_pairs(params.responses) if params.objective in PAIRED else 1)
 
     def train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
@@ -23,6 +24,15 @@ class RolloutTrainer(Trainer[P]):
     @classmethod
     def labelled(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
         return params.labelled(problem_ids) if isinstance(params, StepLabelParams) else problem_ids
+
+    @classmethod
+    def reads_per_rollout(cls, params: P) -> float:
+        return params.passes(cls.reads(params))
+
+    @classmethod
+    @abstractmethod
+    def reads(cls, params: P) -> float:
+        """As :meth:`reads_per_rollout`, of a training of all weights on all problems."""
 
 
 def share_in_pairs(responses: int) -> float:

@@ -42,7 +42,7 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
         return params.rounds()
 
     @classmethod
-    def reads_per_rollout(cls, params: StepTokenTrainerParams) -> float:
+    def reads(cls, params: StepTokenTrainerParams) -> float:
         return params.epochs
 
     def train(
