@@ -1,16 +1,17 @@
-"""How training examples are put into batches, and batches into micro-batches that fit a worker.
+"""How training examples are put into batches, and the rollouts of a batch are dealt over the workers.
 
 An example is a row of rollout indices: two for a pair, one otherwise. Examples that share a rollout (the pairs
-of one problem) stay together, so that each rollout goes through the model once per batch however many pairs it
-is in. Batches gather problems of similar length, to pad little; their order is random.
+of one problem) stay together, and what is dealt are the rollouts of a batch, not its examples: each goes through the
+model once per batch, however many pairs it is in and however many workers there are. Batches gather problems of
+similar length, to pad little; their order is random.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bonbench.reward_models.training.pairs import Indices
 
@@ -20,16 +21,13 @@ _STRETCH = 16
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Rollouts that go through the model together and the examples they make up.
+    """Rollouts that go through the model together, as positions in what was dealt.
 
-    ``examples`` index into ``rollouts``. ``weight`` is the factor of each of their losses, such that the mean over
-    workers and over the micro-batches of a step is the mean over all losses of the batch; it is 0 in a micro-batch
-    that only keeps a worker in step.
+    ``counts`` is False of one that only keeps its worker in step with the others: another one has the same rollout.
     """
 
     rollouts: Indices
-    examples: Indices
-    weight: float
+    counts: bool = True
 
 
 def epoch_batches(
@@ -61,44 +59,41 @@ def epoch_batches(
     return [*(batches[i] for i in shuffled), batches[-1]]
 
 
-def split(batch: Indices, examples: Indices, n_terms: Indices, parts: int) -> list[MicroBatch]:
-    """Cut a batch into ``parts`` micro-batches.
+def deal(lengths: Indices, workers: int, max_tokens: int) -> list[list[MicroBatch]]:
+    """Each worker's micro-batches of a batch, as few as there can be and as many for one worker as for another.
 
-    A batch with fewer examples than parts repeats its first one with weight 0, as every worker must take part
-    in every step.
+    Padded to its longest rollout, none has more than ``max_tokens`` tokens, unless a single rollout has. Of all ways to
+    cut the rollouts, ordered by length, into so many runs this is one whose largest micro-batch, padding included, is
+    the smallest: workers wait for the slowest at every micro-batch.
 
     Args:
-        n_terms: losses that each example has.
+        lengths: tokens of each of the batch's distinct rollouts.
     """
-    pieces = []
-    for numbers in np.array_split(batch, parts):
-        weight = parts / int(n_terms[batch].sum()) if len(numbers) else 0.0
-        rows = examples[numbers if len(numbers) else batch[:1]]
-        rollouts, inverse = np.unique(rows, return_inverse=True)
-        pieces.append(MicroBatch(rollouts, inverse.reshape(rows.shape), weight))
-    return pieces
+    order = np.argsort(-lengths, kind="stable")
+    descending = lengths[order].tolist()
+    limit = max(max_tokens, descending[0])
+    rounds = -(-len(_cut(descending, limit)) // workers)
+    # A run's size rises with what is allowed, and so the number of runs falls: the least that will do, by bisection.
+    allowed = range(descending[0], limit + 1)
+    least = bisect_left(allowed, True, key=lambda tokens: len(_cut(descending, tokens)) <= workers * rounds)
+    runs = sorted(_cut(descending, allowed[least]), key=lambda run: -descending[run.start] * len(run))
+    pieces = [MicroBatch(np.sort(order[run.start : run.stop])) for run in runs]
+    pieces += [MicroBatch(order[-1:], counts=False)] * (workers * rounds - len(pieces))
+    # To and fro, as the first of a round have the most tokens.
+    dealt = [pieces[i * workers : (i + 1) * workers][:: 1 - 2 * (i % 2)] for i in range(rounds)]
+    return [list(of_worker) for of_worker in zip(*dealt, strict=True)]
 
 
-def padded_tokens(piece: MicroBatch, lengths: npt.NDArray[np.int64]) -> int:
-    """Tokens of a micro-batch, padding included; ``lengths`` [rollouts] are the tokens of each rollout."""
+def _cut(descending: list[int], tokens: int) -> list[range]:
+    """Runs of lengths, each with as many as ``tokens`` hold when they are padded to the first; at least one."""
+    runs, start = [], 0
+    while start < len(descending):
+        stop = min(start + max(1, tokens // descending[start]), len(descending))
+        runs.append(range(start, stop))
+        start = stop
+    return runs
+
+
+def padded_tokens(piece: MicroBatch, lengths: Indices) -> int:
+    """Tokens of a micro-batch, padding included; ``lengths`` are those of what was dealt."""
     return int(lengths[piece.rollouts].max() * len(piece.rollouts))
-
-
-def accumulation_steps(
-    epochs: list[list[Indices]],
-    examples: Indices,
-    n_terms: Indices,
-    lengths: Indices,
-    workers: int,
-    max_batch_tokens: int,
-) -> int:
-    """The fewest micro-batches per step and worker that keep all within ``max_batch_tokens``, or hold one example."""
-    steps, batch_size = 1, max(len(batch) for batches in epochs for batch in batches)
-    while steps * workers < batch_size:
-        pieces = (
-            p for batches in epochs for batch in batches for p in split(batch, examples, n_terms, steps * workers)
-        )
-        if all(padded_tokens(piece, lengths) <= max_batch_tokens for piece in pieces):
-            break
-        steps += 1
-    return steps

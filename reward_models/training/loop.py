@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -17,7 +18,6 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, default_convert
 from transformers import (
     AutoTokenizer,
-    PreTrainedModel,
     PrinterCallback,
     Trainer,
     TrainingArguments,
@@ -25,7 +25,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from bonbench.reward_models.training.batches import MicroBatch, accumulation_steps, epoch_batches, split
+from bonbench.reward_models.training.batches import MicroBatch, deal, epoch_batches
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
 from bonbench.reward_models.training.data import Rollouts
 from bonbench.reward_models.training.history import Curves, StepSums, steps_of, summary, tensorboard
@@ -35,6 +35,7 @@ from bonbench.reward_models.training.pairs import Indices
 from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.reference import bfloat16, mismatched_reference
 from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.step import Passes, go
 from harness.core.components import TrainingFacts
 from harness.core.hub_models import pretrained
 from harness.core.workers import Progress
@@ -49,8 +50,8 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     transformers_logging.set_verbosity_error()
     set_seed(params.seed)
 
-    schedule = Schedule.of(rollouts, params, world)
-    args = _arguments(params, output, schedule)
+    schedule = Schedule.of(rollouts, params)
+    args = _arguments(params, output, len(schedule.batches))
     loss = MODEL_LOSSES[job.loss](params)
     crossed = mismatched_reference(job, loss, args.device)
     tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.base))
@@ -60,8 +61,9 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     model.forward = MethodType(loss.forward, model)
 
     resumed = last_checkpoint(output / CHECKPOINTS)
-    mine = schedule.pieces[rank::world][steps_done(resumed) * schedule.accumulation :]
-    trainer = JudgingTrainer(loss, model=model, args=args, train_dataset=_MicroBatches(rollouts, mine, crossed))
+    left = schedule.batches[steps_done(resumed) :]
+    steps = Steps(rollouts, left, crossed, params.max_batch_tokens, rank, world)
+    trainer = JudgingTrainer(loss, model=model, args=args, train_dataset=steps)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Checkpoints())
     trainer.add_callback(Curves(trainer.sums, trainer.log, progress))
@@ -83,37 +85,31 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
         device=str(args.device),
         output_head=model.get_output_embeddings() is not None,
         **schedule.costs(rollouts, loss.with_reference),
-        extra={"steps": schedule.steps, **summary(history)},
+        extra={"steps": len(schedule.batches), **summary(history)},
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The micro-batches of all workers in training order, worker by worker, ``accumulation`` per worker and step."""
+    """The batches of all epochs in training order, each an array of example numbers: a step each."""
 
-    pieces: list[MicroBatch]
-    accumulation: int
-    steps: int
+    batches: list[Indices]
 
     @classmethod
-    def of(cls, rollouts: Rollouts, params: TrainingParams, workers: int) -> Schedule:
+    def of(cls, rollouts: Rollouts, params: TrainingParams) -> Schedule:
         rng = np.random.default_rng(params.seed)
-        examples, n_terms, lengths = rollouts.examples, rollouts.n_terms, rollouts.sequences.lengths
-        epochs = [
+        examples, lengths = rollouts.examples, rollouts.sequences.lengths
+        epochs = (
             epoch_batches(examples, rollouts.units, lengths, params.batch_size, rng) for _ in range(params.epochs)
-        ]
-        accumulation = accumulation_steps(epochs, examples, n_terms, lengths, workers, params.max_batch_tokens)
-        pieces = [
-            piece
-            for batches in epochs
-            for batch in batches
-            for piece in split(batch, examples, n_terms, accumulation * workers)
-        ]
-        return cls(pieces, accumulation, sum(map(len, epochs)))
+        )
+        return cls([batch for batches in epochs for batch in batches])
 
     def costs(self, rollouts: Rollouts, with_reference: bool) -> dict[str, int]:
-        """All workers' tokens and positions that went through forward and backward, or forward alone."""
-        members = np.concatenate([piece.rollouts for piece in self.pieces])
+        """Tokens and positions that go through forward and backward, or forward alone: each rollout once per batch.
+
+        What some workers read again to save memory, or to keep in step, is not in it: it depends on the machine.
+        """
+        members = np.concatenate([np.unique(rollouts.examples[batch]) for batch in self.batches])
         costs = _sizes("train", rollouts.sequences, members)
         if rollouts.mismatched is not None:
             # Once by the reference, where there is one, and by the policy in every step.
@@ -130,17 +126,16 @@ def _sizes(what: str, sequences: Sequences, members: Indices) -> dict[str, int]:
     }
 
 
-def _arguments(params: TrainingParams, output: Path, schedule: Schedule) -> TrainingArguments:
+def _arguments(params: TrainingParams, output: Path, steps: int) -> TrainingArguments:
     on_gpu = params.gpus_per_worker > 0
     return TrainingArguments(
         output_dir=str(output / CHECKPOINTS),
-        max_steps=schedule.steps,
-        gradient_accumulation_steps=schedule.accumulation,
+        max_steps=steps,
         learning_rate=params.lr,
         lr_scheduler_type="cosine_with_min_lr",
         lr_scheduler_kwargs={"min_lr_rate": params.min_lr},
         # Rounded down: the first step of a warm-up has a rate of 0, and the only step of a short job must not.
-        warmup_steps=int(params.warmup * schedule.steps),
+        warmup_steps=int(params.warmup * steps),
         bf16=bfloat16(params),
         gradient_checkpointing=params.gradient_checkpointing,
         fsdp=params.fsdp or None,
@@ -158,36 +153,62 @@ def _arguments(params: TrainingParams, output: Path, schedule: Schedule) -> Trai
     )
 
 
-class _MicroBatches(Dataset[Batch]):
-    """A worker's micro-batches in training order, as padded tensors."""
+class Steps(Dataset[Batch]):
+    """What one of the workers reads in each step, as :func:`reward_models.training.step.go` takes it.
 
-    def __init__(self, rollouts: Rollouts, pieces: list[MicroBatch], crossed: npt.NDArray[np.float64] | None) -> None:
-        self._rollouts = rollouts
-        self._pieces = pieces
-        self._crossed = crossed
+    Args:
+        batches: example numbers of each step.
+        crossed: log-probabilities of the mismatched responses under the reference [rollouts], where there are any.
+    """
+
+    def __init__(
+        self,
+        rollouts: Rollouts,
+        batches: Sequence[Indices],
+        crossed: npt.NDArray[np.float64] | None,
+        max_tokens: int,
+        rank: int = 0,
+        workers: int = 1,
+    ) -> None:
+        self._rollouts, self._batches, self._crossed = rollouts, batches, crossed
+        self._max_tokens, self._rank, self._workers = max_tokens, rank, workers
+        self._lengths, self._n_terms = rollouts.sequences.lengths, rollouts.n_terms
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._batches)
 
     def __getitem__(self, index: int) -> Batch:
-        piece, data = self._pieces[index], self._rollouts
-        members = piece.rollouts
-        batch: Batch = {
-            **data.batch(members),
-            "examples": piece.examples,
-            "weight": np.array(piece.weight),
+        numbers, data = self._batches[index], self._rollouts
+        members, places = np.unique(data.examples[numbers], return_inverse=True)
+        step: Batch = {
+            "examples": places.reshape(len(numbers), -1),
+            "n_rollouts": len(members),
+            "n_terms": int(self._n_terms[numbers].sum()),
+            "micro": [
+                {**data.batch(members[piece.rollouts]), "places": piece.rollouts, "counts": piece.counts}
+                for piece in self._dealt(self._lengths[members])
+            ],
         }
         if data.mismatched is not None and self._crossed is not None:
-            batch["mismatched"] = {
-                **data.mismatched.sequences.batch(members),
-                "reference": self._crossed[members],
-                "n_terms": data.mismatched.terms[members],
-            }
-        return default_convert(batch)  # type: ignore[no-any-return, no-untyped-call]
+            # Read without gradient, by themselves: they have other lengths.
+            lengths = data.mismatched.sequences.lengths[members]
+            step["mismatched"] = [
+                {
+                    **data.mismatched.sequences.batch(members[piece.rollouts]),
+                    "reference": self._crossed[members[piece.rollouts]],
+                    "n_terms": data.mismatched.terms[members[piece.rollouts]],
+                    "counts": piece.counts,
+                }
+                for piece in self._dealt(lengths)
+            ]
+        return default_convert(step)  # type: ignore[no-any-return, no-untyped-call]
+
+    def _dealt(self, lengths: Indices) -> list[MicroBatch]:
+        return deal(lengths, self._workers, self._max_tokens)[self._rank]
 
 
 class JudgingTrainer(Trainer):  # type: ignore[misc]
-    """The `transformers` Trainer on micro-batches that are judged by a :class:`ModelLoss`."""
+    """The `transformers` Trainer on steps whose micro-batches are judged by a :class:`ModelLoss`."""
 
     def __init__(self, loss: ModelLoss[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -198,22 +219,21 @@ class JudgingTrainer(Trainer):  # type: ignore[misc]
         # Already this worker's part, already batched: nothing for accelerate to distribute.
         return DataLoader(self.train_dataset, batch_size=None, shuffle=False)
 
-    def get_batch_samples(
-        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
-    ) -> tuple[list[Batch], None]:
-        batches = [self._prepare_inputs(batch) for batch in islice(epoch_iterator, num_batches)]
-        self.loss.before_step(lambda batch: _call(self.model_wrapped, batch), batches)
-        return batches, None
-
-    def compute_loss(
-        self, model: PreTrainedModel, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    def training_step(
+        self, model: torch.nn.Module, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
-        """The weighted sum of a micro-batch's losses, a scalar."""
-        judgement = self.loss.judge(_call(model, inputs), inputs)
-        if inputs["weight"] > 0:
-            self.sums.add(judgement)
-        weight: torch.Tensor = inputs["weight"]
-        return judgement.losses.sum() * weight
+        """All forwards and backwards of an optimizer step; the losses go to ``sums``, and 0 to `transformers`."""
+        model.train()
+        passes = Passes(
+            call=partial(_call, model),
+            backward=self.accelerator.backward,
+            # Sharded gradients are averaged at once: added up before, they would take the place of the whole model.
+            alone=nullcontext if self.is_fsdp_enabled else partial(self.accelerator.no_sync, model),
+            workers=self.args.world_size,
+            rank=self.args.process_index,
+        )
+        go(self.loss, self._prepare_inputs(inputs), passes, self.sums.add)
+        return torch.zeros((), device=self.args.device)
 
 
 def _call(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
