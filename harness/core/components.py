@@ -137,7 +137,8 @@ class TrainingFacts:
     and backward (epochs counted, padding not); ``forward_tokens`` were only read. For causal attention,
     ``train_positions`` and ``forward_positions`` are the sums of l (l + 1) / 2 over the sequences of length l among
     them. Where the weights of the model were frozen, ``adapter_params`` is how many weights beside them multiplied a
-    token and were trained; None where the model's own weights were. ``extra`` is whatever else the report should know (loss, counts), as JSON.
+    token and were trained; None where the model's own weights were. ``extra`` is whatever else the report should know
+    (loss, counts), as JSON.
     """
 
     config: Mapping[str, Any]

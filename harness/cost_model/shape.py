@@ -5,9 +5,9 @@ Conventions (a multiply-add is 2 FLOPs):
 - forward over a token: ``2 * P`` for the weights that multiply it (layers, and the output head where there is one;
   active experts only; the embedding table is a look-up) plus ``4 * layers * heads * head_dim`` per position it attends
   to;
-- training: 3 x forward (backward costs twice the forward, Kaplan et al. 2020, section 2.1: once for the gradients of the
-  activations, once for those of the weights); frozen weights under adapters (LoRA, Hu et al. 2021, arXiv 2106.09685) have
-  no gradients of their own, so they cost 2 x forward, and the adapters and attention 3 x theirs;
+- training: 3 x forward (backward costs twice the forward, Kaplan et al. 2020, section 2.1: once for the gradients of
+  activations, once for those of weights); frozen weights beside adapters (LoRA, Hu et al. 2021, arXiv 2106.09685) have
+  no gradients of their own, so they cost 2 x forward, adapters and attention 3 x theirs;
 - generation: one forward per token, the prompt once per problem when its prefix is shared.
 
 :func:`plain_flops` is the coarser convention of most papers, to be shown beside this one.

@@ -46,6 +46,7 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
     @classmethod
     def check(cls, params: ImplicitTrainerParams) -> None:
         """Raise :class:`UserError` for settings that an objective or a level has no use for."""
+        super().check(params)
         if params.objective in PAIRED and params.responses < 2:
             raise UserError(f"responses: {params.objective} needs at least 2 responses per problem to make a pair")
         if params.objective in PAIRED and params.balance != "none":
@@ -99,4 +100,5 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
             paths["reference"] = absolute(self.params.reference)
         params = self.params.model_copy(update=paths)
         rollouts, facts = build_rollouts(data, params)
-        return fit(Job("implicit", params, rollouts, params.base, output.resolve()), progress, launch).saying(facts)
+        job = Job("implicit", params, rollouts, params.base, output.resolve(), self.name)
+        return fit(job, progress, launch).saying(facts)

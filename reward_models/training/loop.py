@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import MethodType
 from typing import Any
 
@@ -28,17 +28,24 @@ from transformers.utils import logging as transformers_logging
 from bonbench.reward_models.training.batches import MicroBatch, deal, epoch_batches
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
 from bonbench.reward_models.training.data import Rollouts
-from bonbench.reward_models.training.history import Curves, StepSums, steps_of, summary, tensorboard
+from bonbench.reward_models.training.history import Curves, StepSums, history, summary
+from bonbench.reward_models.training.integrations import write_here
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
-from bonbench.reward_models.training.model_losses import MODEL_LOSSES, Batch, ModelLoss
+from bonbench.reward_models.training.lora import adapter_params, merged, with_adapters
+from bonbench.reward_models.training.model_losses import MODEL_LOSSES, Batch, Judgement, ModelLoss
 from bonbench.reward_models.training.pairs import Indices
 from bonbench.reward_models.training.params import TrainingParams
-from bonbench.reward_models.training.reference import bfloat16, mismatched_reference
+from bonbench.reward_models.training.precision import bfloat16, weights_dtype
+from bonbench.reward_models.training.reference import mismatched_reference
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.step import Passes, go
+from bonbench.reward_models.training.validation import Validation, look
 from harness.core.components import TrainingFacts
 from harness.core.hub_models import pretrained
 from harness.core.workers import Progress
+
+#: What the adapters are saved to before they are added to the base, in the output folder.
+_ADAPTERS = "adapters"
 
 
 def train_worker(job: Job, progress: Progress) -> TrainingFacts:
@@ -51,41 +58,55 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     set_seed(params.seed)
 
     schedule = Schedule.of(rollouts, params)
-    args = _arguments(params, output, len(schedule.batches))
+    args = _arguments(job, len(schedule.batches))
     loss = MODEL_LOSSES[job.loss](params)
     crossed = mismatched_reference(job, loss, args.device)
     tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.base))
     base = loss.load(job.model)
     stored_dtype = base.dtype
-    model = base.float()
+    model = base.to(weights_dtype(params))
     model.forward = MethodType(loss.forward, model)
+    learning = model if params.lora is None else with_adapters(model, params.lora, loss.head)
+    adapters = None if params.lora is None else adapter_params(learning)
 
     resumed = last_checkpoint(output / CHECKPOINTS)
-    left = schedule.batches[steps_done(resumed) :]
-    steps = Steps(rollouts, left, crossed, params.max_batch_tokens, rank, world)
-    trainer = JudgingTrainer(loss, model=model, args=args, train_dataset=steps)
+    dealt = partial(Steps, crossed=crossed, max_tokens=params.max_batch_tokens, rank=rank, workers=world)
+    steps = dealt(rollouts, schedule.batches[steps_done(resumed) :])
+    trainer = JudgingTrainer(loss, model=learning, args=args, train_dataset=steps)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Checkpoints())
-    trainer.add_callback(Curves(trainer.sums, trainer.log, progress))
-    if params.tensorboard:
-        trainer.add_callback(tensorboard(output))
+    trainer.add_callback(Curves(trainer.sums, trainer.log, progress, schedule.tokens(rollouts)))
+    held_out = rollouts.held_out
+    if held_out is not None:
+        apart = Schedule.once(held_out, params)
+        trainer.add_callback(Validation(dealt(held_out, apart), len(apart), trainer.look, trainer.log))
+    write_here(trainer, output)
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
 
-    loss.finish(model, tokenizer)
-    trainer.save_model(str(output))
-    history = steps_of(trainer.state)
+    if params.lora is None:
+        loss.finish(model, tokenizer)
+        trainer.save_model(str(output))
+    else:
+        trainer.save_model(str(output / _ADAPTERS))
+    rows = history(trainer.state)
     if rank == 0:
-        (output / "training_args.bin").unlink(missing_ok=True)
-        if stored_dtype != torch.float32:
+        if params.lora is not None:
+            model = merged(loss.load(job.model), output / _ADAPTERS)
+            loss.finish(model, tokenizer)
+            model.save_pretrained(output)
+            shutil.rmtree(output / _ADAPTERS)
+        elif stored_dtype != torch.float32:
             loss.load(str(output), stored_dtype).save_pretrained(output)
+        (output / "training_args.bin").unlink(missing_ok=True)
         tokenizer.save_pretrained(output)
-        (output / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
+        (output / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return TrainingFacts(
         config=model.config.to_dict(),
         device=str(args.device),
         output_head=model.get_output_embeddings() is not None,
         **schedule.costs(rollouts, loss.with_reference),
-        extra={"steps": len(schedule.batches), **summary(history)},
+        adapter_params=adapters,
+        extra={"steps": len(schedule.batches), **summary(rows)},
     )
 
 
@@ -103,6 +124,16 @@ class Schedule:
             epoch_batches(examples, rollouts.units, lengths, params.batch_size, rng) for _ in range(params.epochs)
         )
         return cls([batch for batches in epochs for batch in batches])
+
+    @classmethod
+    def once(cls, rollouts: Rollouts, params: TrainingParams) -> list[Indices]:
+        """The batches of one epoch."""
+        return cls.of(rollouts, params.model_copy(update={"epochs": 1})).batches
+
+    def tokens(self, rollouts: Rollouts) -> list[int]:
+        """Tokens that each step learns from."""
+        lengths = rollouts.sequences.lengths
+        return [int(lengths[np.unique(rollouts.examples[batch])].sum()) for batch in self.batches]
 
     def costs(self, rollouts: Rollouts, with_reference: bool) -> dict[str, int]:
         """Tokens and positions that go through forward and backward, or forward alone: each rollout once per batch.
@@ -126,10 +157,11 @@ def _sizes(what: str, sequences: Sequences, members: Indices) -> dict[str, int]:
     }
 
 
-def _arguments(params: TrainingParams, output: Path, steps: int) -> TrainingArguments:
+def _arguments(job: Job, steps: int) -> TrainingArguments:
+    params = job.params
     on_gpu = params.gpus_per_worker > 0
     return TrainingArguments(
-        output_dir=str(output / CHECKPOINTS),
+        output_dir=str(job.output / CHECKPOINTS),
         max_steps=steps,
         learning_rate=params.lr,
         lr_scheduler_type="cosine_with_min_lr",
@@ -139,6 +171,7 @@ def _arguments(params: TrainingParams, output: Path, steps: int) -> TrainingArgu
         bf16=bfloat16(params),
         gradient_checkpointing=params.gradient_checkpointing,
         fsdp=params.fsdp or None,
+        ddp_find_unused_parameters=None if params.lora is None else False,  # what learns is always used
         use_cpu=not on_gpu,
         seed=params.seed,
         save_strategy="steps",
@@ -146,7 +179,8 @@ def _arguments(params: TrainingParams, output: Path, steps: int) -> TrainingArgu
         save_total_limit=2,  # the last one may be incomplete
         ignore_data_skip=True,  # what is left to do is all that the data hold
         logging_strategy="no",
-        report_to="none",
+        report_to=list(params.report_to) or "none",
+        run_name=job.name or None,
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=False,
@@ -224,7 +258,16 @@ class JudgingTrainer(Trainer):  # type: ignore[misc]
     ) -> torch.Tensor:
         """All forwards and backwards of an optimizer step; the losses go to ``sums``, and 0 to `transformers`."""
         model.train()
-        passes = Passes(
+        go(self.loss, self._prepare_inputs(inputs), self._passes(model), self.sums.add)
+        return torch.zeros((), device=self.args.device)
+
+    def look(self, step: Batch, judged: Callable[[Judgement], None]) -> None:
+        """Tell of the losses of a batch, over all workers of each one once; nothing is learnt."""
+        model = self.model_wrapped.eval()
+        look(self.loss, self._prepare_inputs(step), self._passes(model), judged)
+
+    def _passes(self, model: torch.nn.Module) -> Passes:
+        return Passes(
             call=partial(_call, model),
             backward=self.accelerator.backward,
             # Sharded gradients are averaged at once: added up before, they would take the place of the whole model.
@@ -232,8 +275,12 @@ class JudgingTrainer(Trainer):  # type: ignore[misc]
             workers=self.args.world_size,
             rank=self.args.process_index,
         )
-        go(self.loss, self._prepare_inputs(inputs), passes, self.sums.add)
-        return torch.zeros((), device=self.args.device)
+
+    def _get_grad_norm(
+        self, model: torch.nn.Module, grad_norm: torch.Tensor | float | None = None
+    ) -> torch.Tensor | float:
+        self.sums.gradient_norm = norm = super()._get_grad_norm(model, grad_norm)
+        return norm
 
 
 def _call(model: torch.nn.Module, batch: Batch) -> torch.Tensor:

@@ -25,7 +25,7 @@ VALIDATIONS = 10
 
 
 class LoraParams(ComponentParams):
-    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + alpha / rank * B A, where W is frozen, A and B learn."""
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + alpha / rank * B A, W frozen, A and B trained."""
 
     rank: int = Field(16, ge=1, description="rows of A, columns of B")
     alpha: float = Field(32, gt=0, description="the product B A counts alpha / rank times")
@@ -74,8 +74,8 @@ class TrainingParams(TrainerParams):
     lora: Annotated[LoraParams | None, Unkeyed((None,))] = Field(
         None,
         description="{rank: 16, alpha: 32, dropout: 0, targets: all-linear}: train low-rank adapters (and a new head) "
-        "beside frozen weights, and add them up at the end; it takes a fraction of the memory, and a learning rate 10 to "
-        "100 times as high; null trains all weights",
+        "beside frozen weights, and add them up at the end; it takes a fraction of the memory, and wants a learning rate "
+        "10 to 100 times as high; null trains all weights",
     )
     validation: Annotated[float, Unkeyed((0.0,))] = Field(
         0.0,

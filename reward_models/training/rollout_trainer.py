@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
+from bonbench.reward_models.training.integrations import check_integrations
 from bonbench.reward_models.training.params import StepLabelParams, TrainingParams
 from harness.core.components import Trainer
 
@@ -16,6 +17,10 @@ class RolloutTrainer(Trainer[P]):
     """Base of the trainers here: what follows from their common parameters."""
 
     shares_process = True
+
+    @classmethod
+    def check(cls, params: P) -> None:
+        check_integrations(params.report_to)
 
     @classmethod
     def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:

@@ -14,7 +14,7 @@ on the memory there is, not on what is learnt, and the ledger does not count it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -88,11 +88,7 @@ def _paired(loss: ModelLoss[Any], step: Batch, passes: Passes, judged: Callable[
             known = [rewards(batch) for batch in earlier]
         with passes.alone() if earlier else nullcontext():
             held = rewards(last)
-    z = held.new_zeros(step["n_rollouts"])
-    for batch, values in zip(step["micro"], [*known, held.detach()], strict=True):
-        if batch["counts"]:
-            z[batch["places"]] = values
-    z = passes.summed(z).requires_grad_()
+    z = together(step, [*known, held.detach()], passes.summed).requires_grad_()
     judgement = loss.compare(z, step["examples"])
     (slopes,) = torch.autograd.grad(judgement.losses.mean() * passes.workers, z)
     if passes.rank == 0:
@@ -107,6 +103,15 @@ def _paired(loss: ModelLoss[Any], step: Batch, passes: Passes, judged: Callable[
     for i, batch in enumerate(earlier, 1):
         with passes.alone() if i < len(earlier) else nullcontext():
             backward(batch, rewards(batch))
+
+
+def together(step: Batch, rewards: Sequence[torch.Tensor], summed: Summed) -> torch.Tensor:
+    """z of all rollouts of a batch [rollouts], from what each of this worker's micro-batches says of its own [rows]."""
+    z = rewards[0].new_zeros(step["n_rollouts"])
+    for batch, values in zip(step["micro"], rewards, strict=True):
+        if batch["counts"]:
+            z[batch["places"]] = values
+    return summed(z)
 
 
 def _same_random_numbers(device: torch.device) -> AbstractContextManager[Any]:
