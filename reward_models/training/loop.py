@@ -39,7 +39,7 @@ from bonbench.reward_models.training.precision import bfloat16, weights_dtype
 from bonbench.reward_models.training.reference import mismatched_reference
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.step import Passes, go
-from bonbench.reward_models.training.validation import Validation, look
+from bonbench.reward_models.training.validation import Validation, look, looks
 from harness.core.components import TrainingFacts
 from harness.core.hub_models import pretrained
 from harness.core.workers import Progress
@@ -57,7 +57,8 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     transformers_logging.set_verbosity_error()
     set_seed(params.seed)
 
-    schedule = Schedule.of(rollouts, params)
+    schedule, held_out = Schedule.of(rollouts, params, params.epochs), rollouts.held_out
+    learnt, looked_at = schedule.members(rollouts), [np.arange(0)]
     args = _arguments(job, len(schedule.batches))
     loss = MODEL_LOSSES[job.loss](params)
     crossed = mismatched_reference(job, loss, args.device)
@@ -75,11 +76,13 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     trainer = JudgingTrainer(loss, model=learning, args=args, train_dataset=steps)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Checkpoints())
-    trainer.add_callback(Curves(trainer.sums, trainer.log, progress, schedule.tokens(rollouts)))
-    held_out = rollouts.held_out
+    lengths = rollouts.sequences.lengths
+    trainer.add_callback(Curves(trainer.sums, trainer.log, progress, [int(lengths[of].sum()) for of in learnt]))
     if held_out is not None:
-        apart = Schedule.once(held_out, params)
-        trainer.add_callback(Validation(dealt(held_out, apart), len(apart), trainer.look, trainer.log))
+        apart = Schedule.of(held_out, params, epochs=1)
+        looked_at = apart.members(held_out) * len(looks(len(schedule.batches)))
+        batches = dealt(held_out, apart.batches)
+        trainer.add_callback(Validation(batches, len(batches), trainer.look, trainer.log))
     write_here(trainer, output)
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
 
@@ -104,7 +107,7 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
         config=model.config.to_dict(),
         device=str(args.device),
         output_head=model.get_output_embeddings() is not None,
-        **schedule.costs(rollouts, loss.with_reference),
+        **costs(rollouts, np.concatenate(learnt), np.concatenate(looked_at), loss.with_reference),
         adapter_params=adapters,
         extra={"steps": len(schedule.batches), **summary(rows)},
     )
@@ -117,43 +120,39 @@ class Schedule:
     batches: list[Indices]
 
     @classmethod
-    def of(cls, rollouts: Rollouts, params: TrainingParams) -> Schedule:
+    def of(cls, rollouts: Rollouts, params: TrainingParams, epochs: int) -> Schedule:
         rng = np.random.default_rng(params.seed)
         examples, lengths = rollouts.examples, rollouts.sequences.lengths
-        epochs = (
-            epoch_batches(examples, rollouts.units, lengths, params.batch_size, rng) for _ in range(params.epochs)
-        )
-        return cls([batch for batches in epochs for batch in batches])
+        batches = (epoch_batches(examples, rollouts.units, lengths, params.batch_size, rng) for _ in range(epochs))
+        return cls([batch for of_epoch in batches for batch in of_epoch])
 
-    @classmethod
-    def once(cls, rollouts: Rollouts, params: TrainingParams) -> list[Indices]:
-        """The batches of one epoch."""
-        return cls.of(rollouts, params.model_copy(update={"epochs": 1})).batches
-
-    def tokens(self, rollouts: Rollouts) -> list[int]:
-        """Tokens that each step learns from."""
-        lengths = rollouts.sequences.lengths
-        return [int(lengths[np.unique(rollouts.examples[batch])].sum()) for batch in self.batches]
-
-    def costs(self, rollouts: Rollouts, with_reference: bool) -> dict[str, int]:
-        """Tokens and positions that go through forward and backward, or forward alone: each rollout once per batch.
-
-        What some workers read again to save memory, or to keep in step, is not in it: it depends on the machine.
-        """
-        members = np.concatenate([np.unique(rollouts.examples[batch]) for batch in self.batches])
-        costs = _sizes("train", rollouts.sequences, members)
-        if rollouts.mismatched is not None:
-            # Once by the reference, where there is one, and by the policy in every step.
-            crossed = rollouts.mismatched.sequences
-            once = np.arange(len(crossed) if with_reference else 0)
-            costs |= _sizes("forward", crossed, np.concatenate([members, once]))
-        return costs
+    def members(self, rollouts: Rollouts) -> list[Indices]:
+        """The rollouts of each batch."""
+        return [np.unique(rollouts.examples[batch]) for batch in self.batches]
 
 
-def _sizes(what: str, sequences: Sequences, members: Indices) -> dict[str, int]:
+def costs(rollouts: Rollouts, learnt: Indices, looked_at: Indices, with_reference: bool) -> dict[str, int]:
+    """Tokens and positions that go through forward and backward, or forward alone.
+
+    What some workers read again to save memory, or to keep in step, is not in it: it depends on the machine.
+
+    Args:
+        learnt: the rollouts of all batches: each once per batch.
+        looked_at: those of problems kept apart, as often as they are looked at.
+    """
+    read = [(rollouts.sequences, looked_at)]
+    if rollouts.mismatched is not None:
+        # By the policy in every step, and once by the reference, where there is one.
+        crossed = rollouts.mismatched.sequences
+        once = np.arange(len(crossed) if with_reference else 0)
+        read += [(crossed, members) for members in (learnt, looked_at, once)]
+    return {**_sizes("train", [(rollouts.sequences, learnt)]), **_sizes("forward", read)}
+
+
+def _sizes(what: str, read: Sequence[tuple[Sequences, Indices]]) -> dict[str, int]:
     return {
-        f"{what}_tokens": int(sequences.lengths[members].sum()),
-        f"{what}_positions": int(sequences.positions()[members].sum()),
+        f"{what}_tokens": sum(int(sequences.lengths[members].sum()) for sequences, members in read),
+        f"{what}_positions": sum(int(sequences.positions()[members].sum()) for sequences, members in read),
     }
 
 
@@ -250,8 +249,9 @@ class JudgingTrainer(Trainer):  # type: ignore[misc]
         self.sums = StepSums()
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
-        # Already this worker's part, already batched: nothing for accelerate to distribute.
-        return DataLoader(self.train_dataset, batch_size=None, shuffle=False)
+        # Already this worker's part, already batched: nothing for accelerate to distribute. A loader draws a number when
+        # it begins: from a generator of its own, or a resumed training would drop out other things.
+        return DataLoader(self.train_dataset, batch_size=None, shuffle=False, generator=torch.Generator())
 
     def training_step(
         self, model: torch.nn.Module, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None

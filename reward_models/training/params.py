@@ -74,7 +74,7 @@ class TrainingParams(TrainerParams):
     lora: Annotated[LoraParams | None, Unkeyed((None,))] = Field(
         None,
         description="{rank: 16, alpha: 32, dropout: 0, targets: all-linear}: train low-rank adapters (and a new head) "
-        "beside frozen weights, and add them up at the end; it takes a fraction of the memory, and wants a learning rate "
+        "beside frozen weights and add them up at the end; it takes a fraction of the memory and wants a learning rate "
         "10 to 100 times as high; null trains all weights",
     )
     validation: Annotated[float, Unkeyed((0.0,))] = Field(
