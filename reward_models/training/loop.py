@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MethodType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.distributed as dist
-from torch.utils.data import DataLoader, Dataset, default_convert
+from torch.utils.data import DataLoader
 from transformers import (
     AutoTokenizer,
     PrinterCallback,
@@ -25,16 +21,14 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from bonbench.reward_models.training.batches import MicroBatch, deal, epoch_batches
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
-from bonbench.reward_models.training.data import Rollouts
+from bonbench.reward_models.training.dealing import Dealer
 from bonbench.reward_models.training.history import Curves, StepSums, steps_of, summary, tensorboard
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
 from bonbench.reward_models.training.model_losses import MODEL_LOSSES, Batch, ModelLoss
-from bonbench.reward_models.training.pairs import Indices
 from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.reference import bfloat16, mismatched_reference
-from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.schedule import Schedule, Steps
 from bonbench.reward_models.training.step import Passes, go
 from harness.core.components import TrainingFacts
 from harness.core.hub_models import pretrained
@@ -62,7 +56,8 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
 
     resumed = last_checkpoint(output / CHECKPOINTS)
     left = schedule.batches[steps_done(resumed) :]
-    steps = Steps(rollouts, left, crossed, params.max_batch_tokens, rank, world)
+    dealer = Dealer(world, params.max_batch_tokens, loss.paired, params.fsdp)
+    steps = Steps(rollouts, left, crossed, dealer, rank)
     trainer = JudgingTrainer(loss, model=model, args=args, train_dataset=steps)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Checkpoints())
@@ -89,43 +84,6 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """The batches of all epochs in training order, each an array of example numbers: a step each."""
-
-    batches: list[Indices]
-
-    @classmethod
-    def of(cls, rollouts: Rollouts, params: TrainingParams) -> Schedule:
-        rng = np.random.default_rng(params.seed)
-        examples, lengths = rollouts.examples, rollouts.sequences.lengths
-        epochs = (
-            epoch_batches(examples, rollouts.units, lengths, params.batch_size, rng) for _ in range(params.epochs)
-        )
-        return cls([batch for batches in epochs for batch in batches])
-
-    def costs(self, rollouts: Rollouts, with_reference: bool) -> dict[str, int]:
-        """Tokens and positions that go through forward and backward, or forward alone: each rollout once per batch.
-
-        What some workers read again to save memory, or to keep in step, is not in it: it depends on the machine.
-        """
-        members = np.concatenate([np.unique(rollouts.examples[batch]) for batch in self.batches])
-        costs = _sizes("train", rollouts.sequences, members)
-        if rollouts.mismatched is not None:
-            # Once by the reference, where there is one, and by the policy in every step.
-            crossed = rollouts.mismatched.sequences
-            once = np.arange(len(crossed) if with_reference else 0)
-            costs |= _sizes("forward", crossed, np.concatenate([members, once]))
-        return costs
-
-
-def _sizes(what: str, sequences: Sequences, members: Indices) -> dict[str, int]:
-    return {
-        f"{what}_tokens": int(sequences.lengths[members].sum()),
-        f"{what}_positions": int(sequences.positions()[members].sum()),
-    }
-
-
 def _arguments(params: TrainingParams, output: Path, steps: int) -> TrainingArguments:
     on_gpu = params.gpus_per_worker > 0
     return TrainingArguments(
@@ -139,6 +97,7 @@ def _arguments(params: TrainingParams, output: Path, steps: int) -> TrainingArgu
         bf16=bfloat16(params),
         gradient_checkpointing=params.gradient_checkpointing,
         fsdp=params.fsdp or None,
+        ddp_broadcast_buffers=False,  # they are constants
         use_cpu=not on_gpu,
         seed=params.seed,
         save_strategy="steps",
@@ -151,60 +110,6 @@ def _arguments(params: TrainingParams, output: Path, steps: int) -> TrainingArgu
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
-
-
-class Steps(Dataset[Batch]):
-    """What one of the workers reads in each step, as :func:`reward_models.training.step.go` takes it.
-
-    Args:
-        batches: example numbers of each step.
-        crossed: log-probabilities of the mismatched responses under the reference [rollouts], where there are any.
-    """
-
-    def __init__(
-        self,
-        rollouts: Rollouts,
-        batches: Sequence[Indices],
-        crossed: npt.NDArray[np.float64] | None,
-        max_tokens: int,
-        rank: int = 0,
-        workers: int = 1,
-    ) -> None:
-        self._rollouts, self._batches, self._crossed = rollouts, batches, crossed
-        self._max_tokens, self._rank, self._workers = max_tokens, rank, workers
-        self._lengths, self._n_terms = rollouts.sequences.lengths, rollouts.n_terms
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, index: int) -> Batch:
-        numbers, data = self._batches[index], self._rollouts
-        members, places = np.unique(data.examples[numbers], return_inverse=True)
-        step: Batch = {
-            "examples": places.reshape(len(numbers), -1),
-            "n_rollouts": len(members),
-            "n_terms": int(self._n_terms[numbers].sum()),
-            "micro": [
-                {**data.batch(members[piece.rollouts]), "places": piece.rollouts, "counts": piece.counts}
-                for piece in self._dealt(self._lengths[members])
-            ],
-        }
-        if data.mismatched is not None and self._crossed is not None:
-            # Read without gradient, by themselves: they have other lengths.
-            lengths = data.mismatched.sequences.lengths[members]
-            step["mismatched"] = [
-                {
-                    **data.mismatched.sequences.batch(members[piece.rollouts]),
-                    "reference": self._crossed[members[piece.rollouts]],
-                    "n_terms": data.mismatched.terms[members[piece.rollouts]],
-                    "counts": piece.counts,
-                }
-                for piece in self._dealt(lengths)
-            ]
-        return default_convert(step)  # type: ignore[no-any-return, no-untyped-call]
-
-    def _dealt(self, lengths: Indices) -> list[MicroBatch]:
-        return deal(lengths, self._workers, self._max_tokens)[self._rank]
 
 
 class JudgingTrainer(Trainer):  # type: ignore[misc]
