@@ -246,6 +246,8 @@ def test_curves_and_costs_do_not_depend_on_the_split(
         found, steps = trained(Job("implicit", asked, rollouts, base, tmp_path / str(tokens)))
         facts.append((found.train_tokens, found.train_positions, found.forward_tokens))
         curves.append(steps)
+    for row in (curves[0][0], curves[1][0]):
+        del row["reward_accuracy"]  # z is 0 but for rounding
     for one, other in zip(*curves, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
     assert facts[0] == facts[1]
@@ -328,9 +330,9 @@ def test_training(base: str, data: list[GradedSolution], tmp_path: Path) -> None
     assert facts.extra["n_pairs"] == facts.extra["n_examples"] == len(rollouts.examples)
     assert facts.extra["steps"] == 4 * math.ceil(len(rollouts.examples) / 16)
     assert seen[-1][:2] == (facts.extra["steps"], facts.extra["steps"])
-    # Every rollout in a pair passes at least once per epoch, none more often than it has pairs.
+    # Every rollout of a batch passes once, however many pairs it is in; a problem's pairs may be cut into two batches.
     once = int(rollouts.sequences.lengths[np.unique(rollouts.examples)].sum())
-    assert 4 * once <= facts.train_tokens <= 4 * int(rollouts.sequences.lengths[rollouts.examples].sum())
+    assert 4 * once <= facts.train_tokens < 1.3 * 4 * once
     assert facts.extra["loss"] < math.log(2) / 2
     assert facts.extra["reward_accuracy"] > 0.9
 
