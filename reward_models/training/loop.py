@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from types import MethodType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.distributed as dist
-from torch.utils.data import DataLoader, Dataset, default_convert
+from torch.utils.data import DataLoader
 from transformers import (
     AutoTokenizer,
     PrinterCallback,
@@ -25,19 +23,16 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from bonbench.reward_models.training.batches import MicroBatch, deal, epoch_batches
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
-from bonbench.reward_models.training.data import Rollouts
+from bonbench.reward_models.training.dealing import Dealer
 from bonbench.reward_models.training.history import Curves, StepSums, history, summary
 from bonbench.reward_models.training.integrations import write_here
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
 from bonbench.reward_models.training.lora import adapter_params, merged, with_adapters
 from bonbench.reward_models.training.model_losses import MODEL_LOSSES, Batch, Judgement, ModelLoss
-from bonbench.reward_models.training.pairs import Indices
-from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.precision import bfloat16, weights_dtype
 from bonbench.reward_models.training.reference import mismatched_reference
-from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.schedule import Schedule, Steps, costs
 from bonbench.reward_models.training.step import Passes, go
 from bonbench.reward_models.training.validation import Validation, look, looks
 from harness.core.components import TrainingFacts
@@ -71,18 +66,19 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     adapters = None if params.lora is None else adapter_params(learning)
 
     resumed = last_checkpoint(output / CHECKPOINTS)
-    dealt = partial(Steps, crossed=crossed, max_tokens=params.max_batch_tokens, rank=rank, workers=world)
-    steps = dealt(rollouts, schedule.batches[steps_done(resumed) :])
+    left = schedule.batches[steps_done(resumed) :]
+    dealer = Dealer(world, params.max_batch_tokens, loss.paired, params.fsdp)
+    steps = Steps(rollouts, left, crossed, dealer, rank)
     trainer = JudgingTrainer(loss, model=learning, args=args, train_dataset=steps)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Checkpoints())
     lengths = rollouts.sequences.lengths
     trainer.add_callback(Curves(trainer.sums, trainer.log, progress, [int(lengths[of].sum()) for of in learnt]))
     if held_out is not None:
-        apart = Schedule.of(held_out, params, epochs=1)
-        looked_at = apart.members(held_out) * len(looks(len(schedule.batches)))
-        batches = dealt(held_out, apart.batches)
-        trainer.add_callback(Validation(batches, len(batches), trainer.look, trainer.log))
+        once = Schedule.of(held_out, params, epochs=1)
+        looked_at = once.members(held_out) * len(looks(len(schedule.batches)))
+        apart = Steps(held_out, once.batches, crossed, dealer, rank)
+        trainer.add_callback(Validation(apart, trainer.look, trainer.log))
     write_here(trainer, output)
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
 
@@ -113,49 +109,6 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """The batches of all epochs in training order, each an array of example numbers: a step each."""
-
-    batches: list[Indices]
-
-    @classmethod
-    def of(cls, rollouts: Rollouts, params: TrainingParams, epochs: int) -> Schedule:
-        rng = np.random.default_rng(params.seed)
-        examples, lengths = rollouts.examples, rollouts.sequences.lengths
-        batches = (epoch_batches(examples, rollouts.units, lengths, params.batch_size, rng) for _ in range(epochs))
-        return cls([batch for of_epoch in batches for batch in of_epoch])
-
-    def members(self, rollouts: Rollouts) -> list[Indices]:
-        """The rollouts of each batch."""
-        return [np.unique(rollouts.examples[batch]) for batch in self.batches]
-
-
-def costs(rollouts: Rollouts, learnt: Indices, looked_at: Indices, with_reference: bool) -> dict[str, int]:
-    """Tokens and positions that go through forward and backward, or forward alone.
-
-    What some workers read again to save memory, or to keep in step, is not in it: it depends on the machine.
-
-    Args:
-        learnt: the rollouts of all batches: each once per batch.
-        looked_at: those of problems kept apart, as often as they are looked at.
-    """
-    read = [(rollouts.sequences, looked_at)]
-    if rollouts.mismatched is not None:
-        # By the policy in every step, and once by the reference, where there is one.
-        crossed = rollouts.mismatched.sequences
-        once = np.arange(len(crossed) if with_reference else 0)
-        read += [(crossed, members) for members in (learnt, looked_at, once)]
-    return {**_sizes("train", [(rollouts.sequences, learnt)]), **_sizes("forward", read)}
-
-
-def _sizes(what: str, read: Sequence[tuple[Sequences, Indices]]) -> dict[str, int]:
-    return {
-        f"{what}_tokens": sum(int(sequences.lengths[members].sum()) for sequences, members in read),
-        f"{what}_positions": sum(int(sequences.positions()[members].sum()) for sequences, members in read),
-    }
-
-
 def _arguments(job: Job, steps: int) -> TrainingArguments:
     params = job.params
     on_gpu = params.gpus_per_worker > 0
@@ -171,6 +124,7 @@ def _arguments(job: Job, steps: int) -> TrainingArguments:
         gradient_checkpointing=params.gradient_checkpointing,
         fsdp=params.fsdp or None,
         ddp_find_unused_parameters=None if params.lora is None else False,  # what learns is always used
+        ddp_broadcast_buffers=False,  # they are constants
         use_cpu=not on_gpu,
         seed=params.seed,
         save_strategy="steps",
@@ -186,60 +140,6 @@ def _arguments(job: Job, steps: int) -> TrainingArguments:
     )
 
 
-class Steps(Dataset[Batch]):
-    """What one of the workers reads in each step, as :func:`reward_models.training.step.go` takes it.
-
-    Args:
-        batches: example numbers of each step.
-        crossed: log-probabilities of the mismatched responses under the reference [rollouts], where there are any.
-    """
-
-    def __init__(
-        self,
-        rollouts: Rollouts,
-        batches: Sequence[Indices],
-        crossed: npt.NDArray[np.float64] | None,
-        max_tokens: int,
-        rank: int = 0,
-        workers: int = 1,
-    ) -> None:
-        self._rollouts, self._batches, self._crossed = rollouts, batches, crossed
-        self._max_tokens, self._rank, self._workers = max_tokens, rank, workers
-        self._lengths, self._n_terms = rollouts.sequences.lengths, rollouts.n_terms
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, index: int) -> Batch:
-        numbers, data = self._batches[index], self._rollouts
-        members, places = np.unique(data.examples[numbers], return_inverse=True)
-        step: Batch = {
-            "examples": places.reshape(len(numbers), -1),
-            "n_rollouts": len(members),
-            "n_terms": int(self._n_terms[numbers].sum()),
-            "micro": [
-                {**data.batch(members[piece.rollouts]), "places": piece.rollouts, "counts": piece.counts}
-                for piece in self._dealt(self._lengths[members])
-            ],
-        }
-        if data.mismatched is not None and self._crossed is not None:
-            # Read without gradient, by themselves: they have other lengths.
-            lengths = data.mismatched.sequences.lengths[members]
-            step["mismatched"] = [
-                {
-                    **data.mismatched.sequences.batch(members[piece.rollouts]),
-                    "reference": self._crossed[members[piece.rollouts]],
-                    "n_terms": data.mismatched.terms[members[piece.rollouts]],
-                    "counts": piece.counts,
-                }
-                for piece in self._dealt(lengths)
-            ]
-        return default_convert(step)  # type: ignore[no-any-return, no-untyped-call]
-
-    def _dealt(self, lengths: Indices) -> list[MicroBatch]:
-        return deal(lengths, self._workers, self._max_tokens)[self._rank]
-
-
 class JudgingTrainer(Trainer):  # type: ignore[misc]
     """The `transformers` Trainer on steps whose micro-batches are judged by a :class:`ModelLoss`."""
 
@@ -249,7 +149,7 @@ class JudgingTrainer(Trainer):  # type: ignore[misc]
         self.sums = StepSums()
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
-        # Already this worker's part, already batched: nothing for accelerate to distribute. A loader draws a number when
+        # Already this worker's part, already batched: nothing for accelerate to distribute. A loader draws a number as
         # it begins: from a generator of its own, or a resumed training would drop out other things.
         return DataLoader(self.train_dataset, batch_size=None, shuffle=False, generator=torch.Generator())
 

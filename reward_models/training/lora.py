@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import PreTrainedModel
 
@@ -18,7 +18,22 @@ from bonbench.reward_models.training.params import LoraParams
 from harness.core.errors import UserError, one_line
 
 
-def with_adapters(model: PreTrainedModel, lora: LoraParams, head: str | None) -> PeftModel:
+class Adapted(PeftModel):  # type: ignore[misc]
+    """A model with adapters in it, whose body is where FSDP looks for the body of a model.
+
+    Its last norm and the output head, which is read without a call, are then gathered together.
+    """
+
+    base_model_prefix = "body"
+
+    @property
+    def body(self) -> torch.nn.Module:
+        """The model without its head."""
+        body: torch.nn.Module = self.get_base_model().base_model
+        return body
+
+
+def with_adapters(model: PreTrainedModel, lora: LoraParams, head: str | None) -> Adapted:
     """The model, frozen, with adapters in its layers.
 
     Args:
@@ -35,7 +50,7 @@ def with_adapters(model: PreTrainedModel, lora: LoraParams, head: str | None) ->
         modules_to_save=None if head is None else [head],
     )
     try:
-        adapted = get_peft_model(model, config)
+        adapted = Adapted(model, config)
     except ValueError as error:
         raise UserError(f"lora: targets: {one_line(error)}") from error
     config.base_model_name_or_path = ""  # or PEFT asks the hub for the base's vocabulary at every checkpoint

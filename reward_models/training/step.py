@@ -6,10 +6,10 @@ rewards of all rollouts are brought together (a number each), every worker compu
 derivatives dL/dz, and goes backward from each of its own z by its derivative. That is the gradient of the mean over all
 pairs, and each rollout is read once.
 
-With several micro-batches at a worker, z of all of them must be known before the first goes backward, and the
-activations of only one fit into memory: all but the last are read without gradient first, and again with it after
-(Gao et al. 2021, arXiv 2101.06983). This second forward is like the recomputation of gradient checkpointing: it depends
-on the memory there is, not on what is learnt, and the ledger does not count it.
+With several micro-batches at a worker, z of all of them must be known before the first goes backward. The activations
+of as many as fit into memory are held; the others are read without gradient first, and again with it after (Gao et al.
+2021, arXiv 2101.06983). This second forward is like the recomputation of gradient checkpointing: it depends on the
+memory there is, not on what is learnt, and the ledger does not count it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def go(loss: ModelLoss[Any], step: Batch, passes: Passes, judged: Callable[[Judg
     Args:
         step: what a worker has of a batch: ``micro``, its micro-batches, each with ``places`` [rows] of its rollouts
             among the ``n_rollouts`` of the batch, and whether it ``counts``; ``examples`` [examples, 2 or 1], in such
-            places; ``n_terms``, the batch's losses.
+            places; ``n_terms``, the batch's losses; ``held``, how many micro-batches fit into memory together.
         judged: is told, over all workers, of each loss of the batch once.
     """
     loss.before_step(passes.call, step, passes.summed)
@@ -81,28 +81,31 @@ def _paired(loss: ModelLoss[Any], step: Batch, passes: Passes, judged: Callable[
     def rewards(batch: Batch) -> torch.Tensor:
         return loss.rewards(passes.call(batch), batch)
 
-    *earlier, last = step["micro"]
+    pieces = step["micro"]
+    again, once = pieces[: -step["held"]], pieces[-step["held"] :]
     # What is dropped out in the first reading is dropped out in the second.
-    with _same_random_numbers(last["places"].device) if earlier else nullcontext():
+    with _same_random_numbers(once[0]["places"].device) if again else nullcontext():
         with torch.no_grad():
-            known = [rewards(batch) for batch in earlier]
-        with passes.alone() if earlier else nullcontext():
-            held = rewards(last)
-    z = together(step, [*known, held.detach()], passes.summed).requires_grad_()
+            known = [rewards(batch) for batch in again]
+        held = []
+        for i, batch in enumerate(once, 1):
+            with passes.alone() if again or i < len(once) else nullcontext():
+                held.append(rewards(batch))
+    z = together(step, [*known, *held], passes.summed).requires_grad_()
     judgement = loss.compare(z, step["examples"])
     (slopes,) = torch.autograd.grad(judgement.losses.mean() * passes.workers, z)
     if passes.rank == 0:
         judged(judgement)
 
-    def backward(batch: Batch, own: torch.Tensor) -> None:
-        passes.backward((own * slopes[batch["places"]]).sum() * batch["counts"])
+    def pulled(batch: Batch, own: torch.Tensor) -> torch.Tensor:
+        return (own * slopes[batch["places"]]).sum() * batch["counts"]
 
-    with passes.alone() if earlier else nullcontext():
-        backward(last, held)
+    with passes.alone() if again else nullcontext():
+        passes.backward(torch.stack([pulled(batch, own) for batch, own in zip(once, held, strict=True)]).sum())
     del held
-    for i, batch in enumerate(earlier, 1):
-        with passes.alone() if i < len(earlier) else nullcontext():
-            backward(batch, rewards(batch))
+    for i, batch in enumerate(again, 1):
+        with passes.alone() if i < len(again) else nullcontext():
+            passes.backward(pulled(batch, rewards(batch)))
 
 
 def together(step: Batch, rewards: Sequence[torch.Tensor], summed: Summed) -> torch.Tensor:
@@ -110,7 +113,7 @@ def together(step: Batch, rewards: Sequence[torch.Tensor], summed: Summed) -> to
     z = rewards[0].new_zeros(step["n_rollouts"])
     for batch, values in zip(step["micro"], rewards, strict=True):
         if batch["counts"]:
-            z[batch["places"]] = values
+            z[batch["places"]] = values.detach()
     return summed(z)
 
 

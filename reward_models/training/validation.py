@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from bonbench.reward_models.training.history import Row, StepSums
 from bonbench.reward_models.training.model_losses import Batch, Judgement, ModelLoss
 from bonbench.reward_models.training.params import VALIDATIONS
+from bonbench.reward_models.training.schedule import Steps
 from bonbench.reward_models.training.step import Passes, together
 
 
@@ -24,19 +24,18 @@ class Validation(TrainerCallback):  # type: ignore[misc]
     """Looks at the problems and logs what it sees, as ``eval_loss``, ``eval_reward_accuracy`` and ``eval_margin``.
 
     Args:
-        batches: what this worker has of each batch of them, and their number.
+        batches: what this worker has of each batch of them.
         look: tells of a batch's losses, over all workers of each one once.
         log: the `transformers` Trainer's.
     """
 
     def __init__(
         self,
-        batches: Dataset[Batch],
-        size: int,
+        batches: Steps,
         look: Callable[[Batch, Callable[[Judgement], None]], None],
         log: Callable[[Row], None],
     ) -> None:
-        self._batches, self._size, self._look, self._log = batches, size, look, log
+        self._batches, self._look, self._log = batches, look, log
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -50,7 +49,7 @@ class Validation(TrainerCallback):  # type: ignore[misc]
 
     def _see(self, args: TrainingArguments) -> None:
         sums = StepSums()
-        for number in range(self._size):
+        for number in range(len(self._batches)):
             self._look(self._batches[number], sums.add)
         self._log({f"eval_{name}": value for name, value in sums.take(args.device).items() if name != "terms"})
 

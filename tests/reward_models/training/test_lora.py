@@ -87,7 +87,7 @@ def test_adapters_are_all_that_learns(base: str, data: list[GradedSolution], tmp
 
 
 def test_first_gradients_are_those_of_the_product(base: str, data: list[GradedSolution]) -> None:
-    """d/dB of W + s B A is s dW A^T, with dW the gradient of the same loss in the full model. B = 0 changes no output."""
+    """d/dB of W + s B A is s dW A^T, dW being the gradient of the same loss in the full model; B = 0 changes nothing."""
     params = implicit(base, lora={"rank": 3, "alpha": 6})
     rollouts, _ = build_rollouts(data, params)
     loss = ImplicitLoss(params)
