@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.utils.data import DataLoader
 from transformers import (
     AutoTokenizer,
@@ -45,7 +46,8 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     set_seed(params.seed)
 
     schedule = Schedule.of(rollouts, params)
-    args = _arguments(params, output, len(schedule.batches))
+    sharded = params.fsdp and world > 1
+    args = _arguments(params, output, len(schedule.batches), sharded)
     loss = MODEL_LOSSES[job.loss](params)
     crossed = mismatched_reference(job, loss, args.device)
     tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.base))
@@ -56,17 +58,19 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
 
     resumed = last_checkpoint(output / CHECKPOINTS)
     left = schedule.batches[steps_done(resumed) :]
-    dealer = Dealer(world, params.max_batch_tokens, loss.paired, params.fsdp)
+    dealer = Dealer(world, params.max_batch_tokens, loss.paired, sharded)
     steps = Steps(rollouts, left, crossed, dealer, rank)
     trainer = JudgingTrainer(loss, model=model, args=args, train_dataset=steps)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Checkpoints())
     trainer.add_callback(Curves(trainer.sums, trainer.log, progress))
+    trainer.add_callback(Checkpoints(params.checkpoint_minutes, trainer.sums))  # after those have taken the sums
     if params.tensorboard:
         trainer.add_callback(tensorboard(output))
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
 
     loss.finish(model, tokenizer)
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     trainer.save_model(str(output))
     history = steps_of(trainer.state)
     if rank == 0:
@@ -84,9 +88,9 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     )
 
 
-def _arguments(params: TrainingParams, output: Path, steps: int) -> TrainingArguments:
+def _arguments(params: TrainingParams, output: Path, steps: int, sharded: bool) -> TrainingArguments:
     on_gpu = params.gpus_per_worker > 0
-    return TrainingArguments(
+    args = TrainingArguments(
         output_dir=str(output / CHECKPOINTS),
         max_steps=steps,
         learning_rate=params.lr,
@@ -96,13 +100,11 @@ def _arguments(params: TrainingParams, output: Path, steps: int) -> TrainingArgu
         warmup_steps=int(params.warmup * steps),
         bf16=bfloat16(params),
         gradient_checkpointing=params.gradient_checkpointing,
-        fsdp=params.fsdp or None,
-        ddp_broadcast_buffers=False,  # they are constants
+        fsdp=sharded or None,
+        fsdp_config={"state_dict_type": "SHARDED_STATE_DICT"} if sharded else None,  # of checkpoints
         use_cpu=not on_gpu,
         seed=params.seed,
-        save_strategy="steps",
-        save_steps=params.checkpoint_steps,
-        save_total_limit=2,  # the last one may be incomplete
+        save_strategy="no",  # Checkpoints says when
         ignore_data_skip=True,  # what is left to do is all that the data hold
         logging_strategy="no",
         report_to="none",
@@ -110,6 +112,12 @@ def _arguments(params: TrainingParams, output: Path, steps: int) -> TrainingArgu
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
+    if sharded and args.bf16:
+        # Left to itself accelerate averages gradients in bfloat16, and rounds what the model returns to it: the
+        # log-probability of a response to 8 bits. As for output_dtype: float32 there meets a head in bfloat16.
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        args.fsdp_plugin_args["mixed_precision_policy"] = policy
+    return args
 
 
 class JudgingTrainer(Trainer):  # type: ignore[misc]
