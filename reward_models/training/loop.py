@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.utils.data import DataLoader
 from transformers import (
     AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     PrinterCallback,
     Trainer,
     TrainingArguments,
@@ -54,7 +57,8 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
 
     schedule, held_out = Schedule.of(rollouts, params, params.epochs), rollouts.held_out
     learnt, looked_at = schedule.members(rollouts), [np.arange(0)]
-    args = _arguments(job, len(schedule.batches))
+    sharded = params.fsdp and world > 1
+    args = _arguments(job, len(schedule.batches), sharded)
     loss = MODEL_LOSSES[job.loss](params)
     crossed = mismatched_reference(job, loss, args.device)
     tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.base))
@@ -67,13 +71,13 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
 
     resumed = last_checkpoint(output / CHECKPOINTS)
     left = schedule.batches[steps_done(resumed) :]
-    dealer = Dealer(world, params.max_batch_tokens, loss.paired, params.fsdp)
+    dealer = Dealer(world, params.max_batch_tokens, loss.paired, sharded)
     steps = Steps(rollouts, left, crossed, dealer, rank)
     trainer = JudgingTrainer(loss, model=learning, args=args, train_dataset=steps)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Checkpoints())
     lengths = rollouts.sequences.lengths
     trainer.add_callback(Curves(trainer.sums, trainer.log, progress, [int(lengths[of].sum()) for of in learnt]))
+    trainer.add_callback(Checkpoints(params.checkpoint_minutes, trainer.sums))  # after those have taken the sums
     if held_out is not None:
         once = Schedule.of(held_out, params, epochs=1)
         looked_at = once.members(held_out) * len(looks(len(schedule.batches)))
@@ -82,22 +86,9 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     write_here(trainer, output)
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
 
-    if params.lora is None:
-        loss.finish(model, tokenizer)
-        trainer.save_model(str(output))
-    else:
-        trainer.save_model(str(output / _ADAPTERS))
     rows = history(trainer.state)
+    _save(trainer, job, model, tokenizer, stored_dtype)
     if rank == 0:
-        if params.lora is not None:
-            model = merged(loss.load(job.model), output / _ADAPTERS)
-            loss.finish(model, tokenizer)
-            model.save_pretrained(output)
-            shutil.rmtree(output / _ADAPTERS)
-        elif stored_dtype != torch.float32:
-            loss.load(str(output), stored_dtype).save_pretrained(output)
-        (output / "training_args.bin").unlink(missing_ok=True)
-        tokenizer.save_pretrained(output)
         (output / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return TrainingFacts(
         config=model.config.to_dict(),
@@ -109,10 +100,37 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     )
 
 
-def _arguments(job: Job, steps: int) -> TrainingArguments:
+def _save(
+    trainer: JudgingTrainer,
+    job: Job,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    dtype: torch.dtype,
+) -> None:
+    """Write the trained model in the base's ``dtype``, adapters added to the base, and the tokenizer."""
+    loss, output = trainer.loss, job.output
+    loss.finish(model, tokenizer)
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    adapters = None if job.params.lora is None else output / _ADAPTERS
+    trainer.save_model(str(adapters or output))
+    if trainer.args.process_index:
+        return
+    if adapters is not None:
+        plain = merged(loss.load(job.model), adapters)
+        loss.finish(plain, tokenizer)
+        plain.save_pretrained(output)
+        shutil.rmtree(adapters)
+    elif dtype != torch.float32:
+        loss.load(str(output), dtype).save_pretrained(output)
+    (output / "training_args.bin").unlink(missing_ok=True)
+    tokenizer.save_pretrained(output)
+
+
+def _arguments(job: Job, steps: int, sharded: bool) -> TrainingArguments:
     params = job.params
     on_gpu = params.gpus_per_worker > 0
-    return TrainingArguments(
+    args = TrainingArguments(
         output_dir=str(job.output / CHECKPOINTS),
         max_steps=steps,
         learning_rate=params.lr,
@@ -122,14 +140,12 @@ def _arguments(job: Job, steps: int) -> TrainingArguments:
         warmup_steps=int(params.warmup * steps),
         bf16=bfloat16(params),
         gradient_checkpointing=params.gradient_checkpointing,
-        fsdp=params.fsdp or None,
+        fsdp=sharded or None,
+        fsdp_config={"state_dict_type": "SHARDED_STATE_DICT"} if sharded else None,  # of checkpoints
         ddp_find_unused_parameters=None if params.lora is None else False,  # what learns is always used
-        ddp_broadcast_buffers=False,  # they are constants
         use_cpu=not on_gpu,
         seed=params.seed,
-        save_strategy="steps",
-        save_steps=params.checkpoint_steps,
-        save_total_limit=2,  # the last one may be incomplete
+        save_strategy="no",  # Checkpoints says when
         ignore_data_skip=True,  # what is left to do is all that the data hold
         logging_strategy="no",
         report_to=list(params.report_to) or "none",
@@ -138,6 +154,12 @@ def _arguments(job: Job, steps: int) -> TrainingArguments:
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
+    if sharded and args.bf16:
+        # Left to itself accelerate averages gradients in bfloat16, and rounds what the model returns to it: the
+        # log-probability of a response to 8 bits. As for output_dtype: float32 there meets a head in bfloat16.
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        args.fsdp_plugin_args["mixed_precision_policy"] = policy
+    return args
 
 
 class JudgingTrainer(Trainer):  # type: ignore[misc]

@@ -62,8 +62,8 @@ class TrainingParams(TrainerParams):
     max_batch_tokens: int = Field(
         16384,
         ge=1,
-        description="tokens that go through a worker at once, padding included; it decides how often gradients are "
-        "accumulated",
+        description="tokens that a worker has in memory at once, padding included; it decides into how many "
+        "micro-batches a batch is cut",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 autocast on GPUs, float32 on CPUs"
@@ -84,8 +84,11 @@ class TrainingParams(TrainerParams):
         description="share of the problems that are kept apart: not learnt from, only looked at before, during and "
         "after the training; the same for every seed, smaller shares contained in larger ones; 0 keeps none apart",
     )
-    checkpoint_steps: Runtime[int] = Field(
-        100, ge=1, description="steps between saved states, from which a killed training goes on"
+    checkpoint_minutes: Runtime[float] = Field(
+        20,
+        ge=0,
+        description="minutes between saved states, from which a killed training goes on; a training that takes less "
+        "saves none",
     )
     report_to: Runtime[Annotated[tuple[str, ...], BeforeValidator(_listed)]] = Field(
         (),
