@@ -21,9 +21,9 @@ def split(prepared: Prepared, examples: Examples, params: TrainingParams) -> tup
         return examples, None
     apart = prepared.apart[examples.rows[:, 0]]
     if apart.all() or not apart.any():
-        which, change = ("all", "lower") if apart.all() else ("none", "raise")
+        which, change = ("all", "lower it, or leave it out") if apart.all() else ("none", "raise it")
         raise UserError(
-            f"validation: {which} of the {len(apart)} examples are of problems that are kept apart: {change} it"
+            f"validation: {which} of the {len(apart)} examples are of problems that are kept apart: {change}"
         )
     learnt, held = (replace(examples, rows=examples.rows[of], units=examples.units[of]) for of in (~apart, apart))
     return learnt, held

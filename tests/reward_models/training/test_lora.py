@@ -33,7 +33,7 @@ from harness.core.errors import UserError
 from harness.core.records import GradedSolution
 from harness.engine.local_executor import in_this_process
 
-SETTINGS: dict[str, Any] = {"lr": 1e-2, "batch_size": 16, "max_batch_tokens": 700, "responses": 4, "epochs": 2}
+SETTINGS: dict[str, Any] = {"lr": 1e-2, "batch_size": 16, "max_batch_tokens": 700, "responses": 4, "epochs": 3}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def data(base: str) -> list[GradedSolution]:
-    return graded_sums(base)
+    return graded_sums(base, problems=12)
 
 
 def weights(folder: str | Path) -> dict[str, torch.Tensor]:
@@ -91,7 +91,7 @@ def test_adapters_are_all_that_learns(base: str, data: list[GradedSolution], tmp
 
 
 def test_first_gradients_are_those_of_the_product(base: str, data: list[GradedSolution]) -> None:
-    """d/dB of W + s B A is s dW A^T, dW being the gradient of the same loss in the full model; B = 0 changes nothing."""
+    """d/dB of W + s B A is s dW A^T, with dW the gradient of the same loss in the full model. B = 0 changes nothing."""
     params = implicit(base, lora={"rank": 3, "alpha": 6})
     rollouts, _ = build_rollouts(data, params)
     loss = ImplicitLoss(params)
@@ -167,7 +167,7 @@ def test_heads_learn_as_a_whole(base: str, data: list[GradedSolution], tmp_path:
     rollouts, _ = build_outcomes(data, outcome)
     facts, _ = trained(Job("outcome", outcome, rollouts, base, tmp_path / "outcome"))
     assert facts.extra["reward_accuracy"] > 0.9
-    step_token = StepTokenTrainerParams.model_validate({"base": base, **SETTINGS, "lora": {"rank": 4}, "epochs": 4})
+    step_token = StepTokenTrainerParams.model_validate({"base": base, **SETTINGS, "lora": {"rank": 4}})
     rollouts, _ = build_steps(data, step_token)
     facts, _ = trained(Job("step-token", step_token, rollouts, base, tmp_path / "steps"))
     assert facts.extra["reward_accuracy"] > 0.9

@@ -274,7 +274,7 @@ def test_bfloat16_and_gradient_checkpointing(base: str, data: list[GradedSolutio
 
 def test_tensorboard(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
     """The event file says what the curve does."""
-    asked = params(base, "ce", tensorboard=True)
+    asked = params(base, "ce", report_to="tensorboard")
     rollouts, _ = build_rollouts(data, asked)
     _, steps = trained(Job("implicit", asked, rollouts, base, tmp_path))
     (file,) = (tmp_path / "tensorboard").iterdir()
