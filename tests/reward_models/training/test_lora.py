@@ -33,7 +33,7 @@ from harness.core.errors import UserError
 from harness.core.records import GradedSolution
 from harness.engine.local_executor import in_this_process
 
-SETTINGS: dict[str, Any] = {"lr": 1e-2, "batch_size": 16, "max_batch_tokens": 700, "responses": 4, "epochs": 3}
+SETTINGS: dict[str, Any] = {"lr": 1e-2, "batch_size": 16, "max_batch_tokens": 2000, "responses": 4, "epochs": 3}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_adapters_are_all_that_learns(base: str, data: list[GradedSolution], tmp
         else:
             assert not change.any()
 
-    stopping = dataclasses.replace(rollouts, targets=Stopping(rollouts.targets, 20))
+    stopping = dataclasses.replace(rollouts, targets=Stopping(rollouts.targets, 8))
     again = dataclasses.replace(job, output=tmp_path / "again")
     with pytest.raises(Stopped):
         trained(dataclasses.replace(again, rollouts=stopping))
