@@ -26,7 +26,7 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
 
     Runs the `transformers` Trainer in its workers. The reference's log-probabilities come with the data, so only the
     policy is in memory (kto has the reference read mismatched responses first). On one kind of machine, the same data
-    give the same weights, bit for bit.
+    give the same weights, bit for bit, in the same number of workers; in another number, to rounding.
 
     Raises:
         UserError: when the rollouts hold nothing to learn from.

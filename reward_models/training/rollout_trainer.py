@@ -43,7 +43,9 @@ class RolloutTrainer(Trainer[P]):
 def share_in_pairs(responses: int) -> float:
     """The expected share of rollouts that are in a pair at all, if each is right or wrong with even odds.
 
-    A rollout goes through the model once per batch, whatever number of pairs it is in, and a problem's pairs share a
-    batch; so this is also how often it is read in an epoch.
+    A rollout goes through the model once per batch, whatever number of pairs it is in and however many workers and
+    micro-batches there are, and a problem's pairs share a batch; so this is also how often it is read in an epoch. (The
+    pairs with which a batch is full may be one problem's, of which the next batch reads the rollouts again: not counted
+    here, and in the ledger it is.)
     """
     return 1 - 2.0 ** (1 - responses)
