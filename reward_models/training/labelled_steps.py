@@ -24,7 +24,7 @@ def build_steps(data: Sequence[GradedSolution], params: StepTokenTrainerParams) 
     Raises:
         UserError: when all steps are good, or all bad.
     """
-    prepared = prepare(data, params, for_layout(params.base, step_ends))
+    prepared = prepare(data, params, for_layout(params.base, step_ends, params.user_template))
     examples, apart = split(prepared, every(prepared), params)
     targets = ReadTargets(step_targets(prepared, params))
     rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, apart=apart)
@@ -53,7 +53,7 @@ def build_tokens(
     Raises:
         UserError: when all responses are right, or all wrong.
     """
-    prepared = prepare(data, params, for_every_token(params.base))
+    prepared = prepare(data, params, for_every_token(params.base, params.user_template))
     examples, apart = split(prepared, single(prepared, params), params)
     correct = np.repeat(prepared.correct, prepared.sequences.n_reads).astype(np.float32)
     rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, ReadTargets(correct), apart=apart)
@@ -62,7 +62,8 @@ def build_tokens(
 
 def relabelled(prepared: Prepared, params: TrainingParams, labels: Sequence[Sequence[float]]) -> Rollouts:
     """The same rollouts read at their steps' ends, with a label for each step as target."""
-    encoded = for_layout(params.base, step_ends)([item.solution for item in prepared.items])
+    encode = for_layout(params.base, step_ends, params.user_template)
+    encoded = encode([item.solution for item in prepared.items])
     again = replace(prepared, encoded=encoded)
     examples, apart = split(again, every(again), params)
     targets = np.array([label for of_steps in labels for label in of_steps], dtype=np.float32)

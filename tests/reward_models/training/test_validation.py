@@ -139,7 +139,7 @@ def test_pairs_in_several_micro_batches(base: str, data: list[GradedSolution], t
     seen = []
     for tokens in (100, 10_000):
         params = implicit(base, objective="dpo", max_batch_tokens=tokens, reference=None, beta=0.05, pairs="one")
-        rollouts, facts = build_rollouts(data, params)
+        rollouts, _ = build_rollouts(data, params)
         _, rows = trained(Job("implicit", params, rollouts, base, tmp_path / str(tokens)))
         seen.append(rows[0])
     assert seen[0] == pytest.approx(seen[1], abs=1e-4)
@@ -169,9 +169,9 @@ def test_what_a_plan_expects(base: str) -> None:
 def test_where_curves_cannot_go() -> None:
     assert implicit("b", report_to="tensorboard").report_to == ("tensorboard",)
     check_integrations(("tensorboard",))
-    with pytest.raises(UserError, match="report_to: 'paper' is none of .*wandb"):
+    with pytest.raises(UserError, match=r"report_to: 'paper' is none of .*wandb"):
         ImplicitTrainer.check(implicit("b", report_to=["paper"]))
-    with pytest.raises(UserError, match="report_to: wandb: .*wandb"):
+    with pytest.raises(UserError, match=r"report_to: wandb: .*wandb"):
         check_integrations(("wandb",))
 
 
