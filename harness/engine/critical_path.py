@@ -1,7 +1,7 @@
 """Which stages and trainings a run starts first: those with the longest way ahead.
 
-This is list scheduling by the critical path (Graham, "Bounds on multiprocessing timing anomalies", 1969): of all that is
-ready, that comes first after which the most work must follow, one thing after the other.
+This is list scheduling by the critical path (Graham, "Bounds on multiprocessing timing anomalies", 1969): of all
+that is ready, that comes first after which the most work must follow, one thing after the other.
 """
 
 from __future__ import annotations
