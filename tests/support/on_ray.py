@@ -7,13 +7,14 @@ import threading
 
 from harness.engine.executor import Machine
 from harness.engine.ray_actors import Actors
+from harness.engine.ray_room import nodes_of_ray
 from harness.engine.ray_training import Entrance, RayLauncher
 from harness.engine.room import Room
 
 
 def room(cpus: float = 64) -> Room:
     """Room for whatever asks: Ray itself counts the CPUs."""
-    return Room(lambda: {"a node": Machine(cpus, gpus=0)})
+    return Room(lambda: {node: Machine(cpus, gpus=0) for node in nodes_of_ray()})
 
 
 def launcher(are_shared: bool = False, actors: Actors | None = None) -> RayLauncher:
