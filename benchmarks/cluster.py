@@ -59,7 +59,6 @@ from harness.core.workers import Launcher, Progress  # noqa: E402
 
 NODES, GPUS_PER_NODE, CPUS_PER_NODE = 2, 8, 32
 TEST_SHARDS, TRAIN_SHARDS, PROBLEMS_PER_SHARD, ROLLOUTS = 8, 48, 2, 8
-TEXT = "one step\n\nand another"
 CONFIG = {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 8}
 CONFIG |= {"intermediate_size": 8}
 
@@ -103,7 +102,7 @@ class StubGenerator(Stub, Generator[StubParams]):
 
     def responses(self, problems: Sequence[Problem], sampling: Sampling) -> list[Response]:
         return [
-            Response(p.problem_id, self.name, i, f"{TEXT} {i}", 8, 8, "stop")
+            Response(p.problem_id, self.name, i, f"step {i}\n\nand another", 8, 8, "stop")
             for p in problems
             for i in range(sampling.n)
         ]

@@ -15,7 +15,9 @@ TURN = "waiting until an earlier stage has what it needs"
 
 
 def nodes_of_ray() -> dict[str, Machine]:
-    """All nodes, with all of their CPUs and GPUs."""
+    """All nodes, with all of their CPUs and GPUs; none once Ray has ended."""
+    if not ray.is_initialized():
+        return {}
     alive = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
     return {node: Machine(has.get("CPU", 0.0), has.get("GPU", 0.0)) for node, has in alive.items()}
 

@@ -6,9 +6,9 @@ import math
 import typing
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.core.components import Component, ComponentParams, Mark, Unkeyed
 from harness.core.registry import find
@@ -23,9 +23,16 @@ class Pool(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    replicas: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    replicas: int | Literal["auto"] = 1
     num_cpus: float = Field(default=1, ge=0, allow_inf_nan=False)
     num_gpus: float = Field(default=0, ge=0, allow_inf_nan=False)
+
+    @field_validator("replicas", mode="before")
+    @classmethod
+    def _check_replicas(cls, replicas: object) -> object:
+        if replicas != "auto" and (type(replicas) is not int or replicas < 1):
+            raise ValueError("a whole number from 1 on, or auto")
+        return replicas
 
     @property
     def holds_resources(self) -> bool:

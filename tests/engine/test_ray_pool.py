@@ -188,6 +188,33 @@ def test_a_process_goes_on_with_the_next_stage(capsys: pytest.CaptureFixture[str
     assert len(set(pids)) == 4 and [one[1] for one in (new, newer, whole)] == [1, 1, 1]
 
 
+def test_a_replica_without_a_shard_makes_room(tmp_path: Path) -> None:
+    """While the last of two shards is computed, another stage gets what the other of two replicas held."""
+
+    class Patient:
+        def __init__(self, gpus: float) -> None: ...
+
+        def build(self, *_: object) -> None: ...
+
+        def run(self, task: str, payload: dict[str, Any]) -> Any:
+            while payload["shard"] and not Path(payload["until"]).exists():
+                time.sleep(0.01)
+            return payload["shard"]
+
+    async def shards() -> list[Any]:
+        spec = Spec("reward_models", "m", "length", ComponentParams(), Pool(num_cpus=0.1), "reward_models.m")
+        with Board() as board:
+            line, places = board.line("score m", 2, "responses"), room(0.2)
+            async with ActorPool(spec, 2, places, 0, line, Actors(places, Patient), False, 2) as pool:
+                payloads = [{"shard": i, "until": str(tmp_path / "go")} for i in range(2)]
+                both = asyncio.gather(*(pool.run(Task.SCORE, lambda p=p: p) for p in payloads))
+                await asyncio.wait_for(places.take(1, 0.1, 0), 300)
+                (tmp_path / "go").touch()
+                return await both
+
+    assert asyncio.run(shards()) == [0, 1]
+
+
 def test_a_lone_worker_of_a_training_that_its_device_broke_starts_again(tmp_path: Path) -> None:
     def work(job: int, progress: Progress) -> int:
         tries = len(list(tmp_path.glob("try-*")))
