@@ -167,7 +167,8 @@ class Component(ABC, Generic[P]):
     whenever the same parameters give other results, so that stored results are computed again. ``output_head`` tells a
     plan whether the model that the component runs or trains, if any, has a head over the vocabulary.
     ``shares_process`` tells that nothing of a dropped component is left in its process (settings, threads, memory), so
-    that another stage may go on there.
+    that another stage may go on there. A stage with the same parameters may go on with the component itself, under
+    another ``name``.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
