@@ -86,6 +86,11 @@ def plan(graph: Graph, gpu: Gpu, tokens_per_response: int) -> Plan:
     return _Planner(graph, gpu, tokens_per_response).plan()
 
 
+def planned_stages(graph: Graph, gpu: Gpu, tokens_per_response: int) -> list[PlannedStage]:
+    """The stages of the :func:`plan` alone, in the order of the graph's nodes."""
+    return _Planner(graph, gpu, tokens_per_response).stages()
+
+
 class _Planner:
     def __init__(self, graph: Graph, gpu: Gpu, tokens_per_response: int) -> None:
         self._graph, self._gpu = graph, gpu
@@ -97,8 +102,11 @@ class _Planner:
         self._reads: dict[str, float] = {}  # trained reward model -> reads per rollout
         self._notes: dict[str, None] = {}  # in order, each once
 
+    def stages(self) -> list[PlannedStage]:
+        return [self._planned(node) for node in self._graph.nodes]
+
     def plan(self) -> Plan:
-        stages = [self._planned(node) for node in self._graph.nodes]
+        stages = self.stages()
         long = too_long_lines(self._graph, self._graph.nodes)
         return Plan(stages, [*self._general(), *self._notes, *long])
 
