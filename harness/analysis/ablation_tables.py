@@ -240,9 +240,9 @@ def scoring_cost(evaluation: Evaluation) -> AblationTable | None:
 
 
 _UNITS = (
-    "time: seconds of the workers, each worker's counted, where sampling used no GPU. GPU time: GPU-seconds, which are a "
-    "worker's seconds times its GPUs; what computes without a model is left out. –: sampling and scoring did not both "
-    "run on GPUs, or how many they had is not known."
+    "time: seconds of the workers, each worker's counted, where sampling used no GPU. GPU time: GPU-seconds, which are "
+    "a worker's seconds times its GPUs; what computes without a model is left out. –: sampling and scoring did not "
+    "both run on GPUs, or how many they had is not known."
 )
 
 

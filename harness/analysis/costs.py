@@ -42,7 +42,7 @@ _GENERATED = (DevelopmentItem.COLLECTION.stage, DevelopmentItem.LABELS.stage)
 
 
 def reward_model_costs(results: Results) -> pd.DataFrame:
-    """Columns reward_model, item, prompt_tokens, completion_tokens, train_tokens, flops, plain_flops, seconds, gpu_seconds.
+    """Columns reward_model, item, tokens (prompt, completion, train), flops, plain_flops, seconds and gpu_seconds.
 
     Items without any ledger row are left out; ``plain_flops`` is NaN where a model's size is not stored. For the two
     columns of time see :func:`with_time`.
