@@ -117,7 +117,7 @@ class ClusterPlanner:
         """The run of a plan of the graph."""
         rows = {node: row for node, row in zip(self._graph.nodes, plan.stages, strict=True) if node in self._numbers}
         saves = {node: _saves(node, row) for node, row in rows.items() if isinstance(node, Training)}
-        jobs = [self._job(node, rows[node], saves.get(node)) for node in self._todo]
+        jobs = [self._job(node, rows[node]) for node in self._todo]
         schedule = simulate(jobs, self._cluster.machines)
         held = sum((seat.end - seat.start) * _gpus(jobs[seat.job]) for seat in schedule.seats)
         starting = sum(jobs[seat.job].start_s * _gpus(jobs[seat.job]) for seat in schedule.seats)
@@ -170,14 +170,14 @@ class ClusterPlanner:
     def _shards(self, node: Node) -> list[Shard]:
         return self._planner.missing(node) if isinstance(node, Stage) else []
 
-    def _job(self, node: Node, row: PlannedStage, save: _Saves | None) -> Job:
+    def _job(self, node: Node, row: PlannedStage) -> Job:
         before = {self._numbers[other] for other in node.requires if other in self._numbers}
         runs_model = row.gpu_hours is None or row.gpu_hours > 0
         start_s = (START_ON_CPU_S if row.on_cpus or not runs_model else START_S) + row.weights / DISK_BANDWIDTH
         if isinstance(node, Training):
             workers = node.params.in_workers()
             return Job(
-                tasks=(_training_s(node, row) + (save.seconds if save else 0.0),),
+                tasks=(_training_s(node, row) + _saves(node, row).seconds,),
                 place=self._places[node],
                 processes=workers.count,
                 cpus=workers.cpus,

@@ -186,7 +186,7 @@ def _attributed(training: Training, results: Path) -> list[LedgerRow]:
             for shard in shards:
                 data = _Data(one.used, one.problem_ids_in(shard))
                 readers.setdefault((item, part, shard.folder), {}).setdefault(shard, []).append(data)
-    rows = []
+    rows: list[LedgerRow] = []
     for (item, part, _), shares in readers.items():
         by_gpus: dict[float | None, LedgerRow] = {}
         for shard, of in shares.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pandas as pd
 from rich.table import Table
 
 from harness.analysis.costs import with_time
@@ -60,7 +61,9 @@ def _costs(training: Training, graph: Graph) -> Table:
     frame = with_time(read_ledger(training.ledger(graph.results)).to_pandas())
     columns = {key: head for key, head in _COSTS.items() if key != "gpu_seconds" or (frame["gpus"] != 0).any()}
     frame["stage"] = frame["stage"].map({item.stage: item.value for item in DevelopmentItem})
-    sums = frame.groupby("stage", sort=False)[list(columns)].agg(lambda values: values.sum(skipna=False))
+    # A sum with what is not known is not known.
+    groups = {item: of[list(columns)].sum(skipna=False) for item, of in frame.groupby("stage", sort=False)}
+    sums = pd.DataFrame(groups.values(), index=list(groups))
     table = Table(title="Development", title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     for column in columns.values():
