@@ -62,8 +62,8 @@ DataPath = Annotated[str, Mark.DATA]
 
 V = TypeVar("V")
 
-#: A parameter that says where or how fast something runs: ``Runtime[int]``. It changes what comes out by rounding at most,
-#: as the size of a batch does, and enters no key.
+#: A parameter that says where or how fast something runs: ``Runtime[int]``. It changes what comes out by rounding at
+#: most, as the size of a batch does, and enters no key.
 Runtime = Annotated[V, Mark.RUNTIME]
 
 

@@ -26,6 +26,7 @@ DISK_BANDWIDTH = 2e9  # bytes/s: weights read by each replica, and states of a t
 STATE_BYTES = 12  # of a parameter, in a training's saved state: float32 weights and Adam's two moments
 GRADE_S, ARITHMETIC_S = 5e-4, 1e-4  # of a response, where no model runs
 _WEIGHT_BYTES = 2
+_LEAST_S = 1.0  # between two saved states, where they are asked for after every step
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,8 @@ class ClusterPlanner:
                 "as they say, and the weights at the end; of two states one is kept. Preparing rollouts takes no time."
             )
         yield (
-            f"Grading takes {1000 * GRADE_S:g} ms a response, arithmetic {1000 * ARITHMETIC_S:g} ms; a model without GPUs "
-            f"computes {hardware.CPU_FLOPS / 1e9:.0f} GFLOP/s on each of its CPUs."
+            f"Grading takes {1000 * GRADE_S:g} ms a response, arithmetic {1000 * ARITHMETIC_S:g} ms; a model without "
+            f"GPUs computes {hardware.CPU_FLOPS / 1e9:.0f} GFLOP/s on each of its CPUs."
         )
         yield "Layers over several GPUs (num_gpus) compute one after the other; tensor parallelism is perfect."
 
@@ -242,9 +243,9 @@ class _Saves:
 
 
 def _saves(training: Training, row: PlannedStage) -> _Saves:
-    between = 60 * training.spec.cls.effort(training.spec.params).checkpoint_minutes
+    minutes = training.spec.cls.effort(training.spec.params).checkpoint_minutes
     state = row.weights / _WEIGHT_BYTES * STATE_BYTES
-    count = int(_training_s(training, row) / between)
+    count = int(_training_s(training, row) / max(60 * minutes, _LEAST_S))
     # The last state goes when the next is whole.
     return _Saves((count * state + row.weights) / DISK_BANDWIDTH, min(count, 2) * state)
 
