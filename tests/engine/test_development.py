@@ -17,6 +17,7 @@ from harness.core.workers import Progress, Workers
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Shard, Training
 from harness.engine.local_executor import in_this_process
+from harness.engine.run import Outcome
 from harness.engine.training import _attributed, recount_development, run_training
 from harness.experiment.spec import Pool, Spec
 from harness.storage.arrow import to_records, to_table
@@ -170,3 +171,10 @@ def test_what_the_reference_has_not_read_costs_nothing(tmp_path: Path) -> None:
     run_facts = [row for row in _attributed(asked, tmp_path) if row.stage == DevelopmentItem.REFERENCE.stage]
     assert [(row.prompt_tokens, row.completion_tokens) for row in run_facts] == [(7, 2)]
     assert run_facts[0].flops == shape.forward(7) + shape.forward(2, past=7)
+
+
+def test_a_run_says_what_gpu_hours_it_took(tmp_path: Path) -> None:
+    (said,) = Outcome(computed=2, stored=1, gpu_seconds=5400.0).lines(tmp_path)
+    assert said.endswith("1 were stored already. What it computed took 1.50 GPU-hours, without loading models.")
+    (said,) = Outcome(computed=2, stored=1).lines(tmp_path)
+    assert "GPU" not in said
