@@ -159,7 +159,7 @@ class Effort:
     """What a plan assumes of a training.
 
     ``forwards`` says how many forward passes a token costs that is trained on: three, or four where activations are
-    computed twice. ``waiting`` is how much longer the slowest worker computes than the mean, as a share. ``sharded``
+    computed twice. ``waiting`` is what padding, and waiting for the slowest worker, add to the time, as a share. ``sharded``
     says whether the workers share the weights out. There is a saved state every ``checkpoint_minutes``.
     """
 

@@ -49,7 +49,7 @@ def about_sampling(in_flight: Mapping[str, str]) -> Iterator[str]:
 
 
 def about_reads(reads: Mapping[str, float], waiting: float) -> Iterator[str]:
-    """How often trainings read a rollout, and how long workers ``waiting`` for others take more."""
+    """How often trainings read a rollout, and what ``waiting`` for the slowest worker adds."""
     groups: dict[str, list[str]] = {}
     for who, times in reads.items():
         groups.setdefault(f"{times:.3g}", []).append(who)
@@ -59,7 +59,7 @@ def about_reads(reads: Mapping[str, float], waiting: float) -> Iterator[str]:
     if any(times % 1 for times in reads.values()):
         yield "Share in pairs: a problem's share of right rollouts is anything from 0 to 1 alike."
     if waiting:
-        yield f"Pairs: the slowest worker computes {_percent(waiting)} longer than the mean."
+        yield f"Pairs: padding, and waiting for the slowest worker, take {_percent(waiting)} more time."
 
 
 def _percent(share: float) -> str:

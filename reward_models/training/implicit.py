@@ -26,8 +26,8 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
 
     Runs the `transformers` Trainer in its workers. The reference's log-probabilities come with the data, so only the
     policy is in memory (kto has the reference read mismatched responses first). The same data are read in the same order
-    with the same seeds. On CPUs of one kind that gives the same weights, bit for bit; on GPUs it does not, as the backward
-    pass of attention adds in any order.
+    with the same seeds. On CPUs of one kind that gives the same weights, bit for bit, in the same number of workers; in
+    another number, to rounding. On GPUs it gives them to rounding, as the backward pass of attention adds in any order.
 
     Raises:
         UserError: when the rollouts hold nothing to learn from.
