@@ -159,8 +159,8 @@ class Effort:
     """What a plan assumes of a training.
 
     ``forwards`` says how many forward passes a token costs that is trained on: three, or four where activations are
-    computed twice. ``waiting`` is what padding, and waiting for the slowest worker, add to the time, as a share. ``sharded``
-    says whether the workers share the weights out. There is a saved state every ``checkpoint_minutes``.
+    computed twice. ``waiting`` is what padding, and waiting for the slowest worker, add to the time, as a share.
+    ``sharded`` says whether the workers share the weights out. There is a saved state every ``checkpoint_minutes``.
     """
 
     forwards: int = 3
@@ -180,7 +180,8 @@ class Component(ABC, Generic[P]):
     whenever the same parameters give other results, so that stored results are computed again. ``output_head`` tells a
     plan whether the model that the component runs or trains, if any, has a head over the vocabulary.
     ``shares_process`` tells that nothing of a dropped component is left in its process (settings, threads, memory), so
-    that another stage may go on there.
+    that another stage may go on there. A stage with the same parameters may go on with the component itself, under
+    another ``name``.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams

@@ -1,7 +1,7 @@
 """Which stages and trainings a run starts first: those with the longest way ahead.
 
-This is list scheduling by the critical path (Graham, "Bounds on multiprocessing timing anomalies", 1969): of all that is
-ready, that comes first after which the most work must follow, one thing after the other.
+This is list scheduling by the critical path (Graham, "Bounds on multiprocessing timing anomalies", 1969): of all
+that is ready, that comes first after which the most work must follow, one thing after the other.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from harness.engine.plan import PlannedStage, planned_stages
 
 #: What times are planned with. Only their ratios matter here.
 _GPU, _TOKENS = GPUS["h100"], 512
+_AUTO = 8  # replicas, where their number depends on the cluster
 
 
 def longest_paths(nodes: Sequence[Node], seconds: Mapping[Node, float]) -> dict[Node, float]:
@@ -59,4 +60,5 @@ def _parts(node: Node, row: PlannedStage) -> float:
     """Over how many GPUs, or processes without any, the work of a node is spread."""
     if isinstance(node, Training):
         return workers_of(node.spec).count
-    return min(node.spec.pool.replicas, max(row.missing, 1)) * max(node.spec.pool.num_gpus, 1.0)
+    replicas = node.spec.pool.replicas
+    return min(_AUTO if replicas == "auto" else replicas, max(row.missing, 1)) * max(node.spec.pool.num_gpus, 1.0)

@@ -18,6 +18,8 @@ from harness.experiment.spec import Spec
 
 T = TypeVar("T")
 
+_ROUNDING = 1e-9  # ten replicas of 0.1 GPUs share one
+
 
 class ShardFailed(Exception):
     """A shard failed after the last try. The message is the last error, in one line."""
@@ -76,14 +78,14 @@ class Executor(Protocol):
         """Replicas of a component for so many shards, until the context ends.
 
         Args:
-            place: of the stage in the graph. Of those that wait for the same resources the lowest place comes first.
+            place: of the stage in the run's order. Of those that wait for the same resources the lowest comes first.
             line: where the stage reports.
         """
         ...
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
-        """Run a training, which gets what launches its workers. ``spec`` says what they take, ``place`` when. ``line``
-        is told what the training waits for."""
+        """Run a training, which gets what launches its workers. They take their resources while they run, when
+        ``place`` says. ``line`` is told what the training waits for."""
         ...
 
     def close(self) -> None:
@@ -100,7 +102,9 @@ class Machine:
 
     def holds(self, cpus: float, gpus: float) -> float:
         """How many replicas of that size the machine holds."""
-        ratios = [math.floor(has / needs) for has, needs in ((self.cpus, cpus), (self.gpus, gpus)) if needs > 0]
+        ratios = [
+            math.floor(has / needs + _ROUNDING) for has, needs in ((self.cpus, cpus), (self.gpus, gpus)) if needs > 0
+        ]
         return min(ratios, default=math.inf)
 
 
