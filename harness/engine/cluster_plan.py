@@ -6,7 +6,6 @@ takes is a rough guess; it counts where it holds up what needs GPUs.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from harness.core.errors import UserError
 from harness.core.stages import Task
 from harness.cost_model import gpus as hardware
 from harness.engine.critical_path import by_urgency
-from harness.engine.executor import Machine, check_placement
+from harness.engine.executor import Machine, check_placement, replicas_of
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
 from harness.engine.plan import Plan, PlannedStage, Planner
 from harness.engine.simulation import Job, Schedule, simulate
@@ -50,8 +49,8 @@ class Cluster:
         return cls(nodes, gpus, cpus[0] if cpus else CPUS_PER_GPU * max(gpus, 1))
 
     @property
-    def machines(self) -> list[Machine]:
-        return [Machine(self.cpus, self.gpus)] * self.nodes
+    def machines(self) -> dict[str, Machine]:
+        return {f"node {number}": Machine(self.cpus, self.gpus) for number in range(self.nodes)}
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class ClusterPlanner:
             for task, shard in enumerate(self._shards(node))
         }
         for node in self._todo:
-            check_placement(node.spec, cluster.machines)
+            check_placement(node.spec, [*cluster.machines.values()])
 
     def run(self, plan: Plan) -> ClusterRun:
         """The run of a plan of the graph."""
@@ -145,7 +144,7 @@ class ClusterPlanner:
         )
         yield (
             f"A process with a model starts in {START_S:.0f} s ({START_ON_CPU_S:.0f} s without GPUs) and reads its "
-            f"weights at {DISK_BANDWIDTH / 1e9:g} GB/s; no model is kept for a later stage."
+            f"weights at {DISK_BANDWIDTH / 1e9:g} GB/s; a model that stays loaded for the next stage saves that."
         )
         if any(isinstance(node, Training) for node in self._todo):
             yield (
@@ -199,20 +198,13 @@ class ClusterPlanner:
         return Job(
             tasks=[whole * shard.n_responses / max(row.responses, 1) for shard in shards],
             place=self._places[node],
-            actors=self._replicas(node),
+            actors=replicas_of(node.spec, self._cluster.machines.values()),
             cpus=pool.num_cpus,
             gpus=pool.num_gpus,
             start_s=start_s,
             after=frozenset(before),
             reads=reads,
         )
-
-    def _replicas(self, stage: Stage) -> int:
-        pool = stage.spec.pool
-        if pool.replicas != "auto":
-            return pool.replicas
-        holds = sum(machine.holds(pool.num_cpus, pool.num_gpus) for machine in self._cluster.machines)
-        return int(holds) if math.isfinite(holds) else self._cluster.nodes * self._cluster.cpus
 
     def _place(self, node: Node, jobs: Sequence[Job], schedule: Schedule) -> Place | None:
         number = self._numbers.get(node)

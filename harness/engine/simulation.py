@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.engine.executor import Machine
+from harness.engine.room import fitting
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Seat:
     job: int
     start: float
     end: float
-    machines: tuple[int, ...]
+    machines: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Schedule:
         return max((end for _, end in self.spans), default=0.0)
 
 
-def simulate(jobs: Sequence[Job], machines: Sequence[Machine]) -> Schedule:
+def simulate(jobs: Sequence[Job], machines: Mapping[str, Machine]) -> Schedule:
     """The schedule of the jobs on the machines.
 
     Raises:
@@ -99,8 +100,8 @@ class _State:
 
 
 class _Simulation:
-    def __init__(self, jobs: Sequence[Job], machines: Sequence[Machine]) -> None:
-        self._jobs, self._free = jobs, list(machines)
+    def __init__(self, jobs: Sequence[Job], machines: Mapping[str, Machine]) -> None:
+        self._jobs, self._free = jobs, dict(machines)
         self._states = [
             _State(
                 ready=deque(),
@@ -117,7 +118,7 @@ class _Simulation:
         self._now = 0.0
         self._events: list[tuple[float, int, int, int, int | None]] = []  # time, order, job, actor, the task it ends
         self._order = itertools.count()
-        self._actors: list[tuple[float, tuple[int, ...]]] = []  # when each was let in, and where
+        self._actors: list[tuple[float, Sequence[str]]] = []  # when each was let in, and where
         self._starts: list[float | None] = [None] * len(jobs)
         self._ends = [0.0] * len(jobs)
         self._times: list[list[tuple[float, float]]] = [[(0.0, 0.0)] * len(job.tasks) for job in jobs]
@@ -186,17 +187,17 @@ class _Simulation:
             while state.asking:
                 if (cpus_are_kept and job.cpus > 0) or (gpus_are_kept and job.gpus > 0):
                     break
-                seat = self._fitting(job.cpus, job.gpus, job.processes)
+                seat = fitting(job.cpus, job.gpus, job.processes, self._free)
                 if seat is None:
-                    lacks_cpus = self._fitting(job.cpus, 0, job.processes) is None
-                    lacks_gpus = self._fitting(0, job.gpus, job.processes) is None
+                    lacks_cpus = fitting(job.cpus, 0, job.processes, self._free) is None
+                    lacks_gpus = fitting(0, job.gpus, job.processes, self._free) is None
                     neither = not lacks_cpus and not lacks_gpus  # each is there, but not on the same machines
                     cpus_are_kept |= lacks_cpus or neither
                     gpus_are_kept |= lacks_gpus or neither
                     break
                 self._enter(number, seat)
 
-    def _enter(self, number: int, machines: tuple[int, ...]) -> None:
+    def _enter(self, number: int, machines: Sequence[str]) -> None:
         job, state = self._jobs[number], self._states[number]
         state.asking -= 1
         state.inside += 1
@@ -216,19 +217,7 @@ class _Simulation:
     def _at(self, time: float, job: int, actor: int, ended: int | None) -> None:
         heapq.heappush(self._events, (time, next(self._order), job, actor, ended))
 
-    def _reserve(self, job: Job, machines: tuple[int, ...], times: int) -> None:
+    def _reserve(self, job: Job, machines: Sequence[str], times: int) -> None:
         for machine in machines:
             free = self._free[machine]
             self._free[machine] = Machine(free.cpus - times * job.cpus, free.gpus - times * job.gpus)
-
-    def _fitting(self, cpus: float, gpus: float, count: int) -> tuple[int, ...] | None:
-        """A machine for each of ``count`` processes of a size: one machine that holds all, else as few as need be, and
-        of several that hold as many the fullest one; None where they do not fit."""
-        if cpus == gpus == 0:
-            return (0,) * count
-        holds = [int(min(machine.holds(cpus, gpus), count)) for machine in self._free]
-        found: list[int] = []
-        fullest = sorted(range(len(holds)), key=lambda one: (-holds[one], self._free[one].gpus, self._free[one].cpus))
-        for one in fullest:
-            found += [one] * min(holds[one], count - len(found))
-        return tuple(found) if len(found) == count else None

@@ -44,8 +44,8 @@ def share_in_pairs(responses: int) -> float:
 
     A problem is solved with a probability p that is uniform over problems. Its rollouts are in no pair if all are right
     or all are wrong: E[p^k + (1 - p)^k] = 2 / (k + 1) of k rollouts. A rollout goes through the model once per batch,
-    whatever number of pairs it is in and however many workers and micro-batches there are, and a problem's pairs share a
-    batch; so this is also how often it is read in an epoch. (The pairs with which a batch is full may be one problem's,
-    of which the next batch reads the rollouts again: not counted here, and in the ledger it is.)
+    whatever number of pairs it is in and however many workers and micro-batches there are, and a problem's pairs share
+    a batch; so this is also how often it is read in an epoch. (The pairs with which a batch is full may be one
+    problem's, of which the next batch reads the rollouts again: not counted here, and in the ledger it is.)
     """
     return 1 - 2 / (responses + 1)

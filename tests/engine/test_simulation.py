@@ -9,10 +9,10 @@ import pytest
 from harness.engine.executor import Machine
 from harness.engine.simulation import Job, Schedule, simulate
 
-ONE = [Machine(cpus=8, gpus=2)]
+ONE = {"a": Machine(cpus=8, gpus=2)}
 
 
-def spans(jobs: list[Job], machines: list[Machine]) -> list[tuple[float, float]]:
+def spans(jobs: list[Job], machines: dict[str, Machine]) -> list[tuple[float, float]]:
     return simulate(jobs, machines).spans
 
 
@@ -51,7 +51,7 @@ def test_the_lower_place_comes_first_and_nothing_overtakes_it_with_what_it_lacks
 
 
 def test_processes_of_a_training_may_be_on_several_machines_and_an_actor_on_one() -> None:
-    two = [Machine(cpus=8, gpus=2), Machine(cpus=8, gpus=2)]
+    two = {"a": Machine(cpus=8, gpus=2), "b": Machine(cpus=8, gpus=2)}
     jobs = [
         Job(tasks=[1.0], place=0, gpus=1),
         Job(tasks=[1.0], place=1, processes=3, gpus=1),
@@ -59,7 +59,7 @@ def test_processes_of_a_training_may_be_on_several_machines_and_an_actor_on_one(
     ]
     schedule = simulate(jobs, two)
     assert schedule.spans == [(0, 1), (0, 1), (1, 2)]
-    assert {seat.job: sorted(seat.machines) for seat in schedule.seats} == {0: [0], 1: [0, 1, 1], 2: [0]}
+    assert {seat.job: sorted(seat.machines) for seat in schedule.seats} == {0: ["a"], 1: ["a", "b", "b"], 2: ["a"]}
 
 
 def test_half_a_gpu_is_shared() -> None:
@@ -78,7 +78,7 @@ def test_what_holds_of_any_schedule(seed: int) -> None:
     """Nothing begins before what it needs is done, no machine ever holds more than it has, every task is done once, and
     all takes at least as long as the longest path and as the work on all GPUs."""
     rng = random.Random(seed)
-    machines = [Machine(cpus=rng.choice([4, 8]), gpus=4) for _ in range(rng.choice([1, 2, 3]))]
+    machines = {name: Machine(cpus=rng.choice([4, 8]), gpus=4) for name in "abc"[: rng.choice([1, 2, 3])]}
     jobs: list[Job] = []
     for number in range(rng.randint(1, 12)):
         tasks = [rng.choice([0.0, 0.5, 1.0, 2.5]) for _ in range(rng.randint(1, 6))]
@@ -105,7 +105,7 @@ def test_what_holds_of_any_schedule(seed: int) -> None:
     check(schedule, jobs, machines)
 
 
-def check(schedule: Schedule, jobs: list[Job], machines: list[Machine]) -> None:
+def check(schedule: Schedule, jobs: list[Job], machines: dict[str, Machine]) -> None:
     ends = [end for _, end in schedule.spans]
     for job, times, (start, end) in zip(jobs, schedule.tasks, schedule.spans, strict=True):
         assert [stop - begin for begin, stop in times] == pytest.approx(list(job.tasks))
@@ -118,12 +118,12 @@ def check(schedule: Schedule, jobs: list[Job], machines: list[Machine]) -> None:
             assert sum(b <= begin < s for b, s in times) <= job.actors
     for moment in {seat.start for seat in schedule.seats}:
         inside = [seat for seat in schedule.seats if seat.start <= moment < seat.end]
-        for number, machine in enumerate(machines):
-            places = [jobs[seat.job] for seat in inside for at in seat.machines if at == number]
+        for name, machine in machines.items():
+            places = [jobs[seat.job] for seat in inside for at in seat.machines if at == name]
             assert sum(job.cpus for job in places) <= machine.cpus
             assert sum(job.gpus for job in places) <= machine.gpus
     work = sum(job.gpus * job.processes * sum(job.tasks) for job in jobs)
-    assert schedule.wall_s >= work / sum(machine.gpus for machine in machines) - 1e-9
+    assert schedule.wall_s >= work / sum(machine.gpus for machine in machines.values()) - 1e-9
     longest: list[float] = []
     for job in jobs:
         needed = [longest[before] for before in job.after]
