@@ -58,8 +58,6 @@ class RayExecutor:
         workers = workers_of(spec)
         line.waits(lambda: waiting_for_room(workers.cpus, workers.gpus, self._room.free(), TURN, workers.count))
         async with self._room.hold(place, workers.count * workers.cpus, workers.count * workers.gpus):
-            if workers.count > 1:  # Ray Train starts processes of its own
-                self._actors.make_place()
             line.waits("its rollouts are read and prepared")
             launcher = RayLauncher(self._actors, spec.cls.shares_process, line.waits)
             return await _in_thread(lambda: training(launcher))

@@ -71,6 +71,9 @@ class RayLauncher:
 
         self.waits(waits_for)
 
+        if workers.count > 1:  # Ray Train starts processes of its own
+            self.actors.make_place()
+
         def run() -> None:
             try:
                 done.append((self._alone if workers.count == 1 else _together)(work, job, workers, said))

@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from bonbench.reward_models.training.confidence import Reading, confidence
+import numpy as np
+
+from bonbench.reward_models.training.by_shards import Place
+from bonbench.reward_models.training.confidence import confidence
 from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import AutoPSVTrainerParams
@@ -63,15 +66,17 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
 
         params, output = self.params.model_copy(update={"base": absolute(self.params.base)}), output.resolve()
         verifier = output / "outcome"
-        rollouts, prepared, about_data = build_tokens(data, params)
-        first = _once(
-            verifier / _FACTS_FILE, lambda: fit(Job("value", params, rollouts, params.base, verifier), progress, launch)
-        )
-        reading = Reading(str(verifier), [item.solution for item in prepared.items], params, verifier / "values")
-        values = confidence(reading, output / "workers", progress, launch)
-        steps = [labels_from_confidence(of_steps, params.drop) for of_steps in values]
-        labelled = Job("value", params.of_steps, relabelled(prepared, params, steps), str(verifier), output)
-        second = fit(labelled, progress, launch)
+        with Place.within(output, progress, launch) as place:
+            rollouts, prepared, about_data = build_tokens(data, params, place)
+            first = _once(
+                verifier / _FACTS_FILE,
+                lambda: fit(Job("value", params, rollouts, params.base, verifier), progress, launch),
+            )
+            values = confidence(str(verifier), prepared, params, place)
+            steps = [labels_from_confidence(of_steps, params.drop) for of_steps in values]
+            labels = np.array([label for of_steps in steps for label in of_steps], dtype=np.float32)
+            again = relabelled(prepared, params, labels, place)
+            second = fit(Job("value", params.of_steps, again, str(verifier), output), progress, launch)
         shutil.rmtree(verifier)
         sequences = rollouts.sequences
         both = replace(
@@ -84,8 +89,8 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
         about_labels = {
             "steps": first.extra["steps"] + second.extra["steps"],
             "outcome": {key: first.extra[key] for key in ("loss", "reward_accuracy")},
-            "n_steps": sum(map(len, steps)),
-            "n_good_steps": int(sum(map(sum, steps))),
+            "n_steps": len(labels),
+            "n_good_steps": int(labels.sum(dtype=np.int64)),
         }
         return both.saying(about_data | about_labels)
 
