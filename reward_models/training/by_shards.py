@@ -31,7 +31,11 @@ from harness.core.workers import Launcher, Progress, Workers
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 #: What is too large for the driver's memory.
-_ON_DISK = {"ids": np.dtype(np.int32), "reads": np.dtype(np.int32), "text": np.dtype(np.uint8)}
+_ON_DISK: dict[str, np.dtype[Any]] = {
+    "ids": np.dtype(np.int32),
+    "reads": np.dtype(np.int32),
+    "text": np.dtype(np.uint8),
+}
 
 #: The file of all other arrays, in the folder of a work that is done.
 _SMALL = "arrays.npz"

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bonbench.reward_models.training.by_shards import Arrays, Batch, Work
-from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.pairs import Indices
+from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.sequences import flat_arrays
 from bonbench.reward_models.training.subsets import near_duplicates
 from harness.core.records import GradedSolution
@@ -71,7 +71,7 @@ class Chosen(Work):
                 rows.append(row)
                 items.append(item)
                 tokens.append(encoded)
-            arrays = {
+            arrays: dict[str, npt.NDArray[Any]] = {
                 "left_out": np.array(left_out, dtype=np.int8),
                 "rows": np.array(rows, dtype=np.int64),
                 "problem": np.array([self.numbers[_problem(item)] for item in items], dtype=np.int64),

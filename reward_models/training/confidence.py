@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +26,7 @@ def confidence(
     shards = [shard for batch in prepared.batches for shard in batch.shards]
     arrays = made(_Read(params, batches(shards, _AT_ONCE), prepared.rows, verifier), "values", place)
     values, ends = arrays["values"].tolist(), starts(arrays["n_values"]).tolist()
-    return [values[start:stop] for start, stop in zip(ends, ends[1:], strict=False)]
+    return [values[start:stop] for start, stop in pairwise(ends)]
 
 
 @dataclass(frozen=True, slots=True)

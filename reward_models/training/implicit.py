@@ -101,4 +101,5 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
         params = self.params.model_copy(update=paths)
         with Place.within(output, progress, launch) as place:
             rollouts, facts = build_rollouts(data, params, place)
-            return fit(Job("implicit", params, rollouts, params.base, output.resolve()), progress, launch).saying(facts)
+            job = Job("implicit", params, rollouts, params.base, output.resolve())
+            return fit(job, progress, launch).saying(facts)

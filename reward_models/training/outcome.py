@@ -58,4 +58,5 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
         with Place.within(output, progress, launch) as place:
             rollouts, facts = build_outcomes(data, params, place)
-            return fit(Job("outcome", params, rollouts, params.base, output.resolve()), progress, launch).saying(facts)
+            job = Job("outcome", params, rollouts, params.base, output.resolve())
+            return fit(job, progress, launch).saying(facts)

@@ -60,4 +60,5 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
         with Place.within(output, progress, launch) as place:
             rollouts, facts = build_steps(data, params, place)
-            return fit(Job("step-token", params, rollouts, params.base, output.resolve()), progress, launch).saying(facts)
+            job = Job("step-token", params, rollouts, params.base, output.resolve())
+            return fit(job, progress, launch).saying(facts)

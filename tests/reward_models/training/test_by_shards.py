@@ -185,6 +185,6 @@ def test_a_mistake_that_a_worker_meets(
     params = StepTokenTrainerParams(base=base, workers=3)
     monkeypatch.setattr(preparation, "_AT_ONCE", 24)
     launch = Ranks(monkeypatch)
-    with pytest.raises(UserError, match="^no step labels: sample 3 of problem 'p17' has none$"):
+    with pytest.raises(UserError, match=r"^no step labels: sample 3 of problem 'p17' has none$"):
         build_steps(shards, params, Place(tmp_path / "encoded", lambda *_: None, launch))
     assert launch.launched == [3]
