@@ -152,8 +152,7 @@ def _make(job: tuple[Work, Path], progress: Progress) -> UserError | None:
             assert make is not None
             before = ends[number] - len(work.batches[number].shards)  # by all workers, about
             progress(before, ends[-1], f"{work.done} {before} of {ends[-1]} shards")
-            with replacing(_file(folder, number)) as partial, partial.open("wb") as stream:
-                np.savez(stream, **make(number))
+            _save(_file(folder, number), make(number))
     except UserError as error:
         mistake = error
     if not dist.is_initialized():
@@ -168,6 +167,11 @@ def _file(folder: Path, number: int) -> Path:
     return folder / f"{number:05d}.npz"
 
 
+def _save(file: Path, arrays: Arrays) -> None:
+    with replacing(file) as partial, partial.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]  # of one of its own options
+
+
 def _join(folder: Path, numbers: Iterable[int]) -> None:
     """Put the arrays of the batches together, and remove their files."""
     small = []
@@ -180,8 +184,7 @@ def _join(folder: Path, numbers: Iterable[int]) -> None:
                         streams[name] = stack.enter_context(stack.enter_context(replacing(folder / name)).open("wb"))
                     arrays[name].tofile(streams[name])
                 small.append({name: arrays[name] for name in arrays.keys() - _ON_DISK.keys()})
-    with replacing(folder / _SMALL) as partial, partial.open("wb") as stream:
-        np.savez(stream, **_joined(small))
+    _save(folder / _SMALL, _joined(small))
     for number in numbers:
         _file(folder, number).unlink()
 
