@@ -398,6 +398,9 @@ class Trainer(Component[T]):
     ) -> TrainingFacts:
         """Write the trained model to the folder ``output``; return facts for the ledger and the report.
 
+        A run gives ``data`` as :class:`~harness.core.rollouts.RolloutShards`: iteration loads them shard by shard, and
+        any process loads a shard of its ``shards`` by itself.
+
         The training must be deterministic. ``progress(done, total, note)`` may be called as often as you like. Work
         that takes long or needs a GPU goes through ``launch``, which runs it in the workers that the parameters ask
         for.
