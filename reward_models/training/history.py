@@ -11,7 +11,8 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
-from bonbench.reward_models.training.model_losses import Judgement, summed
+from bonbench.reward_models.training.model_losses import Judgement
+from bonbench.reward_models.training.step import summed
 from harness.core.workers import Progress
 
 _PROGRESS_EVERY_S = 0.5
@@ -21,22 +22,31 @@ Row = dict[str, float]
 
 
 class StepSums:
-    """Sums over this worker's micro-batches of one step."""
+    """Sums over this worker's micro-batches of one step.
+
+    ``notice`` is a number that a worker may set before they are taken, and ``noticed`` then the sum over all workers:
+    so they agree on something without a message of its own.
+    """
 
     def __init__(self) -> None:
-        self._sums = torch.zeros(7, dtype=torch.float64)
+        self._judged: list[torch.Tensor] = []
+        self.notice = self.noticed = 0.0
 
     def add(self, judged: Judgement) -> None:
-        values = [judged.losses.sum(), judged.rightly.sum(), judged.right.sum(), judged.wrong.sum()]
+        values = [judged.losses, judged.rightly, judged.right, judged.wrong]
         sizes = [len(judged.losses), len(judged.right), len(judged.wrong)]
-        self._sums += torch.tensor([*(value.item() for value in values), *sizes], dtype=torch.float64)
+        sums = torch.stack([value.detach().sum().double() for value in values])
+        self._judged.append(torch.cat([sums, sums.new_tensor(sizes)]))
 
     def take(self, device: torch.device) -> Row:
         """The step's row, over all workers: ``terms`` (losses), their mean ``loss``, the share judged rightly
         (``reward_accuracy``), and the mean value of right ones less that of wrong ones (``margin``; none where there
         is only one kind). Begins the next step."""
-        loss, rightly, right, wrong, terms, n_right, n_wrong = summed(self._sums, device).tolist()
-        self._sums = torch.zeros_like(self._sums)
+        notice = torch.tensor([0.0] * 7 + [self.notice], dtype=torch.float64, device=device)
+        for sums in self._judged:
+            notice[:7] += sums
+        loss, rightly, right, wrong, terms, n_right, n_wrong, self.noticed = summed(notice).tolist()
+        self._judged, self.notice = [], 0.0
         row = {"terms": terms, "loss": loss / terms, "reward_accuracy": rightly / terms}
         if n_right and n_wrong:
             row["margin"] = right / n_right - wrong / n_wrong

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import MethodType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.distributed as dist
-from torch.utils.data import DataLoader, Dataset, default_convert
+from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.utils.data import DataLoader
 from transformers import (
     AutoTokenizer,
-    PreTrainedModel,
     PrinterCallback,
     Trainer,
     TrainingArguments,
@@ -25,16 +22,15 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from bonbench.reward_models.training.batches import MicroBatch, accumulation_steps, epoch_batches, split
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
-from bonbench.reward_models.training.data import Rollouts
+from bonbench.reward_models.training.dealing import Dealer
 from bonbench.reward_models.training.history import Curves, StepSums, steps_of, summary, tensorboard
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
 from bonbench.reward_models.training.model_losses import MODEL_LOSSES, Batch, ModelLoss
-from bonbench.reward_models.training.pairs import Indices
 from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.reference import bfloat16, mismatched_reference
-from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.schedule import Schedule, Steps
+from bonbench.reward_models.training.step import Passes, go
 from harness.core.components import TrainingFacts
 from harness.core.hub_models import pretrained
 from harness.core.workers import Progress
@@ -49,8 +45,9 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     transformers_logging.set_verbosity_error()
     set_seed(params.seed)
 
-    schedule = Schedule.of(rollouts, params, world)
-    args = _arguments(params, output, schedule)
+    schedule = Schedule.of(rollouts, params)
+    sharded = params.fsdp and world > 1
+    args = _arguments(params, output, len(schedule.batches), sharded)
     loss = MODEL_LOSSES[job.loss](params)
     crossed = mismatched_reference(job, loss, args.device)
     tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.base))
@@ -60,16 +57,20 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     model.forward = MethodType(loss.forward, model)
 
     resumed = last_checkpoint(output / CHECKPOINTS)
-    mine = schedule.pieces[rank::world][steps_done(resumed) * schedule.accumulation :]
-    trainer = JudgingTrainer(loss, model=model, args=args, train_dataset=_MicroBatches(rollouts, mine, crossed))
+    left = schedule.batches[steps_done(resumed) :]
+    dealer = Dealer(world, params.max_batch_tokens, loss.paired, sharded)
+    steps = Steps(rollouts, left, crossed, dealer, rank)
+    trainer = JudgingTrainer(loss, model=model, args=args, train_dataset=steps)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Checkpoints())
     trainer.add_callback(Curves(trainer.sums, trainer.log, progress))
+    trainer.add_callback(Checkpoints(params.checkpoint_minutes, trainer.sums))  # after those have taken the sums
     if params.tensorboard:
         trainer.add_callback(tensorboard(output))
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
 
     loss.finish(model, tokenizer)
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     trainer.save_model(str(output))
     history = steps_of(trainer.state)
     if rank == 0:
@@ -83,72 +84,27 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
         device=str(args.device),
         output_head=model.get_output_embeddings() is not None,
         **schedule.costs(rollouts, loss.with_reference),
-        extra={"steps": schedule.steps, **summary(history)},
+        extra={"steps": len(schedule.batches), **summary(history)},
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """The micro-batches of all workers in training order, worker by worker, ``accumulation`` per worker and step."""
-
-    pieces: list[MicroBatch]
-    accumulation: int
-    steps: int
-
-    @classmethod
-    def of(cls, rollouts: Rollouts, params: TrainingParams, workers: int) -> Schedule:
-        rng = np.random.default_rng(params.seed)
-        examples, n_terms, lengths = rollouts.examples, rollouts.n_terms, rollouts.sequences.lengths
-        epochs = [
-            epoch_batches(examples, rollouts.units, lengths, params.batch_size, rng) for _ in range(params.epochs)
-        ]
-        accumulation = accumulation_steps(epochs, examples, n_terms, lengths, workers, params.max_batch_tokens)
-        pieces = [
-            piece
-            for batches in epochs
-            for batch in batches
-            for piece in split(batch, examples, n_terms, accumulation * workers)
-        ]
-        return cls(pieces, accumulation, sum(map(len, epochs)))
-
-    def costs(self, rollouts: Rollouts, with_reference: bool) -> dict[str, int]:
-        """All workers' tokens and positions that went through forward and backward, or forward alone."""
-        members = np.concatenate([piece.rollouts for piece in self.pieces])
-        costs = _sizes("train", rollouts.sequences, members)
-        if rollouts.mismatched is not None:
-            # Once by the reference, where there is one, and by the policy in every step.
-            crossed = rollouts.mismatched.sequences
-            once = np.arange(len(crossed) if with_reference else 0)
-            costs |= _sizes("forward", crossed, np.concatenate([members, once]))
-        return costs
-
-
-def _sizes(what: str, sequences: Sequences, members: Indices) -> dict[str, int]:
-    return {
-        f"{what}_tokens": int(sequences.lengths[members].sum()),
-        f"{what}_positions": int(sequences.positions()[members].sum()),
-    }
-
-
-def _arguments(params: TrainingParams, output: Path, schedule: Schedule) -> TrainingArguments:
+def _arguments(params: TrainingParams, output: Path, steps: int, sharded: bool) -> TrainingArguments:
     on_gpu = params.gpus_per_worker > 0
-    return TrainingArguments(
+    args = TrainingArguments(
         output_dir=str(output / CHECKPOINTS),
-        max_steps=schedule.steps,
-        gradient_accumulation_steps=schedule.accumulation,
+        max_steps=steps,
         learning_rate=params.lr,
         lr_scheduler_type="cosine_with_min_lr",
         lr_scheduler_kwargs={"min_lr_rate": params.min_lr},
         # Rounded down: the first step of a warm-up has a rate of 0, and the only step of a short job must not.
-        warmup_steps=int(params.warmup * schedule.steps),
+        warmup_steps=int(params.warmup * steps),
         bf16=bfloat16(params),
         gradient_checkpointing=params.gradient_checkpointing,
-        fsdp=params.fsdp or None,
+        fsdp=sharded or None,
+        fsdp_config={"state_dict_type": "SHARDED_STATE_DICT"} if sharded else None,  # of checkpoints
         use_cpu=not on_gpu,
         seed=params.seed,
-        save_strategy="steps",
-        save_steps=params.checkpoint_steps,
-        save_total_limit=2,  # the last one may be incomplete
+        save_strategy="no",  # Checkpoints says when
         ignore_data_skip=True,  # what is left to do is all that the data hold
         logging_strategy="no",
         report_to="none",
@@ -156,38 +112,16 @@ def _arguments(params: TrainingParams, output: Path, schedule: Schedule) -> Trai
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
-
-
-class _MicroBatches(Dataset[Batch]):
-    """A worker's micro-batches in training order, as padded tensors."""
-
-    def __init__(self, rollouts: Rollouts, pieces: list[MicroBatch], crossed: npt.NDArray[np.float64] | None) -> None:
-        self._rollouts = rollouts
-        self._pieces = pieces
-        self._crossed = crossed
-
-    def __len__(self) -> int:
-        return len(self._pieces)
-
-    def __getitem__(self, index: int) -> Batch:
-        piece, data = self._pieces[index], self._rollouts
-        members = piece.rollouts
-        batch: Batch = {
-            **data.batch(members),
-            "examples": piece.examples,
-            "weight": np.array(piece.weight),
-        }
-        if data.mismatched is not None and self._crossed is not None:
-            batch["mismatched"] = {
-                **data.mismatched.sequences.batch(members),
-                "reference": self._crossed[members],
-                "n_terms": data.mismatched.terms[members],
-            }
-        return default_convert(batch)  # type: ignore[no-any-return, no-untyped-call]
+    if sharded and args.bf16:
+        # Left to itself accelerate averages gradients in bfloat16, and rounds what the model returns to it: the
+        # log-probability of a response to 8 bits. As for output_dtype: float32 there meets a head in bfloat16.
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        args.fsdp_plugin_args["mixed_precision_policy"] = policy
+    return args
 
 
 class JudgingTrainer(Trainer):  # type: ignore[misc]
-    """The `transformers` Trainer on micro-batches that are judged by a :class:`ModelLoss`."""
+    """The `transformers` Trainer on steps whose micro-batches are judged by a :class:`ModelLoss`."""
 
     def __init__(self, loss: ModelLoss[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -198,22 +132,21 @@ class JudgingTrainer(Trainer):  # type: ignore[misc]
         # Already this worker's part, already batched: nothing for accelerate to distribute.
         return DataLoader(self.train_dataset, batch_size=None, shuffle=False)
 
-    def get_batch_samples(
-        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
-    ) -> tuple[list[Batch], None]:
-        batches = [self._prepare_inputs(batch) for batch in islice(epoch_iterator, num_batches)]
-        self.loss.before_step(lambda batch: _call(self.model_wrapped, batch), batches)
-        return batches, None
-
-    def compute_loss(
-        self, model: PreTrainedModel, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    def training_step(
+        self, model: torch.nn.Module, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
-        """The weighted sum of a micro-batch's losses, a scalar."""
-        judgement = self.loss.judge(_call(model, inputs), inputs)
-        if inputs["weight"] > 0:
-            self.sums.add(judgement)
-        weight: torch.Tensor = inputs["weight"]
-        return judgement.losses.sum() * weight
+        """All forwards and backwards of an optimizer step; the losses go to ``sums``, and 0 to `transformers`."""
+        model.train()
+        passes = Passes(
+            call=partial(_call, model),
+            backward=self.accelerator.backward,
+            # Sharded gradients are averaged at once: added up before, they would take the place of the whole model.
+            alone=nullcontext if self.is_fsdp_enabled else partial(self.accelerator.no_sync, model),
+            workers=self.args.world_size,
+            rank=self.args.process_index,
+        )
+        go(self.loss, self._prepare_inputs(inputs), passes, self.sums.add)
+        return torch.zeros((), device=self.args.device)
 
 
 def _call(model: torch.nn.Module, batch: Batch) -> torch.Tensor:

@@ -42,8 +42,8 @@ class TrainingParams(TrainerParams):
     max_batch_tokens: int = Field(
         16384,
         ge=1,
-        description="tokens that go through a worker at once, padding included; it decides how often gradients are "
-        "accumulated",
+        description="tokens that a worker has in memory at once, padding included; it decides into how many "
+        "micro-batches a batch is cut",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 autocast on GPUs, float32 on CPUs"
@@ -51,8 +51,11 @@ class TrainingParams(TrainerParams):
     gradient_checkpointing: bool = Field(False, description="compute activations twice to save memory")
     seed: int = Field(0, description="decides the order of examples, and which are drawn where some are")
     fsdp: bool = Field(False, description="shard the model over the workers")
-    checkpoint_steps: Runtime[int] = Field(
-        100, ge=1, description="steps between saved states, from which a killed training goes on"
+    checkpoint_minutes: Runtime[float] = Field(
+        20,
+        ge=0,
+        description="minutes between saved states, from which a killed training goes on; a training that takes less "
+        "saves none",
     )
     tensorboard: Runtime[bool] = Field(
         False, description="write the curves as TensorBoard events too, to tensorboard/ in the trained folder"

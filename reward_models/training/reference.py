@@ -8,9 +8,10 @@ import torch
 import torch.distributed as dist
 
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
-from bonbench.reward_models.training.model_losses import ImplicitLoss, ModelLoss, row_sums, summed
+from bonbench.reward_models.training.model_losses import ImplicitLoss, ModelLoss, row_sums
 from bonbench.reward_models.training.params import ImplicitTrainerParams, TrainingParams
 from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.step import summed
 from harness.core.files import replacing
 
 _FILE = "mismatched-reference.npy"
@@ -35,7 +36,7 @@ def mismatched_reference(
         return np.zeros(len(sequences))
     file = job.output / CHECKPOINTS / _FILE
     if not file.exists():  # so say all workers: the first one writes it after all have got here
-        sums = summed(_logprobs(loss, sequences, params, params.reference, device), device)
+        sums = summed(_logprobs(loss, sequences, params, params.reference, device).to(device)).cpu()
         if not dist.is_initialized() or dist.get_rank() == 0:
             with replacing(file) as temporary, temporary.open("wb") as stream:
                 np.save(stream, sums.numpy())

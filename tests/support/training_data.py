@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,9 +15,11 @@ from harness.core.records import GradedSolution, Problem, Response, Solution
 from harness.core.steps import step_ends
 
 
-def graded_sums(base: str | None, problems: int = 24, each: int = 4) -> list[GradedSolution]:
-    """Half of the solutions right. With a ``base``, its token pass is their reference. A wrong solution's first step
-    is labelled good, its second one bad."""
+def graded_sums(
+    base: str | None, problems: int = 24, each: int = 4, dtype: Literal["auto", "bfloat16"] = "auto"
+) -> list[GradedSolution]:
+    """Half of the solutions right. With a ``base``, its token pass, in ``dtype``, is their reference. A wrong
+    solution's first step is labelled good, its second one bad."""
     rng = np.random.default_rng(0)
     solutions, correct = [], []
     for p in range(problems):
@@ -29,7 +32,7 @@ def graded_sums(base: str | None, problems: int = 24, each: int = 4) -> list[Gra
             correct.append(right)
     passes = [{}] * len(solutions)
     if base is not None:
-        passes = [{"reference": t} for t in CausalLMScorer(CausalLMParams(model=base)).logprobs(solutions)]
+        passes = [{"reference": t} for t in CausalLMScorer(CausalLMParams(model=base, dtype=dtype)).logprobs(solutions)]
     return [
         GradedSolution(Solution(s.problem, s.response, p), right, (1.0, float(right)))
         for s, p, right in zip(solutions, passes, correct, strict=True)
