@@ -1,32 +1,36 @@
-"""What a training reads, and how long its workers wait for the slowest: counted, with the real functions, without a model.
+"""What a training reads, and how long its workers wait for the slowest: counted with the real functions, no model.
 
 ``python benchmarks/pairs.py [--problems N]``. Rollouts are drawn: eight to a problem, right with a probability that is
 Beta(0.9, 0.7) over problems, of lengths that are lognormal around 500 tokens, but 2 % of them of the 2,048 at which
 sampling stops. Beside what the training does stands what is usual: the pairs of a batch are cut into one piece for each
 worker and micro-batch, in their order, and a piece reads the rollouts of its pairs.
 
-Tokens read and padded are of all workers and epochs of length one. Time is counted in tokens: a micro-batch takes what it
-has with padding, three times of it, where it is read a second time to save memory a fourth; every worker waits for the
-slowest at each micro-batch. Ideal is the time that the tokens of each batch's distinct rollouts take without padding,
-spread evenly.
+Time is counted in tokens, padding included; what is read twice to save memory takes a third longer; all workers wait
+for the slowest at every micro-batch. Ideal is the time that the distinct rollouts of each batch would take without
+padding, spread evenly.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
-import numpy as np
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
-from bonbench.reward_models.training.batches import deal, epoch_batches
-from bonbench.reward_models.training.pairs import Indices, pair_up
+import numpy as np  # noqa: E402
+
+from bonbench.reward_models.training.batches import epoch_batches  # noqa: E402
+from bonbench.reward_models.training.dealing import Dealer  # noqa: E402
+from bonbench.reward_models.training.pairs import Indices, pair_up  # noqa: E402
 
 BATCH_SIZE, MAX_BATCH_TOKENS = 64, 16384
 
-#: The rollouts of each micro-batch: [micro-batches][workers].
-Rounds = list[list[Indices]]
+#: The rollouts of each micro-batch [micro-batches][workers] of a batch, and how many of the last are read once only.
+Way = Callable[[Indices], tuple[list[list[Indices]], int]]
 
 
 @dataclass(frozen=True)
@@ -49,18 +53,20 @@ class Data:
         return cls(lengths, examples, epoch_batches(examples, units, lengths, BATCH_SIZE, rng))
 
 
-def dealt(data: Data, workers: int) -> Callable[[Indices], Rounds]:
+def dealt(data: Data, workers: int, paired: bool, sharded: bool = False) -> Way:
     """As the training does it."""
+    dealer = Dealer(workers, MAX_BATCH_TOKENS, paired, sharded)
 
-    def rounds(batch: Indices) -> Rounds:
+    def way(batch: Indices) -> tuple[list[list[Indices]], int]:
         members = np.unique(data.examples[batch])
-        of_workers = deal(data.lengths[members], workers, MAX_BATCH_TOKENS)
-        return [[members[piece.rollouts] for piece in pieces] for pieces in zip(*of_workers, strict=True)]
+        found = dealer.deal(data.lengths[members])
+        rounds = zip(*found.of_workers, strict=True)
+        return [[members[piece.rollouts] for piece in pieces] for pieces in rounds], found.held if paired else 0
 
-    return rounds
+    return way
 
 
-def cut(data: Data, workers: int) -> Callable[[Indices], Rounds]:
+def cut(data: Data, workers: int) -> Way:
     """As is usual: one number of micro-batches for the whole training, the least that keeps all within the limit."""
 
     def pieces(batch: Indices, parts: int) -> list[Indices]:
@@ -76,44 +82,49 @@ def cut(data: Data, workers: int) -> Callable[[Indices], Rounds]:
 
     accumulation = next(steps for steps in count(1) if steps * workers >= BATCH_SIZE or fits(steps))
 
-    def rounds(batch: Indices) -> Rounds:
+    def way(batch: Indices) -> tuple[list[list[Indices]], int]:
         parted = pieces(batch, accumulation * workers)
-        return [parted[i : i + workers] for i in range(0, len(parted), workers)]
+        return [parted[i : i + workers] for i in range(0, len(parted), workers)], 0
 
-    return rounds
+    return way
 
 
 def _padded(data: Data, rollouts: Indices) -> int:
     return int(data.lengths[rollouts].max() * len(rollouts))
 
 
-def count_row(data: Data, workers: int, rounds_of: Callable[[Indices], Rounds], twice: bool) -> list[float]:
-    """Tokens read / distinct ones; with padding / read; slowest worker / mean; time / ideal."""
-    read = padded = slowest = once = time = 0.0
+def counted(data: Data, workers: int, way: Way) -> str:
+    """Cells of the table: all over the batches of an epoch."""
+    read = padded = once = rounds = waited = time = 0.0
     for batch in data.batches:
-        rounds = rounds_of(batch)
+        pieces, held = way(batch)
         once += data.lengths[np.unique(data.examples[batch])].sum()
-        read += sum(data.lengths[piece].sum() for pieces in rounds for piece in pieces)
-        sizes = np.array([[_padded(data, piece) for piece in pieces] for pieces in rounds])
-        padded += sizes.sum()
-        waited = sizes.max(axis=1)
-        slowest += waited.sum()
-        time += waited.sum() + (waited[:-1].sum() / 3 if twice else 0)
-    return [read / once, padded / read, slowest * workers / padded, time * workers / once]
+        read += sum(data.lengths[piece].sum() for of_round in pieces for piece in of_round)
+        sizes = np.array([[_padded(data, piece) for piece in of_round] for of_round in pieces])
+        slowest = sizes.max(axis=1)
+        padded, rounds, waited = padded + sizes.sum(), rounds + len(sizes), waited + slowest.sum()
+        time += slowest.sum() + (slowest[:-held].sum() / 3 if held else 0)
+    ratios = read / once, padded / read, waited * workers / padded, time * workers / once
+    return " | ".join(f"{value:.2f}" for value in (rounds / len(data.batches), *ratios))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", type=int, default=8000)
     arguments = parser.parse_args()
-    print("| | workers | tokens read / distinct | padded / read | slowest / mean worker | GPU time / ideal |")
-    print("| --- | --: | --: | --: | --: | --: |")
     for objective in ("dpo", "ce"):
-        data = Data.drawn(arguments.problems, objective)
-        for workers in (1, 2, 4, 8, 16):
-            for name, way in (("cut", cut), ("dealt", dealt)):
-                row = count_row(data, workers, way(data, workers), twice=name == "dealt" and objective == "dpo")
-                print(f"| {objective}, {name} | {workers} | " + " | ".join(f"{value:.2f}" for value in row) + " |", flush=True)
+        data, paired = Data.drawn(arguments.problems, objective), objective == "dpo"
+        once = data.lengths[np.unique(data.examples)].sum()
+        of_batches = sum(data.lengths[np.unique(data.examples[batch])].sum() for batch in data.batches)
+        print(f"\n{objective}: distinct tokens of the batches / of the epoch {of_batches / once:.3f}\n")
+        columns = "micro-batches", "read / distinct", "padded / read", "slowest / mean worker", "GPU time / ideal"
+        print("| workers | batches are | " + " | ".join(columns) + " |\n| --: | --- |" + " --: |" * len(columns))
+        for workers in (1, 2, 8, 16):
+            ways = {"cut": cut(data, workers), "dealt": dealt(data, workers, paired)}
+            if workers > 1:
+                ways["dealt, sharded"] = dealt(data, workers, paired, sharded=True)
+            for name, way in ways.items():
+                print(f"| {workers} | {name} | {counted(data, workers, way)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ fewer problems if asked, has all its rollouts as objects in one process, and enc
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -117,14 +119,16 @@ def by_shards(results: Path, asked: argparse.Namespace) -> dict[str, Any]:
     import ray
 
     from bonbench.reward_models.training.job import Job
-    from harness.engine.executor import Machine
     from harness.engine.ray_actors import Actors
     from harness.engine.ray_executor import start_ray
-    from harness.engine.ray_training import RayLauncher
+    from harness.engine.ray_room import nodes_of_ray
+    from harness.engine.ray_training import Entrance, RayLauncher
     from harness.engine.room import Room
 
     start_ray(None)
-    launch, found = RayLauncher(Actors(Room(lambda: Machine(cpus=64, gpus=0))), True), {}
+    room, loop = Room(nodes_of_ray), asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    launch, found = RayLauncher(Actors(room), Entrance(room, loop, 0, lambda: None), True), {}
     told: list[str] = []
 
     def launched(work: Any, job: Any, workers: Any, scratch: Path, progress: Any) -> Any:

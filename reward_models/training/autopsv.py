@@ -49,7 +49,7 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
         return "AutoPSV"
 
     @classmethod
-    def reads_per_rollout(cls, params: AutoPSVTrainerParams) -> float:
+    def reads(cls, params: AutoPSVTrainerParams) -> float:
         return params.epochs + params.of_steps.epochs + 1 / 3  # twice trained on, once read for the labels
 
     def train(
@@ -60,37 +60,35 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
         Returns:
             What :func:`reward_models.training.fit.fit` (tokens and steps of both, the rest of the second) and
             :func:`reward_models.training.data.describe` do; ``outcome``: loss and accuracy of the first verifier;
-            ``n_steps`` labelled and ``n_good_steps`` among them.
+            ``n_steps`` learnt from and ``n_good_steps`` among them.
         """
-        from bonbench.reward_models.training.labelled_steps import build_tokens, relabelled
+        from bonbench.reward_models.training.labelled_steps import build_tokens, count_steps, relabelled
 
         params, output = self.params.model_copy(update={"base": absolute(self.params.base)}), output.resolve()
         verifier = output / "outcome"
         with Place.within(output, progress, launch) as place:
             rollouts, prepared, about_data = build_tokens(data, params, place)
-            first = _once(
-                verifier / _FACTS_FILE,
-                lambda: fit(Job("value", params, rollouts, params.base, verifier), progress, launch),
-            )
+            outcome = Job("value", params, rollouts, params.base, verifier, f"{self.name}, outcome verifier")
+            first = _once(verifier / _FACTS_FILE, lambda: fit(outcome, progress, launch))
             values = confidence(str(verifier), prepared, params, place)
-            steps = [labels_from_confidence(of_steps, params.drop) for of_steps in values]
-            labels = np.array([label for of_steps in steps for label in of_steps], dtype=np.float32)
-            again = relabelled(prepared, params, labels, place)
-            second = fit(Job("value", params.of_steps, again, str(verifier), output), progress, launch)
+            labels = [label for of_steps in values for label in labels_from_confidence(of_steps, params.drop)]
+            labelled = relabelled(prepared, params, np.array(labels, dtype=np.float32), place)
+            second = fit(Job("value", params.of_steps, labelled, str(verifier), output, self.name), progress, launch)
         shutil.rmtree(verifier)
         sequences = rollouts.sequences
         both = replace(
             second,
             train_tokens=first.train_tokens + second.train_tokens,
             train_positions=first.train_positions + second.train_positions,
-            forward_tokens=int(sequences.lengths.sum()),
-            forward_positions=int(sequences.positions().sum()),
+            forward_tokens=first.forward_tokens + second.forward_tokens + int(sequences.lengths.sum()),
+            forward_positions=first.forward_positions + second.forward_positions + int(sequences.positions().sum()),
         )
+        counted, of_first = count_steps(labelled), ("loss", "reward_accuracy", "validation")
         about_labels = {
             "steps": first.extra["steps"] + second.extra["steps"],
-            "outcome": {key: first.extra[key] for key in ("loss", "reward_accuracy")},
-            "n_steps": len(labels),
-            "n_good_steps": int(labels.sum(dtype=np.int64)),
+            "outcome": {key: first.extra[key] for key in of_first if key in first.extra},
+            **counted,
+            "n_good_steps": int(counted["n_good_steps"]),
         }
         return both.saying(about_data | about_labels)
 

@@ -47,7 +47,8 @@ class _Read(Again):
         from bonbench.reward_models.lm.causal_lm import read
 
         torch.set_num_threads(self.params.cpus_per_worker)
-        model = HeadPRM(HeadPRMParams.model_validate({"model": self.verifier, "too_long": "error"}))
+        asked = {"model": self.verifier, "user_template": self.params.user_template, "too_long": "error"}
+        model = HeadPRM(HeadPRMParams.model_validate(asked))
 
         def make(number: int) -> Arrays:
             encoded = model.encode([item.solution for item in self.load(number)])

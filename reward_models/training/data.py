@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -46,6 +46,7 @@ class Rollouts:
         units: [examples], what :func:`reward_models.training.batches.epoch_batches` shuffles.
         targets: what each rollout, or each step or token of it, is trained towards.
         mismatched: for KTO: each prompt with a response to another problem.
+        apart: examples of the same rollouts that are only looked at, where problems are kept apart.
     """
 
     sequences: Sequences
@@ -53,6 +54,12 @@ class Rollouts:
     units: Indices
     targets: Targets
     mismatched: Mismatched | None = None
+    apart: Examples | None = None
+
+    @property
+    def held_out(self) -> Rollouts | None:
+        """The same rollouts with the examples that are kept apart."""
+        return self.apart and replace(self, examples=self.apart.rows, units=self.apart.units, apart=None)
 
     @property
     def n_terms(self) -> Indices:
@@ -73,6 +80,7 @@ class Prepared:
         rows: which of them are trained on [rollouts], increasing.
         problem_numbers: the problem of each [rollouts], as any integer.
         columns: what was asked of them besides, flat.
+        apart: whether its problem is kept apart [rollouts].
     """
 
     batches: Sequence[Batch]
@@ -82,6 +90,7 @@ class Prepared:
     sequences: Sequences
     columns: Mapping[str, npt.NDArray[Any]]
     dropped: Mapping[str, int]
+    apart: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -118,7 +127,7 @@ def prepare(
     """
     shards = shards_of(data)
     ids = {id_: number for number, id_ in enumerate(dict.fromkeys(id_ for s in shards for id_ in s.problem_ids))}
-    chosen = params.learnt_from(ids)
+    chosen, held_out = params.learnt_from(ids), params.kept_apart(ids)
     numbers = {id_: number for id_, number in ids.items() if id_ in chosen}
     work = Chosen(params, batches(shards, _AT_ONCE), encoder, numbers, tuple(columns))
     arrays = made(work, "rollouts", place)
@@ -132,6 +141,7 @@ def prepare(
         sequences=Sequences.in_arrays(arrays),
         columns=arrays,
         dropped=+dropped,
+        apart=np.isin(arrays["problem"], [ids[id_] for id_ in held_out]),
     )
 
 

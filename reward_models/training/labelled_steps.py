@@ -12,6 +12,7 @@ from bonbench.reward_models.text.layouts import step_ends
 from bonbench.reward_models.training.by_shards import Place, made
 from bonbench.reward_models.training.chosen import Encoded
 from bonbench.reward_models.training.data import Prepared, Rollouts, describe, every, prepare, single
+from bonbench.reward_models.training.held_out import about, split
 from bonbench.reward_models.training.params import StepLabelParams, StepTokenTrainerParams, TrainingParams
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.targets import EveryReadTargets, ReadTargets
@@ -31,21 +32,22 @@ def build_steps(
         UserError: when all steps are good, or all bad.
     """
     prepared = prepare(data, params, at_step_ends, [labels], place)
-    examples, targets = every(prepared), step_targets(prepared, params)
-    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, ReadTargets(targets))
-    return rollouts, {**describe(prepared, examples), **count_steps(targets)}
+    examples, apart = split(prepared, every(prepared), params)
+    targets = ReadTargets(step_targets(prepared, params))
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, apart=apart)
+    return rollouts, {**describe(prepared, examples), **about(prepared, apart), **count_steps(rollouts)}
 
 
 def at_step_ends(params: TrainingParams) -> Encode:
     from bonbench.reward_models.training.encode import for_layout
 
-    return for_layout(params.base, step_ends)
+    return for_layout(params.base, step_ends, params.user_template)
 
 
 def at_every_token(params: TrainingParams) -> Encode:
     from bonbench.reward_models.training.encode import for_every_token
 
-    return for_every_token(params.base)
+    return for_every_token(params.base, params.user_template)
 
 
 def labels(items: Iterable[GradedSolution], _: object) -> Mapping[str, npt.NDArray[np.float32]]:
@@ -80,9 +82,10 @@ def build_tokens(
         UserError: when all responses are right, or all wrong.
     """
     prepared = prepare(data, params, at_every_token, (), place)
-    examples = single(prepared, params)
-    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, EveryReadTargets(prepared.correct))
-    return rollouts, prepared, describe(prepared, examples)
+    examples, apart = split(prepared, single(prepared, params), params)
+    targets = EveryReadTargets(prepared.correct)
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, apart=apart)
+    return rollouts, prepared, {**describe(prepared, examples), **about(prepared, apart)}
 
 
 def relabelled(
@@ -90,13 +93,14 @@ def relabelled(
 ) -> Rollouts:
     """The same rollouts read at their steps' ends, with a label for each step as target: ``labels`` [steps]."""
     again = Encoded(params, prepared.batches, prepared.rows, at_step_ends)
-    examples = every(prepared)
     sequences = Sequences.in_arrays(made(again, "steps", place))
-    return Rollouts(sequences, examples.rows, examples.units, ReadTargets(labels))
+    examples, apart = split(prepared, every(prepared), params)
+    return Rollouts(sequences, examples.rows, examples.units, ReadTargets(labels), apart=apart)
 
 
-def count_steps(targets: npt.NDArray[np.float32]) -> dict[str, object]:
-    """Facts about the labels of steps, ``targets`` [steps]."""
+def count_steps(rollouts: Rollouts) -> dict[str, float]:
+    """Facts about the labels of the steps that are learnt from."""
+    targets = rollouts.targets.batch(np.unique(rollouts.examples), rollouts.sequences)["targets"]
     return {"n_steps": len(targets), "n_good_steps": float(targets.sum())}
 
 

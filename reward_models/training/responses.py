@@ -21,6 +21,7 @@ from bonbench.reward_models.training.data import (
     prepare,
     single,
 )
+from bonbench.reward_models.training.held_out import about, split
 from bonbench.reward_models.training.labelled_steps import count_steps, labels, step_targets
 from bonbench.reward_models.training.mismatched import mismatched, texts
 from bonbench.reward_models.training.params import (
@@ -51,7 +52,6 @@ def build_rollouts(
     columns += [texts] if params.objective == "kto" else []
     prepared = prepare(data, params, for_their_likelihood, columns, place)
     targets: Targets
-    facts: dict[str, object] = {}
     if params.objective in PAIRED:
         examples, targets = in_pairs(prepared, params, params.pairs), PairTargets(prepared.columns["reference"])
     elif at_responses:
@@ -59,12 +59,11 @@ def build_rollouts(
         targets = ResponseTargets(prepared.correct, prepared.columns["reference"])
     else:
         examples, targets = every(prepared), _step_targets(prepared, params)
-        facts = count_steps(targets.values)
-    crossed = None
-    if params.objective == "kto":
-        crossed = mismatched(prepared, params, for_their_likelihood, place)
-    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, crossed)
-    return rollouts, {**describe(prepared, examples), **facts}
+    examples, apart = split(prepared, examples, params)
+    crossed = mismatched(prepared, params, for_their_likelihood, place) if params.objective == "kto" else None
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, crossed, apart)
+    of_steps = {} if at_responses else count_steps(rollouts)
+    return rollouts, {**describe(prepared, examples), **about(prepared, apart), **of_steps}
 
 
 def build_outcomes(
@@ -81,19 +80,21 @@ def build_outcomes(
         examples, targets = in_pairs(prepared, params, params.pairs), PairTargets()
     else:
         examples, targets = single(prepared, params), ResponseTargets(prepared.correct)
-    return Rollouts(prepared.sequences, examples.rows, examples.units, targets), describe(prepared, examples)
+    examples, apart = split(prepared, examples, params)
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, apart=apart)
+    return rollouts, {**describe(prepared, examples), **about(prepared, apart)}
 
 
 def for_their_likelihood(params: TrainingParams) -> Encode:
     from bonbench.reward_models.training.encode import for_likelihood
 
-    return for_likelihood(params.base)
+    return for_likelihood(params.base, params.user_template)
 
 
 def as_chats(params: TrainingParams) -> Encode:
     from bonbench.reward_models.training.encode import for_layout
 
-    return for_layout(params.base, chat_turns)
+    return for_layout(params.base, chat_turns, params.user_template)
 
 
 def _references(

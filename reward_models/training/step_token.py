@@ -36,6 +36,7 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
 
     @classmethod
     def check(cls, params: StepTokenTrainerParams) -> None:
+        super().check(params)
         params.check_labels()
 
     @classmethod
@@ -43,7 +44,7 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
         return params.rounds()
 
     @classmethod
-    def reads_per_rollout(cls, params: StepTokenTrainerParams) -> float:
+    def reads(cls, params: StepTokenTrainerParams) -> float:
         return params.epochs
 
     def train(
@@ -60,5 +61,5 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
         with Place.within(output, progress, launch) as place:
             rollouts, facts = build_steps(data, params, place)
-            job = Job("step-token", params, rollouts, params.base, output.resolve())
+            job = Job("step-token", params, rollouts, params.base, output.resolve(), self.name)
             return fit(job, progress, launch).saying(facts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
@@ -24,11 +23,7 @@ from bonbench.reward_models.training.labelled_steps import build_steps
 from bonbench.reward_models.training.params import StepTokenTrainerParams
 from harness.core.errors import UserError
 from harness.core.workers import Progress, Workers
-from harness.engine.executor import Machine
-from harness.engine.ray_actors import Actors
 from harness.engine.ray_executor import start_ray
-from harness.engine.ray_training import RayLauncher
-from harness.engine.room import Room
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray"), pytest.mark.thorough]
 
@@ -77,9 +72,7 @@ def test_two_workers_encode_after_a_lone_one(tmp_path: Path, monkeypatch: pytest
     """The lone one's process, which is kept, does not take the place of one of the two. What either of the two meets
     comes out as one line."""
     data = graded_sums(None)
-    room = Room(lambda: Machine(cpus=2, gpus=0))
-    asyncio.run(room.take(0, 2, 0))
-    launch = RayLauncher(Actors(room), are_shared=True)
+    launch = launcher(are_shared=True, cpus=2)
     params = StepTokenTrainerParams(base=make_model(tmp_path / "base"), workers=2)
     plain, _ = build_steps(data, params)
     for at_once in (len(data), 20):

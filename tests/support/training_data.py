@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,9 @@ import numpy as np
 
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.training.job import Job
+from bonbench.reward_models.training.pairs import Indices
+from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.targets import Arrays, Targets
 from harness.core.components import TrainingFacts
 from harness.core.records import GradedSolution, Problem, Response, Solution
 from harness.core.steps import step_ends
@@ -38,6 +42,33 @@ def graded_sums(
         for s, p, right in zip(solutions, passes, correct, strict=True)
         if len(step_ends(s.response.text)) == 2
     ]
+
+
+class Stopped(Exception):
+    """What stops a training."""
+
+
+@dataclass
+class Stopping:
+    """Targets that stop the training when so many micro-batches have been made up."""
+
+    targets: Targets
+    left: int
+
+    def terms(self, examples: Indices, sequences: Sequences) -> Indices:
+        return self.targets.terms(examples, sequences)
+
+    def batch(self, members: Indices, sequences: Sequences) -> Arrays:
+        self.left -= 1
+        if self.left < 0:
+            raise Stopped
+        return self.targets.batch(members, sequences)
+
+
+def stopping(job: Job, after: int) -> Job:
+    """The same job, stopped after so many micro-batches of a worker."""
+    targets = Stopping(job.rollouts.targets, after)
+    return replace(job, rollouts=replace(job.rollouts, targets=targets))
 
 
 def trained(job: Job) -> tuple[TrainingFacts, list[dict[str, float]]]:

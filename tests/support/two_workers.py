@@ -1,6 +1,6 @@
 """Trainings by two processes of a gloo group on the CPU: ``two_workers.py RANK PORT JOBS``, a file of pickled jobs.
 
-A job that stops its training half-way does so by a :class:`Stopping`; what it leaves is listed in ``left.json``.
+A job may stop its training half-way, by :func:`training_data.stopping`; what it leaves is listed in ``left.json``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Sequence as Several
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from socket import create_server
@@ -19,36 +18,12 @@ from socket import create_server
 from places import ROOT
 
 from bonbench.reward_models.training.job import Job
-from bonbench.reward_models.training.pairs import Indices
-from bonbench.reward_models.training.sequences import Sequences
-from bonbench.reward_models.training.targets import Arrays, Targets
 
 GUARD_S = 600
 
 
-class Stopped(Exception):
-    """What stops a training."""
-
-
-@dataclass
-class Stopping:
-    """Targets that stop the training when so many micro-batches have been made up."""
-
-    targets: Targets
-    left: int
-
-    def terms(self, examples: Indices, sequences: Sequences) -> Indices:
-        return self.targets.terms(examples, sequences)
-
-    def batch(self, members: Indices, sequences: Sequences) -> Arrays:
-        self.left -= 1
-        if self.left < 0:
-            raise Stopped
-        return self.targets.batch(members, sequences)
-
-
-def in_two_processes(jobs: Several[Job], folder: Path) -> None:
-    """Run the jobs one after the other, each in both processes."""
+def in_two_processes(jobs: Several[Job], folder: Path, gathered: bool = False) -> None:
+    """Run the jobs one after the other, each in both processes; if ``gathered``, the first one writes checkpoints."""
     file = folder / "jobs.pickle"
     file.write_bytes(pickle.dumps(list(jobs)))
     with create_server(("127.0.0.1", 0)) as server:
@@ -57,7 +32,7 @@ def in_two_processes(jobs: Several[Job], folder: Path) -> None:
     variables = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     processes = [
         subprocess.Popen(
-            [sys.executable, __file__, str(rank), str(port), str(file)],
+            [sys.executable, __file__, str(rank), str(port), str(file), *(["gathered"] if gathered else [])],
             env=variables,
             stderr=subprocess.PIPE,
             text=True,
@@ -72,11 +47,11 @@ def in_two_processes(jobs: Several[Job], folder: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
 
 
-def main(rank: str, port: str, file: str) -> None:
+def main(rank: str, port: str, file: str, gathered: str = "") -> None:
     import torch.distributed as dist
     from accelerate import DistributedType, PartialState
+    from training_data import Stopped
     from transformers import Trainer
-    from two_workers import Stopped  # as the jobs have it
 
     from bonbench.reward_models.training.loop import train_worker
 
@@ -88,6 +63,8 @@ def main(rank: str, port: str, file: str) -> None:
     def as_if_on_gpus(trainer: Trainer) -> None:
         # Accelerate shards no model over CPUs; FSDP itself does.
         PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+        if gathered:
+            trainer.args.fsdp_plugin_args["state_dict_type"] = "FULL_STATE_DICT"
         prepare(trainer)
 
     for job in pickle.loads(Path(file).read_bytes()):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_models import make_model
-from training_data import curve, graded_sums, trained
+from training_data import curve, graded_sums, stopping, trained
 from transformers import AutoModelForCausalLM
-from two_workers import Stopping, in_two_processes
+from two_workers import in_two_processes
 
 from bonbench.reward_models.training.dealing import Dealer
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
@@ -32,15 +32,12 @@ def test_two_workers(tmp_path: Path) -> None:
         graded = graded_sums(base, problems=12, dtype="bfloat16" if params.precision == "bfloat16" else "auto")
         return Job("implicit", params, build_rollouts(graded, params)[0], base, tmp_path / name)
 
-    def stopping(job: Job, after: int) -> Job:
-        """The same, stopped after so many micro-batches of a worker."""
-        rollouts = dataclasses.replace(job.rollouts, targets=Stopping(job.rollouts.targets, after))
-        return dataclasses.replace(job, rollouts=rollouts)
-
     plain, sharded, again = job("plain"), job("sharded", fsdp=True), job("again", fsdp=True, checkpoint_minutes=0)
     half = job("half", fsdp=True, precision="bfloat16")
     rollouts = again.rollouts
-    steps = Steps(rollouts, Schedule.of(rollouts, again.params).batches, None, Dealer(2, 250, True, True), 0)
+    steps = Steps(
+        rollouts, Schedule.of(rollouts, again.params, again.params.epochs).batches, None, Dealer(2, 250, True, True), 0
+    )
     pieces = [len(steps[i]["micro"]) for i in range(len(steps))]
     stop = sum(pieces) // 2
     # The rest, and what a step had done that was not over: less than everything.
@@ -70,6 +67,4 @@ def test_two_workers(tmp_path: Path) -> None:
     assert not any(name.endswith(("safetensors", "model_fsdp.bin", "optimizer.bin")) for name in left)
     assert not list((sharded.output / CHECKPOINTS).glob("checkpoint-*"))  # it took less than 20 minutes
 
-    first = curve(half.output)[0]["loss"]
-    assert first == pytest.approx(math.log(2), abs=1e-3)
-    print("first", first)
+    assert curve(half.output)[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
