@@ -110,7 +110,7 @@ def _paired(loss: ModelLoss[Any], step: Batch, passes: Passes, judged: Callable[
 
 def together(step: Batch, rewards: Sequence[torch.Tensor], summed: Summed) -> torch.Tensor:
     """z of all rollouts of a batch [rollouts], from what each of this worker's micro-batches says of its own [rows]."""
-    z = rewards[0].new_zeros(step["n_rollouts"])
+    z: torch.Tensor = rewards[0].new_zeros(step["n_rollouts"])
     for batch, values in zip(step["micro"], rewards, strict=True):
         if batch["counts"]:
             z[batch["places"]] = values.detach()
