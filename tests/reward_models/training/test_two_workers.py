@@ -27,7 +27,7 @@ def test_two_workers(tmp_path: Path) -> None:
     base = make_model(tmp_path / "base", width=64)
 
     def job(name: str, **more: object) -> Job:
-        settings = {"beta": 0.1, "lr": 1e-3, "batch_size": 16, "max_batch_tokens": 250, "epochs": 4, "workers": 2}
+        settings = {"beta": 0.1, "lr": 1e-3, "batch_size": 16, "max_batch_tokens": 150, "epochs": 4, "workers": 2}
         params = ImplicitTrainerParams(base=base, objective="dpo", **settings, **more)
         graded = graded_sums(base, problems=12, dtype="bfloat16" if params.precision == "bfloat16" else "auto")
         return Job("implicit", params, build_rollouts(graded, params)[0], base, tmp_path / name)
@@ -35,7 +35,7 @@ def test_two_workers(tmp_path: Path) -> None:
     plain, sharded, again = job("plain"), job("sharded", fsdp=True), job("again", fsdp=True, checkpoint_minutes=0)
     half = job("half", fsdp=True, precision="bfloat16")
     rollouts = again.rollouts
-    steps = Steps(rollouts, Schedule.of(rollouts, again.params).batches, None, Dealer(2, 250, True, True), 0)
+    steps = Steps(rollouts, Schedule.of(rollouts, again.params).batches, None, Dealer(2, 150, True, True), 0)
     pieces = [len(steps[i]["micro"]) for i in range(len(steps))]
     stop = sum(pieces) // 2
     # The rest, and what a step had done that was not over: less than everything.
