@@ -98,7 +98,8 @@ def _paired(loss: ModelLoss[Any], step: Batch, passes: Passes, judged: Callable[
         judged(judgement)
 
     def pulled(batch: Batch, own: torch.Tensor) -> torch.Tensor:
-        return (own * slopes[batch["places"]]).sum() * batch["counts"]
+        total: torch.Tensor = (own * slopes[batch["places"]]).sum() * batch["counts"]
+        return total
 
     with passes.alone() if again else nullcontext():
         passes.backward(torch.stack([pulled(batch, own) for batch, own in zip(once, held, strict=True)]).sum())
