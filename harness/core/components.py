@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -61,8 +62,8 @@ DataPath = Annotated[str, Mark.DATA]
 
 V = TypeVar("V")
 
-#: A parameter that says where or how fast something runs and cannot change what comes out: ``Runtime[int]``. It enters
-#: no key.
+#: A parameter that says where or how fast something runs: ``Runtime[int]``. It changes what comes out by rounding at
+#: most, as the size of a batch does, and enters no key.
 Runtime = Annotated[V, Mark.RUNTIME]
 
 
@@ -156,6 +157,21 @@ class TrainingFacts:
         return replace(self, extra={**self.extra, **more})
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a plan assumes of a training.
+
+    ``forwards`` says how many forward passes a token costs that is trained on: three, or four where activations are
+    computed twice. ``waiting`` is what padding, and waiting for the slowest worker, add to the time, as a share.
+    ``sharded`` says whether the workers share the weights out. There is a saved state every ``checkpoint_minutes``.
+    """
+
+    forwards: int = 3
+    waiting: float = 0.0
+    sharded: bool = False
+    checkpoint_minutes: float = math.inf
+
+
 P = TypeVar("P", bound=ComponentParams)
 T = TypeVar("T", bound=TrainerParams)
 
@@ -167,7 +183,8 @@ class Component(ABC, Generic[P]):
     whenever the same parameters give other results, so that stored results are computed again. ``output_head`` tells a
     plan whether the model that the component runs or trains, if any, has a head over the vocabulary.
     ``shares_process`` tells that nothing of a dropped component is left in its process (settings, threads, memory), so
-    that another stage may go on there.
+    that another stage may go on there. A stage with the same parameters may go on with the component itself, under
+    another ``name``.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
@@ -220,6 +237,11 @@ class Generator(Component[P]):
 
     recorded: ClassVar[bool] = False
     unanswered_because: str = ""
+
+    @classmethod
+    def max_sequences(cls, params: P) -> int | None:
+        """How many responses the user lets it sample at once; None where the software decides."""
+        return None
 
     @classmethod
     def available_samples(cls, params: P) -> int | None:
@@ -394,6 +416,11 @@ class Trainer(Component[T]):
     def reads_per_rollout(cls, params: T) -> float:
         """A plan's estimate of how often a rollout goes through forward and backward."""
         return 1.0
+
+    @classmethod
+    def effort(cls, params: T) -> Effort:
+        """What else a plan assumes of the training."""
+        return Effort()
 
     @abstractmethod
     def train(

@@ -25,8 +25,9 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
     step of a batch counts the same. From the model of an earlier training as ``base`` that is the paper's second stage.
 
     Runs the `transformers` Trainer in its workers. The reference's log-probabilities come with the data, so only the
-    policy is in memory (kto has the reference read mismatched responses first). On one kind of machine, the same data
-    give the same weights, bit for bit, in the same number of workers; in another number, to rounding.
+    policy is in memory (kto has the reference read mismatched responses first). The same data are read in the same
+    order with the same seeds. On CPUs of one kind that gives the same weights, bit for bit, in the same number of
+    workers; in another number, to rounding. On GPUs it does not, as the backward pass of attention adds in any order.
 
     Raises:
         UserError: when the rollouts hold nothing to learn from.
