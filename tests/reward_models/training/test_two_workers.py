@@ -70,8 +70,9 @@ def test_two_workers(tmp_path: Path) -> None:
 
     assert curve(half.output)[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
 
-    left = json.loads((adapted.output / "left.json").read_text())
-    assert sum(size for name, size in left.items() if name.endswith(".distcp")) < (size_of(base) + 8 * 8192) / 2
+    # With adapters the weights' part is small.
+    sizes = [_of_parts(json.loads((one.output / "left.json").read_text())) for one in (adapted, again)]
+    assert sizes[0] < sizes[1] / 2
     _, seen_by_one = trained(dataclasses.replace(adapted, output=tmp_path / "adapted by one"))
     for row, same in zip(curve(adapted.output), seen_by_one, strict=True):
         assert row == pytest.approx(same, abs=2e-3)
@@ -79,5 +80,5 @@ def test_two_workers(tmp_path: Path) -> None:
     torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=0)
 
 
-def size_of(model: str) -> int:
-    return (Path(model) / "model.safetensors").stat().st_size
+def _of_parts(sizes: dict[str, int]) -> int:
+    return sum(size for name, size in sizes.items() if name.endswith(".distcp"))
