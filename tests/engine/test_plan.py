@@ -15,6 +15,7 @@ import pytest
 from places import BONBENCH, ROOT
 
 from bonbench.reward_models.training.pairs import pair_up
+from bonbench.reward_models.training.rollout_trainer import UNEVEN_PAIRS
 from harness.core.model_sizes import ModelSizes
 from harness.core.records import Response
 from harness.core.stages import StageKind
@@ -192,7 +193,8 @@ def test_every_stage_counts_what_the_ledger_would(tmp_path: Path, model: str) ->
     assert train.prompt_tokens == round(sequences * prompt)
     assert train.response_tokens == round(sequences * 20)
     assert train.flops == pytest.approx(3 * sequences * (reading + answering), rel=1e-3)
-    assert train.gpu_hours == pytest.approx(train.flops / (GPU.flops * hardware.TRAINING_MFU) / 3600)
+    hours = train.flops / (GPU.flops * hardware.TRAINING_MFU) / 3600
+    assert train.gpu_hours == pytest.approx((1 + UNEVEN_PAIRS) * hours)
     assert train.disk == footprint.weights
 
 
