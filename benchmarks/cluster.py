@@ -376,10 +376,10 @@ def hold_places_of_all_workers() -> None:
             placed = placement_group_table(group)["bundles_to_node_id"]
             strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
             options = {"num_cpus": workers.cpus, "num_gpus": workers.gpus, "scheduling_strategy": strategy}
-            if hasattr(ray_training, "_places"):
-                (said.parent / "placed").mkdir()
+            if hasattr(ray_training, "_marks"):
+                said.with_name("placed").mkdir()
                 for rank, node in placed.items():
-                    (said.parent / "placed" / str(rank)).write_text(node)
+                    (said.with_name("placed") / str(rank)).write_text(f"{node} {group.id.hex()}")
             else:
                 said.with_name("placed").touch()
             return ray.get(ray.remote(call).options(**options).remote(work, job))

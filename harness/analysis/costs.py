@@ -100,7 +100,11 @@ def _plain(row: Mapping[Any, Any], params: Mapping[str, int], facts: Mapping[str
         return float("nan")
     if row["stage"] == DevelopmentItem.TRAINING.stage:
         in_pairs = 2 * facts["n_pairs"] / facts["n_responses"] if facts.get("n_pairs") else 1.0
-        return plain_flops(size, facts.get("forward_tokens", 0), row["train_tokens"] * in_pairs)
+        read, trained = facts.get("forward_tokens", 0), row["train_tokens"] * in_pairs
+        if (adapters := facts.get("adapter_params")) is None:
+            return plain_flops(size, read, trained)
+        # Frozen weights have no gradients of their own: a token costs them two forwards, not three.
+        return plain_flops(size, read + 2 * trained) + plain_flops(adapters, 0, trained)
     prompts = 0 if row["stage"] in _GENERATED else row["prompt_tokens"]
     return plain_flops(size, prompts + row["completion_tokens"])
 

@@ -137,7 +137,9 @@ class TrainingFacts:
     ``config``, ``device`` and ``output_head`` are those of :class:`ModelFacts`. ``train_tokens`` went through forward
     and backward (epochs counted, padding not); ``forward_tokens`` were only read. For causal attention,
     ``train_positions`` and ``forward_positions`` are the sums of l (l + 1) / 2 over the sequences of length l among
-    them. ``extra`` is whatever else the report should know (loss, counts), as JSON.
+    them. Where the weights of the model were frozen, ``adapter_params`` is how many weights beside them multiplied a
+    token and were trained; None where the model's own weights were. ``extra`` is whatever else the report should know
+    (loss, counts), as JSON.
     """
 
     config: Mapping[str, Any]
@@ -147,6 +149,7 @@ class TrainingFacts:
     train_positions: int
     forward_tokens: int = 0
     forward_positions: int = 0
+    adapter_params: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def saying(self, more: Mapping[str, Any]) -> TrainingFacts:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
@@ -35,6 +35,16 @@ _RESTARTS = 2
 _RAY_TRAIN_SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25", "RAY_TRAIN_METRICS_ENABLED": "0"}
 #: Seconds between looks at how far the workers are.
 _POLL_S = 0.5
+
+
+class _Mark(NamedTuple):
+    """Where a worker of a training is: its node, and Ray's group of places for all workers."""
+
+    node: str
+    group: str
+
+
+_groups: dict[Path, set[str]] = {}  # of the trainings that run, by the file of their progress
 
 
 class Entrance:
@@ -108,7 +118,7 @@ class RayLauncher:
         done: list[Any] = []
 
         def waits_for() -> str:
-            if _places(said):
+            if _marks(said):
                 return "its workers start, or compute"
             otherwise = "its workers start, as soon as nodes have room for each"
             return waiting_for_room(workers.cpus, workers.gpus, free_on_ray(), otherwise, workers.count)
@@ -125,16 +135,17 @@ class RayLauncher:
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        places: list[str] = []
+        places: list[_Mark] = []
         try:
             while thread.is_alive():
                 thread.join(_POLL_S)
-                if len(now := _places(said)) == workers.count and now != places:
-                    places = now
-                    self.entrance.moved(seat, places)
+                if len(now := _marks(said)) == workers.count and now != places:
+                    places, _groups[said] = now, {mark.group for mark in now}
+                    self.entrance.moved(seat, [mark.node for mark in now])
                 if (state := _read(said)) is not None:
                     progress(state["done"], state["total"], state["note"])
         finally:
+            _groups.pop(said, None)
             shutil.rmtree(scratch, ignore_errors=True)
         result = done[0]
         if isinstance(result, Exception):
@@ -205,19 +216,25 @@ def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: 
             raise cause from None
         except DIED as error:  # the controller, an actor that looks after the workers
             died = error
-            _end_groups()
+            _end_group(said)
     raise died
 
 
-def _end_groups() -> None:
+def _end_group(said: Path) -> None:
     """End the workers that a dead controller of Ray Train has left, and give back their places: Ray does so only at
-    the end of the driver, and whoever wants these CPUs would wait for ever."""
+    the end of the driver, and whoever wants these CPUs would wait for ever.
+
+    A group whose workers have not started yet is not known to be theirs. Then all such groups end: another training's
+    controller makes its group anew.
+    """
     from ray.util.placement_group import PlacementGroup, PlacementGroupID, placement_group_table, remove_placement_group
 
     own_job = ray.get_runtime_context().get_job_id()
-    for group_id in placement_group_table():
-        if group_id.endswith(own_job):  # in which nothing else has groups
-            remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group_id)))
+    groups = {group for group in placement_group_table() if group.endswith(own_job)}  # only trainings have any
+    own = {mark.group for mark in _marks(said)}
+    others = {group for other, known in _groups.items() if other != said for group in known}
+    for group in groups & own if own else groups - others:
+        remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group)))
 
 
 def _in_group(config: dict[str, Any]) -> Any:
@@ -230,17 +247,19 @@ def _in_group(config: dict[str, Any]) -> Any:
 
 
 def _mark_place(said: Path, rank: int) -> None:
-    """Leave word of the node that this worker is on."""
+    """Leave word of the node, and of the group of places, that this worker is on."""
     folder = said.with_name("placed")
     folder.mkdir(exist_ok=True)
+    group = ray.util.get_current_placement_group()
     with replacing(folder / str(rank)) as path:
-        path.write_text(node_of(None))
+        path.write_text(f"{node_of(None)} {group.id.hex() if group else '-'}")
 
 
-def _places(said: Path) -> list[str]:
-    """The nodes of the workers that have their place."""
+def _marks(said: Path) -> list[_Mark]:
+    """What the workers that have their place have left."""
     with contextlib.suppress(OSError):
-        return [path.read_text() for path in sorted(said.with_name("placed").glob("*")) if path.name.isdigit()]
+        files = [path for path in sorted(said.with_name("placed").glob("*")) if path.name.isdigit()]
+        return [_Mark(*path.read_text().split()) for path in files]
     return []
 
 

@@ -74,7 +74,7 @@ def recount_development(training: Training, results: Path) -> bool:
     reported, config = trained_facts(training.folder), training.folder / "config.json"
     if not config.is_file():
         return False
-    sizes = ("train_tokens", "train_positions", "forward_tokens", "forward_positions")
+    sizes = ("train_tokens", "train_positions", "forward_tokens", "forward_positions", "adapter_params")
     facts = TrainingFacts(
         config=json.loads(config.read_text()),
         device=reported.get("device", ""),
@@ -121,6 +121,8 @@ def _reported(facts: TrainingFacts) -> dict[str, Any]:
         "train_positions": facts.train_positions,
         **facts.extra,
     }
+    if facts.adapter_params is not None:
+        reported["adapter_params"] = facts.adapter_params
     if facts.forward_tokens:
         reported |= {"forward_tokens": facts.forward_tokens, "forward_positions": facts.forward_positions}
     return reported
@@ -128,9 +130,8 @@ def _reported(facts: TrainingFacts) -> dict[str, Any]:
 
 def _training_flops(facts: TrainingFacts) -> float:
     shape = ModelShape.from_config(facts.config, facts.output_head)
-    # Training is three forwards; what was only read is one.
-    read = shape.training(facts.forward_tokens, facts.forward_positions) / 3
-    return shape.training(facts.train_tokens, facts.train_positions) + read
+    read = shape.reading(facts.forward_tokens, facts.forward_positions)
+    return shape.training(facts.train_tokens, facts.train_positions, facts.adapter_params) + read
 
 
 def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]:

@@ -47,6 +47,7 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
     @classmethod
     def check(cls, params: ImplicitTrainerParams) -> None:
         """Raise :class:`UserError` for settings that an objective or a level has no use for."""
+        super().check(params)
         if params.objective in PAIRED and params.responses < 2:
             raise UserError(f"responses: {params.objective} needs at least 2 responses per problem to make a pair")
         if params.objective in PAIRED and params.balance != "none":
@@ -74,10 +75,14 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
 
     @classmethod
     def token_passes(cls, params: ImplicitTrainerParams) -> Mapping[str, PassOf]:
-        return {} if params.reference is None else {"reference": params.reference}
+        if params.reference is None:
+            return {}
+        if params.user_template is None:
+            return {"reference": params.reference}
+        return {"reference": {"model": params.reference, "user_template": params.user_template}}
 
     @classmethod
-    def reads_per_rollout(cls, params: ImplicitTrainerParams) -> float:
+    def reads(cls, params: ImplicitTrainerParams) -> float:
         if params.objective in PAIRED:
             return params.epochs * share_in_pairs(params.responses)
         if params.objective == "kto":
@@ -100,4 +105,5 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
             paths["reference"] = absolute(self.params.reference)
         params = self.params.model_copy(update=paths)
         rollouts, facts = build_rollouts(data, params)
-        return fit(Job("implicit", params, rollouts, params.base, output.resolve()), progress, launch).saying(facts)
+        job = Job("implicit", params, rollouts, params.base, output.resolve(), self.name)
+        return fit(job, progress, launch).saying(facts)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
+from bonbench.reward_models.training.integrations import check_integrations
 from bonbench.reward_models.training.params import PAIRED, StepLabelParams, TrainingParams
 from harness.core.components import Effort, Trainer
 
@@ -19,6 +21,10 @@ class RolloutTrainer(Trainer[P]):
     """Base of the trainers here: what follows from their common parameters."""
 
     shares_process = True
+
+    @classmethod
+    def check(cls, params: P) -> None:
+        check_integrations(params.report_to)
 
     @classmethod
     def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
@@ -37,6 +43,15 @@ class RolloutTrainer(Trainer[P]):
     @classmethod
     def labelled(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
         return params.labelled(problem_ids) if isinstance(params, StepLabelParams) else problem_ids
+
+    @classmethod
+    def reads_per_rollout(cls, params: P) -> float:
+        return params.passes(cls.reads(params))
+
+    @classmethod
+    @abstractmethod
+    def reads(cls, params: P) -> float:
+        """As :meth:`reads_per_rollout`, of a training of all weights on all problems."""
 
 
 def share_in_pairs(responses: int) -> float:

@@ -50,6 +50,16 @@ def _summary(training: Training, graph: Graph) -> list[str]:
         lines.append("left out: " + ", ".join(f"{count:,} {reason}" for reason, count in dropped.items()))
     if metrics := [f"{label} {facts[key]:.3f}" for key, label in _METRICS.items() if key in facts]:
         lines.append(f"at the end: {', '.join(metrics)}")
+    if apart := facts.get("kept_apart"):
+        lines.append(f"kept apart: {apart['n_problems']:,} problems, {apart['n_responses']:,} responses")
+    if seen := facts.get("validation"):
+        before, after = seen["before"], seen["after"]
+        changes = [
+            f"{label} {before[key]:.3f} -> {after[key]:.3f}"
+            for key, label in _METRICS.items()
+            if key in before and key in after
+        ]
+        lines.append(f"on what was kept apart: {', '.join(changes)}")
     return lines
 
 

@@ -35,7 +35,9 @@ def test_two_workers(tmp_path: Path) -> None:
     plain, sharded, again = job("plain"), job("sharded", fsdp=True), job("again", fsdp=True, checkpoint_minutes=0)
     half = job("half", fsdp=True, precision="bfloat16")
     rollouts = again.rollouts
-    steps = Steps(rollouts, Schedule.of(rollouts, again.params).batches, None, Dealer(2, 250, True, True), 0)
+    steps = Steps(
+        rollouts, Schedule.of(rollouts, again.params, again.params.epochs).batches, None, Dealer(2, 250, True, True), 0
+    )
     pieces = [len(steps[i]["micro"]) for i in range(len(steps))]
     stop = sum(pieces) // 2
     # The rest, and what a step had done that was not over: less than everything.
