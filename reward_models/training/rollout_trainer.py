@@ -34,9 +34,10 @@ class RolloutTrainer(Trainer[P]):
     def effort(cls, params: P) -> Effort:
         in_pairs = getattr(params, "objective", "") in PAIRED
         return Effort(
-            forwards=4 if params.gradient_checkpointing else 3,
-            waiting=UNEVEN_PAIRS if in_pairs else 0.0,
+            recomputes=params.gradient_checkpointing,
+            frozen=params.lora is not None,
             sharded=params.fsdp,
+            waiting=UNEVEN_PAIRS if in_pairs else 0.0,
             checkpoint_minutes=params.checkpoint_minutes,
         )
 

@@ -196,6 +196,18 @@ def test_every_stage_counts_what_the_ledger_would(tmp_path: Path, model: str) ->
     hours = train.flops / (GPU.flops * hardware.TRAINING_MFU) / 3600
     assert train.gpu_hours == pytest.approx((1 + UNEVEN_PAIRS) * hours)
     assert train.disk == footprint.weights
+    # Activations that are computed twice take a forward pass more: one of three, or of the two beside frozen weights.
+    for lora, more in ((None, 4 / 3), ({"r": 2}, 3 / 2)):
+        block = {"objective": "ce", "base": "g", "responses": 4, "lora": lora}
+        entries = {
+            str(twice): {"type": "implicit", "train": block | {"gradient_checkpointing": twice}}
+            for twice in (False, True)
+        }
+        entries = {f"ce-{name}": entry for name, entry in entries.items()}
+        again = rows(plan(graph(tmp_path, model, reward_models=entries), GPU, 20))
+        once, twice = again["train", "ce-False"], again["train", "ce-True"]
+        assert once.flops == twice.flops
+        assert twice.gpu_hours == pytest.approx(more * (once.gpu_hours or 0))
 
 
 def test_sets_of_rollouts_and_policies_are_counted(tmp_path: Path, model: str) -> None:
