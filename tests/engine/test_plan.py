@@ -197,7 +197,7 @@ def test_every_stage_counts_what_the_ledger_would(tmp_path: Path, model: str) ->
     assert train.gpu_hours == pytest.approx((1 + UNEVEN_PAIRS) * hours)
     assert train.disk == footprint.weights
     # Activations that are computed twice take a forward pass more: one of three, or of the two beside frozen weights.
-    for lora, more in ((None, 4 / 3), ({"r": 2}, 3 / 2)):
+    for lora, more in ((None, 4 / 3), ({"rank": 2}, 3 / 2)):
         block = {"objective": "ce", "base": "g", "responses": 4, "lora": lora}
         entries = {
             str(twice): {"type": "implicit", "train": block | {"gradient_checkpointing": twice}}
