@@ -20,7 +20,7 @@ from harness.experiment.entries import asked_with, build, pool_of, token_scorer_
 from harness.experiment.generators import Generators
 from harness.experiment.model_files import Artifacts
 from harness.experiment.problem_sets import rollout_sets, rollouts_at
-from harness.experiment.spec import Spec
+from harness.experiment.spec import Pool, Spec
 from harness.storage.keys import digest
 
 
