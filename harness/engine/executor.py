@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -112,6 +112,16 @@ def workers_of(spec: Spec[Any]) -> Workers:
     """The workers of a training."""
     assert isinstance(spec.params, TrainerParams), f"{spec.where} is a trainer"
     return spec.params.in_workers()
+
+
+def replicas_of(spec: Spec[Any], nodes: Collection[Machine]) -> int:
+    """How many replicas a component asks for: where it leaves that open, as many as all nodes together hold."""
+    pool = spec.pool
+    if pool.replicas != "auto":
+        return pool.replicas
+    if not pool.holds_resources:
+        return max(1, int(sum(node.cpus for node in nodes)))
+    return max(1, int(sum(node.holds(pool.num_cpus, pool.num_gpus) for node in nodes)))
 
 
 def check_placement(spec: Spec[Any], machines: Sequence[Machine]) -> None:

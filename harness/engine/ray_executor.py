@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import psutil
@@ -15,7 +15,7 @@ import ray
 
 from harness.core.errors import UserError, shortened
 from harness.core.workers import Launcher
-from harness.engine.executor import Machine, check_placement
+from harness.engine.executor import Machine, check_placement, replicas_of
 from harness.engine.progress import Line
 from harness.engine.ray_actors import Actors
 from harness.engine.ray_pool import ActorPool
@@ -23,7 +23,7 @@ from harness.engine.ray_room import nodes_of_ray
 from harness.engine.ray_training import Entrance, RayLauncher
 from harness.engine.ray_watch import RayWatch
 from harness.engine.room import Room, Seat
-from harness.experiment.spec import Pool, Spec
+from harness.experiment.spec import Spec
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class RayExecutor:
         return bool(ray.cluster_resources().get("GPU", 0))
 
     def pool(self, spec: Spec[Any], shards: int, place: int, line: Line) -> ActorPool:
-        size, is_shared = min(_replicas(spec.pool, nodes_of_ray().values()), shards), spec.cls.shares_process
+        size, is_shared = min(replicas_of(spec, nodes_of_ray().values()), shards), spec.cls.shares_process
         return ActorPool(spec, size, self._room, place, line, self._actors, is_shared, shards)
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
@@ -77,15 +77,6 @@ class RayExecutor:
     def close(self) -> None:
         self._watch.stop()
         ray.shutdown()
-
-
-def _replicas(pool: Pool, nodes: Collection[Machine]) -> int:
-    """How many replicas a pool asks for: where it leaves that open, as many as all nodes together hold."""
-    if pool.replicas != "auto":
-        return pool.replicas
-    if not pool.holds_resources:
-        return max(1, int(sum(node.cpus for node in nodes)))
-    return max(1, int(sum(node.holds(pool.num_cpus, pool.num_gpus) for node in nodes)))
 
 
 async def _in_thread(function: Callable[[], T]) -> T:
@@ -142,7 +133,8 @@ def start_ray(address: str | None) -> None:
             said = shortened(str(error))
         if address is None:
             raise UserError(f"Ray does not start on this machine: `--local` runs without Ray ({said})")
-        raise UserError(f"--address {address}: no Ray cluster answers there ({said})")
+        token = "" if os.environ.get("RAY_AUTH_MODE") == "token" else "; if it asks for a token, set RAY_AUTH_TOKEN"
+        raise UserError(f"--address {address}: no Ray cluster answers there ({said}){token}")
 
 
 def _kill(processes: Iterable[psutil.Process]) -> None:

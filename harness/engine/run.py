@@ -38,16 +38,19 @@ from harness.storage.shards import read_shard, remove_other_shards, shard_key, s
 @dataclass
 class Outcome:
     """What a run did: the shards and trainings that it computed or found stored, what it quarantined, and the mistakes
-    of the user among the quarantined."""
+    of the user among the quarantined. ``gpu_seconds`` are those of what it computed, as in the ledger."""
 
     computed: int = 0
     stored: int = 0
+    gpu_seconds: float = 0.0
     quarantined: list[Quarantined] = field(default_factory=list)
     mistakes: list[UserError] = field(default_factory=list)
 
     def lines(self, results: Path) -> list[str]:
         """It in words, for results in a folder."""
         said = f"Computed {self.computed} shards and trainings; {self.stored} were stored already."
+        if self.gpu_seconds:
+            said += f" What it computed took {self.gpu_seconds / 3600:.2f} GPU-hours, without loading models."
         if self.computed == 0:
             said = f"Nothing to compute: all {self.stored} shards and trainings are stored in {results}."
         return [said, *(f"quarantined: {entry.shard}: {entry.error}" for entry in self.quarantined)]
@@ -67,7 +70,7 @@ def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board
         _write_problems(graph, board)
         for training in (node for node in nodes if isinstance(node, Training)):
             if recount_development(training, graph.results):
-                board.say(f"{training.kind} {training.who}: its FLOPs are counted anew, as this version counts them.")
+                board.say(f"{training.kind} {training.who}: its costs are counted anew, as this version counts them.")
         outcome = asyncio.run(_Run(graph, nodes, executor, board).execute())
         for stage in (node for node in nodes if isinstance(node, Stage)):
             for folder in {s.folder for s in stage.shards}:
@@ -235,11 +238,16 @@ class _Run:
             flops=result.flops,
             wall_s=result.wall_s,
             started_at=result.started_at,
+            gpus=stage.spec.pool.num_gpus,
         )
         write_shard(shard.ledger(self._results), to_table(LedgerRow, [row]), shard.key)
         write_shard(shard.path(self._results), result.table, shard.key, result.meta)
         self._available[shard].set_result(True)
+        self._count(row)
+
+    def _count(self, row: LedgerRow) -> None:
         self._outcome.computed += 1
+        self._outcome.gpu_seconds += row.wall_s * (row.gpus or 0.0)
 
     def _fail(self, node: Node, error: BaseException) -> None:
         """A stage, or a training, fails as a whole; what does not need it goes on."""
@@ -278,7 +286,7 @@ class _Run:
             return
         try:
             run = partial(run_training, training, self._results, line.update)
-            await self._executor.train(training.spec, self._places[training], run, line)
+            cost = await self._executor.train(training.spec, self._places[training], run, line)
         except UserError as error:
             self._fail(training, UserError(f"{training.spec.where}: {error}"))
             return
@@ -287,7 +295,7 @@ class _Run:
             self._fail(training, error)
             return
         self._trained[training] = True
-        self._outcome.computed += 1
+        self._count(cost)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -64,6 +64,12 @@ class Spec(Generic[C]):
         return cast(type[C], find(self.kind, self.type_))
 
     @property
+    def user_template(self) -> str | None:
+        """What the component says around a problem in a chat; None for nothing, or where it knows no such parameter."""
+        template: str | None = getattr(self.params, "user_template", None)
+        return template
+
+    @property
     def component(self) -> Hashable:
         """What a replica has loaded, and on what, whatever it is called: equal where one can do the work of another."""
         pool = self.pool.num_cpus, self.pool.num_gpus

@@ -12,10 +12,10 @@ import ray
 from bonbench.reward_models.training.implicit import ImplicitTrainerParams
 from harness.core.components import ComponentParams
 from harness.core.errors import UserError
-from harness.engine.executor import Machine, check_placement
+from harness.engine.executor import Machine, check_placement, replicas_of
 from harness.engine.local_executor import LocalExecutor
 from harness.engine.progress import Board
-from harness.engine.ray_executor import RayExecutor, _replicas
+from harness.engine.ray_executor import RayExecutor
 from harness.experiment.spec import Pool, Spec
 
 
@@ -75,7 +75,7 @@ def test_what_fits_is_accepted(spec: Spec) -> None:
     ],
 )
 def test_as_many_replicas_as_nodes_hold(pool: dict[str, Any], replicas: int) -> None:
-    assert _replicas(Pool(**{"replicas": "auto", **pool}), NODES) == replicas
+    assert replicas_of(replica(**{"replicas": "auto", **pool}), NODES) == replicas
 
 
 def test_in_one_process_there_are_no_several_workers() -> None:

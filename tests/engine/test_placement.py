@@ -90,7 +90,7 @@ def test_large_models_without_gpus_are_named_with_their_option(tmp_path: Path) -
     graph = paper(
         tmp_path,
         "reward_models.armo-rm.num_gpus=0",
-        "reward_models.log-likelihood={type: implicit, policy: mistral-7b, reference: null}",
+        "reward_models.log-likelihood={type: implicit, policy: mistral-7b, reference: null, num_gpus: 0}",
         "reward_models.orm.train.gpus_per_worker=0",
         "reward_models.small={type: step-token, model: experiments/pocket/models/weak}",
     )

@@ -21,6 +21,8 @@ def test_sweeps_take_every_combination() -> None:
     assert list(expanded) == ["rm-1-4", "rm-1-8", "rm-2-4", "rm-2-8"]
     assert expanded["rm-2-4"] == {"type": "implicit", "beta": 2, "train": {"responses": 4, "lr": 0.1}}
     assert dict(sweep("rm", {"type": "x"})) == {"rm": {"type": "x"}}
+    reported = {"type": "x", "train": {"report_to": ["wandb", "mlflow"]}}
+    assert dict(sweep("rm", reported)) == {"rm": reported}
 
 
 IMPLICIT = {"type": "implicit", "policy": "a/b", "reference": None, "beta": 0.5}
