@@ -12,8 +12,8 @@ A process starts in about a second where a large model would take a minute or tw
 about as long, in proportion. On few cores, where a dozen start at once, it is longer. ``--start`` measures it.
 
 ``--virtual`` replaces Ray, and the clock, by ones in this process: actors that start in ``START_S`` and load in
-``LOAD_S`` seconds, without any other cost. All else is as in a run: which stages and trainings are ready, in which order
-they start, which replicas wait, end or go on. It takes a minute, and its seconds are those of the plan.
+``LOAD_S`` seconds, without any other cost. All else is as in a run: what is ready, in which order
+it starts, which replicas wait, end or go on. It takes a minute, and its seconds are those of the plan.
 
 A training of several workers is one process here, which holds the place of all of them: Ray Train would import PyTorch
 in each.
