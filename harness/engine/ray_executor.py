@@ -51,7 +51,7 @@ class RayExecutor:
         return bool(ray.cluster_resources().get("GPU", 0))
 
     def pool(self, spec: Spec[Any], shards: int, place: int, line: Line) -> ActorPool:
-        size, is_shared = min(spec.pool.replicas, shards), spec.cls.shares_process
+        size, is_shared = min(spec.pool.replicas, shards), spec.cls.may_share_process(spec.params)
         return ActorPool(spec, size, self._room, place, line, self._actors, is_shared)
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
@@ -61,7 +61,7 @@ class RayExecutor:
             if workers.count > 1:  # Ray Train starts processes of its own
                 self._actors.make_place()
             line.waits("its rollouts are read and prepared")
-            launcher = RayLauncher(self._actors, spec.cls.shares_process, line.waits)
+            launcher = RayLauncher(self._actors, spec.cls.may_share_process(spec.params), line.waits)
             return await _in_thread(lambda: training(launcher))
 
     def close(self) -> None:

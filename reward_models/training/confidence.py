@@ -47,10 +47,13 @@ def _read(reading: Reading, progress: Progress) -> None:
 
     from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
     from bonbench.reward_models.lm.causal_lm import read
+    from bonbench.reward_models.lm.reader import HiddenStateReader
 
     params = reading.params
     torch.set_num_threads(params.cpus_per_worker)
     model = HeadPRM(HeadPRMParams.model_validate({"model": reading.verifier, "too_long": "error"}))
+    assert isinstance(model.reader, HiddenStateReader)
+    lm = model.reader.lm
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     mine = _shards(reading.solutions)[rank::workers]
     for done, shard in enumerate(mine):
@@ -60,9 +63,7 @@ def _read(reading: Reading, progress: Progress) -> None:
             continue
         encoded = model.encode(reading.solutions[shard.start : shard.stop])
         # The hidden states of a whole shard would take gigabytes: their values take what is written here.
-        values = read(
-            model.lm, encoded, lambda hidden, _: model.lm.score(hidden)[:, 0].float(), params.max_batch_tokens
-        )
+        values = read(lm, encoded, lambda hidden, _: lm.score(hidden)[:, 0].float(), params.max_batch_tokens)
         with replacing(file) as partial:
             partial.write_text(json.dumps([of_solution.tolist() for of_solution in values]))
     if dist.is_initialized():
