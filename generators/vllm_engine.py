@@ -182,6 +182,7 @@ def _run(
     stepper = _Stepper(llm.llm_engine, at_once)
     try:
         _serve(stepper, inbox)
+        stepper.fail(RuntimeError("it was ended"))
     except BaseException as error:
         stepper.fail(error)
         while (call := inbox.get()) is not None:

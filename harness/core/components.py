@@ -171,6 +171,7 @@ class Component(ABC, Generic[P]):
     revision: ClassVar[int] = 1
     output_head: ClassVar[bool] = True
     shares_process: ClassVar[bool] = False
+    shards_at_once: ClassVar[int] = 1
     registered_name: ClassVar[str] = ""  # set by @register
 
     def __init__(self, params: P, name: str = "") -> None:
@@ -198,6 +199,10 @@ class Component(ABC, Generic[P]):
     def describe(self) -> ModelFacts | None:
         """The model that the component runs, for the ledger; None where it runs no model."""
         return None
+
+    def responses_in_flight(self) -> int:
+        """How many unfinished responses keep it busy. With fewer of them it is given another shard, if there is any."""
+        return 0
 
 
 class Dataset(Component[P]):

@@ -45,13 +45,18 @@ class Actors:
         self._idle: dict[float, list[Any]] = {}  # by their CPUs
         self._lock = threading.RLock()
 
-    def start(self, cpus: float, gpus: float) -> Any:
-        """An actor without a component: an idle one, or a new one. Whoever asks has taken room for it."""
+    def start(self, cpus: float, gpus: float, threads: int = 1) -> Any:
+        """An actor without a component: an idle one, or a new one. Whoever asks has taken room for it.
+
+        Args:
+            threads: calls that it takes at a time. One that takes several is new.
+        """
         with self._lock:
-            if gpus == 0 and (idle := self._idle.get(cpus)):
+            if gpus == 0 and threads == 1 and (idle := self._idle.get(cpus)):
                 return idle.pop()
             self.make_place()
-        return ray.remote(self._actor_class).options(num_cpus=cpus, num_gpus=gpus).remote(gpus)
+        options = {"num_cpus": cpus, "num_gpus": gpus, "max_concurrency": threads}
+        return ray.remote(self._actor_class).options(**options).remote(gpus)
 
     def end(self, actor: Any, cpus: float, gpus: float, is_reusable: bool) -> None:
         """End an actor, or keep it idle. On several nodes none is kept that holds CPUs: an actor that needs more CPUs

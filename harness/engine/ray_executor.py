@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -23,6 +21,7 @@ from harness.engine.ray_room import TURN, waiting_for_room
 from harness.engine.ray_training import RayLauncher
 from harness.engine.ray_watch import RayWatch
 from harness.engine.room import Room
+from harness.engine.threads import in_thread
 from harness.experiment.spec import Spec
 
 T = TypeVar("T")
@@ -51,8 +50,9 @@ class RayExecutor:
         return bool(ray.cluster_resources().get("GPU", 0))
 
     def pool(self, spec: Spec[Any], shards: int, place: int, line: Line) -> ActorPool:
-        size, is_shared = min(spec.pool.replicas, shards), spec.cls.may_share_process(spec.params)
-        return ActorPool(spec, size, self._room, place, line, self._actors, is_shared)
+        size, at_once = min(spec.pool.replicas, shards), spec.cls.shards_at_once
+        is_shared = spec.cls.may_share_process(spec.params) and at_once == 1
+        return ActorPool(spec, size, self._room, place, line, self._actors, is_shared, at_once)
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
         workers = workers_of(spec)
@@ -62,7 +62,7 @@ class RayExecutor:
                 self._actors.make_place()
             line.waits("its rollouts are read and prepared")
             launcher = RayLauncher(self._actors, spec.cls.may_share_process(spec.params), line.waits)
-            return await _in_thread(lambda: training(launcher))
+            return await in_thread(lambda: training(launcher))
 
     def close(self) -> None:
         self._watch.stop()
@@ -72,31 +72,6 @@ class RayExecutor:
 def _capacity() -> Machine:
     resources = ray.cluster_resources()
     return Machine(resources.get("CPU", 0.0), resources.get("GPU", 0.0))
-
-
-async def _in_thread(function: Callable[[], T]) -> T:
-    """Call a function in a thread that ends with the process, so that a stopped run does not wait for the thread.
-
-    A process waits at its end for the threads of :func:`asyncio.to_thread`.
-    """
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[T] = loop.create_future()
-
-    def settle(value: T | None, error: BaseException | None) -> None:
-        if not result.done():  # else the run was stopped
-            result.set_exception(error) if error else result.set_result(value)  # type: ignore[arg-type]
-
-    def run() -> None:
-        value, error = None, None
-        try:
-            value = function()
-        except BaseException as raised:
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, value, error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return await result
 
 
 def start_ray(address: str | None) -> None:
