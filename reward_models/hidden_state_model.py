@@ -50,8 +50,8 @@ CONVENTION = (
 class Convention:
     """How a model reads solutions, and what it is loaded as.
 
-    ``model_class`` is ``module:class``. It is imported when a model is loaded, for torch is slow to import. ``served_as``
-    is the architecture by vLLM's name; None: vLLM does not have it.
+    ``model_class`` is ``module:class``. It is imported when a model is loaded, for torch is slow to import.
+    ``served_as`` is the architecture by vLLM's name; None: vLLM does not have it.
     """
 
     layout: Format

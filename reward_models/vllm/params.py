@@ -27,8 +27,8 @@ class EngineParams(ComponentParams):
     )
     engine: Annotated[dict[str, Any], Unkeyed(({},))] = Field(
         {},
-        description="any other argument of vLLM's engine (quantization, gpu_memory_utilization, max_num_seqs …); it has "
-        "the last word",
+        description="any other argument of vLLM's engine (quantization, gpu_memory_utilization, max_num_seqs …); it "
+        "has the last word",
     )
 
     @field_validator("engine")

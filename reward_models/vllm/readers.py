@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bonbench.generators.vllm_engine import Engine, Request
+from bonbench.generators.vllm_start import device
 from bonbench.reward_models.text.pieces import Marked
-from bonbench.reward_models.vllm.engine import device, model_config, start
+from bonbench.reward_models.vllm.engine import model_config, positions, start
 from bonbench.reward_models.vllm.params import EngineParams
 from harness.core.components import ModelFacts
 from harness.core.errors import UserError
@@ -29,9 +30,8 @@ class Served:
 
     def start(self, limit: int | None, **arguments: Any) -> Engine:
         """The engine, for texts of so many tokens."""
-        own = {"max_model_len": limit, "max_num_batched_tokens": self.max_batch_tokens}
-        given = {name: value for name, value in own.items() if value is not None}
-        return start(self.model, self.dtype, self.engine, **given, **arguments)
+        arguments |= {"max_model_len": limit, "max_num_batched_tokens": self.max_batch_tokens}
+        return start(self.model, self.dtype, self.engine, **arguments)
 
 
 class _Reader:
@@ -41,8 +41,7 @@ class _Reader:
 
     def __init__(self, served: Served) -> None:
         self.config = model_config(served.model)
-        positions = getattr(self.config.get_text_config(), "max_position_embeddings", None)
-        self.limit: int | None = served.engine.context(positions)
+        self.limit = served.engine.context(positions(self.config))
 
     def facts(self) -> ModelFacts:
         return ModelFacts(self.config.to_dict(), device(), output_head=self.has_output_head)

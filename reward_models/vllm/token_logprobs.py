@@ -32,13 +32,12 @@ class VLLMScorer(LMScorer[VLLMScorerParams]):
     Params = VLLMScorerParams
 
     def __init__(self, params: VLLMScorerParams, name: str = "") -> None:
-        from bonbench.reward_models.vllm.engine import model_config, start
+        from bonbench.reward_models.vllm.engine import model_config, positions, start
 
         super().__init__(params, name)
         self.config = model_config(params.model)
-        self.limit = params.context(getattr(self.config.get_text_config(), "max_position_embeddings", None))
-        limits = {} if self.limit is None else {"max_model_len": self.limit}
-        arguments = {"runner": "generate", "enable_prefix_caching": False, **limits}
+        self.limit = params.context(positions(self.config))
+        arguments = {"max_model_len": self.limit, "enable_prefix_caching": False}
         self._engine = start(params.model, params.dtype, params, **arguments)
 
     @classmethod
@@ -48,7 +47,7 @@ class VLLMScorer(LMScorer[VLLMScorerParams]):
         return params.context(positions(params.model))
 
     def describe(self) -> ModelFacts:
-        from bonbench.reward_models.vllm.engine import device
+        from bonbench.generators.vllm_start import device
 
         return ModelFacts(self.config.to_dict(), device())
 
