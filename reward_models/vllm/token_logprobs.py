@@ -34,8 +34,8 @@ class VLLMScorer(LMScorer[VLLMScorerParams]):
     def __init__(self, params: VLLMScorerParams, name: str = "") -> None:
         from bonbench.reward_models.vllm.engine import model_config, positions, start
 
-        super().__init__(params, name)
         self.config = model_config(params.model)
+        super().__init__(params, name)
         self.limit = params.context(positions(self.config))
         arguments = {"max_model_len": self.limit, "enable_prefix_caching": False}
         self._engine = start(params.model, params.dtype, params, **arguments)
