@@ -20,6 +20,7 @@ from harness.core.stages import StageKind
 from harness.engine.graph import Graph, Node
 from harness.engine.layout import Layout
 from harness.experiment.config import Experiment
+from harness.experiment.defaults import with_defaults
 from harness.experiment.entries import build
 from harness.experiment.expansion import expand
 from harness.experiment.generators import check_generators, responses_per_problem
@@ -45,6 +46,7 @@ def build_graph(
     Raises:
         UserError: for anything in the experiment that cannot work.
     """
+    experiment, extra = with_defaults(experiment, extra)
     problems, stood_in = load_problem_sets(experiment, evaluation, stand_ins)
     generators = check_generators(experiment)
     if evaluation and not generators.evaluated:

@@ -103,7 +103,8 @@ def start_ray(address: str | None) -> None:
             said = shortened(str(error))
         if address is None:
             raise UserError(f"Ray does not start on this machine: `--local` runs without Ray ({said})")
-        raise UserError(f"--address {address}: no Ray cluster answers there ({said})")
+        token = "" if os.environ.get("RAY_AUTH_MODE") == "token" else "; if it asks for a token, set RAY_AUTH_TOKEN"
+        raise UserError(f"--address {address}: no Ray cluster answers there ({said}){token}")
 
 
 def _kill(processes: Iterable[psutil.Process]) -> None:

@@ -68,6 +68,15 @@ class PoliciesConfig(_Frozen):
         return _folder_names(entries)
 
 
+class DefaultsConfig(_Frozen):
+    """What entries have in common (``harness.experiment.defaults``): ``train`` is for the ``train:`` blocks, and
+    ``generators`` is for policies too."""
+
+    generators: dict[str, Any] = {}
+    reward_models: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+
+
 class EvaluationConfig(_Frozen):
     """What the report shows: sizes ``n`` of the headline table, aggregation (null: each reward model's own).
 
@@ -98,6 +107,7 @@ class Experiment(_Frozen):
     responses: Path | None = None
     problems: dict[str, dict[str, Any]] = {}
     sampling: SamplingConfig = SamplingConfig()
+    defaults: DefaultsConfig = DefaultsConfig()
     generators: dict[str, dict[str, Any]] = {}
     rollouts: dict[str, RolloutsConfig] = {}
     reward_models: dict[str, dict[str, Any]] = {}

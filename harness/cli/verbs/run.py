@@ -11,6 +11,13 @@ from harness.cli.options import Address, Config, Debug, ExtraRewardModels, Local
 
 Until = Annotated[str, typer.Option(metavar="STAGE", help="Stop after sample, grade, train, score or report.")]
 
+Prefetch = Annotated[
+    bool,
+    typer.Option(
+        "--prefetch", help="Only fetch the models and data that the run needs, for machines without a network."
+    ),
+]
+
 
 def run(
     config: Config,
@@ -19,6 +26,7 @@ def run(
     until: Until = "report",
     address: Address = None,
     local: Local = False,
+    prefetch: Prefetch = False,
     debug: Debug = False,
 ) -> ExitCode:
     """Compute everything an experiment still lacks, then write its report.
@@ -29,6 +37,10 @@ def run(
 
     last = last_stage(until)
     graph = load_graph(config, set_, reward_model)
+    if prefetch:
+        from harness.engine.prefetch import prefetch as fetch
+
+        return ExitCode.FAILED if fetch(graph.until(last), typer.echo) else ExitCode.DONE
     outcome = compute(graph, graph.until(last), address, local)
     if last == "report":
         show_report(graph.results)
