@@ -76,8 +76,10 @@ def device() -> str:
 
 
 def stored_dtype(config: Any) -> str:
-    """The precision that a model is stored in, by its `transformers` config: vLLM's own "auto" halves float32."""
-    return str(config.get_text_config().dtype or "auto").removeprefix("torch.")
+    """What to say to vLLM for the precision that a model is stored in: its own "auto" halves that of float32."""
+    import torch
+
+    return "float32" if config.get_text_config().dtype == torch.float32 else "auto"
 
 
 def _reason(error: Exception) -> str:

@@ -23,8 +23,10 @@ _tickets = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a worker tells: whether it has room for another shard, and which share of each shard is done, by ticket."""
+    """What a worker tells: whether its last shard has asked for its responses, whether it has room for another shard,
+    and which share of each shard is done, by ticket."""
 
+    has_arrived: bool
     has_room: bool
     done: Mapping[int, float]
 
@@ -66,12 +68,14 @@ class InFlight:
         with self._changed:
             self._changed.wait_for(lambda: self._has_room(ticket, wanted) != had_room, _NEWS_S)
             done = {ticket: known[0] / max(known[1], 1) for ticket, known in self._shards.items() if known}
-            return News(self._has_room(ticket, wanted), done)
+            return News(self._has_arrived(ticket), self._has_room(ticket, wanted), done)
+
+    def _has_arrived(self, ticket: int) -> bool:
+        return self._last == ticket and None not in self._shards.values()
 
     def _has_room(self, ticket: int, wanted: int) -> bool:
         known = [shard for shard in self._shards.values() if shard is not None]
-        has_arrived = self._last == ticket and len(known) == len(self._shards)
-        return has_arrived and sum(total - done for done, total in known) < wanted
+        return self._has_arrived(ticket) and sum(total - done for done, total in known) < wanted
 
 
 class Intake:
@@ -92,6 +96,7 @@ class Intake:
         self._at_once, self._ask, self._changed = at_once, ask, changed
         self._last = 0
         self._has_room = self._is_closed = False
+        self._has_arrived = True  # the last shard, as far as is known
         self._shards: dict[int, int] = {}  # ticket -> responses
         self._done: Mapping[int, float] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -105,6 +110,11 @@ class Intake:
         return not self._shards or has_room
 
     @property
+    def may_take_another(self) -> bool:
+        """Whether it may soon have room: its last shard is still on the way."""
+        return not self._has_arrived and not self._is_closed and len(self._shards) < self._at_once
+
+    @property
     def responses_done(self) -> int:
         """Finished responses of unfinished shards."""
         return sum(int(n * self._done.get(ticket, 0.0)) for ticket, n in self._shards.items())
@@ -112,7 +122,8 @@ class Intake:
     def begin(self, n_responses: int, is_alone: bool = False) -> int:
         """A shard is given to the worker; its ticket. One that is alone gets no other beside it."""
         self._last = next(_tickets)
-        self._has_room, self._is_closed = False, is_alone
+        self._has_room = self._has_arrived = False
+        self._is_closed = is_alone
         self._shards[self._last] = n_responses
         if self._at_once > 1 and (self._watching is None or self._watching.done()):
             self._watching = asyncio.create_task(self._watch())
@@ -135,5 +146,5 @@ class Intake:
                 return
             self._done = news.done
             if last == self._last:  # else it is about the time before the last shard was given
-                self._has_room = news.has_room
+                self._has_room, self._has_arrived = news.has_room, news.has_arrived
             self._changed()

@@ -74,6 +74,12 @@ class _Replica:
         return len(self.intake) if self.intake else 0
 
     @property
+    def may_take_soon(self) -> bool:
+        if self.state is _State.READY:
+            return self.intake is not None and self.intake.may_take_another
+        return self.state in _COMING
+
+    @property
     def takes_another(self) -> bool:
         return self.state is _State.READY and self.intake is not None and self.intake.takes_another
 
@@ -183,7 +189,7 @@ class ActorPool:
                     replica.has_failed = True
                 if isinstance(failed, DIED) or breaks_process(error) or isinstance(error, MemoryError):
                     has_died = True
-                    self._replace(replica, place.actor, error)
+                    self._replace(place, error)
                 if isinstance(error, UserError):
                     raise UserError(f"{self._spec.where}: {error}") from None
             else:
@@ -234,8 +240,8 @@ class ActorPool:
                 waiter.set_result(_Place(replica, replica.actor, replica.intake, ticket))
 
     def _may_take(self, replica: _Replica) -> bool:
-        """Whether a replica is to have one more shard: while others load, their share of what is left is kept."""
-        if not replica.shards or not any(other.state in _COMING for other in self._replicas):
+        """Whether a replica is to have one more shard. Others that load, or have one on its way, are to get a share."""
+        if not replica.shards or not any(other.may_take_soon for other in self._replicas):
             return True
         takers = sum(other.state in (*_COMING, _State.READY) for other in self._replicas)
         unfinished = len(self._waiting) + sum(other.shards for other in self._replicas)
@@ -259,12 +265,13 @@ class ActorPool:
             self._last_error = StageFailed(one_line(bug))
         self._match()
 
-    def _replace(self, replica: _Replica, actor: Any, error: BaseException) -> None:
+    def _replace(self, place: _Place, error: BaseException) -> None:
         """Have another actor in the place of one that is of no use any more. All shards that it had come here."""
-        if replica.actor is not actor or replica.state is not _State.READY:
+        replica = place.replica
+        if replica.actor is not place.actor or replica.state is not _State.READY:
             return
         replica.state = _State.WAITING
-        if not replica.is_proven:  # else it starts again at once
+        if not replica.is_proven and replica.shards == 1:  # else it starts again at once: some shard may be to blame
             replica.failures += 1
         replica.last = NotBuilt(one_line(error))
         self._start(replica)
