@@ -39,11 +39,12 @@ BACKENDS = ("transformers", "vllm")
 def with_head(model: str, folder: Path) -> str:
     """The model with a random head of one output in the place of its own."""
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     torch.manual_seed(0)
-    classifier = AutoModelForSequenceClassification.from_pretrained(model, dtype=torch.float32, num_labels=1)
+    classifier = AutoModelForTokenClassification.from_pretrained(model, dtype=torch.float32, num_labels=1)
     torch.nn.init.normal_(classifier.score.weight, std=0.1)
+    torch.nn.init.zeros_(classifier.score.bias)  # a sequence classifier has none
     classifier.save_pretrained(folder)
     AutoTokenizer.from_pretrained(model).save_pretrained(folder)
     return str(folder)
@@ -101,7 +102,8 @@ def main() -> None:
         return
     lm = loadable(CausalLMParams(model=options.model)).model
     with tempfile.TemporaryDirectory() as folder:
-        models = {"lm": lm, "head": with_head(lm, Path(folder))}
+        needs_head = any(TASKS[task][2] == "head" for task in options.tasks)
+        models = {"lm": lm, "head": with_head(lm, Path(folder)) if needs_head else ""}
         print("| task | transformers, s | vLLM, s | ratio | tokens | tokens/s | tokens/s | responses | difference |")
         print(f"|{' --- |' * 9}", flush=True)
         for task in options.tasks:
