@@ -8,6 +8,7 @@ from pydantic import Field
 
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import qwen_prm, skywork_prm, step_ends
+from bonbench.reward_models.vllm.params import CLASSIFIER
 from harness.core.components import OwnAggregation
 from harness.core.errors import UserError
 from harness.core.terms import ScoreType
@@ -42,7 +43,7 @@ class HeadPRM(HiddenStateRewardModel[HeadPRMParams]):
     output_head = False
     family = "head-prm"
     conventions: ClassVar = {
-        "token-classifier": Convention(step_ends, "transformers:AutoModelForTokenClassification", "classifier"),
+        "token-classifier": Convention(step_ends, "transformers:AutoModelForTokenClassification", CLASSIFIER),
         "qwen2.5-math-prm": Convention(
             qwen_prm, "bonbench.reward_models.lm.heads:QwenProcessRewardModel", "Qwen2ForProcessRewardModel"
         ),

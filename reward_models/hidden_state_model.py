@@ -51,7 +51,7 @@ class Convention:
     """How a model reads solutions, and what it is loaded as.
 
     ``model_class`` is ``module:class``. It is imported when a model is loaded, for torch is slow to import.
-    ``served_as`` is the architecture by vLLM's name; None: vLLM does not have it.
+    ``served_as`` is what vLLM runs it as: ``CLASSIFIER``, ``CAUSAL_LM`` or an architecture of vLLM's; None: nothing.
     """
 
     layout: Format

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import chat_turns, chat_turns_gated, eurus
+from bonbench.reward_models.vllm.params import CLASSIFIER
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class SequenceClassifier(HiddenStateRewardModel[SequenceClassifierParams]):
     output_head = False
     family = "sequence-classifier"
     conventions: ClassVar = {
-        "chat": Convention(chat_turns, "transformers:AutoModelForSequenceClassification", "classifier"),
+        "chat": Convention(chat_turns, "transformers:AutoModelForSequenceClassification", CLASSIFIER),
         "eurus": Convention(eurus, "bonbench.reward_models.lm.heads:EurusRewardModel"),
         "armorm": Convention(chat_turns_gated, "bonbench.reward_models.lm.heads:ArmoRewardModel"),
     }

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import math_shepherd, rlhflow, step_ends
+from bonbench.reward_models.vllm.params import CAUSAL_LM
 from harness.core.components import OwnAggregation
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 #: The answers "good step" and "bad step". Each must be one token where it stands alone.
 ANSWERS = ("+", "-")
 
-_CAUSAL_LM = ("transformers:AutoModelForCausalLM", "ForCausalLM")
+_CAUSAL_LM = ("transformers:AutoModelForCausalLM", CAUSAL_LM)
 
 
 class StepTokenParams(HiddenStateParams):

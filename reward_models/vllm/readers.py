@@ -11,12 +11,9 @@ from bonbench.generators.vllm_engine import Engine, Request
 from bonbench.generators.vllm_start import device
 from bonbench.reward_models.text.pieces import Marked
 from bonbench.reward_models.vllm.engine import model_config, positions, start
-from bonbench.reward_models.vllm.params import EngineParams
+from bonbench.reward_models.vllm.params import CLASSIFIER, EngineParams
 from harness.core.components import ModelFacts
 from harness.core.errors import UserError
-
-#: Stands for the architecture of the sequence classifier of a model's type.
-CLASSIFIER = "classifier"
 
 
 @dataclass(frozen=True, slots=True)
