@@ -8,7 +8,6 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.core.components import ComponentParams, Unkeyed
 
-
 #: What vLLM runs a model as: the sequence classifier of its type, or the causal language model that it is.
 CLASSIFIER, CAUSAL_LM = "classifier", "causal-lm"
 
