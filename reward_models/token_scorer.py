@@ -14,6 +14,7 @@ from bonbench.reward_models.text.limits import refusal
 from harness.core.components import ComponentParams, ModelPath, Precision, TokenScorer, TooLong
 from harness.core.hub_models import pretrained
 from harness.core.records import Solution, TokenLogprobs
+from harness.core.user_template import UserTemplate
 
 if TYPE_CHECKING:
     from bonbench.reward_models.text.encoding import Encoded, SolutionEncoder
@@ -23,6 +24,7 @@ class LMScorerParams(ComponentParams):
     """Parameters of :class:`LMScorer`."""
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
+    user_template: UserTemplate = None
     steps: Literal["as-written", "numbered"] = Field(
         "as-written", description="the model reads the response as it is, or rewritten as numbered paragraphs"
     )
@@ -36,9 +38,10 @@ P = TypeVar("P", bound=LMScorerParams)
 class LMScorer(TokenScorer[P]):
     """Scores with a chat model in `transformers` format.
 
-    The model reads its chat template around the problem, then the response, then the end-of-turn token if the
-    response has finish_reason "stop". Equal responses to a problem are scored once. ``too_long`` says what becomes of a
-    solution that is longer than the model's positions reach; by default the record of its response is empty.
+    The model reads its chat template around the problem (in ``user_template``), then the response, then the end-of-turn
+    token if the response has finish_reason "stop". Equal responses to a problem are scored once. ``too_long`` says what
+    becomes of a solution that is longer than the model's positions reach; by default the record of its response is
+    empty.
 
     ``limit`` is the number of tokens that the model reads, None where nothing says.
     """
@@ -47,7 +50,7 @@ class LMScorer(TokenScorer[P]):
 
     def __init__(self, params: P, name: str = "") -> None:
         super().__init__(params, name)
-        self.encoder = _encoder(params.model)
+        self.encoder = _encoder(params)
 
     @abstractmethod
     def read(self, solutions: Sequence[Encoded]) -> list[list[float]]:
@@ -67,7 +70,7 @@ class LMScorer(TokenScorer[P]):
         limit = cls.context(params)
         if limit is None:
             return 0
-        encoder = _encoder(params.model)
+        encoder = _encoder(params)
         count = 0
         for batch in batches:
             texts = [
@@ -124,12 +127,13 @@ class LMScorer(TokenScorer[P]):
         return replace(tokens, ids=tokens.ids[:limit], token_ends=tokens.token_ends[: limit - tokens.n_prompt])
 
 
-def _encoder(model: str) -> SolutionEncoder:
+def _encoder(params: LMScorerParams) -> SolutionEncoder:
     from transformers import AutoTokenizer
 
     from bonbench.reward_models.text.encoding import SolutionEncoder
 
-    return SolutionEncoder(AutoTokenizer.from_pretrained(**pretrained(model)), model)
+    tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
+    return SolutionEncoder(tokenizer, params.model, params.user_template)
 
 
 def _rewritten(params: LMScorerParams, text: str) -> tuple[str, list[int]]:

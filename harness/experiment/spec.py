@@ -49,6 +49,12 @@ class Spec(Generic[C]):
     def cls(self) -> type[C]:
         return cast(type[C], find(self.kind, self.type_))
 
+    @property
+    def user_template(self) -> str | None:
+        """What the component says around a problem in a chat; None for nothing, or where it knows no such parameter."""
+        template: str | None = getattr(self.params, "user_template", None)
+        return template
+
     def paths(self, mark: Mark) -> dict[str, str]:
         """Values of the parameters with a mark, by the parameter's name: models, or data files."""
         return {f: v for f in marked(type(self.params), mark) if (v := getattr(self.params, f)) is not None}

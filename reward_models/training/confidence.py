@@ -51,7 +51,8 @@ def _read(reading: Reading, progress: Progress) -> None:
 
     params = reading.params
     torch.set_num_threads(params.cpus_per_worker)
-    model = HeadPRM(HeadPRMParams.model_validate({"model": reading.verifier, "too_long": "error"}))
+    asked = {"model": reading.verifier, "user_template": params.user_template, "too_long": "error"}
+    model = HeadPRM(HeadPRMParams.model_validate(asked))
     assert isinstance(model.reader, HiddenStateReader)
     lm = model.reader.lm
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)

@@ -73,7 +73,11 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
 
     @classmethod
     def token_passes(cls, params: ImplicitTrainerParams) -> Mapping[str, PassOf]:
-        return {} if params.reference is None else {"reference": params.reference}
+        if params.reference is None:
+            return {}
+        if params.user_template is None:
+            return {"reference": params.reference}
+        return {"reference": {"model": params.reference, "user_template": params.user_template}}
 
     @classmethod
     def reads_per_rollout(cls, params: ImplicitTrainerParams) -> float:

@@ -23,7 +23,7 @@ def build_steps(data: Sequence[GradedSolution], params: StepTokenTrainerParams) 
     Raises:
         UserError: when all steps are good, or all bad.
     """
-    prepared = prepare(data, params, for_layout(params.base, step_ends))
+    prepared = prepare(data, params, for_layout(params.base, step_ends, params.user_template))
     examples, targets = every(prepared), step_targets(prepared, params)
     rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, ReadTargets(targets))
     return rollouts, {**describe(prepared, examples), **count_steps(targets)}
@@ -51,7 +51,7 @@ def build_tokens(
     Raises:
         UserError: when all responses are right, or all wrong.
     """
-    prepared = prepare(data, params, for_every_token(params.base))
+    prepared = prepare(data, params, for_every_token(params.base, params.user_template))
     examples = single(prepared, params)
     correct = np.repeat(prepared.correct, prepared.sequences.n_reads).astype(np.float32)
     rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, ReadTargets(correct))
@@ -60,7 +60,8 @@ def build_tokens(
 
 def relabelled(prepared: Prepared, params: TrainingParams, labels: Sequence[Sequence[float]]) -> Rollouts:
     """The same rollouts read at their steps' ends, with a label for each step as target."""
-    encoded = for_layout(params.base, step_ends)([item.solution for item in prepared.items])
+    encode = for_layout(params.base, step_ends, params.user_template)
+    encoded = encode([item.solution for item in prepared.items])
     again = replace(prepared, encoded=encoded)
     examples = every(again)
     targets = np.array([label for of_steps in labels for label in of_steps], dtype=np.float32)

@@ -25,6 +25,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from bonbench.reward_models.lm.causal_lm import avoid_cudnn_attention
 from bonbench.reward_models.training.batches import MicroBatch, accumulation_steps, epoch_batches, split
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
 from bonbench.reward_models.training.data import Rollouts
@@ -45,6 +46,7 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     params, rollouts, output = job.params, job.rollouts, job.output
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.set_num_threads(params.cpus_per_worker)
+    avoid_cudnn_attention()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     set_seed(params.seed)

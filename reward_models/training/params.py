@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from bonbench.reward_models.training.subsets import share_of
 from harness.core.components import ModelPath, Runtime, TrainerParams, Unkeyed
 from harness.core.errors import UserError
+from harness.core.user_template import UserTemplate
 
 #: Objectives that learn from pairs of a correct and an incorrect response.
 PAIRED = ("dpo", "nca", "bradley-terry")
@@ -23,6 +24,7 @@ _PAIRS = (
 class TrainingParams(TrainerParams):
     """What is trained on, for how long and on what machine."""
 
+    user_template: UserTemplate = None
     lr: float = Field(1e-6, gt=0, description="highest learning rate; it falls from there on a cosine")
     epochs: int = Field(1, ge=1, description="times that the examples are gone through")
     instructions: float = Field(

@@ -37,7 +37,7 @@ def build_rollouts(data: Sequence[GradedSolution], params: ImplicitTrainerParams
     Raises:
         UserError: when no example is left.
     """
-    encode = for_likelihood(params.base)
+    encode = for_likelihood(params.base, params.user_template)
     prepared = prepare(data, params, encode)
     targets: Targets
     facts: dict[str, object] = {}
@@ -60,7 +60,7 @@ def build_outcomes(data: Sequence[GradedSolution], params: OutcomeTrainerParams)
     Raises:
         UserError: when no example is left.
     """
-    prepared = prepare(data, params, for_layout(params.base, chat_turns))
+    prepared = prepare(data, params, for_layout(params.base, chat_turns, params.user_template))
     targets: Targets
     if params.objective in PAIRED:
         examples, targets = in_pairs(prepared, params, params.pairs), PairTargets()
