@@ -147,6 +147,8 @@ class OpenAIGenerator(Generator[OpenAIParams]):
                 answer = await ask(_bounded(body, room))
             return self._response(answer, problem, index, seed)
 
+        n_done, n_asked = 0, len(problems) * sampling.n
+
         async def finish(problem: Problem, index: int) -> Response | None:
             nonlocal n_done
             response = await sample(problem, index)
@@ -154,8 +156,7 @@ class OpenAIGenerator(Generator[OpenAIParams]):
             shard_progress.report(n_done, n_asked)
             return response
 
-        n_done, n_asked = 0, len(problems) * sampling.n
-        shard_progress.report(n_done, n_asked)
+        shard_progress.report(0, n_asked)
         async with httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=httpx2.Timeout(params.timeout_s, connect=min(params.timeout_s, 10)),

@@ -88,6 +88,7 @@ class Line:
 
     def under_way(self, done: int) -> None:
         """``done`` units of work are done that is not finished as a whole, and will be advanced then."""
+        self.start()
         has_stepped, self._under_way = done > self._under_way, done
         if has_stepped:
             self._stepped()
