@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bonbench.generators.vllm_engine import Engine
@@ -10,6 +12,8 @@ from bonbench.generators.vllm_start import find_vllm, on_cpu, start_engine, stor
 from bonbench.reward_models.vllm.params import EngineParams
 from harness.core.errors import cannot_load
 from harness.core.hub_models import pretrained
+
+_LONG = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 
 
 def model_config(model: str) -> Any:
@@ -43,9 +47,23 @@ def start(model: str, dtype: str, params: EngineParams, **arguments: Any) -> Eng
         UserError: when vLLM is not installed, rejects its arguments or cannot load the model.
     """
     find_vllm()
-    # A text may be as long as the model's positions reach, and one more token is sampled after it, which is never read.
-    os.environ.setdefault("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1")
     if dtype == "auto":
         dtype = "float32" if on_cpu() else stored_dtype(model_config(model))
     own = {name: value for name, value in {"dtype": dtype, **arguments}.items() if value is not None}
-    return start_engine(model, params.tensor_parallel_size, params.pipeline_parallel_size, own, params.engine)
+    with _one_more_token():
+        return start_engine(model, params.tensor_parallel_size, params.pipeline_parallel_size, own, params.engine)
+
+
+@contextmanager
+def _one_more_token() -> Iterator[None]:
+    """Let an engine that starts take texts as long as its model's positions reach, and room for a token after them.
+
+    That token is sampled and never read. Other engines of this process must not be allowed as much.
+    """
+    before = os.environ.get(_LONG)
+    os.environ.setdefault(_LONG, "1")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_LONG]
