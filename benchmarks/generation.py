@@ -2,8 +2,9 @@
 
 ``python benchmarks/generation.py`` samples the pocket test problems from a pocket model. The members of a comparison do
 the same work in turn, and the medians over their rounds are compared. The vLLM half runs where vllm is installed
-(``make test-vllm`` makes ``build/vllm``): shards of 8 problems in a Ray actor, as many at a time as keep the engine
-busy or each after the other, against one ``LLM.generate`` of all requests in a process like that of the actor.
+(``make test-vllm`` makes ``build/vllm``): shards of 8 problems through the local executor, as many at a time as keep
+the engine busy or each after the other, against one ``LLM.generate`` of all requests on the same engine. Besides tokens
+per second it prints tokens per step, which say how full the engine's batches are, whatever else the machine does.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
-import json
 import os
 import statistics
 import subprocess
@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -80,96 +81,90 @@ def transformers_half(problems: Sequence[Problem], sampling: Sampling, seeds: Se
 
 
 def vllm_half(problems: Sequence[Problem], sampling: Sampling, seeds: Seeds, model: str, rounds: int) -> None:
-    from transformers import AutoConfig, AutoTokenizer
+    import vllm
 
-    from bonbench.generators.prompts import Codec
-    from bonbench.generators.vllm import VLLMParams, _engine_arguments
-    from harness.core.hub_models import pretrained
+    from bonbench.generators.vllm_engine import settle_environment
 
-    entry = {"type": "vllm", "model": model, "engine": {"max_num_seqs": AT_ONCE}}
-    params = VLLMParams.model_validate({key: value for key, value in entry.items() if key != "type"})
-    arguments = _engine_arguments(params, AutoConfig.from_pretrained(**pretrained(model)))
-    codec = Codec(params, AutoTokenizer.from_pretrained(**pretrained(model)), model, None)
-    rows = [(codec.encode(p.problem), seed) for p in problems for seed in seeds[p.problem_id]]
-    request = {
-        "prompts": [ids for ids, _ in rows],
-        "seeds": [seed for _, seed in rows],
-        "temperature": sampling.temperature,
-        "max_tokens": sampling.max_tokens,
-        "stop_token_ids": codec.stop_ids,
-    }
-    peer = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("_vllm_peer.py"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"},
-    )
-    assert peer.stdin and peer.stdout
-    print(json.dumps(arguments), file=peer.stdin, flush=True)
+    settle_environment()
+    made: list[vllm.LLM] = []
 
-    def plain() -> float:
-        print(json.dumps(request), file=peer.stdin, flush=True)
-        tokens, seconds = json.loads(peer.stdout.readline())  # type: ignore[union-attr]
-        return float(tokens / seconds)
+    class Remembered(vllm.LLM):
+        def __init__(self, *arguments: object, **settings: object) -> None:
+            super().__init__(*arguments, **settings)  # type: ignore[arg-type]
+            made.append(self)
 
-    try:
-        asyncio.run(_in_shards(entry, problems, sampling, plain, rounds))
-    finally:
-        peer.kill()
-        peer.wait()
+    vllm.LLM = Remembered  # type: ignore[misc]
+    asyncio.run(_in_shards(problems, sampling, seeds, model, rounds, made))
 
 
 async def _in_shards(
-    entry: dict[str, object], problems: Sequence[Problem], sampling: Sampling, plain: Callable[[], float], rounds: int
+    problems: Sequence[Problem], sampling: Sampling, seeds: Seeds, model: str, rounds: int, made: list[Any]
 ) -> None:
-    import ray
+    from transformers import AutoTokenizer
+    from vllm import SamplingParams, TokensPrompt
 
+    from bonbench.generators.prompts import Codec
+    from bonbench.generators.vllm import VLLMParams
     from harness.core.stages import Task
-    from harness.engine.executor import Machine
+    from harness.engine.local_executor import LocalExecutor
     from harness.engine.progress import Board
-    from harness.engine.ray_actors import Actors
-    from harness.engine.ray_executor import start_ray
-    from harness.engine.ray_pool import ActorPool
-    from harness.engine.room import Room
     from harness.experiment.entries import build
     from harness.storage.arrow import to_table
 
-    start_ray(None)
+    entry = {"type": "vllm", "model": model, "engine": {"max_num_seqs": AT_ONCE}}
     spec = build("generators", "benchmark", entry, "benchmark", {})
-    room = Room(lambda: Machine(cpus=1, gpus=0))
+    codec = Codec(VLLMParams(model=model), AutoTokenizer.from_pretrained(model), model, None)
     blocks = [problems[i : i + 8] for i in range(0, len(problems), 8)]
+    steps = 0
 
-    async def sample(pool: ActorPool, block: Sequence[Problem]) -> int:
+    async def sample(pool: Any, block: Sequence[Problem]) -> int:
         payload = {"problems": to_table(Problem, list(block)), "sampling": sampling, "run_seed": 0}
-        return (await pool.run(Task.SAMPLE, lambda: payload, sampling.n * len(block))).completion_tokens
+        result = await pool.run(Task.SAMPLE, lambda: payload, sampling.n * len(block))
+        return int(result.completion_tokens)
 
-    async def together(pool: ActorPool) -> float:
-        started = time.perf_counter()
-        tokens = sum(await asyncio.gather(*(sample(pool, block) for block in blocks)))
-        return tokens / (time.perf_counter() - started)
+    async def together(pool: Any) -> int:
+        return sum(await asyncio.gather(*(sample(pool, block) for block in blocks)))
 
-    async def in_turn(pool: ActorPool) -> float:
-        started = time.perf_counter()
-        tokens = sum([await sample(pool, block) for block in blocks])
-        return tokens / (time.perf_counter() - started)
+    async def in_turn(pool: Any) -> int:
+        return sum([await sample(pool, block) for block in blocks])
 
-    speeds: list[tuple[float, float, float]] = []
+    async def plain(_: Any) -> int:
+        shared = {"temperature": sampling.temperature, "max_tokens": sampling.max_tokens, "detokenize": False}
+        rows = [(p, seed) for p in problems for seed in seeds[p.problem_id]]
+        settings = [SamplingParams(**shared, seed=seed, stop_token_ids=codec.stop_ids) for _, seed in rows]
+        prompts = [TokensPrompt(prompt_token_ids=codec.encode(p.problem)) for p, _ in rows]
+        outputs = made[0].generate(prompts, settings, use_tqdm=False)
+        return sum(len(output.outputs[0].token_ids) for output in outputs)
+
+    def counted(step: Callable[[], Any]) -> Callable[[], Any]:
+        def counting() -> Any:
+            nonlocal steps
+            steps += 1
+            return step()
+
+        return counting
+
+    ways = {"shards of 8 problems": together, "shards of 8, one at a time": in_turn, "LLM.generate": plain}
+    speeds: dict[str, list[tuple[float, float, float]]] = {title: [] for title in ways}
     with Board(live=False) as board:
-        line, actors = board.line("sample", None, "responses"), Actors(room)
-        async with ActorPool(spec, 1, room, 0, line, actors, at_once=spec.cls.shards_at_once) as pool:
-            for _ in range(rounds + 1):
-                speeds.append((await together(pool), plain(), await in_turn(pool)))
-                print("tokens/s: {:,.0f}, LLM.generate {:,.0f}, one at a time {:,.0f}".format(*speeds[-1]), flush=True)
-    ours, theirs, drained = zip(*speeds[1:], strict=True)  # the first round is for warming up
-    for title, ways in (("shards of 8 problems", ours), ("the same, one at a time", drained)):
-        ratio = statistics.median(a / b for a, b in zip(ways, theirs, strict=True))
-        print(
-            f"| vllm, n = {sampling.n}, {title}, against LLM.generate | {statistics.median(ways):,.0f} "
-            f"| {statistics.median(theirs):,.0f} | {ratio:.2f} |",
-            flush=True,
-        )
-    ray.shutdown()
+        line = board.line("sample", None, "responses")
+        async with LocalExecutor().pool(spec, len(blocks), 0, line) as pool:
+            await together(pool)
+            made[0].llm_engine.step = counted(made[0].llm_engine.step)
+            for _ in range(rounds):
+                for title, way in ways.items():
+                    steps, started, used = 0, time.perf_counter(), time.process_time()
+                    tokens = await way(pool)
+                    elapsed, used = time.perf_counter() - started, time.process_time() - used
+                    speeds[title].append((tokens / elapsed, tokens / used, tokens / steps))
+    print("| vllm | tokens/s | of LLM.generate | per processor second | of LLM.generate | per step | of LLM.generate |")
+    for title in ways:
+        cells = []
+        for k in range(3):
+            pairs = zip(speeds[title], speeds["LLM.generate"], strict=True)
+            ratio = statistics.median(a[k] / b[k] for a, b in pairs)
+            cells += [f"{statistics.median(way[k] for way in speeds[title]):,.0f}", f"{ratio:.2f}"]
+        print(f"| n = {sampling.n}, {title} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:

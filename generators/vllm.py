@@ -68,6 +68,10 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
     Params = VLLMParams
     shards_at_once = 64
 
+    @classmethod
+    def max_sequences(cls, params: VLLMParams) -> int | None:
+        return params.engine.get("max_num_seqs")
+
     def __init__(self, params: VLLMParams, name: str = "") -> None:
         super().__init__(params, name)
         find_vllm()

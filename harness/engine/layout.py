@@ -12,7 +12,7 @@ from harness.core.errors import UserError
 from harness.core.records import Problem
 from harness.core.registry import find
 from harness.core.stages import StageKind, Task
-from harness.engine.graph import Graded, Shard, Stage, Training, producers, training_ids
+from harness.engine.graph import Graded, Shard, Stage, Training, only_calculates, producers, training_ids
 from harness.engine.labels import Labels, pass_label
 from harness.engine.step_labelling import StepLabelling
 from harness.experiment.config import Experiment
@@ -20,7 +20,7 @@ from harness.experiment.entries import asked_with, build, pool_of, token_scorer_
 from harness.experiment.generators import Generators
 from harness.experiment.model_files import Artifacts
 from harness.experiment.problem_sets import rollout_sets, rollouts_at
-from harness.experiment.spec import Spec
+from harness.experiment.spec import Pool, Spec
 from harness.storage.keys import digest
 
 
@@ -152,7 +152,8 @@ class Layout:
         stage = Stage(
             kind=StageKind.SCORE,
             who=spec.name,
-            spec=spec,
+            # What the entry asks for is for its passes, where the rest is arithmetic.
+            spec=dataclasses.replace(spec, pool=Pool()) if only_calculates(spec) else spec,
             shards=shards,
             after=list(passes.values()) or list(samples),
             trained=self._producers(spec),

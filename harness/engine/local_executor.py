@@ -40,7 +40,8 @@ class LocalExecutor:
     """An :class:`~harness.engine.executor.Executor` that computes in this process."""
 
     def __init__(self) -> None:
-        self._room = Room(lambda: Machine(cpus=1, gpus=0))
+        self._room = Room(lambda: {"here": Machine(cpus=1, gpus=0)})
+        self._loaded: _LocalPool | None = None  # of the stage before, until another model needs the memory
         self._threads = os.environ.get("OMP_NUM_THREADS")
 
     def start(self) -> None:
@@ -68,16 +69,29 @@ class LocalExecutor:
         line.waits(_FOR_ROOM)
         async with self._room.hold(place, cpus=1, gpus=0):
             pool = _LocalPool(spec, self._threads, line)
-            yield pool
-            pool.drop()
+            if not (self._loaded and pool.goes_on_from(self._loaded)):
+                self._drop()
+            self._loaded = pool
+            try:
+                yield pool
+            finally:
+                pool.close()
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
         line.waits(_FOR_ROOM)
         async with self._room.hold(place, cpus=1, gpus=0):
+            self._drop()
             with _interruptible():
                 return training(in_this_process)
 
+    def _drop(self) -> None:
+        """Free the memory of the last stage's component."""
+        if self._loaded is not None:
+            self._loaded.drop()
+            self._loaded = None
+
     def close(self) -> None:
+        self._drop()
         if self._threads is None:
             os.environ.pop("OMP_NUM_THREADS", None)
 
@@ -145,11 +159,23 @@ class _LocalPool:
         n = len(self._intake)
         return f"{n} shard{'s are' if n > 1 else ' is'} being computed" if n else None
 
+    def close(self) -> None:
+        """Its stage is over. The component stays."""
+        self._intake.close()
+
     def drop(self) -> None:
         """Free the component's memory."""
-        self._intake.close()
         if self._worker is not None:
             self._worker.drop()
+            self._worker = None
+
+    def goes_on_from(self, other: _LocalPool) -> bool:
+        """Take over what another pool has loaded, if that is the same component; whether it is."""
+        same = self._spec.component == other._spec.component
+        if same and other._worker is not None:
+            spec, self._worker, other._worker = self._spec, other._worker, None
+            self._worker.build(spec.kind, spec.type_, spec.params.model_dump(), spec.name)
+        return same
 
 
 def in_this_process(work: Callable[[J, Progress], T], job: J, workers: Workers, scratch: Path, progress: Progress) -> T:

@@ -29,10 +29,10 @@ from harness.engine.executor import ShardFailed, StageFailed
 from harness.engine.failures import breaks_process
 from harness.engine.in_flight import Intake, News
 from harness.engine.progress import Line
-from harness.engine.ray_actors import Actors
+from harness.engine.ray_actors import Actors, node_of
 from harness.engine.ray_room import TURN, free_on_ray, waiting_for_room
 from harness.engine.ray_training import DIED
-from harness.engine.room import Room
+from harness.engine.room import Room, Seat
 from harness.engine.tasks import Result
 from harness.engine.worker import NotBuilt
 from harness.experiment.spec import Spec
@@ -50,6 +50,7 @@ class _State(Enum):
     LOADING = auto()
     PAUSING = auto()
     READY = auto()
+    DONE = auto()  # no shard is left for it
     OUT = auto()
 
 
@@ -61,8 +62,10 @@ class _Replica:
 
     def __init__(self) -> None:
         self.state = _State.WAITING
+        self.seat: Seat | None = None
         self.actor: Any = None
         self.intake: Intake | None = None  # of this actor, once its component is built
+        self.joining: asyncio.Task[None] | None = None
         self.is_proven = False  # whether this actor has finished a shard
         self.has_failed = False  # whether this actor has failed a shard
         self.failures = 0  # in a row, without a finished shard in between
@@ -74,6 +77,10 @@ class _Replica:
         return len(self.intake) if self.intake else 0
 
     @property
+    def is_idle(self) -> bool:
+        return self.state is _State.READY and not self.shards
+
+    @property
     def may_take_soon(self) -> bool:
         if self.state is _State.READY:
             return self.intake is not None and self.intake.may_take_another
@@ -82,6 +89,12 @@ class _Replica:
     @property
     def takes_another(self) -> bool:
         return self.state is _State.READY and self.intake is not None and self.intake.takes_another
+
+    def clear(self) -> None:
+        """Its actor is another one's, or no more."""
+        if self.intake is not None:
+            self.intake.close()
+        self.actor = self.seat = self.intake = None
 
 
 @dataclass(eq=False)
@@ -113,6 +126,8 @@ class ActorPool:
 
     Args:
         is_shared: whether the actors may go on with another component when the context ends.
+        shards: how many shards will be run, if that is known. Then there are never more replicas than shards left, and
+            what the last shards do not need is there for other stages.
         at_once: shards that a replica takes at a time.
     """
 
@@ -125,6 +140,7 @@ class ActorPool:
         line: Line,
         actors: Actors,
         is_shared: bool = False,
+        shards: int | None = None,
         at_once: int = 1,
     ) -> None:
         self._spec, self._room, self._place, self._line = spec, room, place, line
@@ -132,6 +148,8 @@ class ActorPool:
         self._replicas = [_Replica() for _ in range(size)]
         self._waiting: dict[asyncio.Future[_Place], _Asker] = {}  # in order
         self._joining: set[asyncio.Task[None]] = set()
+        self._left = math.inf if shards is None else shards  # shards that are not done
+        self._says_loaded = True
         self._last_error: UserError | StageFailed | None = None
 
     async def __aenter__(self) -> ActorPool:
@@ -144,14 +162,15 @@ class ActorPool:
             joining.cancel()
         await asyncio.gather(*self._joining, return_exceptions=True)
         for replica in self._replicas:
-            is_idle = replica.state is _State.READY and not replica.shards
-            is_sound = error is None and is_idle and not replica.has_failed
-            self._stop(replica, is_reusable=self._is_shared and is_sound)
+            if error is None and replica.is_idle and not replica.has_failed:
+                self._leave(replica)
+            else:
+                self._stop(replica)
 
     def waits_for(self) -> str | None:
         """What the pool waits for; None where a replica has nothing to do."""
         states = Counter(replica.state for replica in self._replicas)
-        if any(replica.state is _State.READY and not replica.shards for replica in self._replicas):
+        if any(replica.is_idle for replica in self._replicas):
             return None
         if busy := sum(replica.shards for replica in self._replicas):
             return f"{busy} shard{'s are' if busy > 1 else ' is'} being computed"
@@ -173,6 +192,15 @@ class ActorPool:
             StageFailed: where no replica is left.
             ShardFailed: after ``TRIES`` attempts.
         """
+        try:
+            result = await self._run(task, payload, n_responses)
+        except ShardFailed:
+            self._count_down()
+            raise
+        self._count_down()
+        return result
+
+    async def _run(self, task: Task, payload: Callable[[], Mapping[str, Any]], n_responses: int) -> Result:
         asker, has_died = _Asker(n_responses), False
         error: BaseException | None = None
         for tries_left in reversed(range(TRIES)):
@@ -187,8 +215,9 @@ class ActorPool:
                 asker.failed_on.add(replica)
                 if replica.actor is place.actor:
                     replica.has_failed = True
-                if isinstance(failed, DIED) or breaks_process(error) or isinstance(error, MemoryError):
-                    has_died = True
+                is_broken = isinstance(failed, DIED) or breaks_process(error) or isinstance(error, MemoryError)
+                has_died |= is_broken
+                if is_broken or (replica.shards == 1 and self._nothing_else_for(asker.failed_on)):
                     self._replace(place, error)
                 if isinstance(error, UserError):
                     raise UserError(f"{self._spec.where}: {error}") from None
@@ -251,11 +280,36 @@ class ActorPool:
         self._line.under_way(sum(r.intake.responses_done for r in self._replicas if r.intake))
         self._match()
 
+    def _count_down(self) -> None:
+        """A shard is done. Let go the replicas for which none is left: those that wait for room, then free ones."""
+        self._left -= 1
+        for replica in reversed(self._replicas):
+            if len(self._live()) > self._left and replica.joining and replica.state is _State.WAITING:
+                replica.joining.cancel()
+                self._stop(replica)
+                replica.state = _State.DONE
+        idle = [replica for replica in self._replicas if replica.is_idle]
+        while len(self._live()) > max(self._left, 1) and idle and not self._waiting:
+            replica = idle.pop()
+            replica.state = _State.DONE
+            if replica.has_failed:
+                self._stop(replica)
+            else:
+                self._leave(replica)
+
+    def _live(self) -> list[_Replica]:
+        return [replica for replica in self._replicas if replica.state not in (_State.DONE, _State.OUT)]
+
+    def _nothing_else_for(self, failed_on: set[_Replica]) -> bool:
+        """Whether a shard could have met another replica, had that not been let go."""
+        others = any(replica not in failed_on for replica in self._live())
+        return not others and any(replica.state is _State.DONE for replica in self._replicas)
+
     # -- how replicas start and end -----------------------------------------------------------------------------
 
     def _start(self, replica: _Replica) -> None:
         """Have a replica join in the background: with a node gone, its place may stay empty until another comes."""
-        joining = asyncio.create_task(self._join(replica))
+        joining = replica.joining = asyncio.create_task(self._join(replica))
         self._joining.add(joining)
         joining.add_done_callback(self._joined)
 
@@ -311,33 +365,43 @@ class ActorPool:
         """Place a replica's actor and build its component; why there is none, where there is none."""
         spec, pool = self._spec, self._spec.pool
         replica.state = _State.WAITING
-        await self._room.take(self._place, pool.num_cpus, pool.num_gpus)
-        replica.state = _State.STARTING
-        threads = self._at_once + 1 if self._at_once > 1 else 1  # one is for questions
-        replica.actor = self._actors.start(pool.num_cpus, pool.num_gpus, threads)
+        threads = self._at_once + 2 if self._at_once > 1 else 1  # the others are for questions
+        seat = await self._room.take(self._place, pool.num_cpus, pool.num_gpus, wants=self._spec.component)
+        replica.state, replica.seat = _State.STARTING, seat
+        replica.actor, is_loaded = self._actors.take_over(seat, self._spec.component, threads)
+        if is_loaded and self._says_loaded:
+            self._says_loaded = False
+            self._line.say("goes on with what a stage before it had loaded")
         try:
-            await replica.actor.__ray_ready__.remote()
+            self._room.moved(seat, [await replica.actor.__ray_call__.remote(node_of)])
             replica.state = _State.LOADING
             built: NotBuilt | None = await replica.actor.build.remote(spec.kind, spec.type_, _params(spec), spec.name)
         except RayError as error:
             return NotBuilt(one_line(error))
         return built
 
-    def _stop(self, replica: _Replica, is_reusable: bool = False) -> None:
+    def _stop(self, replica: _Replica) -> None:
         """End a replica's actor, or make sure that it is dead, and give back what it held."""
-        if replica.actor is not None:
-            pool = self._spec.pool
-            self._actors.end(replica.actor, pool.num_cpus, pool.num_gpus, is_reusable)
-            if replica.intake is not None:
-                replica.intake.close()
-            replica.actor = replica.intake = None
-            self._room.give_back(pool.num_cpus, pool.num_gpus)
+        if replica.actor is not None and replica.seat is not None:
+            self._actors.end(replica.actor, replica.seat, is_reusable=False)
+            self._room.give_back(replica.seat)
+            replica.clear()
+
+    def _leave(self, replica: _Replica) -> None:
+        """Lend a replica's actor on, or end it."""
+        if replica.actor is not None and replica.seat is not None:
+            self._actors.leave(replica.actor, replica.seat, self._spec.component, self._is_shared)
+            replica.clear()
 
     def _leave_out(self, replica: _Replica) -> None:
         replica.state, error = _State.OUT, replica.last
         mistake = UserError(f"{self._spec.where}: {error.message}") if error.is_mistake else None
         self._last_error = mistake or StageFailed(error.message)
-        if any(other.state is not _State.OUT for other in self._replicas):
+        done = [other for other in self._replicas if other.state is _State.DONE]
+        if done and not self._live():
+            done[0].state = _State.WAITING
+            self._start(done[0])
+        if self._live():
             self._line.say(f"a replica does not start and is left out: {error.message}")
 
 

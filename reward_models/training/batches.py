@@ -1,35 +1,18 @@
-"""How training examples are put into batches, and batches into micro-batches that fit a worker.
+"""How training examples are put into batches.
 
 An example is a row of rollout indices: two for a pair, one otherwise. Examples that share a rollout (the pairs
-of one problem) stay together, so that each rollout goes through the model once per batch however many pairs it
-is in. Batches gather problems of similar length, to pad little; their order is random.
+of one problem) stay together, so that a batch has few rollouts. Batches gather problems of similar length, to pad
+little; their order is random.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
 from bonbench.reward_models.training.pairs import Indices
 
 #: Examples are sorted by length within stretches of this many batches.
 _STRETCH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class MicroBatch:
-    """Rollouts that go through the model together and the examples they make up.
-
-    ``examples`` index into ``rollouts``. ``weight`` is the factor of each of their losses, such that the mean over
-    workers and over the micro-batches of a step is the mean over all losses of the batch; it is 0 in a micro-batch
-    that only keeps a worker in step.
-    """
-
-    rollouts: Indices
-    examples: Indices
-    weight: float
 
 
 def epoch_batches(
@@ -59,46 +42,3 @@ def epoch_batches(
     # A last, smaller batch stays last: the learning rate is lowest there.
     shuffled = rng.permutation(len(batches) - 1)
     return [*(batches[i] for i in shuffled), batches[-1]]
-
-
-def split(batch: Indices, examples: Indices, n_terms: Indices, parts: int) -> list[MicroBatch]:
-    """Cut a batch into ``parts`` micro-batches.
-
-    A batch with fewer examples than parts repeats its first one with weight 0, as every worker must take part
-    in every step.
-
-    Args:
-        n_terms: losses that each example has.
-    """
-    pieces = []
-    for numbers in np.array_split(batch, parts):
-        weight = parts / int(n_terms[batch].sum()) if len(numbers) else 0.0
-        rows = examples[numbers if len(numbers) else batch[:1]]
-        rollouts, inverse = np.unique(rows, return_inverse=True)
-        pieces.append(MicroBatch(rollouts, inverse.reshape(rows.shape), weight))
-    return pieces
-
-
-def padded_tokens(piece: MicroBatch, lengths: npt.NDArray[np.int64]) -> int:
-    """Tokens of a micro-batch, padding included; ``lengths`` [rollouts] are the tokens of each rollout."""
-    return int(lengths[piece.rollouts].max() * len(piece.rollouts))
-
-
-def accumulation_steps(
-    epochs: list[list[Indices]],
-    examples: Indices,
-    n_terms: Indices,
-    lengths: Indices,
-    workers: int,
-    max_batch_tokens: int,
-) -> int:
-    """The fewest micro-batches per step and worker that keep all within ``max_batch_tokens``, or hold one example."""
-    steps, batch_size = 1, max(len(batch) for batches in epochs for batch in batches)
-    while steps * workers < batch_size:
-        pieces = (
-            p for batches in epochs for batch in batches for p in split(batch, examples, n_terms, steps * workers)
-        )
-        if all(padded_tokens(piece, lengths) <= max_batch_tokens for piece in pieces):
-            break
-        steps += 1
-    return steps

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 from transformers import (
@@ -29,7 +28,10 @@ from harness.core.hub_models import pretrained
 
 P = TypeVar("P", bound=TrainingParams)
 
-Batch = dict[str, Any]  # tensors; the batch of mismatched responses
+Batch = dict[str, Any]  # tensors
+
+#: The sum of a tensor over the workers, on the same device.
+Summed = Callable[[torch.Tensor], torch.Tensor]
 
 _OF_PAIRS = {"dpo": objectives.dpo, "nca": objectives.nca, "bradley-terry": objectives.dpo}
 
@@ -48,11 +50,12 @@ class ModelLoss(ABC, Generic[P]):
     """One kind of training: a model with its head, and the losses of micro-batches under it.
 
     :meth:`forward` takes the place of the model's own, so that whatever wraps the model (data parallelism, sharding,
-    autocast) wraps all that touches its weights.
+    autocast) wraps all that touches its weights. ``head`` names the layer that it puts on a base model, if it does.
     """
 
     kind: ClassVar[Any] = AutoModelForCausalLM
     config: ClassVar[dict[str, Any]] = {}
+    head: ClassVar[str | None] = None
 
     def __init__(self, params: P) -> None:
         self.params = params
@@ -79,12 +82,28 @@ class ModelLoss(ABC, Generic[P]):
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
         """Outputs [reads, ...] from hidden states [reads, width] and the tokens that follow there [reads]."""
 
-    def before_step(self, call: Callable[[Batch], torch.Tensor], batches: Sequence[Batch]) -> None:
+    @property
+    def paired(self) -> bool:
+        """Whether each loss is of the rewards of two rollouts, which may be in different micro-batches.
+
+        If so a step needs :meth:`rewards` and :meth:`compare`, else :meth:`judge`.
+        """
+        return False
+
+    def before_step(self, call: Callable[[Batch], torch.Tensor], step: Batch, summed: Summed) -> None:
         """Add to the micro-batches of a step what takes all of them; ``call`` gives a batch's outputs [reads, ...]."""
 
-    @abstractmethod
     def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
         """The losses of a micro-batch from its outputs [reads, ...], and what they say of right and wrong."""
+        raise NotImplementedError
+
+    def rewards(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """z of each rollout [rows] of a micro-batch from its outputs [reads, ...]."""
+        raise NotImplementedError
+
+    def compare(self, z: torch.Tensor, examples: torch.Tensor) -> Judgement:
+        """The losses of pairs of rollouts ``examples`` [pairs, 2], the right one first, by their rewards z."""
+        raise NotImplementedError
 
 
 class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
@@ -105,7 +124,11 @@ class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
         ]
         return torch.cat(blocks)
 
-    def before_step(self, call: Callable[[Batch], torch.Tensor], batches: Sequence[Batch]) -> None:
+    @property
+    def paired(self) -> bool:
+        return self.params.objective in PAIRED
+
+    def before_step(self, call: Callable[[Batch], torch.Tensor], step: Batch, summed: Summed) -> None:
         """KTO's point of reference z0, a scalar that all examples of a step share, whatever micro-batch they are in.
 
         z0 = max(0, mean over mismatched responses of beta * log pi/pi_ref), the estimate of beta * KL(pi || pi_ref) of
@@ -114,35 +137,31 @@ class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
         """
         if self.params.objective != "kto":
             return
-        total = torch.zeros(2, dtype=torch.float64)
-        for batch in batches:
+        sums = []
+        for batch in step["mismatched"]:
             with torch.no_grad():
-                crossed = batch["mismatched"]
-                z = self._z(row_sums(call(crossed), crossed), crossed)
-            if batch["weight"] > 0:
-                n_terms = crossed["n_terms"].sum()
-                total += torch.tensor([z.sum().item(), n_terms.item()], dtype=torch.float64)
-        total = summed(total, batches[0]["weight"].device)
+                z = self._z(row_sums(call(batch), batch), batch)
+            sums.append(torch.stack([z.double().sum(), batch["n_terms"].double().sum()]) * batch["counts"])
+        total = summed(torch.stack(sums).sum(dim=0))
         z0 = (total[0] / total[1]).clamp(min=0).float()
-        for batch in batches:
+        for batch in step["micro"]:
             batch["z0"] = z0
 
     def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
         """From log p of each response token [reads]."""
-        params = self.params
-        sums = step_sums if params.level == "step" else row_sums
-        z = self._z(sums(outputs, batch), batch)
-        if params.objective in PAIRED:
-            return _judge_pairs(params.objective, z, batch["examples"])
-        targets = batch["targets"]
-        if params.level == "response":
-            rows = batch["examples"][:, 0]
-            z, targets = z[rows], targets[rows]
+        params, targets = self.params, batch["targets"]
+        z = self._z((step_sums if params.level == "step" else row_sums)(outputs, batch), batch)
         if params.objective == "ce":
             return _judge_singles(objectives.ce(z, targets), z, targets)
-        z0 = batch["z0"].to(z.device)
-        losses = objectives.kto(z, targets, z0, params.lambda_correct, params.lambda_incorrect)
-        return _judge_singles(losses, z, targets, z0)
+        losses = objectives.kto(z, targets, batch["z0"], params.lambda_correct, params.lambda_incorrect)
+        return _judge_singles(losses, z, targets, batch["z0"])
+
+    def rewards(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """From log p of each response token [reads]."""
+        return self._z(row_sums(outputs, batch), batch)
+
+    def compare(self, z: torch.Tensor, examples: torch.Tensor) -> Judgement:
+        return _judge_pairs(self.params.objective, z, examples)
 
     def _z(self, logprobs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """z from the log-probabilities of responses [rows], or of steps [steps]."""
@@ -155,6 +174,11 @@ class OutcomeLoss(ModelLoss[OutcomeTrainerParams]):
 
     kind = AutoModelForSequenceClassification
     config: ClassVar = {"num_labels": 1}
+    head = "score"
+
+    @property
+    def paired(self) -> bool:
+        return self.params.objective in PAIRED
 
     def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         """`transformers` reads the last token that is not padding: padding must not look like the end of a turn.
@@ -170,11 +194,14 @@ class OutcomeLoss(ModelLoss[OutcomeTrainerParams]):
 
     def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
         """From z of each response [rows]."""
-        objective, examples = self.params.objective, batch["examples"]
-        if objective in PAIRED:
-            return _judge_pairs(objective, outputs, examples)
-        z, targets = outputs[examples[:, 0]], batch["targets"][examples[:, 0]]
-        return _judge_singles(objectives.ce(z, targets), z, targets)
+        return _judge_singles(objectives.ce(outputs, batch["targets"]), outputs, batch["targets"])
+
+    def rewards(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The outputs themselves: there is one for each response [rows]."""
+        return outputs
+
+    def compare(self, z: torch.Tensor, examples: torch.Tensor) -> Judgement:
+        return _judge_pairs(self.params.objective, z, examples)
 
 
 class ValueLoss(ModelLoss[TrainingParams]):
@@ -182,6 +209,7 @@ class ValueLoss(ModelLoss[TrainingParams]):
 
     kind = AutoModelForTokenClassification
     config: ClassVar = {"num_labels": 1}
+    head = "score"
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
         """The head's output [reads]."""
@@ -234,15 +262,6 @@ def _sums(values: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, shape
     spread = values.new_zeros(shape)
     spread[rows, columns] = values
     return spread.sum(dim=-1)
-
-
-def summed(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """The sum of ``values`` [any shape] over the workers; they are on the CPU, the workers' group is on ``device``."""
-    if not dist.is_initialized():
-        return values
-    values = values.to(device)
-    dist.all_reduce(values)
-    return values.cpu()
 
 
 def _judge_pairs(objective: str, z: torch.Tensor, examples: torch.Tensor) -> Judgement:

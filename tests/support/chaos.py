@@ -39,7 +39,7 @@ rollouts: {{generator: released, problems: train, n: 4}}
 reward_models:
   kto:
     type: implicit
-    train: {{objective: kto, base: tiny, beta: 0.5, lr: 1.0e-3, epochs: 30, batch_size: 8, checkpoint_steps: 7}}
+    train: {{objective: kto, base: tiny, beta: 0.5, lr: 1.0e-3, epochs: 30, batch_size: 8, checkpoint_minutes: 0.005}}
 evaluation: {{n: [1, 4], bootstrap: 100}}
 problems_per_shard: 1
 """
@@ -59,10 +59,10 @@ reward_models:
   dpo:
     type: implicit
     reference: null
-    train: {{objective: dpo, base: middle, beta: 0.5, lr: 1.0e-4, epochs: 16, batch_size: 8, checkpoint_steps: 5}}
+    train: {{objective: dpo, base: middle, beta: 0.5, lr: 1.0e-4, epochs: 16, batch_size: 8, checkpoint_minutes: 0.002}}
   shepherd:
     type: step-token
-    train: {{base: middle, completions: 2, epochs: 8, batch_size: 8, workers: 2, checkpoint_steps: 3}}
+    train: {{base: middle, completions: 2, epochs: 8, batch_size: 8, workers: 2, checkpoint_minutes: 0.002}}
 evaluation: {{n: [1, 4], bootstrap: 50}}
 problems_per_shard: 1
 """

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.training.job import Job
+from bonbench.reward_models.training.pairs import Indices
+from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.targets import Arrays, Targets
 from harness.core.components import TrainingFacts
 from harness.core.records import GradedSolution, Problem, Response, Solution
 from harness.core.steps import step_ends
 
 
-def graded_sums(base: str | None, problems: int = 24, each: int = 4) -> list[GradedSolution]:
-    """Half of the solutions right. With a ``base``, its token pass is their reference. A wrong solution's first step
-    is labelled good, its second one bad."""
+def graded_sums(
+    base: str | None, problems: int = 24, each: int = 4, dtype: Literal["auto", "bfloat16"] = "auto"
+) -> list[GradedSolution]:
+    """Half of the solutions right. With a ``base``, its token pass, in ``dtype``, is their reference. A wrong
+    solution's first step is labelled good, its second one bad."""
     rng = np.random.default_rng(0)
     solutions, correct = [], []
     for p in range(problems):
@@ -29,12 +36,39 @@ def graded_sums(base: str | None, problems: int = 24, each: int = 4) -> list[Gra
             correct.append(right)
     passes = [{}] * len(solutions)
     if base is not None:
-        passes = [{"reference": t} for t in CausalLMScorer(CausalLMParams(model=base)).logprobs(solutions)]
+        passes = [{"reference": t} for t in CausalLMScorer(CausalLMParams(model=base, dtype=dtype)).logprobs(solutions)]
     return [
         GradedSolution(Solution(s.problem, s.response, p), right, (1.0, float(right)))
         for s, p, right in zip(solutions, passes, correct, strict=True)
         if len(step_ends(s.response.text)) == 2
     ]
+
+
+class Stopped(Exception):
+    """What stops a training."""
+
+
+@dataclass
+class Stopping:
+    """Targets that stop the training when so many micro-batches have been made up."""
+
+    targets: Targets
+    left: int
+
+    def terms(self, examples: Indices, sequences: Sequences) -> Indices:
+        return self.targets.terms(examples, sequences)
+
+    def batch(self, members: Indices, sequences: Sequences) -> Arrays:
+        self.left -= 1
+        if self.left < 0:
+            raise Stopped
+        return self.targets.batch(members, sequences)
+
+
+def stopping(job: Job, after: int) -> Job:
+    """The same job, stopped after so many micro-batches of a worker."""
+    targets = Stopping(job.rollouts.targets, after)
+    return replace(job, rollouts=replace(job.rollouts, targets=targets))
 
 
 def trained(job: Job) -> tuple[TrainingFacts, list[dict[str, float]]]:

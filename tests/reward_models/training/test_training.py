@@ -235,14 +235,22 @@ def test_logits_in_blocks_give_the_same_gradients(
         torch.testing.assert_close(whole, blocks)
 
 
-def test_curves_do_not_depend_on_the_split(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
-    curves = []
+@pytest.mark.parametrize("objective", ["kto", "dpo"])
+def test_curves_and_costs_do_not_depend_on_the_split(
+    base: str, data: list[GradedSolution], tmp_path: Path, objective: str
+) -> None:
+    facts, curves = [], []
     for tokens in (200, 10_000):
-        asked = params(base, "kto", max_batch_tokens=tokens, epochs=2)
+        asked = params(base, objective, max_batch_tokens=tokens, epochs=2)
         rollouts, _ = build_rollouts(data, asked)
-        curves.append(trained(Job("implicit", asked, rollouts, base, tmp_path / str(tokens)))[1])
+        found, steps = trained(Job("implicit", asked, rollouts, base, tmp_path / str(tokens)))
+        facts.append((found.train_tokens, found.train_positions, found.forward_tokens))
+        curves.append(steps)
+    for row in (curves[0][0], curves[1][0]):
+        del row["reward_accuracy"]  # z is 0 but for rounding
     for one, other in zip(*curves, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
+    assert facts[0] == facts[1]
 
 
 def test_bfloat16_and_gradient_checkpointing(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
@@ -268,7 +276,7 @@ def test_bfloat16_and_gradient_checkpointing(base: str, data: list[GradedSolutio
 
 def test_tensorboard(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
     """The event file says what the curve does."""
-    asked = params(base, "ce", tensorboard=True)
+    asked = params(base, "ce", report_to="tensorboard")
     rollouts, _ = build_rollouts(data, asked)
     _, steps = trained(Job("implicit", asked, rollouts, base, tmp_path))
     (file,) = (tmp_path / "tensorboard").iterdir()
@@ -294,7 +302,7 @@ def ray_started() -> Iterator[None]:
 @pytest.mark.ray
 @pytest.mark.xdist_group("ray")
 def test_two_workers_learn_like_one(ray_started: None, base: str, data: list[GradedSolution], tmp_path: Path) -> None:
-    """Two gloo workers, and one with twice the accumulation, have one curve; KTO's z0 goes over the workers too."""
+    """Two gloo workers, and one with twice the micro-batches, have one curve; KTO's z0 goes over the workers too."""
     curves = []
     for workers, launch in ((1, in_this_process), (2, launcher())):
         asked = params(base, "kto", epochs=2, workers=workers, max_batch_tokens=300)
@@ -324,9 +332,9 @@ def test_training(base: str, data: list[GradedSolution], tmp_path: Path) -> None
     assert facts.extra["n_pairs"] == facts.extra["n_examples"] == len(rollouts.examples)
     assert facts.extra["steps"] == 4 * math.ceil(len(rollouts.examples) / 16)
     assert seen[-1][:2] == (facts.extra["steps"], facts.extra["steps"])
-    # Every rollout in a pair passes at least once per epoch, none more often than it has pairs.
+    # Every rollout of a batch passes once, however many pairs it is in; a problem's pairs may be cut into two batches.
     once = int(rollouts.sequences.lengths[np.unique(rollouts.examples)].sum())
-    assert 4 * once <= facts.train_tokens <= 4 * int(rollouts.sequences.lengths[rollouts.examples].sum())
+    assert 4 * once <= facts.train_tokens < 1.3 * 4 * once
     assert facts.extra["loss"] < math.log(2) / 2
     assert facts.extra["reward_accuracy"] > 0.9
 

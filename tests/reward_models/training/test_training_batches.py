@@ -1,4 +1,4 @@
-"""From graded rollouts to micro-batches: pairs, batches and what they weigh."""
+"""From graded rollouts to batches: pairs, batches, padded tokens."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections import Counter
 from itertools import product
 
 import numpy as np
-import pytest
 
-from bonbench.reward_models.training.batches import accumulation_steps, epoch_batches, padded_tokens, split
+from bonbench.reward_models.training.batches import epoch_batches
 from bonbench.reward_models.training.pairs import pair_up
 from bonbench.reward_models.training.sequences import Sequences
 
@@ -46,48 +45,6 @@ def test_batches_hold_every_example_once() -> None:
     assert [b.tolist() for b in again] == [b.tolist() for b in batches]
     other = epoch_batches(examples, units, lengths, 16, np.random.default_rng(2))
     assert [b.tolist() for b in other] != [b.tolist() for b in batches]
-
-
-@pytest.mark.parametrize("parts", [1, 3, 8])
-def test_micro_batches_add_up_to_the_mean_of_the_batch(parts: int) -> None:
-    rng = np.random.default_rng(0)
-    examples = np.array([[0, 1], [0, 2], [3, 1], [3, 2], [4, 5]])
-    losses = rng.random((6, 6))
-    batch = np.arange(5)
-    n_terms = np.ones(5, dtype=np.int64)
-    total = 0.0
-    pieces = split(batch, examples, n_terms, parts)
-    assert len(pieces) == parts
-    for piece in pieces:
-        assert len(set(piece.rollouts.tolist())) == len(piece.rollouts)
-        pairs = piece.rollouts[piece.examples]
-        # What a worker's backward sees, averaged over parts as accumulation and workers do.
-        total += sum(losses[i, j] for i, j in pairs) * piece.weight / parts
-    assert total == pytest.approx(np.mean([losses[i, j] for i, j in examples]))
-
-
-def test_accumulation_keeps_to_the_budget() -> None:
-    lengths = np.random.default_rng(0).integers(10, 50, size=40)
-    examples = np.arange(40)[:, None]
-    n_terms = np.ones(40, dtype=np.int64)
-    epochs = [epoch_batches(examples, np.arange(40), lengths, 16, np.random.default_rng(0))]
-    for workers, budget in product((1, 2), (60, 200, 10_000)):
-        steps = accumulation_steps(epochs, examples, n_terms, lengths, workers, budget)
-        pieces = [p for batch in epochs[0] for p in split(batch, examples, n_terms, steps * workers)]
-        assert all(padded_tokens(piece, lengths) <= budget for piece in pieces)
-        if steps > 1:
-            fewer = [p for batch in epochs[0] for p in split(batch, examples, n_terms, (steps - 1) * workers)]
-            assert any(padded_tokens(piece, lengths) > budget for piece in fewer)
-
-
-@pytest.mark.parametrize("parts", [1, 2, 4])
-def test_every_term_of_a_batch_weighs_the_same(parts: int) -> None:
-    """Responses of 1, 4, 2, 7 steps: the mean is over the 14 steps, not over responses or micro-batches."""
-    n_terms = np.array([1, 4, 2, 7])
-    losses = [np.arange(n) + 10.0 * i for i, n in enumerate(n_terms)]
-    pieces = split(np.arange(4), np.arange(4)[:, None], n_terms, parts)
-    total = sum(losses[i].sum() * piece.weight / parts for piece in pieces for i in piece.rollouts)
-    assert total == pytest.approx(np.mean(np.concatenate(losses)))
 
 
 def test_sequences() -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_models import make_model
-from training_data import graded_sums, trained
+from training_data import Stopped, graded_sums, stopping, trained
 
 from bonbench.reward_models.training.checkpoints import last_checkpoint
+from bonbench.reward_models.training.dealing import Dealer
 from bonbench.reward_models.training.implicit import ImplicitTrainerParams
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
 from bonbench.reward_models.training.responses import build_rollouts
+from bonbench.reward_models.training.schedule import Schedule, Steps
 from harness.core.registry import find
 from harness.engine.graph import Training
 from harness.engine.local_executor import in_this_process
@@ -23,33 +25,34 @@ from harness.experiment.spec import Pool, Spec
 from harness.storage.trained import trained_facts
 
 
-def parameters(base: str) -> ImplicitTrainerParams:
-    return ImplicitTrainerParams(
-        base=base, objective="kto", beta=0.5, lr=1e-3, epochs=2, batch_size=8, checkpoint_steps=8, responses=4
-    )
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.set_num_threads(1)
     return make_model(tmp_path_factory.mktemp("base"), width=64)
 
 
-def test_resumed_from_every_checkpoint(base: str, tmp_path: Path) -> None:
-    """The last step has none: what is left then would be a training of no steps."""
-    params = parameters(base)
+def test_stopped_trainings_end_in_the_same_bytes(base: str, tmp_path: Path) -> None:
+    """Stopped early, half-way, and before the last of 24 steps; a checkpoint of every step, or none in 20 minutes."""
+    settings = {"objective": "kto", "beta": 0.5, "lr": 1e-3, "epochs": 2, "batch_size": 8, "responses": 4}
+    params = ImplicitTrainerParams(base=base, **settings)
     rollouts, _ = build_rollouts(graded_sums(base), params)
-    whole = tmp_path / "whole"
-    facts, steps = trained(Job("implicit", params, rollouts, base, whole))
+    whole = Job("implicit", params, rollouts, base, tmp_path / "whole")
+    facts, steps = trained(whole)
     assert facts.extra["steps"] == 24
-    assert sorted(p.name for p in (whole / CHECKPOINTS).glob("checkpoint-*")) == ["checkpoint-16", "checkpoint-8"]
-    for checkpoint in (8, 16):
-        again = tmp_path / str(checkpoint)
-        name = f"{CHECKPOINTS}/checkpoint-{checkpoint}"
-        shutil.copytree(whole / name, again / name)
-        same, rows = trained(Job("implicit", params, rollouts, base, again))
+    assert not list((whole.output / CHECKPOINTS).glob("checkpoint-*"))
+    often = params.model_copy(update={"checkpoint_minutes": 0.0})
+    pieces = Steps(rollouts, Schedule.of(rollouts, params).batches, np.zeros(96), Dealer(1, params.max_batch_tokens), 0)
+    made = np.cumsum([len(pieces[i]["micro"]) for i in range(24)]).tolist()
+    for stop in (1, 13, 23):
+        job = Job("implicit", often, rollouts, base, tmp_path / str(stop))
+        with pytest.raises(Stopped):
+            trained(stopping(job, made[stop - 1]))
+        (checkpoint,) = (job.output / CHECKPOINTS).glob("checkpoint-*")
+        assert checkpoint.name == f"checkpoint-{stop}"
+        # What is left to do has no more micro-batches than that.
+        same, rows = trained(stopping(job, made[-1] - made[stop - 1]))
         for file in ("model.safetensors", "history.jsonl"):
-            assert (again / file).read_bytes() == (whole / file).read_bytes()
+            assert (job.output / file).read_bytes() == (whole.output / file).read_bytes()
         assert (same, rows) == (facts, steps)
 
 
