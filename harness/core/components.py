@@ -161,15 +161,22 @@ class TrainingFacts:
 class Effort:
     """What a plan assumes of a training.
 
-    ``forwards`` says how many forward passes a token costs that is trained on: three, or four where activations are
-    computed twice. ``waiting`` is what padding, and waiting for the slowest worker, add to the time, as a share.
-    ``sharded`` says whether the workers share the weights out. There is a saved state every ``checkpoint_minutes``.
+    ``recomputes`` says whether a forward pass is computed twice to save memory, ``frozen`` that the model's own weights
+    are not trained (adapters are), ``sharded`` that the workers share the weights out. ``waiting`` is what padding, and
+    waiting for the slowest worker, add to the time, as a share. There is a saved state every ``checkpoint_minutes``.
     """
 
-    forwards: int = 3
-    waiting: float = 0.0
+    recomputes: bool = False
+    frozen: bool = False
     sharded: bool = False
+    waiting: float = 0.0
     checkpoint_minutes: float = math.inf
+
+    @property
+    def work(self) -> float:
+        """What is computed, in multiples of what the FLOPs count: three forward passes, or two where weights are
+        frozen."""
+        return 1 + self.recomputes / (2 if self.frozen else 3)
 
 
 P = TypeVar("P", bound=ComponentParams)

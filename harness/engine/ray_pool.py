@@ -281,10 +281,12 @@ class ActorPool:
         self._match()
 
     def _count_down(self) -> None:
-        """A shard is done. Let go the replicas for which none is left: those that wait for room, then free ones."""
+        """A shard is done. Let go the replicas for which none is left: those that wait for room, then those that start,
+        then free ones."""
         self._left -= 1
-        for replica in reversed(self._replicas):
-            if len(self._live()) > self._left and replica.joining and replica.state is _State.WAITING:
+        joining = [r for r in self._live() if r.joining in self._joining and r.state is not _State.READY]
+        for replica in sorted(joining, key=lambda replica: replica.state is not _State.WAITING):
+            if len(self._live()) > self._left and replica.joining:
                 replica.joining.cancel()
                 self._stop(replica)
                 replica.state = _State.DONE

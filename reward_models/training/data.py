@@ -56,7 +56,9 @@ class Rollouts:
     @property
     def held_out(self) -> Rollouts | None:
         """The same rollouts with the examples that are kept apart."""
-        return self.apart and replace(self, examples=self.apart.rows, units=self.apart.units, apart=None)
+        if self.apart is None:
+            return None
+        return replace(self, examples=self.apart.rows, units=self.apart.units, apart=None)
 
     @property
     def n_terms(self) -> Indices:

@@ -53,11 +53,13 @@ def main(rank: str, port: str, file: str, gathered: str = "") -> None:
     from training_data import Stopped
     from transformers import Trainer
 
+    from bonbench.reward_models.training import dealing
     from bonbench.reward_models.training.loop import train_worker
 
+    dealing._EACH = 1  # batches here are so small that one micro-batch would always be the fastest
     os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    dist.init_process_group("gloo", timeout=timedelta(seconds=60))
+    dist.init_process_group("gloo", timeout=timedelta(seconds=300))
     prepare = Trainer.create_accelerator_and_postprocess
 
     def as_if_on_gpus(trainer: Trainer) -> None:
