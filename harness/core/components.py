@@ -95,8 +95,8 @@ OwnAggregation = Annotated[
     Field(description="how step rewards become the score of a response; null: as is usual for this type"),
 ]
 
-#: A token pass: its model, or all parameters of its token scorer where there is more to say than the model.
-PassOf = str | Mapping[str, str]
+#: A token pass: its model, or the entry of its token scorer where there is more to say than the model.
+PassOf = str | Mapping[str, Any]
 
 
 class TrainerParams(ComponentParams):
@@ -190,8 +190,8 @@ class Component(ABC, Generic[P]):
     whenever the same parameters give other results, so that stored results are computed again. ``output_head`` tells a
     plan whether the model that the component runs or trains, if any, has a head over the vocabulary.
     ``shares_process`` tells that nothing of a dropped component is left in its process (settings, threads, memory), so
-    that another stage may go on there. A stage with the same parameters may go on with the component itself, under
-    another ``name``.
+    that another stage may go on there; ``may_share_process`` where the parameters decide. A stage with the same
+    parameters may go on with the component itself, under another ``name``.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
@@ -208,6 +208,11 @@ class Component(ABC, Generic[P]):
     @classmethod
     def check(cls, params: P) -> None:
         """Raise :class:`UserError` for parameters that cannot work, before anything is started."""
+
+    @classmethod
+    def may_share_process(cls, params: P) -> bool:
+        """Whether another stage may go on in the process of a dropped component with these parameters."""
+        return cls.shares_process
 
     @classmethod
     def count_too_long(cls, params: P, batches: Iterable[Sequence[Solution]]) -> int | None:

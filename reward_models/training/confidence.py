@@ -45,17 +45,18 @@ class _Read(Again):
 
         from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
         from bonbench.reward_models.lm.causal_lm import read
+        from bonbench.reward_models.lm.reader import HiddenStateReader
 
         torch.set_num_threads(self.params.cpus_per_worker)
         asked = {"model": self.verifier, "user_template": self.params.user_template, "too_long": "error"}
         model = HeadPRM(HeadPRMParams.model_validate(asked))
+        assert isinstance(model.reader, HiddenStateReader)
+        lm = model.reader.lm
 
         def make(number: int) -> Arrays:
             encoded = model.encode([item.solution for item in self.load(number)])
             # The hidden states of a whole shard would take gigabytes: their values take what is kept here.
-            values = read(
-                model.lm, encoded, lambda hidden, _: model.lm.score(hidden)[:, 0].float(), self.params.max_batch_tokens
-            )
+            values = read(lm, encoded, lambda hidden, _: lm.score(hidden)[:, 0].float(), self.params.max_batch_tokens)
             sizes = np.array([len(of_rollout) for of_rollout in values], dtype=np.int64)
             flat = [value for of_rollout in values for value in of_rollout.tolist()]
             return {"values": np.array(flat, dtype=np.float64), "n_values": sizes}
