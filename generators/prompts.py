@@ -1,20 +1,19 @@
 """How a problem becomes a prompt: one definition for every sampler.
 
-A chat model gets the problem in its chat template; the worked examples are earlier turns. A base model gets the
-problem in the user's ``template``; the worked examples stand before it.
+A chat model gets the problem in its chat template, as ``user_template`` puts it; the worked examples are earlier turns.
+A base model gets the problem in the raw ``template``; the worked examples stand before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from harness.core.components import ComponentParams
 from harness.core.errors import UserError
-
-_PLACE = "{problem}"
+from harness.core.user_template import UserTemplate, filled, has_a_place
 
 
 class Example(BaseModel):
@@ -30,41 +29,42 @@ class PromptParams(ComponentParams):
     """The parameters that decide the prompt.
 
     Without ``template``, the conversation is ``system_prompt``, then a user's and an assistant's turn per example of
-    ``few_shot``, then the problem. With a ``template`` the text is ``system_prompt``, each example as the template
-    followed by its solution, and the template around the problem, with a blank line between them.
+    ``few_shot``, then the problem; what a user's turn says of a problem is ``user_template`` around it. With a
+    ``template`` the text is ``system_prompt``, each example as the template followed by its solution, and the template
+    around the problem, with a blank line between them.
     """
 
     system_prompt: str | None = Field(None, description="what the model is told before everything else")
-    template: str | None = Field(
+    user_template: UserTemplate = None
+    template: Annotated[str | None, AfterValidator(has_a_place)] = Field(
         None,
         description="a raw prompt with {problem} in it, for base models; other braces mean themselves; null: the "
         "model's own chat template",
     )
     few_shot: tuple[Example, ...] = Field((), description="worked examples: {problem, solution} each")
 
-    @field_validator("template")
-    @classmethod
-    def _has_a_place(cls, template: str | None) -> str | None:
-        if template is not None and _PLACE not in template:
-            raise ValueError(f"{_PLACE} is missing: the place where the problem goes")
-        return template
+    @model_validator(mode="after")
+    def _one_template(self) -> Self:
+        if self.template is not None and self.user_template is not None:
+            raise ValueError("user_template is for chats, template makes a raw prompt: remove one of them")
+        return self
 
 
 def conversation(params: PromptParams, problem: str) -> list[dict[str, str]]:
     """The chat messages that a problem is put as."""
     messages = [] if params.system_prompt is None else [{"role": "system", "content": params.system_prompt}]
     for example in params.few_shot:
-        messages.append({"role": "user", "content": example.problem})
+        messages.append({"role": "user", "content": filled(params.user_template, example.problem)})
         messages.append({"role": "assistant", "content": example.solution})
-    return [*messages, {"role": "user", "content": problem}]
+    return [*messages, {"role": "user", "content": filled(params.user_template, problem)}]
 
 
 def raw_prompt(params: PromptParams, problem: str) -> str:
     """The text that a problem is put as by ``params.template``, which must be given."""
     assert params.template is not None
     parts = [] if params.system_prompt is None else [params.system_prompt]
-    parts += [params.template.replace(_PLACE, e.problem) + e.solution for e in params.few_shot]
-    return "\n\n".join([*parts, params.template.replace(_PLACE, problem)])
+    parts += [filled(params.template, e.problem) + e.solution for e in params.few_shot]
+    return "\n\n".join([*parts, filled(params.template, problem)])
 
 
 class Codec:

@@ -61,6 +61,8 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         from transformers.utils import logging
 
         logging.disable_progress_bar()
+        # It builds a plan for every new shape: every token makes one.
+        torch.backends.cuda.enable_cudnn_sdp(False)
         placement = placed(params.device, torch.cuda)
         # Most CPUs are several times slower at 16 bits.
         dtype = "float32" if params.dtype == "auto" and not placement else params.dtype

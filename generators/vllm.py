@@ -87,6 +87,10 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
 
     Params = VLLMParams
 
+    @classmethod
+    def max_sequences(cls, params: VLLMParams) -> int | None:
+        return params.engine.get("max_num_seqs")
+
     def __init__(self, params: VLLMParams, name: str = "") -> None:
         super().__init__(params, name)
         if importlib.util.find_spec("vllm") is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from pydantic import Field
 
 from bonbench.reward_models.known_models import KNOWN_MODELS
-from bonbench.reward_models.text.layouts import Format
+from bonbench.reward_models.text.layouts import Format, Layout
 from bonbench.reward_models.text.limits import refusal
 from harness.core.components import (
     ComponentParams,
@@ -27,6 +27,7 @@ from harness.core.errors import UserError, cannot_load
 from harness.core.hub_models import hub_id, pretrained
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_ends
+from harness.core.user_template import UserTemplate, filled
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +59,7 @@ class HiddenStateParams(ComponentParams):
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
     convention: str | None = Field(None, description=CONVENTION)
+    user_template: UserTemplate = None
     dtype: Precision = "auto"
     device: Device = "auto"
     too_long: TooLong = "skip"
@@ -116,10 +118,9 @@ class HiddenStateRewardModel(RewardModel[P]):
         if limit is None:
             return 0
         chat, encoder = cls._tokenizer(params)
-        lay_out = cls.conventions[cls._convention(params)].layout
         count = 0
         for batch in batches:
-            layouts = [lay_out(chat, s.problem.problem, s.response.text) for s in batch]
+            layouts = [cls._laid_out(params, chat, solution) for solution in batch]
             # A token stands for one byte at least: most responses need not be tokenised.
             suspects = [layout for layout in layouts if layout.n_bytes + len(encoder.prefix) > limit]
             count += sum(len(tokens.ids) > limit for tokens in encoder.encode_layouts(suspects))
@@ -130,6 +131,11 @@ class HiddenStateRewardModel(RewardModel[P]):
         known_model = KNOWN_MODELS.get(hub_id(params.model))
         default = known_model.convention if known_model else next(iter(cls.conventions))
         return params.convention or default
+
+    @classmethod
+    def _laid_out(cls, params: P, chat: ChatTemplate, solution: Solution) -> Layout:
+        lay_out = cls.conventions[cls._convention(params)].layout
+        return lay_out(chat, filled(params.user_template, solution.problem.problem), solution.response.text)
 
     @classmethod
     def _tokenizer(cls, params: P) -> tuple[ChatTemplate, PieceEncoder]:
@@ -199,10 +205,7 @@ class HiddenStateRewardModel(RewardModel[P]):
         Raises:
             UserError: for a solution longer than the model's positions, where ``too_long`` makes an error of it.
         """
-        lay_out = self.conventions[self.convention].layout
-        encoded = self.encoder.encode_layouts(
-            [lay_out(self.chat, s.problem.problem, s.response.text) for s in solutions]
-        )
+        encoded = self.encoder.encode_layouts([self._laid_out(self.params, self.chat, s) for s in solutions])
         return [self._fitting(tokens, s) for tokens, s in zip(encoded, solutions, strict=True)]
 
     def _fitting(self, tokens: Marked, solution: Solution) -> Marked:

@@ -17,6 +17,7 @@ from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_ends, step_of_token
+from harness.core.user_template import UserTemplate
 
 Values = npt.NDArray[np.float64]
 
@@ -29,6 +30,7 @@ class ImplicitParams(ComponentParams):
 
     policy: ModelPath = Field(description="the model trained as an outcome reward model, or any other causal LM")
     reference: ModelPath | None = Field(description="the model that the policy was trained from; null drops its term")
+    user_template: UserTemplate = None
     beta: float = Field(0.05, gt=0, description="factor of the log-ratio")
     coefficient: float = Field(
         1.0, gt=0, description="scales a response's score before the sigmoid of weighted voting, and nothing else"
@@ -90,6 +92,8 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
         more: dict[str, str] = {} if params.steps == "as-written" else {"steps": params.steps}
         if params.too_long == "truncate":
             more["too_long"] = params.too_long
+        if params.user_template is not None:
+            more["user_template"] = params.user_template
         return {role: {"model": model, **more} for role, model in models.items()} if more else models
 
     @classmethod

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from places import ROOT
 
 FILES = sorted((ROOT / "benchmarks").glob("*.py"))
@@ -34,3 +36,17 @@ def test_benchmarks_load_by_themselves(tmp_path: Path) -> None:
     """From any folder, without what pytest adds to the path of modules."""
     load = "import runpy, sys; [runpy.run_path(file, run_name='benchmark') for file in sys.argv[1:]]"
     subprocess.run([sys.executable, "-c", load, *map(str, FILES)], cwd=tmp_path, check=True)
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
+def test_the_alternative_attention_over_trees_gives_the_same_states() -> None:
+    """Uncompiled, on a CPU, over several batches of a tree: what is compared on a GPU is the same computation."""
+    bench = runpy.run_path(str(ROOT / "benchmarks" / "tree_attention.py"))
+    tree = bench["trees"](2, 3, 24)
+    for window in (None, 9):
+        model = bench["model_of"]("cpu", 1, window)
+        usual, flex = (
+            bench["states"](model, tree, attention, tree.n_nodes // 2 + 1)
+            for attention in (bench["tree_attention"]._tree_attention, bench["Flex"](compiled=False))
+        )
+        torch.testing.assert_close(flex, usual, atol=1e-5, rtol=1e-5)

@@ -6,8 +6,9 @@ is None where the results lack its inputs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ import pandas as pd
 from harness.analysis.ablations import data_variations, reference_uses
 from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import PASS_AT_1, Chooser, first_aggregations
+from harness.analysis.costs import with_time
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap, Difference, Interval, corrected
 from harness.analysis.policy_accuracy import policy_accuracy
@@ -28,7 +30,7 @@ from harness.storage.results import Results
 class AblationRow:
     """What a row is about, its numbers, and its paired difference from the row that it is compared with, if any.
 
-    A number is an interval, or a plain fraction where there is no interval.
+    A number is an interval, or a plain fraction where there is no interval. NaN is a number that there is not.
     """
 
     labels: tuple[str, ...]
@@ -207,36 +209,76 @@ def scoring_cost(evaluation: Evaluation) -> AblationTable | None:
     """
     results, accuracies = evaluation.results, evaluation.accuracies
     models = results.manifest.reward_models
-    generation = {g: _cost(results, StageKind.SAMPLE.folder, g) for g in accuracies.generators}
-    generators = [g for g, (_, flops) in generation.items() if flops]
+    sampled = {g: _Cost.of(results, StageKind.SAMPLE.folder, g) for g in accuracies.generators}
+    generation = {g: cost for g, cost in sampled.items() if cost.flops}
     rows, seen = [], set()
-    for name in (t.reward_model for t in evaluation.headline if generators):
+    for name in (t.reward_model for t in evaluation.headline if generation):
         parts = {role: (StageKind.TOKEN_PASS.folder, label) for role, label in models[name].token_passes.items()}
         parts["own"] = (StageKind.SCORE.folder, name)
-        costs = {part: np.array([_cost(results, *place, g) for g in generators]) for part, place in parts.items()}
-        total = np.sum(list(costs.values()), axis=0)
-        kind = (models[name].type, *costs, *total[:, 1])
+        costs = {part: [_Cost.of(results, *place, g) for g in generation] for part, place in parts.items()}
+        total = [_Cost.sum(of) for of in zip(*costs.values(), strict=True)]
+        kind = (models[name].type, *costs, *(cost.flops for cost in total))
         if kind in seen:
             continue
         seen.add(kind)
         shown = {"all": total, **(costs if len(parts) > 2 else {})}
         for part, of in shown.items():
-            shares = (of / np.array([generation[g] for g in generators])).ravel().tolist()
+            pairs = zip(of, generation.values(), strict=True)
+            shares = [share for cost, whole in pairs for share in (cost.time_of(whole), cost.flops / whole.flops)]
             rows.append(AblationRow((models[name].type, name, part), tuple(Fraction(share) for share in shares)))
     if not rows:
         return None
     labels = ("type", "reward_model", "part")
-    values = tuple(f"{g} {what}" for g in generators for what in ("time", "FLOPs"))
+    values = tuple(f"{g} {what}" for g, whole in generation.items() for what in (whole.unit, "FLOPs"))
     note = (
-        "Cost of scoring all responses in percent of what sampling them cost, from the ledger: seconds of the workers, "
-        "each worker's counted, without loading models; FLOPs from counted tokens. A token pass that several reward "
+        "Cost of scoring all responses in percent of what sampling them cost, from the ledger: time without loading "
+        f"models; FLOPs from counted tokens. {_UNITS} A token pass that several reward "
         "models share is charged to each. own: what is computed from the passes, or by a model of its own. Of reward "
         "models that read alike and spend the same FLOPs the first one stands for all."
     )
     return AblationTable(tuple(rows), labels, values, note, compares=False)
 
 
-def _cost(results: Results, *place: str) -> tuple[float, float]:
-    """(seconds, FLOPs) of a folder of the results."""
-    rows = results.ledger_of(*place)
-    return float(rows["wall_s"].sum()), float(rows["flops"].sum())
+_UNITS = (
+    "time: seconds of the workers, each worker's counted, where sampling used no GPU. GPU time: GPU-seconds, which are "
+    "a worker's seconds times its GPUs; what computes without a model is left out. –: sampling and scoring did not "
+    "both run on GPUs, or how many they had is not known."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """Work: GPU-seconds (NaN: not known), seconds of models and of all else without GPUs, and FLOPs."""
+
+    gpu_seconds: float
+    model_seconds: float
+    other_seconds: float
+    flops: float
+
+    @classmethod
+    def of(cls, results: Results, *place: str) -> _Cost:
+        """What a folder of the results cost."""
+        rows = with_time(results.ledger_of(*place))
+        ran = rows["flops"] > 0
+        return cls(
+            gpu_seconds=float(rows["gpu_seconds"].sum(skipna=False)),
+            model_seconds=float(rows.loc[ran, "seconds"].sum()),
+            other_seconds=float(rows.loc[~ran, "seconds"].sum()),
+            flops=float(rows["flops"].sum()),
+        )
+
+    @classmethod
+    def sum(cls, costs: Sequence[_Cost]) -> _Cost:
+        return cls(*(math.fsum(values) for values in zip(*map(astuple, costs), strict=True)))
+
+    @property
+    def unit(self) -> str:
+        return "time" if self.gpu_seconds == 0 else "GPU time"
+
+    def time_of(self, whole: _Cost) -> float:
+        """Its time as a share of the time of ``whole``, in the unit of ``whole``; NaN where it is not of that unit."""
+        if whole.unit == "time":
+            ours = math.nan if self.gpu_seconds != 0 else self.model_seconds + self.other_seconds
+            return ours / (whole.model_seconds + whole.other_seconds)
+        mixed = self.model_seconds > 0 or whole.model_seconds > 0
+        return math.nan if mixed else self.gpu_seconds / whole.gpu_seconds

@@ -9,6 +9,8 @@ FLOPs come in two conventions. ``flops`` is what the work takes (``cost_model.sh
 is read, once for the responses that share it. ``plain_flops`` is the usual shorthand, 2 per weight and token read or
 generated and 6 per token trained on: no attention, a prompt costs nothing to those who generate from it, and each
 training pair is two responses even where a response that is in many pairs went through the model once.
+
+Time is in GPU-seconds where GPUs were held, and in seconds of processes elsewhere. The two are never added up.
 """
 
 from __future__ import annotations
@@ -26,21 +28,24 @@ from harness.storage.shards import LEDGER, read_shard, shard_meta
 
 DEVELOPMENT: tuple[str, ...] = tuple(item.value for item in DevelopmentItem)
 CONVENTIONS = ("flops", "plain_flops")
+TIMES = ("seconds", "gpu_seconds")
 _SUMMED = {
     "prompt_tokens": "prompt_tokens",
     "completion_tokens": "completion_tokens",
     "train_tokens": "train_tokens",
     "flops": "flops",
     "plain_flops": "plain_flops",
-    "wall_s": "seconds",
+    "seconds": "seconds",
+    "gpu_seconds": "gpu_seconds",
 }
 _GENERATED = (DevelopmentItem.COLLECTION.stage, DevelopmentItem.LABELS.stage)
 
 
 def reward_model_costs(results: Results) -> pd.DataFrame:
-    """Columns reward_model, item, prompt_tokens, completion_tokens, train_tokens, flops, plain_flops, seconds.
+    """Columns reward_model, item, tokens (prompt, completion, train), flops, plain_flops, seconds and gpu_seconds.
 
-    Items without any ledger row are left out; ``plain_flops`` is NaN where a model's size is not stored.
+    Items without any ledger row are left out; ``plain_flops`` is NaN where a model's size is not stored. For the two
+    columns of time see :func:`with_time`.
     """
     ledger, params, models = results.ledger, _params(results), results.manifest.reward_models
     parts = []
@@ -57,11 +62,20 @@ def reward_model_costs(results: Results) -> pd.DataFrame:
         for item, rows in chosen.items():
             if len(rows):
                 plain = [_plain(row, params, trained) for row in rows.to_dict("records")]
-                sums = rows.assign(plain_flops=plain)[list(_SUMMED)].sum(skipna=False)
+                sums = with_time(rows).assign(plain_flops=plain)[list(_SUMMED)].sum(skipna=False)
                 parts.append({"reward_model": name, "item": item, **{_SUMMED[k]: sums[k] for k in _SUMMED}})
     frame = pd.DataFrame(parts, columns=["reward_model", "item", *_SUMMED.values()])
     tokens = ["prompt_tokens", "completion_tokens", "train_tokens"]
-    return frame.astype(dict.fromkeys(tokens, "int64") | dict.fromkeys([*CONVENTIONS, "seconds"], "float64"))
+    return frame.astype(dict.fromkeys(tokens, "int64") | dict.fromkeys([*CONVENTIONS, *TIMES], "float64"))
+
+
+def with_time(ledger: pd.DataFrame) -> pd.DataFrame:
+    """A ledger with the columns ``seconds``, of actors and workers without GPUs, and ``gpu_seconds`` of the others.
+
+    ``gpu_seconds`` is the number of GPUs held times the seconds; NaN where that number is not known.
+    """
+    gpus, seconds = ledger["gpus"].astype("float64"), ledger["wall_s"]
+    return ledger.assign(seconds=seconds.where(gpus == 0, 0.0), gpu_seconds=seconds * gpus)
 
 
 def _params(results: Results) -> dict[str, int]:
@@ -86,7 +100,11 @@ def _plain(row: Mapping[Any, Any], params: Mapping[str, int], facts: Mapping[str
         return float("nan")
     if row["stage"] == DevelopmentItem.TRAINING.stage:
         in_pairs = 2 * facts["n_pairs"] / facts["n_responses"] if facts.get("n_pairs") else 1.0
-        return plain_flops(size, facts.get("forward_tokens", 0), row["train_tokens"] * in_pairs)
+        read, trained = facts.get("forward_tokens", 0), row["train_tokens"] * in_pairs
+        if (adapters := facts.get("adapter_params")) is None:
+            return plain_flops(size, read, trained)
+        # Frozen weights have no gradients of their own: a token costs them two forwards, not three.
+        return plain_flops(size, read + 2 * trained) + plain_flops(adapters, 0, trained)
     prompts = 0 if row["stage"] in _GENERATED else row["prompt_tokens"]
     return plain_flops(size, prompts + row["completion_tokens"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -61,8 +62,8 @@ DataPath = Annotated[str, Mark.DATA]
 
 V = TypeVar("V")
 
-#: A parameter that says where or how fast something runs and cannot change what comes out: ``Runtime[int]``. It enters
-#: no key.
+#: A parameter that says where or how fast something runs: ``Runtime[int]``. It changes what comes out by rounding at
+#: most, as the size of a batch does, and enters no key.
 Runtime = Annotated[V, Mark.RUNTIME]
 
 
@@ -136,7 +137,9 @@ class TrainingFacts:
     ``config``, ``device`` and ``output_head`` are those of :class:`ModelFacts`. ``train_tokens`` went through forward
     and backward (epochs counted, padding not); ``forward_tokens`` were only read. For causal attention,
     ``train_positions`` and ``forward_positions`` are the sums of l (l + 1) / 2 over the sequences of length l among
-    them. ``extra`` is whatever else the report should know (loss, counts), as JSON.
+    them. Where the weights of the model were frozen, ``adapter_params`` is how many weights beside them multiplied a
+    token and were trained; None where the model's own weights were. ``extra`` is whatever else the report should know
+    (loss, counts), as JSON.
     """
 
     config: Mapping[str, Any]
@@ -146,11 +149,34 @@ class TrainingFacts:
     train_positions: int
     forward_tokens: int = 0
     forward_positions: int = 0
+    adapter_params: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def saying(self, more: Mapping[str, Any]) -> TrainingFacts:
         """The same facts, with ``more`` added to ``extra``."""
         return replace(self, extra={**self.extra, **more})
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a plan assumes of a training.
+
+    ``recomputes`` says whether a forward pass is computed twice to save memory, ``frozen`` that the model's own weights
+    are not trained (adapters are), ``sharded`` that the workers share the weights out. ``waiting`` is what padding, and
+    waiting for the slowest worker, add to the time, as a share. There is a saved state every ``checkpoint_minutes``.
+    """
+
+    recomputes: bool = False
+    frozen: bool = False
+    sharded: bool = False
+    waiting: float = 0.0
+    checkpoint_minutes: float = math.inf
+
+    @property
+    def work(self) -> float:
+        """What is computed, in multiples of what the FLOPs count: three forward passes, or two where weights are
+        frozen."""
+        return 1 + self.recomputes / (2 if self.frozen else 3)
 
 
 P = TypeVar("P", bound=ComponentParams)
@@ -164,7 +190,8 @@ class Component(ABC, Generic[P]):
     whenever the same parameters give other results, so that stored results are computed again. ``output_head`` tells a
     plan whether the model that the component runs or trains, if any, has a head over the vocabulary.
     ``shares_process`` tells that nothing of a dropped component is left in its process (settings, threads, memory), so
-    that another stage may go on there.
+    that another stage may go on there. A stage with the same parameters may go on with the component itself, under
+    another ``name``.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
@@ -217,6 +244,11 @@ class Generator(Component[P]):
 
     recorded: ClassVar[bool] = False
     unanswered_because: str = ""
+
+    @classmethod
+    def max_sequences(cls, params: P) -> int | None:
+        """How many responses the user lets it sample at once; None where the software decides."""
+        return None
 
     @classmethod
     def available_samples(cls, params: P) -> int | None:
@@ -391,6 +423,11 @@ class Trainer(Component[T]):
     def reads_per_rollout(cls, params: T) -> float:
         """A plan's estimate of how often a rollout goes through forward and backward."""
         return 1.0
+
+    @classmethod
+    def effort(cls, params: T) -> Effort:
+        """What else a plan assumes of the training."""
+        return Effort()
 
     @abstractmethod
     def train(

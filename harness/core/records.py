@@ -166,7 +166,11 @@ class GradedSolution:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """What one shard of work cost. Counted tokens; analytic FLOPs (``harness.cost_model.shape``); wall seconds."""
+    """What one shard of work cost. Counted tokens; analytic FLOPs (``harness.cost_model.shape``); wall seconds.
+
+    ``wall_s`` are seconds of one actor, or of all workers of a training together, and ``gpus`` the GPUs that these
+    held meanwhile: 0 on CPUs, None where it is not known. GPU-seconds are ``gpus * wall_s``.
+    """
 
     stage: str
     what: str
@@ -178,3 +182,4 @@ class LedgerRow:
     flops: float
     wall_s: float
     started_at: float
+    gpus: float | None = 0.0

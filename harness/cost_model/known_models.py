@@ -21,6 +21,14 @@ _QWEN25_MATH_7B = ModelSizes(
 _QWEN25_MATH_72B = ModelSizes(
     layers=80, hidden=8192, heads=64, kv_heads=8, head_dim=128, intermediate=29568, vocabulary=152064
 )
+_QWEN25_1P5B = ModelSizes(
+    layers=28, hidden=1536, heads=12, kv_heads=2, head_dim=128, intermediate=8960, vocabulary=151936, tied=True
+)
+_QWEN25_3B = replace(_QWEN25_1P5B, layers=36, hidden=2048, heads=16, intermediate=11008)
+_LLAMA_1B = ModelSizes(
+    layers=16, hidden=2048, heads=32, kv_heads=8, head_dim=64, intermediate=8192, vocabulary=128256, tied=True
+)
+_LLAMA_3B = replace(_LLAMA_1B, layers=28, hidden=3072, heads=24, head_dim=128)
 _SMOLLM2_135M = ModelSizes(
     layers=30, hidden=576, heads=9, kv_heads=3, head_dim=64, intermediate=1536, vocabulary=49152, tied=True
 )
@@ -29,11 +37,20 @@ _SMOLLM2_135M = ModelSizes(
 _KNOWN: dict[str, ModelSizes] = {
     "meta-llama/Llama-3.1-8B-Instruct": _LLAMA_8B,
     "meta-llama/Llama-3.1-70B-Instruct": _LLAMA_70B,
+    "meta-llama/Llama-3.2-1B-Instruct": _LLAMA_1B,
+    "meta-llama/Llama-3.2-3B-Instruct": _LLAMA_3B,
     "mistralai/Mistral-7B-Instruct-v0.2": _MISTRAL_7B,
+    "Qwen/Qwen2.5-1.5B-Instruct": _QWEN25_1P5B,
+    "Qwen/Qwen2.5-3B-Instruct": _QWEN25_3B,
+    "Qwen/Qwen2.5-7B-Instruct": _QWEN25_MATH_7B,
+    "Qwen/Qwen2.5-Math-1.5B-Instruct": _QWEN25_1P5B,
     "Qwen/Qwen2.5-Math-7B-Instruct": _QWEN25_MATH_7B,
     "Qwen/Qwen2.5-Math-72B-Instruct": _QWEN25_MATH_72B,
     "Qwen/Qwen2.5-Math-PRM-7B": _QWEN25_MATH_7B,
     "Qwen/Qwen2.5-Math-PRM-72B": _QWEN25_MATH_72B,
+    "Skywork/Skywork-o1-Open-PRM-Qwen-2.5-1.5B": _QWEN25_1P5B,
+    "Skywork/Skywork-o1-Open-PRM-Qwen-2.5-7B": _QWEN25_MATH_7B,
+    "HuggingFaceTB/SmolLM2-135M": _SMOLLM2_135M,
     "HuggingFaceTB/SmolLM2-135M-Instruct": _SMOLLM2_135M,
     "Windy0822/ImplicitPRM_DPO": _LLAMA_8B,
     "Windy0822/ImplicitPRM_CE": _LLAMA_8B,

@@ -5,7 +5,9 @@ Conventions (a multiply-add is 2 FLOPs):
 - forward over a token: ``2 * P`` for the weights that multiply it (layers, and the output head where there is one;
   active experts only; the embedding table is a look-up) plus ``4 * layers * heads * head_dim`` per position it attends
   to;
-- training: 3 x forward (backward costs twice the forward, Kaplan et al. 2020, section 2.1);
+- training: 3 x forward (backward costs twice the forward, Kaplan et al. 2020, section 2.1: once for the gradients of
+  activations, once for those of weights); frozen weights beside adapters (LoRA, Hu et al. 2021, arXiv 2106.09685) have
+  no gradients of their own, so they cost 2 x forward, adapters and attention 3 x theirs;
 - generation: one forward per token, the prompt once per problem when its prefix is shared.
 
 :func:`plain_flops` is the coarser convention of most papers, to be shown beside this one.
@@ -51,16 +53,20 @@ class ModelShape:
 
     def forward(self, tokens: int, past: int = 0) -> int:
         """FLOPs of a causal forward over ``tokens`` tokens that follow ``past`` cached ones."""
-        return self._forward(tokens, tokens * past + tokens * (tokens + 1) // 2)
+        return self.reading(tokens, tokens * past + tokens * (tokens + 1) // 2)
 
-    def training(self, tokens: int, positions: int) -> int:
+    def training(self, tokens: int, positions: int, adapter_params: int | None = None) -> int:
         """FLOPs of forward and backward over sequences of ``tokens`` tokens in all.
 
-        ``positions`` is the sum of l (l + 1) / 2 over their lengths l.
+        ``positions`` is the sum of l (l + 1) / 2 over their lengths l. With ``adapter_params`` only so many weights of
+        adapters are trained, and the model's own are frozen.
         """
-        return 3 * self._forward(tokens, positions)
+        if adapter_params is None:
+            return 3 * self.reading(tokens, positions)
+        return 3 * self.reading(tokens, positions) - 2 * self.matmul_params * tokens + 6 * adapter_params * tokens
 
-    def _forward(self, tokens: int, positions: int) -> int:
+    def reading(self, tokens: int, positions: int) -> int:
+        """FLOPs of forward alone, as for :meth:`training`."""
         return 2 * self.matmul_params * tokens + 4 * self.attention_width * positions
 
 

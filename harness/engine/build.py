@@ -74,7 +74,8 @@ def build_graph(
     policies, scores = {}, []
     if evaluated:
         for name, entry in reward_models.items():
-            specs[name] = build("reward_models", name, entry, f"reward_models.{name}", layout.models)
+            where, templates = f"reward_models.{name}", layout.user_templates
+            specs[name] = build("reward_models", name, entry, where, layout.models, user_templates=templates)
         scores = [layout.scoring(spec, samples) for spec in specs.values()]
         policies = {name: layout.policy(name, entry, asked, n) for name, entry in experiment.policies.models.items()}
     return Graph(

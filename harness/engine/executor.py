@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -17,6 +17,8 @@ from harness.engine.tasks import Result
 from harness.experiment.spec import Spec
 
 T = TypeVar("T")
+
+_ROUNDING = 1e-9  # ten replicas of 0.1 GPUs share one
 
 
 class ShardFailed(Exception):
@@ -76,14 +78,14 @@ class Executor(Protocol):
         """Replicas of a component for so many shards, until the context ends.
 
         Args:
-            place: of the stage in the graph. Of those that wait for the same resources the lowest place comes first.
+            place: of the stage in the run's order. Of those that wait for the same resources the lowest comes first.
             line: where the stage reports.
         """
         ...
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
-        """Run a training, which gets what launches its workers. ``spec`` says what they take, ``place`` when. ``line``
-        is told what the training waits for."""
+        """Run a training, which gets what launches its workers. They take their resources while they run, when
+        ``place`` says. ``line`` is told what the training waits for."""
         ...
 
     def close(self) -> None:
@@ -100,7 +102,9 @@ class Machine:
 
     def holds(self, cpus: float, gpus: float) -> float:
         """How many replicas of that size the machine holds."""
-        ratios = [math.floor(has / needs) for has, needs in ((self.cpus, cpus), (self.gpus, gpus)) if needs > 0]
+        ratios = [
+            math.floor(has / needs + _ROUNDING) for has, needs in ((self.cpus, cpus), (self.gpus, gpus)) if needs > 0
+        ]
         return min(ratios, default=math.inf)
 
 
@@ -108,6 +112,16 @@ def workers_of(spec: Spec[Any]) -> Workers:
     """The workers of a training."""
     assert isinstance(spec.params, TrainerParams), f"{spec.where} is a trainer"
     return spec.params.in_workers()
+
+
+def replicas_of(spec: Spec[Any], nodes: Collection[Machine]) -> int:
+    """How many replicas a component asks for: where it leaves that open, as many as all nodes together hold."""
+    pool = spec.pool
+    if pool.replicas != "auto":
+        return pool.replicas
+    if not pool.holds_resources:
+        return max(1, int(sum(node.cpus for node in nodes)))
+    return max(1, int(sum(node.holds(pool.num_cpus, pool.num_gpus) for node in nodes)))
 
 
 def check_placement(spec: Spec[Any], machines: Sequence[Machine]) -> None:

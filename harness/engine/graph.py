@@ -106,7 +106,7 @@ class Stage(Node):
     def model(self) -> str | None:
         """The model that the stage runs; None for a stage that only compares, replays or calculates."""
         replays = self.task is Task.SAMPLE and self.spec.cls.recorded
-        calculates = self.task is Task.SCORE and self.spec.cls.token_passes(self.spec.params)
+        calculates = self.task is Task.SCORE and only_calculates(self.spec)
         return None if replays or calculates else self.spec.paths(Mark.MODEL).get("model")
 
     def is_done(self, results: Path) -> bool:
@@ -264,6 +264,13 @@ class Graph:
                 needed.add(node)
                 waiting += node.requires
         return [node for node in self.nodes if node in needed]
+
+
+def only_calculates(spec: Spec[RewardModel[Any]]) -> bool:
+    """Whether a reward model runs no model of its own: it has token passes, and they run all of its models."""
+    asked = spec.cls.token_passes(spec.params)
+    passed = {value for one in asked.values() for value in ([one] if isinstance(one, str) else one.values())}
+    return bool(asked) and passed.issuperset(spec.paths(Mark.MODEL).values())
 
 
 def training_ids(rollouts: Iterable[Shard]) -> dict[tuple[str, str], str]:

@@ -12,11 +12,11 @@ from harness.core.errors import UserError
 from harness.core.records import Problem
 from harness.core.registry import find
 from harness.core.stages import StageKind, Task
-from harness.engine.graph import Graded, Shard, Stage, Training, producers, training_ids
+from harness.engine.graph import Graded, Shard, Stage, Training, only_calculates, producers, training_ids
 from harness.engine.labels import Labels, pass_label
 from harness.engine.step_labelling import StepLabelling
 from harness.experiment.config import Experiment
-from harness.experiment.entries import build, pool_of, token_scorer_entry
+from harness.experiment.entries import asked_with, build, pool_of, token_scorer_entry
 from harness.experiment.generators import Generators
 from harness.experiment.model_files import Artifacts
 from harness.experiment.problem_sets import rollout_sets, rollouts_at
@@ -48,7 +48,8 @@ class Layout:
     """Makes the stages of one experiment. A stage that several entries need is made once, and they share it.
 
     ``models`` maps names to models: the name of a generator to its model, and the name of an entry to the folder of its
-    training, once that training is made.
+    training, once that training is made. ``user_templates`` maps them to what the model is asked with, where that is
+    more than the problem.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Layout:
         verifier: Spec[Verifier[Any]],
     ) -> None:
         self.models = dict(generators.models)
+        self.user_templates = generators.user_templates
         self._experiment, self._problems, self._verifier = experiment, problems, verifier
         self._generators = generators.specs
         self._artifacts = Artifacts()
@@ -124,7 +126,9 @@ class Layout:
         Raises:
             UserError: where it has fewer responses than are asked for: ``n``, where the experiment does not say.
         """
-        spec: Spec[Generator[Any]] = build("generators", name, entry, f"policies.models.{name}", self.models)
+        spec: Spec[Generator[Any]] = build(
+            "generators", name, entry, f"policies.models.{name}", self.models, user_templates=self.user_templates
+        )
         asked, available = self._experiment.policies.n or n, spec.cls.available_samples(spec.params)
         if available is not None and available < asked:
             raise UserError(
@@ -138,9 +142,7 @@ class Layout:
     def scoring(self, spec: Spec[RewardModel[Any]], samples: Sequence[Stage]) -> Scored:
         """The scores of a reward model."""
         asked = spec.cls.token_passes(spec.params)
-        passes = {
-            role: self._token_pass(StageKind.TOKEN_PASS, model, samples, spec.pool) for role, model in asked.items()
-        }
+        passes = {role: self._token_pass(StageKind.TOKEN_PASS, model, samples, spec) for role, model in asked.items()}
         identity = [Task.SCORE, spec.name, self._artifacts.identity(spec)]
         shards = []
         for i, response in enumerate(shard for stage in samples for shard in stage.shards):
@@ -150,18 +152,24 @@ class Layout:
         stage = Stage(
             kind=StageKind.SCORE,
             who=spec.name,
-            spec=spec,
+            # What the entry asks for is for its passes, where the rest is arithmetic.
+            spec=dataclasses.replace(spec, pool=Pool()) if only_calculates(spec) else spec,
             shards=shards,
             after=list(passes.values()) or list(samples),
             trained=self._producers(spec),
         )
         return Scored(stage, passes)
 
-    def _token_pass(self, kind: StageKind, asked: PassOf, sampled: Sequence[Stage], pool: Pool) -> Stage:
+    def _token_pass(self, kind: StageKind, asked: PassOf, sampled: Sequence[Stage], asker: Spec[Any]) -> Stage:
         """A model's pass over responses. Whoever asks for the same shares it; it has the resources that any asks for,
-        so that the order of the entries does not decide where it runs."""
-        label = pass_label(asked, self.models)
-        spec: Spec[Any] = build("token_scorers", label, token_scorer_entry(asked), label, self.models, pool)
+        so that the order of the entries does not decide where it runs. Where the asker knows no ``user_template``, the
+        model is asked as it is elsewhere in the experiment."""
+        label, pool, entry = pass_label(asked, self.models), asker.pool, token_scorer_entry(asked)
+        if "user_template" not in type(asker.params).model_fields:
+            names = (name for name, path in self.models.items() if path == entry["model"])
+            template = next(filter(None, map(self.user_templates.get, names)), None)
+            entry = asked_with(template, entry, find("token_scorers", entry["type"]).Params)
+        spec: Spec[Any] = build("token_scorers", label, entry, label, self.models, pool)
         identity = self._artifacts.identity(spec)
         key = (kind, *(stage.who for stage in sampled), digest(identity))
         if key in self._passes:
@@ -214,26 +222,33 @@ class Layout:
         )
         self._trainings[name] = training
         self.models[name] = str(folder)
+        if spec.user_template is not None:
+            self.user_templates[name] = spec.user_template
         self._artifacts.planned[str(folder)] = training.key
         return training
 
     def with_trained(self, entry: Mapping[str, Any], training: Training) -> dict[str, Any]:
-        """An entry with its trained model in the place of its ``train:`` block."""
+        """An entry with its trained model in the place of its ``train:`` block. It asks as the training did."""
         base = training.spec.paths(Mark.MODEL).get("base", "")
         rest = {key: value for key, value in entry.items() if key not in ("train", "type")}
         cls = find("reward_models", entry["type"])
-        return {"type": entry["type"], **cls.with_trained(rest, str(training.folder), base, training.spec.params)}
+        trained = cls.with_trained(rest, str(training.folder), base, training.spec.params)
+        return {"type": entry["type"], **asked_with(training.spec.user_template, trained, cls.Params)}
 
     def _trainer(
         self, name: str, entry: Mapping[str, Any], sets: Sequence[str], base: Training | None
     ) -> Spec[Trainer[Any]]:
         """How an entry's model is trained, starting from a ``base`` that is itself trained, if any. It learns from as
-        many responses as there are, where it does not say how many. What runs a model for it, its token passes, has the
-        resources of the entry."""
+        many responses as there are, where it does not say how many. It asks as its base was asked in training, else as
+        the generator of its rollouts asked, where it does not say how. What runs a model for it, its token passes, has
+        the resources of the entry."""
         where = f"reward_models.{name}.train"
         block = {"type": entry["type"], **{k: v for k, v in entry["train"].items() if k != "rollouts"}}
+        cls = find("trainers", block["type"])
         if base is not None:
-            block = find("trainers", block["type"]).with_base(block, base.spec.params)
+            block = cls.with_base(block, base.spec.params)
+        asker = self._generators[self._experiment.rollouts[sets[0]].generator] if base is None else base.spec
+        block = asked_with(asker.user_template, block, cls.Params)
         pool = pool_of(entry, f"reward_models.{name}")
         spec: Spec[Trainer[Any]] = build("trainers", name, block, where, self.models, pool)
         assert isinstance(spec.params, TrainerParams)
@@ -250,7 +265,7 @@ class Layout:
         rollouts = self.rollouts(set_)
         asked = spec.cls.token_passes(spec.params)
         passes = {
-            role: self._token_pass(StageKind.ROLLOUT_PASS, model, [rollouts.responses], spec.pool)
+            role: self._token_pass(StageKind.ROLLOUT_PASS, model, [rollouts.responses], spec)
             for role, model in asked.items()
         }
         labelling = self._labelling.stages(tuple(spec.cls.completions(spec.params)), rollouts, is_labelled)

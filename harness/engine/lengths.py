@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,12 @@ class ResponseLengths:
                 if lengths := _mean_lengths(shards, graph.results):
                     self._by_folder[folder] = lengths
                     self._by_generator.setdefault(shards[0].generator, lengths)
+
+    def assuming(self, tokens: int) -> ResponseLengths:
+        """The same, with another number of tokens where nothing is stored."""
+        other = copy.copy(self)
+        other._assumed = tokens
+        return other
 
     def measured(self, folder: str, shards: Sequence[Shard]) -> Lengths | None:
         """Mean lengths of the responses in ``folder``, which the shards are or read; None where none are stored."""

@@ -38,7 +38,8 @@ class LocalExecutor:
     """An :class:`~harness.engine.executor.Executor` that computes in this process."""
 
     def __init__(self) -> None:
-        self._room = Room(lambda: Machine(cpus=1, gpus=0))
+        self._room = Room(lambda: {"here": Machine(cpus=1, gpus=0)})
+        self._loaded: _LocalPool | None = None  # of the stage before, until another model needs the memory
         self._threads = os.environ.get("OMP_NUM_THREADS")
 
     def start(self) -> None:
@@ -66,16 +67,25 @@ class LocalExecutor:
         line.waits(_FOR_ROOM)
         async with self._room.hold(place, cpus=1, gpus=0):
             pool = _LocalPool(spec, self._threads, line)
+            if not (self._loaded and pool.goes_on_from(self._loaded)):
+                self._drop()
+            self._loaded = pool
             yield pool
-            pool.drop()
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
         line.waits(_FOR_ROOM)
         async with self._room.hold(place, cpus=1, gpus=0):
+            self._drop()
             with _interruptible():
                 return training(in_this_process)
 
+    def _drop(self) -> None:
+        """Free the memory of the last stage's component."""
+        self._loaded = None
+        gc.collect()
+
     def close(self) -> None:
+        self._drop()
         if self._threads is None:
             os.environ.pop("OMP_NUM_THREADS", None)
 
@@ -113,10 +123,13 @@ class _LocalPool:
     def waits_for(self) -> str | None:
         return None
 
-    def drop(self) -> None:
-        """Free the component's memory."""
-        self._worker = None
-        gc.collect()
+    def goes_on_from(self, other: _LocalPool) -> bool:
+        """Take over what another pool has loaded, if that is the same component; whether it is."""
+        same = self._spec.component == other._spec.component
+        if same and other._worker is not None:
+            spec, self._worker = self._spec, other._worker
+            self._worker.build(spec.kind, spec.type_, spec.params.model_dump(), spec.name)
+        return same
 
 
 def in_this_process(work: Callable[[J, Progress], T], job: J, workers: Workers, scratch: Path, progress: Progress) -> T:

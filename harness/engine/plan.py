@@ -16,15 +16,16 @@ from harness.cost_model import gpus as hardware
 from harness.cost_model.gpus import Footprint, Gpu
 from harness.cost_model.known_models import model_sizes
 from harness.cost_model.shape import ModelShape
+from harness.engine import plan_notes as notes
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
-from harness.engine.lengths import CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS, Lengths, ResponseLengths, by_source, some_of
+from harness.engine.lengths import Lengths, ResponseLengths, by_source, some_of
 from harness.engine.too_long import too_long_lines
-from harness.experiment.problem_sets import STAND_IN_CHARACTERS
 
 #: Bytes per response token or per response of a stage's shards: mathematical solutions in compressed Parquet.
 TEXT_BYTES, PASS_BYTES = 0.6, 8.0
 GRADE_BYTES, SCORE_BYTES = 5.0, 80.0
-STEPS = 8  # of a response, where completions after each are planned
+#: Steps of a response, where completions after each are planned: few, as expected, and many.
+FEW_STEPS, STEPS, MANY_STEPS = 5, 8, 12
 _LEDGER_BYTES = 3500  # the ledger's file beside each shard
 
 
@@ -33,7 +34,8 @@ class PlannedStage:
     """One stage: shards stored and missing, and what the missing ones need.
 
     ``prompt_tokens`` counts a problem's prompt once for all of its responses. None means unknown, because the model's
-    architecture is. ``gpu_hours`` is 0 where no model runs.
+    architecture is. ``gpu_hours`` is the work of busy GPUs, 0 where no model runs. ``weights`` are the bytes of the
+    model that runs, and ``on_cpus`` says that it runs without GPUs: ``gpu_hours`` is then what GPUs would take.
     """
 
     kind: StageKind
@@ -46,13 +48,18 @@ class PlannedStage:
     flops: float | None = 0.0
     gpu_hours: float | None = 0.0
     disk: float | None = 0.0
+    weights: float = 0.0
+    on_cpus: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The stages in the order in which they can run, and what their numbers rest on."""
+    """The stages in the order of the graph's nodes, and what their numbers rest on: tokens of a response and steps of
+    one, where nothing is stored to tell, and all else in words."""
 
     stages: list[PlannedStage]
+    tokens: int
+    steps: int
     assumptions: list[str]
 
 
@@ -83,24 +90,53 @@ def plan(graph: Graph, gpu: Gpu, tokens_per_response: int) -> Plan:
         gpu: what the GPU-hours are of.
         tokens_per_response: mean length assumed where none is stored; sampling.max_tokens caps it.
     """
-    return _Planner(graph, gpu, tokens_per_response).plan()
+    return Planner(graph, gpu).plan(tokens_per_response)
 
 
-class _Planner:
-    def __init__(self, graph: Graph, gpu: Gpu, tokens_per_response: int) -> None:
+def planned_stages(graph: Graph, gpu: Gpu, tokens_per_response: int) -> list[PlannedStage]:
+    """The stages of the :func:`plan` alone, in the order of the graph's nodes."""
+    return Planner(graph, gpu).stages(tokens_per_response, STEPS)
+
+
+class Planner:
+    """Plans a graph, for one assumption or several. What is stored is looked up once."""
+
+    def __init__(self, graph: Graph, gpu: Gpu) -> None:
         self._graph, self._gpu = graph, gpu
         self._limit = graph.experiment.sampling.max_tokens
-        self._assumed = min(tokens_per_response, self._limit)
         self._models: dict[tuple[str, bool], _Model | None] = {}
-        self._lengths = ResponseLengths(graph, self._assumed)
+        self._missing = {stage: [s for s in stage.shards if not s.stored(graph.results)] for stage in graph.stages}
+        self._lengths = ResponseLengths(graph, self._limit)
+        self._forget(self._limit, STEPS)
+
+    def _forget(self, tokens: int, steps: int) -> None:
+        self._assumed, self._steps = min(tokens, self._limit), steps
+        self._lengths = self._lengths.assuming(self._assumed)
         self._in_flight: dict[str, str] = {}  # generator -> responses at once
         self._reads: dict[str, float] = {}  # trained reward model -> reads per rollout
+        self._waiting = 0.0  # of a training's workers for the slowest one, at most
         self._notes: dict[str, None] = {}  # in order, each once
 
-    def plan(self) -> Plan:
-        stages = [self._planned(node) for node in self._graph.nodes]
+    def stages(self, tokens_per_response: int, steps: int) -> list[PlannedStage]:
+        """The planned stages alone."""
+        self._forget(tokens_per_response, steps)
+        return [self._planned(node) for node in self._graph.nodes]
+
+    def plan(self, tokens_per_response: int) -> Plan:
+        """The plan as expected."""
+        stages = self.stages(tokens_per_response, STEPS)
         long = too_long_lines(self._graph, self._graph.nodes)
-        return Plan(stages, [*self._general(), *self._notes, *long])
+        return Plan(stages, self._assumed, STEPS, [*self._general(), *self._notes, *long])
+
+    def low_and_high(self, tokens_per_response: int) -> tuple[Plan, Plan]:
+        """Plans for responses half as long with few steps, and twice as long with many."""
+        bounds = (tokens_per_response // 2 or 1, FEW_STEPS), (2 * tokens_per_response, MANY_STEPS)
+        low, high = (Plan(self.stages(*bound), self._assumed, self._steps, []) for bound in bounds)
+        return low, high
+
+    def missing(self, stage: Stage) -> list[Shard]:
+        """The shards that are not stored."""
+        return self._missing[stage]
 
     # -- stages -----------------------------------------------------------------------------------------------
 
@@ -111,7 +147,7 @@ class _Planner:
         return self._stage(node)
 
     def _stage(self, stage: Stage) -> PlannedStage:
-        missing = [s for s in stage.shards if not s.stored(self._graph.results)]
+        missing = self._missing[stage]
         parts = [self._work(stage, folder, shards) for folder, shards in by_source(missing).items()]
         prompt, response = sum(w.prompt_tokens for w in parts), sum(w.response_tokens for w in parts)
         row = PlannedStage(
@@ -125,11 +161,12 @@ class _Planner:
         path = stage.model
         if not missing or path is None:
             return row
-        row = replace(row, prompt_tokens=round(prompt), response_tokens=round(response))
+        on_cpus = stage.spec.pool.num_gpus == 0
+        row = replace(row, prompt_tokens=round(prompt), response_tokens=round(response), on_cpus=on_cpus)
         model = self._model(path, stage.spec.cls.output_head)
         if model is None:
             return replace(row, flops=None, gpu_hours=None)
-        flops, seconds = 0.0, 0.0
+        row, flops, seconds = replace(row, weights=model.footprint.weights), 0.0, 0.0
         for work in parts:
             prompt_length, response_length = round(work.lengths.prompt), round(work.lengths.response)
             reading = work.prompts * model.shape.forward(prompt_length)
@@ -162,14 +199,18 @@ class _Planner:
             responses=training.n_responses,
             prompt_tokens=round(sequences * prompt),
             response_tokens=round(sequences * response),
+            on_cpus=training.params.gpus_per_worker == 0,
         )
         model = self._model(training.params.base, training.spec.cls.output_head)
         if model is None:
             return replace(row, flops=None, gpu_hours=None, disk=None)
         length = prompt + response
         flops = float(model.shape.training(round(sequences * length), round(sequences * length * (length + 1) / 2)))
-        hours = hardware.training_s(self._gpu, flops) / 3600
-        return replace(row, flops=flops, gpu_hours=hours, disk=model.footprint.weights)
+        effort = training.spec.cls.effort(training.spec.params)
+        self._waiting = max(self._waiting, effort.waiting)
+        hours = hardware.training_s(self._gpu, flops * effort.work, effort.sharded) * (1 + effort.waiting) / 3600
+        weights = model.footprint.weights
+        return replace(row, flops=flops, gpu_hours=hours, disk=weights, weights=weights)
 
     # -- what they are made of --------------------------------------------------------------------------------
 
@@ -180,10 +221,11 @@ class _Planner:
         if stage.task is not Task.COMPLETE:
             return _Work(problems, responses, prompt, response)
         n = stage.arguments["sampling"].n
-        self._note(f"Completions: {STEPS} steps per response, {n} completions after each but the last, half as long.")
+        steps = self._steps
+        self._note(f"Completions: {steps} steps per response, {n} completions after each but the last, half as long.")
         if "labels" in shards[0].inputs:
             self._note(f"{stage.kind} {stage.who}: as if no step had a right completion yet, the most there can be.")
-        prefixes = responses * (STEPS - 1)
+        prefixes = responses * (steps - 1)
         begun = prompt / problems + response / responses / 2
         return _Work(prefixes, prefixes * n, prefixes * begun, prefixes * n * response / responses / 2)
 
@@ -220,7 +262,8 @@ class _Planner:
         tokens = lengths.prompt + lengths.response
         # An entry for CPUs has no GPUs to count: what it would take here.
         gpus = math.ceil(stage.spec.pool.num_gpus) or hardware.gpus_needed(self._gpu, model.footprint, tokens)
-        sequences = hardware.concurrent(self._gpu, model.footprint, gpus, tokens)
+        limit = stage.spec.cls.max_sequences(stage.spec.params)
+        sequences = hardware.concurrent(self._gpu, model.footprint, gpus, tokens, limit)
         if not sequences:
             size = model.footprint.weights / 1e9
             self._note(f"{stage.who}: {size:.0f} GB of weights do not fit on {gpus} x {self._gpu.name}.")
@@ -251,30 +294,10 @@ class _Planner:
         self._notes[text] = None
 
     def _general(self) -> Iterable[str]:
-        gpu = self._gpu
-        bound = f"; sampling.max_tokens bounds it at {self._limit}" if self._limit > self._assumed else ""
-        yield f"{self._assumed} tokens per response where none is stored (--tokens-per-response){bound}."
-        yield (
-            f"Prompts: {CHARACTERS_PER_TOKEN} characters per token and {TEMPLATE_TOKENS} tokens of chat template; "
-            "counted once per problem."
-        )
-        for name in self._graph.stand_ins:
-            yield (
-                f"problems.{name} is not on this machine: {len(self._graph.problems[name])} problems of "
-                f"{STAND_IN_CHARACTERS} characters stand in for it, and nothing made from it counts as stored."
-            )
-        yield (
-            f"GPU-hours on {gpu.name}: {gpu.flops / 1e12:.0f} TFLOP/s dense bf16, {gpu.bandwidth / 1e12:.3g} TB/s. "
-            f"Reading text reaches {100 * hardware.FORWARD_MFU:.0f} % of the peak, training "
-            f"{100 * hardware.TRAINING_MFU:.0f} %, sampling {100 * hardware.DECODE_EFFICIENCY:.0f} % of what memory "
-            "traffic or arithmetic, whichever is more, would allow. Start-up and idle replicas are not in it."
-        )
-        if self._in_flight:
-            each = ", ".join(f"{who} {text}" for who, text in self._in_flight.items())
-            yield f"Responses sampled at once per replica, on so many GPUs: {each}."
-        if self._reads:
-            each = ", ".join(f"{who} {reads:.3g}" for who, reads in self._reads.items())
-            yield f"Training reads each rollout, if half of them are right, so often (epochs and pairs): {each}."
+        yield from notes.about_lengths(self._graph, self._assumed)
+        yield from notes.about_gpus(self._gpu)
+        yield from notes.about_sampling(self._in_flight)
+        yield from notes.about_reads(self._reads, self._waiting)
         yield (
             f"Disk: {TEXT_BYTES:g} bytes per token of text and {PASS_BYTES:g} per token of a pass, where no "
             "shard is stored to measure; models in bf16."

@@ -15,18 +15,20 @@ import ray
 
 from harness.core.errors import UserError, shortened
 from harness.core.workers import Launcher
-from harness.engine.executor import Machine, check_placement, workers_of
+from harness.engine.executor import Machine, check_placement, replicas_of
 from harness.engine.progress import Line
 from harness.engine.ray_actors import Actors
 from harness.engine.ray_pool import ActorPool
-from harness.engine.ray_room import TURN, waiting_for_room
-from harness.engine.ray_training import RayLauncher
+from harness.engine.ray_room import nodes_of_ray
+from harness.engine.ray_training import Entrance, RayLauncher
 from harness.engine.ray_watch import RayWatch
-from harness.engine.room import Room
+from harness.engine.room import Room, Seat
 from harness.experiment.spec import Spec
 
 T = TypeVar("T")
 
+#: So many trainings are prepared in this process, or are prepared and wait for room: while they wait, others compute.
+_PREPARED = 2
 _STARTS = 3  # how often a Ray of our own may take too long to start
 
 
@@ -35,7 +37,8 @@ class RayExecutor:
 
     def __init__(self, address: str | None = None) -> None:
         self._address = address
-        self._room = Room(_capacity)
+        self._room = Room(nodes_of_ray)
+        self._desk = Room(lambda: {"driver": Machine(cpus=_PREPARED, gpus=0)})
         self._actors = Actors(self._room)
         self._watch = RayWatch(is_own=address is None)
 
@@ -44,34 +47,36 @@ class RayExecutor:
         self._watch.start()
 
     def check(self, spec: Spec[Any]) -> None:
-        resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        check_placement(spec, [Machine(r.get("CPU", 0.0), r.get("GPU", 0.0)) for r in resources])
+        check_placement(spec, [*nodes_of_ray().values()])
 
     def hides_gpus(self) -> bool:
         return bool(ray.cluster_resources().get("GPU", 0))
 
     def pool(self, spec: Spec[Any], shards: int, place: int, line: Line) -> ActorPool:
-        size, is_shared = min(spec.pool.replicas, shards), spec.cls.shares_process
-        return ActorPool(spec, size, self._room, place, line, self._actors, is_shared)
+        size, is_shared = min(replicas_of(spec, nodes_of_ray().values()), shards), spec.cls.shares_process
+        return ActorPool(spec, size, self._room, place, line, self._actors, is_shared, shards)
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
-        workers = workers_of(spec)
-        line.waits(lambda: waiting_for_room(workers.cpus, workers.gpus, self._room.free(), TURN, workers.count))
-        async with self._room.hold(place, workers.count * workers.cpus, workers.count * workers.gpus):
-            if workers.count > 1:  # Ray Train starts processes of its own
-                self._actors.make_place()
+        line.waits("waiting until the workers of another training, which is prepared, start")
+        desk: Seat | None = await self._desk.take(place, cpus=1, gpus=0)
+
+        def leave_desk() -> None:
+            nonlocal desk
+            if desk is not None:
+                self._desk.give_back(desk)
+                desk = None
+
+        try:
             line.waits("its rollouts are read and prepared")
-            launcher = RayLauncher(self._actors, spec.cls.shares_process, line.waits)
+            entrance = Entrance(self._room, asyncio.get_running_loop(), place, leave_desk)
+            launcher = RayLauncher(self._actors, entrance, spec.cls.shares_process, line.waits)
             return await _in_thread(lambda: training(launcher))
+        finally:
+            leave_desk()
 
     def close(self) -> None:
         self._watch.stop()
         ray.shutdown()
-
-
-def _capacity() -> Machine:
-    resources = ray.cluster_resources()
-    return Machine(resources.get("CPU", 0.0), resources.get("GPU", 0.0))
 
 
 async def _in_thread(function: Callable[[], T]) -> T:

@@ -7,6 +7,7 @@ another replica the next time, where there is one.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
@@ -21,10 +22,10 @@ from harness.core.stages import Task
 from harness.engine.executor import ShardFailed, StageFailed
 from harness.engine.failures import breaks_process
 from harness.engine.progress import Line
-from harness.engine.ray_actors import Actors
+from harness.engine.ray_actors import Actors, node_of
 from harness.engine.ray_room import TURN, free_on_ray, waiting_for_room
 from harness.engine.ray_training import DIED
-from harness.engine.room import Room
+from harness.engine.room import Room, Seat
 from harness.engine.tasks import Result
 from harness.engine.worker import NotBuilt
 from harness.experiment.spec import Spec
@@ -42,6 +43,7 @@ class _State(Enum):
     LOADING = auto()
     PAUSING = auto()
     READY = auto()
+    DONE = auto()  # no shard is left for it
     OUT = auto()
 
 
@@ -50,7 +52,9 @@ class _Replica:
 
     def __init__(self) -> None:
         self.state = _State.WAITING
+        self.seat: Seat | None = None
         self.actor: Any = None
+        self.joining: asyncio.Task[None] | None = None
         self.is_proven = False  # whether this actor has finished a shard
         self.has_failed = False  # whether this actor has failed a shard
         self.failures = 0  # in a row, without a finished shard in between
@@ -62,10 +66,20 @@ class ActorPool:
 
     Args:
         is_shared: whether the actors may go on with another component when the context ends.
+        shards: how many shards will be run, if that is known. Then there are never more replicas than shards left, and
+            what the last shards do not need is there for other stages.
     """
 
     def __init__(
-        self, spec: Spec[Any], size: int, room: Room, place: int, line: Line, actors: Actors, is_shared: bool = False
+        self,
+        spec: Spec[Any],
+        size: int,
+        room: Room,
+        place: int,
+        line: Line,
+        actors: Actors,
+        is_shared: bool = False,
+        shards: int | None = None,
     ) -> None:
         self._spec, self._room, self._place, self._line = spec, room, place, line
         self._actors, self._is_shared = actors, is_shared
@@ -74,6 +88,8 @@ class ActorPool:
         # Who waits for a replica, in order, and the replicas that already failed on the shard.
         self._waiting: dict[asyncio.Future[_Replica], set[_Replica]] = {}
         self._joining: set[asyncio.Task[None]] = set()
+        self._left = math.inf if shards is None else shards  # shards that are not done
+        self._says_loaded = True
         self._last_error: UserError | StageFailed | None = None
 
     async def __aenter__(self) -> ActorPool:
@@ -86,8 +102,10 @@ class ActorPool:
             joining.cancel()
         await asyncio.gather(*self._joining, return_exceptions=True)
         for replica in self._replicas:
-            is_sound = error is None and replica in self._free and not replica.has_failed
-            self._stop(replica, is_reusable=self._is_shared and is_sound)
+            if error is None and replica in self._free and not replica.has_failed:
+                self._leave(replica)
+            else:
+                self._stop(replica)
 
     def waits_for(self) -> str | None:
         """What the pool waits for; None where replicas are free."""
@@ -114,6 +132,15 @@ class ActorPool:
             StageFailed: where no replica is left.
             ShardFailed: after ``TRIES`` attempts.
         """
+        try:
+            result = await self._run(task, payload)
+        except ShardFailed:
+            self._count_down()
+            raise
+        self._count_down()
+        return result
+
+    async def _run(self, task: Task, payload: Callable[[], Mapping[str, Any]]) -> Result:
         failed_on: set[_Replica] = set()
         error: BaseException | None = None
         for _ in range(TRIES):
@@ -125,7 +152,8 @@ class ActorPool:
                 self._write_down(replica, str(failed))
                 failed_on.add(replica)
                 replica.has_failed = True
-                if isinstance(failed, DIED) or breaks_process(error) or isinstance(error, MemoryError):
+                is_broken = isinstance(failed, DIED) or breaks_process(error) or isinstance(error, MemoryError)
+                if is_broken or self._nothing_else_for(failed_on):
                     self._replace(replica, error)
                 else:
                     self._give_back(replica)
@@ -173,11 +201,37 @@ class ActorPool:
                 self._free.remove(replica)
                 waiter.set_result(replica)
 
+    def _count_down(self) -> None:
+        """A shard is done. Let go the replicas for which none is left: those that wait for room, then those that start,
+        then free ones."""
+        self._left -= 1
+        joining = [r for r in self._live() if r.joining in self._joining and r.state is not _State.READY]
+        for replica in sorted(joining, key=lambda replica: replica.state is not _State.WAITING):
+            if len(self._live()) > self._left and replica.joining:
+                replica.joining.cancel()
+                self._stop(replica)
+                replica.state = _State.DONE
+        while len(self._live()) > max(self._left, 1) and self._free and not self._waiting:
+            replica = self._free.pop()
+            replica.state = _State.DONE
+            if replica.has_failed:
+                self._stop(replica)
+            else:
+                self._leave(replica)
+
+    def _live(self) -> list[_Replica]:
+        return [replica for replica in self._replicas if replica.state not in (_State.DONE, _State.OUT)]
+
+    def _nothing_else_for(self, failed_on: set[_Replica]) -> bool:
+        """Whether a shard could have met another replica, had that not been let go."""
+        others = any(replica not in failed_on for replica in self._live())
+        return not others and any(replica.state is _State.DONE for replica in self._replicas)
+
     # -- how replicas start and end -----------------------------------------------------------------------------
 
     def _start(self, replica: _Replica) -> None:
         """Have a replica join in the background: with a node gone, its place may stay empty until another comes."""
-        joining = asyncio.create_task(self._join(replica))
+        joining = replica.joining = asyncio.create_task(self._join(replica))
         self._joining.add(joining)
         joining.add_done_callback(self._joined)
 
@@ -227,30 +281,42 @@ class ActorPool:
         """Place a replica's actor and build its component; why there is none, where there is none."""
         spec, pool = self._spec, self._spec.pool
         replica.state = _State.WAITING
-        await self._room.take(self._place, pool.num_cpus, pool.num_gpus)
-        replica.state = _State.STARTING
-        replica.actor = self._actors.start(pool.num_cpus, pool.num_gpus)
+        seat = await self._room.take(self._place, pool.num_cpus, pool.num_gpus, wants=self._spec.component)
+        replica.state, replica.seat = _State.STARTING, seat
+        replica.actor, is_loaded = self._actors.take_over(seat, self._spec.component)
+        if is_loaded and self._says_loaded:
+            self._says_loaded = False
+            self._line.say("goes on with what a stage before it had loaded")
         try:
-            await replica.actor.__ray_ready__.remote()
+            self._room.moved(seat, [await replica.actor.__ray_call__.remote(node_of)])
             replica.state = _State.LOADING
             built: NotBuilt | None = await replica.actor.build.remote(spec.kind, spec.type_, _params(spec), spec.name)
         except RayError as error:
             return NotBuilt(one_line(error))
         return built
 
-    def _stop(self, replica: _Replica, is_reusable: bool = False) -> None:
+    def _stop(self, replica: _Replica) -> None:
         """End a replica's actor, or make sure that it is dead, and give back what it held."""
-        if replica.actor is not None:
-            pool = self._spec.pool
-            self._actors.end(replica.actor, pool.num_cpus, pool.num_gpus, is_reusable)
-            replica.actor = None
-            self._room.give_back(pool.num_cpus, pool.num_gpus)
+        if replica.actor is not None and replica.seat is not None:
+            self._actors.end(replica.actor, replica.seat, is_reusable=False)
+            self._room.give_back(replica.seat)
+            replica.actor = replica.seat = None
+
+    def _leave(self, replica: _Replica) -> None:
+        """Lend a replica's actor on, or end it."""
+        if replica.actor is not None and replica.seat is not None:
+            self._actors.leave(replica.actor, replica.seat, self._spec.component, self._is_shared)
+            replica.actor = replica.seat = None
 
     def _leave_out(self, replica: _Replica) -> None:
         replica.state, error = _State.OUT, replica.last
         mistake = UserError(f"{self._spec.where}: {error.message}") if error.is_mistake else None
         self._last_error = mistake or StageFailed(error.message)
-        if any(other.state is not _State.OUT for other in self._replicas):
+        done = [other for other in self._replicas if other.state is _State.DONE]
+        if done and not self._live():
+            done[0].state = _State.WAITING
+            self._start(done[0])
+        if self._live():
             self._line.say(f"a replica does not start and is left out: {error.message}")
 
 

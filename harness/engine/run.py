@@ -1,7 +1,8 @@
 """Runs the graph: computes each shard that is not stored yet, as soon as everything that the shard reads is stored.
 
 Every stage is a coroutine. Grading follows sampling shard by shard. A stage whose actors hold CPUs or GPUs starts only
-when all that it reads is complete: no actor waits for work while another stage waits for the actor's resources.
+when all that it reads is complete: no actor waits for work while another stage waits for the actor's resources. Of all
+that is ready, what has the longest way ahead comes first.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from harness.core.components import Mark
 from harness.core.errors import UserError, one_line
 from harness.core.records import LedgerRow, Problem
+from harness.engine.critical_path import by_urgency
 from harness.engine.executor import Executor, Pool, ShardFailed, StageFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
 from harness.engine.logs import Log
@@ -26,7 +28,6 @@ from harness.engine.provenance import describe_results
 from harness.engine.tasks import Result
 from harness.engine.too_long import too_long_lines
 from harness.engine.training import recount_development, run_training
-from harness.engine.training_slots import TrainingSlots
 from harness.storage.arrow import to_table
 from harness.storage.files import locked
 from harness.storage.keys import digest
@@ -37,16 +38,19 @@ from harness.storage.shards import read_shard, remove_other_shards, shard_key, s
 @dataclass
 class Outcome:
     """What a run did: the shards and trainings that it computed or found stored, what it quarantined, and the mistakes
-    of the user among the quarantined."""
+    of the user among the quarantined. ``gpu_seconds`` are those of what it computed, as in the ledger."""
 
     computed: int = 0
     stored: int = 0
+    gpu_seconds: float = 0.0
     quarantined: list[Quarantined] = field(default_factory=list)
     mistakes: list[UserError] = field(default_factory=list)
 
     def lines(self, results: Path) -> list[str]:
         """It in words, for results in a folder."""
         said = f"Computed {self.computed} shards and trainings; {self.stored} were stored already."
+        if self.gpu_seconds:
+            said += f" What it computed took {self.gpu_seconds / 3600:.2f} GPU-hours, without loading models."
         if self.computed == 0:
             said = f"Nothing to compute: all {self.stored} shards and trainings are stored in {results}."
         return [said, *(f"quarantined: {entry.shard}: {entry.error}" for entry in self.quarantined)]
@@ -66,7 +70,7 @@ def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board
         _write_problems(graph, board)
         for training in (node for node in nodes if isinstance(node, Training)):
             if recount_development(training, graph.results):
-                board.say(f"{training.kind} {training.who}: its FLOPs are counted anew, as this version counts them.")
+                board.say(f"{training.kind} {training.who}: its costs are counted anew, as this version counts them.")
         outcome = asyncio.run(_Run(graph, nodes, executor, board).execute())
         for stage in (node for node in nodes if isinstance(node, Stage)):
             for folder in {s.folder for s in stage.shards}:
@@ -91,13 +95,12 @@ class _Run:
     def __init__(self, graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> None:
         self._graph, self._nodes, self._executor, self._board = graph, nodes, executor, board
         self._results = graph.results
-        self._places = {node: place for place, node in enumerate(nodes)}
+        self._places: dict[Node, int] = {}
         self._outcome = Outcome()
         self._logs = {node: Log(graph.results, node.kind, node.who) for node in nodes}
         self._tasks: dict[Node, asyncio.Task[None]] = {}
         self._available: dict[Shard, asyncio.Future[bool]] = {}
         self._trained: dict[Training, bool] = {}
-        self._training_slots = TrainingSlots()
         self._maker = {shard: node for node in nodes if isinstance(node, Stage) for shard in node.shards}
 
     async def execute(self) -> Outcome:
@@ -114,6 +117,7 @@ class _Run:
                     todo += [node] if missing[node] else []
         if not todo:
             return self._outcome
+        self._places = {node: place for place, node in enumerate(by_urgency(self._graph, self._nodes))}
         self._executor.start()
         explaining = asyncio.create_task(self._board.explain_silences())
         try:
@@ -192,7 +196,10 @@ class _Run:
 
     async def _has_inputs(self, shard: Shard) -> bool:
         """Whether all that a shard reads is stored, once that is known; a shard that lacks some will be missing too."""
-        inputs = await asyncio.gather(*(self._available[s] for s in shard.inputs.values()))
+        waited = [self._available[s] for s in shard.inputs.values()]
+        inputs = (
+            [one.result() for one in waited] if all(one.done() for one in waited) else await asyncio.gather(*waited)
+        )
         if not all(inputs):
             self._available[shard].set_result(False)
         return all(inputs)
@@ -231,11 +238,16 @@ class _Run:
             flops=result.flops,
             wall_s=result.wall_s,
             started_at=result.started_at,
+            gpus=stage.spec.pool.num_gpus,
         )
         write_shard(shard.ledger(self._results), to_table(LedgerRow, [row]), shard.key)
         write_shard(shard.path(self._results), result.table, shard.key, result.meta)
         self._available[shard].set_result(True)
+        self._count(row)
+
+    def _count(self, row: LedgerRow) -> None:
         self._outcome.computed += 1
+        self._outcome.gpu_seconds += row.wall_s * (row.gpus or 0.0)
 
     def _fail(self, node: Node, error: BaseException) -> None:
         """A stage, or a training, fails as a whole; what does not need it goes on."""
@@ -272,21 +284,18 @@ class _Run:
         if missing := [t.who for t in training.lineage[1:] if not self._trained[t]]:
             self._quarantine(training, None, f"{missing[0]}, from which it starts, is missing")
             return
-        alone = training.params.workers > 1
-        line.waits("waiting until another training is done")
-        async with self._training_slots.take(self._places[training], alone):
-            try:
-                run = partial(run_training, training, self._results, line.update)
-                await self._executor.train(training.spec, self._places[training], run, line)
-            except UserError as error:
-                self._fail(training, UserError(f"{training.spec.where}: {error}"))
-                return
-            except Exception as error:
-                line.failed(0, "".join(traceback.format_exception(error)))
-                self._fail(training, error)
-                return
-            self._trained[training] = True
-            self._outcome.computed += 1
+        try:
+            run = partial(run_training, training, self._results, line.update)
+            cost = await self._executor.train(training.spec, self._places[training], run, line)
+        except UserError as error:
+            self._fail(training, UserError(f"{training.spec.where}: {error}"))
+            return
+        except Exception as error:
+            line.failed(0, "".join(traceback.format_exception(error)))
+            self._fail(training, error)
+            return
+        self._trained[training] = True
+        self._count(cost)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -23,16 +23,23 @@ from harness.engine.timed_launcher import TimedLauncher
 from harness.experiment.model_files import loadable
 from harness.storage.arrow import to_records, to_table
 from harness.storage.keys import digest
+from harness.storage.ledger import read_ledger
 from harness.storage.shards import read_shard, shard_key, shard_meta, write_shard
 from harness.storage.trained import trained_facts, trained_key, write_trained_key
 
 #: Raise it when the same training gets other rows in the ledger. Rows of an earlier revision are made again from what
-#: is stored. Since revision 2, a model without an output head has no cost for the head.
-LEDGER_REVISION = 2
+#: is stored. Since revision 2, a model without an output head has no cost for the head; since revision 3, a row has the
+#: GPUs that were held.
+LEDGER_REVISION = 3
 
 
-def run_training(training: Training, results: Path, progress: Progress, launch: Launcher) -> None:
-    """Train, put the model at ``training.folder``, and its development costs into the ledger."""
+def run_training(training: Training, results: Path, progress: Progress, launch: Launcher) -> LedgerRow:
+    """Train, put the model at ``training.folder``, and its development costs into the ledger.
+
+    Returns:
+        What the training itself cost. Its seconds are those of the preparation in this process and of its workers'
+        work: of their last attempt, where workers died.
+    """
     data = _graded_solutions(training, results)
     trainer = training.spec.cls(loadable(training.spec.params), training.who)
     temporary = training.folder.with_name(training.folder.name + ".partial")
@@ -46,9 +53,10 @@ def run_training(training: Training, results: Path, progress: Progress, launch: 
     wall_s = time.perf_counter() - clock - timed.idle_s
     write_trained_key(temporary, training.key, _reported(facts))
     # The ledger first: a model that is there has its costs.
-    _write_development(training, results, facts, wall_s, started_at)
+    cost = _write_development(training, results, facts, wall_s, started_at)
     shutil.rmtree(training.folder, ignore_errors=True)
     put_in_place(temporary, training.folder)
+    return cost
 
 
 def recount_development(training: Training, results: Path) -> bool:
@@ -66,7 +74,7 @@ def recount_development(training: Training, results: Path) -> bool:
     reported, config = trained_facts(training.folder), training.folder / "config.json"
     if not config.is_file():
         return False
-    sizes = ("train_tokens", "train_positions", "forward_tokens", "forward_positions")
+    sizes = ("train_tokens", "train_positions", "forward_tokens", "forward_positions", "adapter_params")
     facts = TrainingFacts(
         config=json.loads(config.read_text()),
         device=reported.get("device", ""),
@@ -80,8 +88,9 @@ def recount_development(training: Training, results: Path) -> bool:
 
 def _write_development(
     training: Training, results: Path, facts: TrainingFacts, wall_s: float, started_at: float
-) -> None:
-    """Write the ledger's rows of a training: what led up to it, and the training itself."""
+) -> LedgerRow:
+    """Write the ledger's rows of a training: what led up to it, and the training itself, which is returned."""
+    workers = training.params.in_workers()
     cost = LedgerRow(
         stage=DevelopmentItem.TRAINING.stage,
         what=training.who,
@@ -93,9 +102,11 @@ def _write_development(
         flops=_training_flops(facts),
         wall_s=wall_s,
         started_at=started_at,
+        gpus=float(workers.count * workers.gpus),
     )
     rows = to_table(LedgerRow, [*_attributed(training, results), cost])
     write_shard(training.ledger(results), rows, _ledger_key(training))
+    return cost
 
 
 def _ledger_key(training: Training) -> str:
@@ -110,6 +121,8 @@ def _reported(facts: TrainingFacts) -> dict[str, Any]:
         "train_positions": facts.train_positions,
         **facts.extra,
     }
+    if facts.adapter_params is not None:
+        reported["adapter_params"] = facts.adapter_params
     if facts.forward_tokens:
         reported |= {"forward_tokens": facts.forward_tokens, "forward_positions": facts.forward_positions}
     return reported
@@ -117,9 +130,8 @@ def _reported(facts: TrainingFacts) -> dict[str, Any]:
 
 def _training_flops(facts: TrainingFacts) -> float:
     shape = ModelShape.from_config(facts.config, facts.output_head)
-    # Training is three forwards; what was only read is one.
-    read = shape.training(facts.forward_tokens, facts.forward_positions) / 3
-    return shape.training(facts.train_tokens, facts.train_positions) + read
+    read = shape.reading(facts.forward_tokens, facts.forward_positions)
+    return shape.training(facts.train_tokens, facts.train_positions, facts.adapter_params) + read
 
 
 def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]:
@@ -159,7 +171,8 @@ def _attributed(training: Training, results: Path) -> list[LedgerRow]:
 
     Several trainings may share rollouts and passes. Each training is charged as if it were the only one: for the
     first ``responses`` rollouts of every problem that it learns from. Tokens and FLOPs are counted exactly. The wall
-    time of a shared shard is divided in proportion to the responses. The data of the earlier trainings of its lineage
+    time of a shared shard is divided in proportion to the responses. Shards whose actors held other numbers of GPUs
+    have a row of their own. The data of the earlier trainings of its lineage
     are charged too. Data that two trainings of the lineage share are charged once.
     """
     readers: dict[tuple[DevelopmentItem, _Part, str], dict[Shard, list[_Data]]] = {}
@@ -174,12 +187,15 @@ def _attributed(training: Training, results: Path) -> list[LedgerRow]:
             for shard in shards:
                 data = _Data(one.used, one.problem_ids_in(shard))
                 readers.setdefault((item, part, shard.folder), {}).setdefault(shard, []).append(data)
-    rows = []
+    rows: list[LedgerRow] = []
     for (item, part, _), shares in readers.items():
-        row = LedgerRow(item.stage, training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time())
+        by_gpus: dict[float | None, LedgerRow] = {}
         for shard, of in shares.items():
-            row = _add(row, shard, *part(shard, of, results), results)
-        rows.append(row)
+            (cost,) = to_records(LedgerRow, read_ledger(shard.ledger(results)))
+            nothing = LedgerRow(item.stage, training.who, "", "", 0, 0, 0, 0.0, 0.0, time.time(), cost.gpus)
+            row = by_gpus.get(cost.gpus, nothing)
+            by_gpus[cost.gpus] = _add(row, cost, shard, *part(shard, of, results), results)
+        rows += by_gpus.values()
     earlier = [_trained(one, results) for one in training.lineage[1:]]
     return [*rows, *(dataclasses.replace(row, what=training.who) for row in earlier)]
 
@@ -241,14 +257,15 @@ def _in_any(data: Sequence[_Data], problem_id: str, sample: int) -> bool:
 
 def _trained(training: Training, results: Path) -> LedgerRow:
     """The ledger's row of a training that is over."""
-    rows = to_records(LedgerRow, read_shard(training.ledger(results)))
+    rows = to_records(LedgerRow, read_ledger(training.ledger(results)))
     return next(row for row in rows if (row.stage, row.model) == (DevelopmentItem.TRAINING.stage, training.who))
 
 
-def _add(row: LedgerRow, shard: Shard, responses: Sequence[Response], share: float, results: Path) -> LedgerRow:
+def _add(
+    row: LedgerRow, cost: LedgerRow, shard: Shard, responses: Sequence[Response], share: float, results: Path
+) -> LedgerRow:
     """``row`` with what it cost a shard's model to sample or read ``responses``: every prompt once, and a share of the
-    shard's wall time."""
-    ledger = read_shard(shard.ledger(results)).to_pylist()[0]
+    wall time of the shard, of which ``cost`` is the ledger's row."""
     sizes = shard_meta(shard.path(results)).get("shape")
     shape = ModelShape(**sizes) if sizes else None
     prompts = {r.problem_id: r.n_prompt_tokens for r in responses}
@@ -258,10 +275,10 @@ def _add(row: LedgerRow, shard: Shard, responses: Sequence[Response], share: flo
         flops += sum(shape.forward(r.n_tokens, past=prompts[r.problem_id]) for r in responses)
     return dataclasses.replace(
         row,
-        model=ledger["model"],
-        device=ledger["device"],
+        model=cost.model,
+        device=cost.device,
         prompt_tokens=row.prompt_tokens + sum(prompts.values()),
         completion_tokens=row.completion_tokens + sum(r.n_tokens for r in responses),
         flops=row.flops + flops,
-        wall_s=row.wall_s + ledger["wall_s"] * share,
+        wall_s=row.wall_s + cost.wall_s * share,
     )

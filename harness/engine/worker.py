@@ -38,12 +38,21 @@ class Worker:
 
     def __init__(self) -> None:
         self._component: Any = None
+        self._built: tuple[Any, ...] = ()  # what it is made of
 
     def build(self, kind: Kind, type_: str, params: Mapping[str, Any], name: str) -> NotBuilt | None:
-        """Build the component. It comes first; what it returns says why there is none."""
+        """Build the component. It comes first; what it returns says why there is none.
+
+        A component that is built already, with the same parameters, goes on under its new name.
+        """
+        if self._component is not None and self._built == (kind, type_, params):
+            self._component.name = name
+            return None
+        self.drop()
         try:
             cls = find(kind, type_)
             self._component = cls(loadable(cls.Params.model_validate(params)), name)
+            self._built = kind, type_, params
         except Exception as error:
             is_mistake = isinstance(error, UserError)
             return NotBuilt(

@@ -27,13 +27,20 @@ _SPEC = re.compile(r"(?P<type>[^:=]+\.py:[\w-]+|[^:]+)(?::(?P<options>.*))?", re
 
 
 def build(
-    kind: Kind, name: str, entry: Mapping[str, Any], where: str, models: Mapping[str, str], pool: Pool | None = None
+    kind: Kind,
+    name: str,
+    entry: Mapping[str, Any],
+    where: str,
+    models: Mapping[str, str],
+    pool: Pool | None = None,
+    user_templates: Mapping[str, str] | None = None,
 ) -> Spec[Any]:
     """Check an entry against its component's parameters.
 
     Args:
         models: what a name means where a model is asked for (name -> folder or hub id).
         pool: the defaults of ``replicas``, ``num_cpus`` and ``num_gpus``.
+        user_templates: what a model is asked with where its entry does not say (what the entry calls it -> template).
 
     Raises:
         UserError: naming ``where``, the key and the mistake.
@@ -43,6 +50,8 @@ def build(
         cls = find(kind, type_)
     resources = pool_of(options, where, pool)
     options = {key: value for key, value in options.items() if key not in Pool.model_fields}
+    if user_templates and (main := _main_model(cls.Params)):
+        options = asked_with(user_templates.get(str(options.get(main))), options, cls.Params)
     spec: Spec[Any] = Spec(
         kind=kind,
         name=name,
@@ -66,6 +75,14 @@ def pool_of(entry: Mapping[str, Any], where: str, defaults: Pool | None = None) 
     given = {key: entry[key] for key in Pool.model_fields if key in entry}
     pool: Pool = _validated(Pool, (defaults or Pool()).model_dump() | given, where)
     return pool
+
+
+def asked_with(user_template: str | None, options: Mapping[str, Any], params: type[ComponentParams]) -> dict[str, Any]:
+    """The options with a ``user_template``, where ``params`` have one and the options do not say how to ask."""
+    says = "user_template" in options or options.get("template") is not None
+    if user_template is None or says or "user_template" not in params.model_fields:
+        return dict(options)
+    return {**options, "user_template": user_template}
 
 
 def token_scorer_entry(asked: PassOf) -> dict[str, Any]:
@@ -140,11 +157,16 @@ def _with_paths(
             value = options.get(field)
             if isinstance(value, str):
                 resolved[field] = models[value] if mark is Mark.MODEL and value in models else located(value)
-    main = next(iter(marked(params, Mark.MODEL)), None)
+    main = _main_model(params)
     if main in resolved and "revision" in resolved and "revision" not in params.model_fields:
         with _named(where):
             resolved[main] = at_revision(str(resolved[main]), str(resolved.pop("revision")))
     return resolved
+
+
+def _main_model(params: type[ComponentParams]) -> str | None:
+    """The parameter that an entry's ``revision`` and inherited ``user_template`` are about: its first model."""
+    return next(iter(marked(params, Mark.MODEL)), None)
 
 
 def _check_files(spec: Spec[Any], models: Mapping[str, str]) -> None:

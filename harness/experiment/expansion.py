@@ -15,6 +15,9 @@ from harness.experiment.config import Experiment
 from harness.experiment.names import check_name
 from harness.experiment.spec import marked
 
+#: Lists in a ``train:`` block that are one value, and no sweep.
+_LISTS = ("rollouts", "report_to")
+
 
 @dataclass(frozen=True)
 class Entries:
@@ -52,13 +55,13 @@ def expand(experiment: Experiment, extra: Sequence[tuple[str, Mapping[str, Any]]
 def sweep(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """One entry for every combination of the lists in ``entry`` and its ``train:`` block.
 
-    ``dpo: {train: {responses: [2, 4]}}`` stands for ``dpo-2`` and ``dpo-4``; null reads ``no-<key>``. The list of sets
-    in ``train.rollouts`` is one value.
+    ``dpo: {train: {responses: [2, 4]}}`` stands for ``dpo-2`` and ``dpo-4``; null reads ``no-<key>``. The lists in
+    ``train.rollouts`` and ``train.report_to`` are one value each.
     """
     lists: list[tuple[tuple[str, ...], list[Any]]] = [((k,), v) for k, v in entry.items() if isinstance(v, list)]
     train = entry.get("train")
     if isinstance(train, Mapping):
-        lists += [(("train", k), v) for k, v in train.items() if isinstance(v, list) and k != "rollouts"]
+        lists += [(("train", k), v) for k, v in train.items() if isinstance(v, list) and k not in _LISTS]
     for values in itertools.product(*(v for _, v in lists)):
         expanded: dict[str, Any] = dict(entry)
         if isinstance(train, Mapping):

@@ -26,6 +26,11 @@ class Generators:
         paths = {name: spec.paths(Mark.MODEL).get("model") for name, spec in self.specs.items()}
         return {name: path for name, path in paths.items() if path}
 
+    @property
+    def user_templates(self) -> dict[str, str]:
+        """What the generators that have a ``user_template`` ask with, by the generator's name."""
+        return {name: template for name, spec in self.specs.items() if (template := spec.user_template) is not None}
+
 
 def check_generators(config: Experiment) -> Generators:
     """Check the generators of an experiment.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import typing
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.core.components import Component, ComponentParams, Mark, Unkeyed
 from harness.core.registry import find
@@ -16,13 +18,21 @@ C = TypeVar("C", bound=Component[Any])
 
 
 class Pool(BaseModel):
-    """Ray resources of a component: ``replicas`` actors of ``num_cpus`` and ``num_gpus`` each."""
+    """Ray resources of a component: ``replicas`` actors of ``num_cpus`` and ``num_gpus`` each; ``auto``: as many as the
+    cluster holds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    replicas: int = Field(default=1, ge=1)
+    replicas: int | Literal["auto"] = 1
     num_cpus: float = Field(default=1, ge=0, allow_inf_nan=False)
     num_gpus: float = Field(default=0, ge=0, allow_inf_nan=False)
+
+    @field_validator("replicas", mode="before")
+    @classmethod
+    def _check_replicas(cls, replicas: object) -> object:
+        if replicas != "auto" and (type(replicas) is not int or replicas < 1):
+            raise ValueError("a whole number from 1 on, or auto")
+        return replicas
 
     @property
     def holds_resources(self) -> bool:
@@ -30,8 +40,12 @@ class Pool(BaseModel):
         return self.num_cpus > 0 or self.num_gpus > 0
 
     def at_least(self, other: Pool) -> Pool:
-        """A pool with the larger value of two pools for each resource."""
-        return Pool(**{name: max(getattr(self, name), getattr(other, name)) for name in Pool.model_fields})
+        """A pool with the larger value of two pools for each resource; ``auto`` is the largest of ``replicas``."""
+        return Pool(
+            replicas=max(self.replicas, other.replicas, key=lambda n: math.inf if n == "auto" else n),
+            num_cpus=max(self.num_cpus, other.num_cpus),
+            num_gpus=max(self.num_gpus, other.num_gpus),
+        )
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,18 @@ class Spec(Generic[C]):
     @property
     def cls(self) -> type[C]:
         return cast(type[C], find(self.kind, self.type_))
+
+    @property
+    def user_template(self) -> str | None:
+        """What the component says around a problem in a chat; None for nothing, or where it knows no such parameter."""
+        template: str | None = getattr(self.params, "user_template", None)
+        return template
+
+    @property
+    def component(self) -> Hashable:
+        """What a replica has loaded, and on what, whatever it is called: equal where one can do the work of another."""
+        pool = self.pool.num_cpus, self.pool.num_gpus
+        return self.kind, self.type_, self.params.model_dump_json(), *pool
 
     def paths(self, mark: Mark) -> dict[str, str]:
         """Values of the parameters with a mark, by the parameter's name: models, or data files."""

@@ -119,7 +119,7 @@ def ablation_cells(table: AblationTable, marks: _Marks = _PLAIN) -> tuple[list[s
     for row in table.rows:
         cells = [marks.text(label) for label in row.labels]
         for value, best_of_column in zip(row.values, best, strict=True):
-            text = percent(_mean(value))
+            text = marks.none if math.isnan(_mean(value)) else percent(_mean(value))
             text = marks.best.format(text) if text == best_of_column else text
             if isinstance(value, Interval):
                 text += f" [{percent(value.low)}, {percent(value.high)}]"

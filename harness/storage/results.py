@@ -19,6 +19,7 @@ from harness.core.stages import StageKind
 from harness.core.terms import AGGREGATIONS
 from harness.data.documents import read_json
 from harness.storage.arrow import SCHEMAS
+from harness.storage.ledger import read_ledger
 from harness.storage.manifest import Manifest
 from harness.storage.shards import LEDGER, read_shard, shard_meta
 
@@ -213,6 +214,8 @@ def _read(path: Path, record: type, columns: list[str] | None = None) -> pa.Tabl
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
     try:
+        if record is LedgerRow:
+            return read_ledger(path)
         return read_shard(path, columns).select(schema.names).cast(schema)
     except (OSError, pa.ArrowException, KeyError) as error:
         raise UserError(f"{path}: not a readable shard of results: {error}") from None

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from bonbench.reward_models.lm.prefix_tree import PrefixTree
+from bonbench.reward_models.lm.products import float_linear
 from bonbench.reward_models.lm.tree_attention import rotates_by_length, supports_trees, tree_states
 from bonbench.reward_models.text.encoding import Encoded
 from bonbench.reward_models.text.pieces import Marked
@@ -50,6 +51,15 @@ def load(model: str, dtype: str, device: str) -> PreTrainedModel:
     return loaded
 
 
+def avoid_cudnn_attention() -> None:
+    """Have attention computed by other kernels than cuDNN's, in this process from now on.
+
+    cuDNN builds a plan for every new shape, which takes longer than the attention; trees and batches seldom have the
+    same shape twice.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def load_as(kind: Any, model: str, dtype: str, device: str) -> PreTrainedModel:
     """A model of a `transformers` class, or auto class, for inference.
 
@@ -57,6 +67,7 @@ def load_as(kind: Any, model: str, dtype: str, device: str) -> PreTrainedModel:
         UserError: when there is no such model, or its files do not have all weights of the class. (`transformers` would
             make them up: a causal LM loaded as a classifier gets a random head.)
     """
+    avoid_cudnn_attention()
     placement = placed(device, torch.cuda)
     if dtype == "auto" and not placement:
         dtype = "float32"  # most CPUs are several times slower at 16 bits
@@ -229,7 +240,7 @@ def target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torch
     for block, target in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
         of_targets, sums, first = torch.zeros_like(target, dtype=torch.float32), [], 0
         for weight, bias in zip(weights, biases, strict=True):
-            logits = _softcapped(model, torch.nn.functional.linear(block, weight, bias))
+            logits = _softcapped(model, float_linear(block, weight, bias))
             sums.append(logits.logsumexp(dim=-1))
             column = target - first
             here = (column >= 0) & (column < len(weight))
@@ -244,9 +255,7 @@ def token_logits(model: PreTrainedModel, hidden: torch.Tensor, tokens: Sequence[
     """Logits of some tokens, float32 [positions, tokens], for hidden states [positions, width]."""
     head = model.get_output_embeddings()
     bias = None if head.bias is None else head.bias[list(tokens)]
-    return _softcapped(
-        model, torch.nn.functional.linear(hidden.to(head.weight.device), head.weight[list(tokens)], bias)
-    )
+    return _softcapped(model, float_linear(hidden.to(head.weight.device), head.weight[list(tokens)], bias))
 
 
 def _softcapped(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor:

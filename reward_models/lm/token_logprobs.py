@@ -22,15 +22,17 @@ from harness.core.components import (
 )
 from harness.core.hub_models import pretrained
 from harness.core.records import Solution, TokenLogprobs
+from harness.core.user_template import UserTemplate
 
 if TYPE_CHECKING:
-    from bonbench.reward_models.text.encoding import Encoded
+    from bonbench.reward_models.text.encoding import Encoded, SolutionEncoder
 
 
 class CausalLMParams(ComponentParams):
     """Parameters of :class:`CausalLMScorer`."""
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
+    user_template: UserTemplate = None
     steps: Literal["as-written", "numbered"] = Field(
         "as-written", description="the model reads the response as it is, or rewritten as numbered paragraphs"
     )
@@ -47,9 +49,10 @@ class CausalLMParams(ComponentParams):
 class CausalLMScorer(TokenScorer[CausalLMParams]):
     """Scores with any chat model in `transformers` format.
 
-    The model reads its chat template around the problem, then the response, then the end-of-turn token if the
-    response has finish_reason "stop". Equal responses to a problem are scored once. ``too_long`` says what becomes of a
-    solution that is longer than the model's positions reach; by default the record of its response is empty.
+    The model reads its chat template around the problem (in ``user_template``), then the response, then the end-of-turn
+    token if the response has finish_reason "stop". Equal responses to a problem are scored once. ``too_long`` says what
+    becomes of a solution that is longer than the model's positions reach; by default the record of its response is
+    empty.
 
     Raises:
         UserError: when the model cannot be loaded.
@@ -60,25 +63,19 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
 
     def __init__(self, params: CausalLMParams, name: str = "") -> None:
         super().__init__(params, name)
-        from transformers import AutoTokenizer
-
         from bonbench.reward_models.lm.causal_lm import load
-        from bonbench.reward_models.text.encoding import SolutionEncoder
 
         self.model = load(params.model, params.dtype, params.device)
-        self.encoder = SolutionEncoder(AutoTokenizer.from_pretrained(**pretrained(params.model)), params.model)
+        self.encoder = _encoder(params)
 
     @classmethod
     def count_too_long(cls, params: CausalLMParams, batches: Iterable[Sequence[Solution]]) -> int | None:
-        from transformers import AutoTokenizer
-
-        from bonbench.reward_models.text.encoding import SolutionEncoder
         from bonbench.reward_models.text.positions import positions
 
         limit = positions(params.model)
         if limit is None:
             return 0
-        encoder = SolutionEncoder(AutoTokenizer.from_pretrained(**pretrained(params.model)), params.model)
+        encoder = _encoder(params)
         count = 0
         for batch in batches:
             texts = [
@@ -139,6 +136,15 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
         if self.params.too_long == "skip" or tokens.n_prompt >= limit:
             return None
         return replace(tokens, ids=tokens.ids[:limit], token_ends=tokens.token_ends[: limit - tokens.n_prompt])
+
+
+def _encoder(params: CausalLMParams) -> SolutionEncoder:
+    from transformers import AutoTokenizer
+
+    from bonbench.reward_models.text.encoding import SolutionEncoder
+
+    tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
+    return SolutionEncoder(tokenizer, params.model, params.user_template)
 
 
 def _rewritten(params: CausalLMParams, text: str) -> tuple[str, list[int]]:

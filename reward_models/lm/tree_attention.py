@@ -24,6 +24,9 @@ _NAME = "prefix-tree"
 #: The most tokens of a segment, per device. In a long segment more products are computed and then masked out. With
 #: short segments more keys and values are gathered.
 _MAX_SEGMENT = {"cpu": 128, "cuda": 1024}
+#: Elements that the distance between rows of a mask is a multiple of. Of another mask, a GPU's kernel would have a
+#: padded copy made in every layer.
+_ALIGNED = 8
 #: Attention that needs more than positions and a causal mask, by the argument that brings it.
 _MORE = ("softcap", "s_aux", "position_bias")
 _supported: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
@@ -135,9 +138,9 @@ class _Bands:
             after = torch.arange(-max_keys, max_queries) - torch.arange(max_queries)[:, None]
             band = torch.zeros(after.shape).masked_fill((after > 0) | (after <= -window), -torch.inf)
             self._bands[window, device] = band.to(device, self._dtype)
-        return self._bands[window, device][
-            :n_queries, max_keys - (n_keys - n_queries) : max_keys + n_queries
-        ].contiguous()
+        band = self._bands[window, device][:n_queries, max_keys - (n_keys - n_queries) : max_keys + n_queries]
+        mask = band.new_empty(n_queries, -(-n_keys // _ALIGNED) * _ALIGNED)[:, :n_keys]
+        return mask.copy_(band)
 
 
 class _Ancestors:

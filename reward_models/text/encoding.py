@@ -18,6 +18,7 @@ from bonbench.reward_models.text.chat import ChatTemplate
 from bonbench.reward_models.text.layouts import Piece
 from bonbench.reward_models.text.pieces import PieceEncoder
 from harness.core.errors import UserError
+from harness.core.user_template import filled
 
 #: Strings tokenised at once. Their tokens' offsets take much more memory than what is kept.
 _AT_ONCE = 32
@@ -37,14 +38,15 @@ class Encoded:
 
 
 class SolutionEncoder:
-    """Encodes solutions for one chat model.
+    """Encodes solutions for one chat model. The user's turn is ``user_template`` around the problem, if there is one.
 
     Raises:
         UserError: when the tokenizer has no chat template or gives no character offsets.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: str) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: str, user_template: str | None = None) -> None:
         self._tokenizer = tokenizer
+        self._user_template = user_template
         self._chat = ChatTemplate(tokenizer, model)
         self._encoder = PieceEncoder(tokenizer, model)
         self.end_of_turn = self._end_of_turn(model)
@@ -66,15 +68,18 @@ class SolutionEncoder:
 
     def n_bytes(self, problem: str, text: str, ended: bool) -> int:
         """The length of the string that :meth:`encode` makes tokens of, in UTF-8."""
-        written = self._chat.render([("user", problem)], ready=True) + text + (self.end_of_turn if ended else "")
+        written = self._rendered(problem) + text + (self.end_of_turn if ended else "")
         return len(written.encode())
 
     def _prompt(self, problem: str) -> list[Piece]:
-        rendered = self._chat.render([("user", problem)], ready=True)
-        pieces, _ = self._chat.pieces([("user", [Piece(problem)])], ready=True)
-        # A template may do more to a problem than frame it; then what it writes is taken as it is.
+        rendered = self._rendered(problem)
+        pieces, _ = self._chat.pieces([("user", [Piece(filled(self._user_template, problem))])], ready=True)
+        # A template may do more to a turn than frame it; then what it writes is taken as it is.
         as_framed = "".join(piece.text for piece in pieces) == rendered
         return pieces if as_framed else [Piece(rendered, trusted=True)]
+
+    def _rendered(self, problem: str) -> str:
+        return self._chat.render([("user", filled(self._user_template, problem))], ready=True)
 
     def _end_of_turn(self, model: str) -> str:
         """What the chat template writes after the assistant's words, or the EOS token where it writes nothing."""

@@ -46,7 +46,7 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
         return "AutoPSV"
 
     @classmethod
-    def reads_per_rollout(cls, params: AutoPSVTrainerParams) -> float:
+    def reads(cls, params: AutoPSVTrainerParams) -> float:
         return params.epochs + params.of_steps.epochs + 1 / 3  # twice trained on, once read for the labels
 
     def train(
@@ -57,35 +57,35 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
         Returns:
             What :func:`reward_models.training.fit.fit` (tokens and steps of both, the rest of the second) and
             :func:`reward_models.training.data.describe` do; ``outcome``: loss and accuracy of the first verifier;
-            ``n_steps`` labelled and ``n_good_steps`` among them.
+            ``n_steps`` learnt from and ``n_good_steps`` among them.
         """
-        from bonbench.reward_models.training.labelled_steps import build_tokens, relabelled
+        from bonbench.reward_models.training.labelled_steps import build_tokens, count_steps, relabelled
 
         params, output = self.params.model_copy(update={"base": absolute(self.params.base)}), output.resolve()
         verifier = output / "outcome"
         rollouts, prepared, about_data = build_tokens(data, params)
-        first = _once(
-            verifier / _FACTS_FILE, lambda: fit(Job("value", params, rollouts, params.base, verifier), progress, launch)
-        )
+        outcome = Job("value", params, rollouts, params.base, verifier, f"{self.name}, outcome verifier")
+        first = _once(verifier / _FACTS_FILE, lambda: fit(outcome, progress, launch))
         reading = Reading(str(verifier), [item.solution for item in prepared.items], params, verifier / "values")
         values = confidence(reading, output / "workers", progress, launch)
         steps = [labels_from_confidence(of_steps, params.drop) for of_steps in values]
-        labelled = Job("value", params.of_steps, relabelled(prepared, params, steps), str(verifier), output)
-        second = fit(labelled, progress, launch)
+        labelled = relabelled(prepared, params, steps)
+        second = fit(Job("value", params.of_steps, labelled, str(verifier), output, self.name), progress, launch)
         shutil.rmtree(verifier)
         sequences = rollouts.sequences
         both = replace(
             second,
             train_tokens=first.train_tokens + second.train_tokens,
             train_positions=first.train_positions + second.train_positions,
-            forward_tokens=int(sequences.lengths.sum()),
-            forward_positions=int(sequences.positions().sum()),
+            forward_tokens=first.forward_tokens + second.forward_tokens + int(sequences.lengths.sum()),
+            forward_positions=first.forward_positions + second.forward_positions + int(sequences.positions().sum()),
         )
+        counted, of_first = count_steps(labelled), ("loss", "reward_accuracy", "validation")
         about_labels = {
             "steps": first.extra["steps"] + second.extra["steps"],
-            "outcome": {key: first.extra[key] for key in ("loss", "reward_accuracy")},
-            "n_steps": sum(map(len, steps)),
-            "n_good_steps": int(sum(map(sum, steps))),
+            "outcome": {key: first.extra[key] for key in of_first if key in first.extra},
+            **counted,
+            "n_good_steps": int(counted["n_good_steps"]),
         }
         return both.saying(about_data | about_labels)
 

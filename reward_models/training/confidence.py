@@ -50,7 +50,8 @@ def _read(reading: Reading, progress: Progress) -> None:
 
     params = reading.params
     torch.set_num_threads(params.cpus_per_worker)
-    model = HeadPRM(HeadPRMParams.model_validate({"model": reading.verifier, "too_long": "error"}))
+    asked = {"model": reading.verifier, "user_template": params.user_template, "too_long": "error"}
+    model = HeadPRM(HeadPRMParams.model_validate(asked))
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     mine = _shards(reading.solutions)[rank::workers]
     for done, shard in enumerate(mine):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isnan
 from typing import Literal
@@ -43,6 +43,7 @@ class Rollouts:
         units: [examples], what :func:`reward_models.training.batches.epoch_batches` shuffles.
         targets: what each rollout, or each step or token of it, is trained towards.
         mismatched: for KTO: each prompt with a response to another problem.
+        apart: examples of the same rollouts that are only looked at, where problems are kept apart.
     """
 
     sequences: Sequences
@@ -50,6 +51,14 @@ class Rollouts:
     units: Indices
     targets: Targets
     mismatched: Mismatched | None = None
+    apart: Examples | None = None
+
+    @property
+    def held_out(self) -> Rollouts | None:
+        """The same rollouts with the examples that are kept apart."""
+        if self.apart is None:
+            return None
+        return replace(self, examples=self.apart.rows, units=self.apart.units, apart=None)
 
     @property
     def n_terms(self) -> Indices:
@@ -63,11 +72,15 @@ class Rollouts:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Graded solutions to train on, encoded, and how many were left out for which reason."""
+    """Graded solutions to train on, encoded, and how many were left out for which reason.
+
+    ``apart`` [items]: whether an item's problem is kept apart.
+    """
 
     items: Sequence[GradedSolution]
     encoded: Sequence[Marked]
     dropped: Mapping[str, int]
+    apart: npt.NDArray[np.bool_]
 
     @cached_property
     def sequences(self) -> Sequences:
@@ -129,7 +142,9 @@ def prepare(
         else:
             items.append(item)
             encoded.append(tokens)
-    return Prepared(items, encoded, dropped)
+    held_out = params.kept_apart(item.solution.problem.problem_id for item in data)
+    apart = np.array([item.solution.problem.problem_id in held_out for item in items], dtype=bool)
+    return Prepared(items, encoded, dropped, apart)
 
 
 def in_pairs(prepared: Prepared, params: TrainingParams, kind: Literal["all", "one"]) -> Examples:

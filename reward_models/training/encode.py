@@ -15,13 +15,14 @@ from harness.core import steps
 from harness.core.errors import UserError
 from harness.core.hub_models import pretrained
 from harness.core.records import Solution
+from harness.core.user_template import filled
 
 Encode = Callable[[Sequence[Solution]], list[Marked]]
 
 
-def for_likelihood(base: str) -> Encode:
+def for_likelihood(base: str, user_template: str | None = None) -> Encode:
     """Encode for the likelihood of responses: read where each of their tokens is predicted, the steps marked."""
-    encoder = SolutionEncoder(AutoTokenizer.from_pretrained(**pretrained(base)), base)
+    encoder = SolutionEncoder(AutoTokenizer.from_pretrained(**pretrained(base)), base, user_template)
 
     def encode(solutions: Sequence[Solution]) -> list[Marked]:
         encoded = encoder.encode(
@@ -42,20 +43,23 @@ def for_likelihood(base: str) -> Encode:
     return encode
 
 
-def for_layout(base: str, lay_out: Format) -> Encode:
+def for_layout(base: str, lay_out: Format, user_template: str | None = None) -> Encode:
     """Encode in a layout, read where it says."""
     tokenizer = AutoTokenizer.from_pretrained(**pretrained(base))
     chat, encoder = ChatTemplate(tokenizer, base), PieceEncoder(tokenizer, base)
 
     def encode(solutions: Sequence[Solution]) -> list[Marked]:
-        return encoder.encode_layouts([lay_out(chat, s.problem.problem, s.response.text) for s in solutions])
+        turns = [filled(user_template, solution.problem.problem) for solution in solutions]
+        return encoder.encode_layouts(
+            [lay_out(chat, turn, s.response.text) for turn, s in zip(turns, solutions, strict=True)]
+        )
 
     return encode
 
 
-def for_every_token(base: str) -> Encode:
+def for_every_token(base: str, user_template: str | None = None) -> Encode:
     """Encode in the layout in which steps are judged, read at every token of the response."""
-    encode_steps = for_layout(base, step_ends)
+    encode_steps = for_layout(base, step_ends, user_template)
 
     def encode(solutions: Sequence[Solution]) -> list[Marked]:
         return [

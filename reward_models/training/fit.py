@@ -14,8 +14,8 @@ from harness.core.workers import Launcher, Progress
 def fit(job: Job, progress: Progress, launch: Launcher) -> TrainingFacts:
     """Train, and write model, tokenizer and ``history.jsonl`` to ``job.output``.
 
-    A job that was killed goes on from its last checkpoint when it is run again with the same output folder, to the same
-    weights.
+    A job that was killed goes on from its last checkpoint when it is run again with the same output folder: to the same
+    weights on CPUs, and with the same data in the same order on GPUs.
 
     Returns:
         The facts, with ``steps`` in ``extra``, and ``loss``, ``reward_accuracy``, ``margin`` of the last quarter of the

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.integrations import TensorBoardCallback
 
 from bonbench.reward_models.training.model_losses import Judgement
 from bonbench.reward_models.training.step import summed
 from harness.core.workers import Progress
 
 _PROGRESS_EVERY_S = 0.5
-_COLUMNS = ("terms", "loss", "reward_accuracy", "margin", "step")
+#: A row's columns in history.jsonl, by what they are called in the log. `transformers` shows what begins with "eval_"
+#: as curves of their own. What a clock says is in the log alone: history.jsonl is the same when a training is repeated.
+_COLUMNS = {
+    **{name: name for name in ("terms", "loss", "reward_accuracy", "margin", "learning_rate", "gradient_norm")},
+    **{f"eval_{name}": f"validation_{name}" for name in ("loss", "reward_accuracy", "margin")},
+    "step": "step",
+}
 
 Row = dict[str, float]
 
@@ -25,12 +29,14 @@ class StepSums:
     """Sums over this worker's micro-batches of one step.
 
     ``notice`` is a number that a worker may set before they are taken, and ``noticed`` then the sum over all workers:
-    so they agree on something without a message of its own.
+    so they agree on something without a message of its own. ``gradient_norm`` is that of the step's gradients over all
+    workers, before they are clipped.
     """
 
     def __init__(self) -> None:
         self._judged: list[torch.Tensor] = []
         self.notice = self.noticed = 0.0
+        self.gradient_norm: torch.Tensor | float = 0.0
 
     def add(self, judged: Judgement) -> None:
         values = [judged.losses, judged.rightly, judged.right, judged.wrong]
@@ -53,21 +59,34 @@ class StepSums:
         return row
 
 
-def steps_of(state: TrainerState) -> list[Row]:
-    """The rows logged so far, a step each, those before a resumption included: their columns in one order.
+def history(state: TrainerState) -> list[Row]:
+    """The rows logged so far, those before a resumption included: their columns in one order.
 
-    A checkpoint has the columns sorted by name.
+    There is one for each step, with the ``terms`` that it learnt from, and one for each look at problems kept apart,
+    whose ``step`` is how many steps the model had behind it.
     """
-    return [{name: row[name] for name in _COLUMNS if name in row} for row in state.log_history if "terms" in row]
+    rows = [{name: row[key] for key, name in _COLUMNS.items() if key in row} for row in state.log_history]
+    return [row for row in rows if "terms" in row or "validation_loss" in row]
 
 
-def summary(history: list[Row]) -> Row:
-    """Loss and accuracy over the terms of the last quarter of the steps, and the mean of the steps' margins."""
-    tail = history[-max(1, len(history) // 4) :]
+def summary(rows: list[Row]) -> dict[str, Any]:
+    """Loss and accuracy over the terms of the last quarter of the steps, and the mean of the steps' margins.
+
+    ``validation`` is what was seen of problems kept apart, where there are any, before the first step and after the
+    last.
+    """
+    steps = [row for row in rows if "terms" in row]
+    tail = steps[-max(1, len(steps) // 4) :]
     terms = sum(row["terms"] for row in tail)
     means = {key: sum(row[key] * row["terms"] for row in tail) / terms for key in ("loss", "reward_accuracy")}
     margins = [row["margin"] for row in tail if "margin" in row]
-    return means | ({"margin": sum(margins) / len(margins)} if margins else {})
+    found: dict[str, Any] = means | ({"margin": sum(margins) / len(margins)} if margins else {})
+    looks = [_without_prefix(row) for row in rows if "validation_loss" in row]
+    return found | ({"validation": {"before": looks[0], "after": looks[-1]}} if looks else {})
+
+
+def _without_prefix(row: Row) -> Row:
+    return {name.removeprefix("validation_"): value for name, value in row.items() if name != "step"}
 
 
 class Curves(TrainerCallback):  # type: ignore[misc]
@@ -76,27 +95,34 @@ class Curves(TrainerCallback):  # type: ignore[misc]
     Args:
         sums: those of the step under way; they are taken at its end.
         log: the `transformers` Trainer's.
+        tokens: how many each step learns from, over all workers.
     """
 
-    def __init__(self, sums: StepSums, log: Callable[[Row], None], progress: Progress) -> None:
+    def __init__(self, sums: StepSums, log: Callable[[Row], None], progress: Progress, tokens: Sequence[int]) -> None:
         self._sums, self._log = sums, log
-        self._progress = progress
-        self._said = 0.0
+        self._progress, self._tokens = progress, tokens
+        self._said = self._began = self._learning_rate = 0.0
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._began = time.perf_counter()
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._learning_rate = kwargs["lr_scheduler"].get_last_lr()[0]
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._log(self._sums.take(args.device))
+        row = self._sums.take(args.device)
+        row |= {"learning_rate": self._learning_rate, "gradient_norm": float(self._sums.gradient_norm)}
+        speed = self._tokens[state.global_step - 1] / (time.perf_counter() - self._began)
+        self._log(row | {"tokens_per_second": speed})
         now = time.monotonic()
         last = state.global_step == state.max_steps
         if not state.is_world_process_zero or (now - self._said < _PROGRESS_EVERY_S and not last):
             return
         self._said = now
-        recent = summary(state.log_history[-40:])
-        note = f"loss {recent['loss']:.3f}, accuracy {recent['reward_accuracy']:.2f}"
+        recent = summary(history(state)[-40:])
+        note = f"loss {recent['loss']:.3f}, accuracy {recent['reward_accuracy']:.2f}, {speed:,.0f} tokens/s"
         self._progress(state.global_step, state.max_steps, note)
-
-
-def tensorboard(output: Path) -> TrainerCallback:
-    """Writes the curves as TensorBoard events (by tensorboardX, which Ray Train needs anyway)."""
-    callback = TensorBoardCallback()
-    callback.logging_dir = str(output / "tensorboard")
-    return callback

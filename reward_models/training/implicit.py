@@ -25,8 +25,9 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
     step of a batch counts the same. From the model of an earlier training as ``base`` that is the paper's second stage.
 
     Runs the `transformers` Trainer in its workers. The reference's log-probabilities come with the data, so only the
-    policy is in memory (kto has the reference read mismatched responses first). On one kind of machine, the same data
-    give the same weights, bit for bit, in the same number of workers; in another number, to rounding.
+    policy is in memory (kto has the reference read mismatched responses first). The same data are read in the same
+    order with the same seeds. On CPUs of one kind that gives the same weights, bit for bit, in the same number of
+    workers; in another number, to rounding. On GPUs it does not, as the backward pass of attention adds in any order.
 
     Raises:
         UserError: when the rollouts hold nothing to learn from.
@@ -46,6 +47,7 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
     @classmethod
     def check(cls, params: ImplicitTrainerParams) -> None:
         """Raise :class:`UserError` for settings that an objective or a level has no use for."""
+        super().check(params)
         if params.objective in PAIRED and params.responses < 2:
             raise UserError(f"responses: {params.objective} needs at least 2 responses per problem to make a pair")
         if params.objective in PAIRED and params.balance != "none":
@@ -73,10 +75,14 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
 
     @classmethod
     def token_passes(cls, params: ImplicitTrainerParams) -> Mapping[str, PassOf]:
-        return {} if params.reference is None else {"reference": params.reference}
+        if params.reference is None:
+            return {}
+        if params.user_template is None:
+            return {"reference": params.reference}
+        return {"reference": {"model": params.reference, "user_template": params.user_template}}
 
     @classmethod
-    def reads_per_rollout(cls, params: ImplicitTrainerParams) -> float:
+    def reads(cls, params: ImplicitTrainerParams) -> float:
         if params.objective in PAIRED:
             return params.epochs * share_in_pairs(params.responses)
         if params.objective == "kto":
@@ -99,4 +105,5 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
             paths["reference"] = absolute(self.params.reference)
         params = self.params.model_copy(update=paths)
         rollouts, facts = build_rollouts(data, params)
-        return fit(Job("implicit", params, rollouts, params.base, output.resolve()), progress, launch).saying(facts)
+        job = Job("implicit", params, rollouts, params.base, output.resolve(), self.name)
+        return fit(job, progress, launch).saying(facts)

@@ -17,13 +17,17 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the workers are to do: train ``model`` on ``rollouts`` by a ``loss`` (of ``training.model_losses``)."""
+    """What the workers are to do: train ``model`` on ``rollouts`` by a ``loss`` (of ``training.model_losses``).
+
+    ``name`` is what the training is called where its curves are sent.
+    """
 
     loss: str
     params: TrainingParams
     rollouts: Rollouts
     model: str
     output: Path
+    name: str = ""
 
 
 def absolute(model: str) -> str:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bonbench.reward_models.text.layouts import step_ends
 from bonbench.reward_models.training.data import Prepared, Rollouts, describe, every, prepare, single
 from bonbench.reward_models.training.encode import for_every_token, for_layout
+from bonbench.reward_models.training.held_out import about, split
 from bonbench.reward_models.training.params import StepLabelParams, StepTokenTrainerParams, TrainingParams
 from bonbench.reward_models.training.targets import ReadTargets
 from harness.core.errors import UserError
@@ -23,10 +24,11 @@ def build_steps(data: Sequence[GradedSolution], params: StepTokenTrainerParams) 
     Raises:
         UserError: when all steps are good, or all bad.
     """
-    prepared = prepare(data, params, for_layout(params.base, step_ends))
-    examples, targets = every(prepared), step_targets(prepared, params)
-    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, ReadTargets(targets))
-    return rollouts, {**describe(prepared, examples), **count_steps(targets)}
+    prepared = prepare(data, params, for_layout(params.base, step_ends, params.user_template))
+    examples, apart = split(prepared, every(prepared), params)
+    targets = ReadTargets(step_targets(prepared, params))
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, apart=apart)
+    return rollouts, {**describe(prepared, examples), **about(prepared, apart), **count_steps(rollouts)}
 
 
 def step_targets(prepared: Prepared, params: StepLabelParams) -> npt.NDArray[np.float32]:
@@ -51,24 +53,26 @@ def build_tokens(
     Raises:
         UserError: when all responses are right, or all wrong.
     """
-    prepared = prepare(data, params, for_every_token(params.base))
-    examples = single(prepared, params)
+    prepared = prepare(data, params, for_every_token(params.base, params.user_template))
+    examples, apart = split(prepared, single(prepared, params), params)
     correct = np.repeat(prepared.correct, prepared.sequences.n_reads).astype(np.float32)
-    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, ReadTargets(correct))
-    return rollouts, prepared, describe(prepared, examples)
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, ReadTargets(correct), apart=apart)
+    return rollouts, prepared, {**describe(prepared, examples), **about(prepared, apart)}
 
 
 def relabelled(prepared: Prepared, params: TrainingParams, labels: Sequence[Sequence[float]]) -> Rollouts:
     """The same rollouts read at their steps' ends, with a label for each step as target."""
-    encoded = for_layout(params.base, step_ends)([item.solution for item in prepared.items])
+    encode = for_layout(params.base, step_ends, params.user_template)
+    encoded = encode([item.solution for item in prepared.items])
     again = replace(prepared, encoded=encoded)
-    examples = every(again)
+    examples, apart = split(again, every(again), params)
     targets = np.array([label for of_steps in labels for label in of_steps], dtype=np.float32)
-    return Rollouts(again.sequences, examples.rows, examples.units, ReadTargets(targets))
+    return Rollouts(again.sequences, examples.rows, examples.units, ReadTargets(targets), apart=apart)
 
 
-def count_steps(targets: npt.NDArray[np.float32]) -> dict[str, object]:
-    """Facts about the labels of steps, ``targets`` [steps]."""
+def count_steps(rollouts: Rollouts) -> dict[str, float]:
+    """Facts about the labels of the steps that are learnt from."""
+    targets = rollouts.targets.batch(np.unique(rollouts.examples), rollouts.sequences)["targets"]
     return {"n_steps": len(targets), "n_good_steps": float(targets.sum())}
 
 

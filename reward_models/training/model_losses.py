@@ -50,11 +50,12 @@ class ModelLoss(ABC, Generic[P]):
     """One kind of training: a model with its head, and the losses of micro-batches under it.
 
     :meth:`forward` takes the place of the model's own, so that whatever wraps the model (data parallelism, sharding,
-    autocast) wraps all that touches its weights.
+    autocast) wraps all that touches its weights. ``head`` names the layer that it puts on a base model, if it does.
     """
 
     kind: ClassVar[Any] = AutoModelForCausalLM
     config: ClassVar[dict[str, Any]] = {}
+    head: ClassVar[str | None] = None
 
     def __init__(self, params: P) -> None:
         self.params = params
@@ -173,6 +174,7 @@ class OutcomeLoss(ModelLoss[OutcomeTrainerParams]):
 
     kind = AutoModelForSequenceClassification
     config: ClassVar = {"num_labels": 1}
+    head = "score"
 
     @property
     def paired(self) -> bool:
@@ -207,6 +209,7 @@ class ValueLoss(ModelLoss[TrainingParams]):
 
     kind = AutoModelForTokenClassification
     config: ClassVar = {"num_labels": 1}
+    head = "score"
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
         """The head's output [reads]."""

@@ -37,11 +37,12 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
     @classmethod
     def check(cls, params: OutcomeTrainerParams) -> None:
         """Raise :class:`UserError` for pairs of one response."""
+        super().check(params)
         if params.objective in PAIRED and params.responses < 2:
             raise UserError(f"responses: {params.objective} needs at least 2 responses per problem to make a pair")
 
     @classmethod
-    def reads_per_rollout(cls, params: OutcomeTrainerParams) -> float:
+    def reads(cls, params: OutcomeTrainerParams) -> float:
         return params.epochs * (share_in_pairs(params.responses) if params.objective in PAIRED else 1)
 
     def train(
@@ -56,4 +57,5 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
 
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
         rollouts, facts = build_outcomes(data, params)
-        return fit(Job("outcome", params, rollouts, params.base, output.resolve()), progress, launch).saying(facts)
+        job = Job("outcome", params, rollouts, params.base, output.resolve(), self.name)
+        return fit(job, progress, launch).saying(facts)

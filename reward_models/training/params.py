@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from bonbench.reward_models.training.subsets import share_of
-from harness.core.components import ModelPath, Runtime, TrainerParams, Unkeyed
+from harness.core.components import ComponentParams, ModelPath, Runtime, TrainerParams, Unkeyed
 from harness.core.errors import UserError
+from harness.core.user_template import UserTemplate
 
 #: Objectives that learn from pairs of a correct and an incorrect response.
 PAIRED = ("dpo", "nca", "bradley-terry")
@@ -20,9 +21,30 @@ _PAIRS = (
 )
 
 
+#: About how often the problems that are kept apart are read during a training.
+VALIDATIONS = 10
+
+
+class LoraParams(ComponentParams):
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + alpha / rank * B A, W frozen, A and B trained."""
+
+    rank: int = Field(16, ge=1, description="rows of A, columns of B")
+    alpha: float = Field(32, gt=0, description="the product B A counts alpha / rank times")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of an adapter's inputs that are dropped at random")
+    targets: Literal["all-linear"] | tuple[str, ...] = Field(
+        "all-linear",
+        description="the layers with adapters: every linear layer of the body, or names such as [q_proj, v_proj]",
+    )
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 class TrainingParams(TrainerParams):
     """What is trained on, for how long and on what machine."""
 
+    user_template: UserTemplate = None
     lr: float = Field(1e-6, gt=0, description="highest learning rate; it falls from there on a cosine")
     epochs: int = Field(1, ge=1, description="times that the examples are gone through")
     instructions: float = Field(
@@ -51,19 +73,46 @@ class TrainingParams(TrainerParams):
     gradient_checkpointing: bool = Field(False, description="compute activations twice to save memory")
     seed: int = Field(0, description="decides the order of examples, and which are drawn where some are")
     fsdp: bool = Field(False, description="shard the model over the workers")
+    lora: Annotated[LoraParams | None, Unkeyed((None,))] = Field(
+        None,
+        description="{rank: 16, alpha: 32, dropout: 0, targets: all-linear}: train low-rank adapters (and a new head) "
+        "beside frozen weights and add them up at the end; it takes a fraction of the memory and wants a learning rate "
+        "10 to 100 times as high; null trains all weights",
+    )
+    validation: Annotated[float, Unkeyed((0.0,))] = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the problems that are kept apart: not learnt from, only looked at before, during and "
+        "after the training; the same for every seed, smaller shares contained in larger ones; 0 keeps none apart",
+    )
     checkpoint_minutes: Runtime[float] = Field(
         20,
         ge=0,
         description="minutes between saved states, from which a killed training goes on; a training that takes less "
         "saves none",
     )
-    tensorboard: Runtime[bool] = Field(
-        False, description="write the curves as TensorBoard events too, to tensorboard/ in the trained folder"
+    report_to: Runtime[Annotated[tuple[str, ...], BeforeValidator(_listed)]] = Field(
+        (),
+        description="where the curves go besides history.jsonl, as transformers names it: wandb, mlflow, tensorboard "
+        "(files in tensorboard/ in the trained folder), ...",
     )
 
     def learnt_from(self, problem_ids: Iterable[str]) -> set[str]:
         """The problems that the training learns from, out of ``problem_ids``."""
         return share_of(problem_ids, self.instructions, self.seed)
+
+    def kept_apart(self, problem_ids: Iterable[str]) -> set[str]:
+        """The problems that no training with this ``validation`` learns from, out of all ``problem_ids``."""
+        return share_of(problem_ids, self.validation, "validation") if self.validation else set()
+
+    def passes(self, reads: float) -> float:
+        """A plan's estimate of the passes forward and backward that cost as much as ``reads`` passes do here.
+
+        With adapters a pass costs two forwards instead of three. A problem that is kept apart is only read.
+        """
+        apart = self.validation * (VALIDATIONS + 1) / 3
+        return reads * (1 - self.validation) * (2 / 3 if self.lora else 1) + apart
 
 
 class StepLabelParams(TrainingParams):

@@ -10,6 +10,7 @@ import torch.distributed as dist
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
 from bonbench.reward_models.training.model_losses import ImplicitLoss, ModelLoss, row_sums
 from bonbench.reward_models.training.params import ImplicitTrainerParams, TrainingParams
+from bonbench.reward_models.training.precision import bfloat16, weights_dtype
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.step import summed
 from harness.core.files import replacing
@@ -46,18 +47,13 @@ def mismatched_reference(
     return values
 
 
-def bfloat16(params: TrainingParams) -> bool:
-    """Whether forwards run under bfloat16 autocast."""
-    return params.precision == "bfloat16" or (params.precision == "auto" and params.gpus_per_worker > 0)
-
-
 @torch.inference_mode()
 def _logprobs(
     loss: ImplicitLoss, sequences: Sequences, params: ImplicitTrainerParams, reference: str, device: torch.device
 ) -> torch.Tensor:
     """Float64 [rollouts], 0 where another worker has the value."""
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    model = loss.load(reference).float().to(device).eval()
+    model = loss.load(reference).to(device, weights_dtype(params)).eval()
     sums = torch.zeros(len(sequences), dtype=torch.float64)
     mine = np.argsort(-sequences.lengths, kind="stable")[rank::world]
     while len(mine):

@@ -21,6 +21,7 @@ from bonbench.reward_models.training.data import (
     single,
 )
 from bonbench.reward_models.training.encode import Encode, for_layout, for_likelihood
+from bonbench.reward_models.training.held_out import about, split
 from bonbench.reward_models.training.labelled_steps import count_steps, step_targets
 from bonbench.reward_models.training.mismatched import mismatched
 from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, OutcomeTrainerParams
@@ -37,10 +38,9 @@ def build_rollouts(data: Sequence[GradedSolution], params: ImplicitTrainerParams
     Raises:
         UserError: when no example is left.
     """
-    encode = for_likelihood(params.base)
+    encode = for_likelihood(params.base, params.user_template)
     prepared = prepare(data, params, encode)
     targets: Targets
-    facts: dict[str, object] = {}
     if params.objective in PAIRED:
         examples, targets = in_pairs(prepared, params, params.pairs), PairTargets(_reference(prepared, params))
     elif params.level == "response":
@@ -48,10 +48,11 @@ def build_rollouts(data: Sequence[GradedSolution], params: ImplicitTrainerParams
         targets = ResponseTargets(prepared.correct, _reference(prepared, params))
     else:
         examples, targets = every(prepared), _steps(prepared, params)
-        facts = count_steps(targets.values)
+    examples, apart = split(prepared, examples, params)
     crossed = _mismatched(prepared, params, encode) if params.objective == "kto" else None
-    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, crossed)
-    return rollouts, {**describe(prepared, examples), **facts}
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, crossed, apart)
+    of_steps = count_steps(rollouts) if params.level == "step" else {}
+    return rollouts, {**describe(prepared, examples), **about(prepared, apart), **of_steps}
 
 
 def build_outcomes(data: Sequence[GradedSolution], params: OutcomeTrainerParams) -> tuple[Rollouts, dict[str, object]]:
@@ -60,13 +61,15 @@ def build_outcomes(data: Sequence[GradedSolution], params: OutcomeTrainerParams)
     Raises:
         UserError: when no example is left.
     """
-    prepared = prepare(data, params, for_layout(params.base, chat_turns))
+    prepared = prepare(data, params, for_layout(params.base, chat_turns, params.user_template))
     targets: Targets
     if params.objective in PAIRED:
         examples, targets = in_pairs(prepared, params, params.pairs), PairTargets()
     else:
         examples, targets = single(prepared, params), ResponseTargets(prepared.correct)
-    return Rollouts(prepared.sequences, examples.rows, examples.units, targets), describe(prepared, examples)
+    examples, apart = split(prepared, examples, params)
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, apart=apart)
+    return rollouts, {**describe(prepared, examples), **about(prepared, apart)}
 
 
 def _mismatched(prepared: Prepared, params: ImplicitTrainerParams, encode: Encode) -> Mismatched:

@@ -25,33 +25,39 @@ class Schedule:
     batches: list[Indices]
 
     @classmethod
-    def of(cls, rollouts: Rollouts, params: TrainingParams) -> Schedule:
+    def of(cls, rollouts: Rollouts, params: TrainingParams, epochs: int) -> Schedule:
         rng = np.random.default_rng(params.seed)
         examples, lengths = rollouts.examples, rollouts.sequences.lengths
-        epochs = (
-            epoch_batches(examples, rollouts.units, lengths, params.batch_size, rng) for _ in range(params.epochs)
-        )
-        return cls([batch for batches in epochs for batch in batches])
+        batches = (epoch_batches(examples, rollouts.units, lengths, params.batch_size, rng) for _ in range(epochs))
+        return cls([batch for of_epoch in batches for batch in of_epoch])
 
-    def costs(self, rollouts: Rollouts, with_reference: bool) -> dict[str, int]:
-        """Tokens and positions that go through forward and backward, or forward alone: each rollout once per batch.
-
-        What some workers read again to save memory, or to keep in step, is not in it: it depends on the machine.
-        """
-        members = np.concatenate([np.unique(rollouts.examples[batch]) for batch in self.batches])
-        costs = _sizes("train", rollouts.sequences, members)
-        if rollouts.mismatched is not None:
-            # Once by the reference, where there is one, and by the policy in every step.
-            crossed = rollouts.mismatched.sequences
-            once = np.arange(len(crossed) if with_reference else 0)
-            costs |= _sizes("forward", crossed, np.concatenate([members, once]))
-        return costs
+    def members(self, rollouts: Rollouts) -> list[Indices]:
+        """The rollouts of each batch."""
+        return [np.unique(rollouts.examples[batch]) for batch in self.batches]
 
 
-def _sizes(what: str, sequences: Sequences, members: Indices) -> dict[str, int]:
+def costs(rollouts: Rollouts, learnt: Indices, looked_at: Indices, with_reference: bool) -> dict[str, int]:
+    """Tokens and positions that go through forward and backward, or forward alone.
+
+    What some workers read again to save memory, or to keep in step, is not in it: it depends on the machine.
+
+    Args:
+        learnt: the rollouts of all batches: each once per batch.
+        looked_at: those of problems kept apart, as often as they are looked at.
+    """
+    read = [(rollouts.sequences, looked_at)]
+    if rollouts.mismatched is not None:
+        # By the policy in every step, and once by the reference, where there is one.
+        crossed = rollouts.mismatched.sequences
+        once = np.arange(len(crossed) if with_reference else 0)
+        read += [(crossed, members) for members in (learnt, looked_at, once)]
+    return {**_sizes("train", [(rollouts.sequences, learnt)]), **_sizes("forward", read)}
+
+
+def _sizes(what: str, read: Sequence[tuple[Sequences, Indices]]) -> dict[str, int]:
     return {
-        f"{what}_tokens": int(sequences.lengths[members].sum()),
-        f"{what}_positions": int(sequences.positions()[members].sum()),
+        f"{what}_tokens": sum(int(sequences.lengths[members].sum()) for sequences, members in read),
+        f"{what}_positions": sum(int(sequences.positions()[members].sum()) for sequences, members in read),
     }
 
 

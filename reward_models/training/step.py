@@ -14,7 +14,7 @@ memory there is, not on what is learnt, and the ledger does not count it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -91,11 +91,7 @@ def _paired(loss: ModelLoss[Any], step: Batch, passes: Passes, judged: Callable[
         for i, batch in enumerate(once, 1):
             with passes.alone() if again or i < len(once) else nullcontext():
                 held.append(rewards(batch))
-    z = held[0].new_zeros(step["n_rollouts"])
-    for batch, values in zip(pieces, [*known, *held], strict=True):
-        if batch["counts"]:
-            z[batch["places"]] = values.detach()
-    z = passes.summed(z).requires_grad_()
+    z = together(step, [*known, *held], passes.summed).requires_grad_()
     judgement = loss.compare(z, step["examples"])
     (slopes,) = torch.autograd.grad(judgement.losses.mean() * passes.workers, z)
     if passes.rank == 0:
@@ -111,6 +107,15 @@ def _paired(loss: ModelLoss[Any], step: Batch, passes: Passes, judged: Callable[
     for i, batch in enumerate(again, 1):
         with passes.alone() if i < len(again) else nullcontext():
             passes.backward(pulled(batch, rewards(batch)))
+
+
+def together(step: Batch, rewards: Sequence[torch.Tensor], summed: Summed) -> torch.Tensor:
+    """z of all rollouts of a batch [rollouts], from what each of this worker's micro-batches says of its own [rows]."""
+    z: torch.Tensor = rewards[0].new_zeros(step["n_rollouts"])
+    for batch, values in zip(step["micro"], rewards, strict=True):
+        if batch["counts"]:
+            z[batch["places"]] = values.detach()
+    return summed(z)
 
 
 def _same_random_numbers(device: torch.device) -> AbstractContextManager[Any]:

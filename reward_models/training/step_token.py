@@ -35,6 +35,7 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
 
     @classmethod
     def check(cls, params: StepTokenTrainerParams) -> None:
+        super().check(params)
         params.check_labels()
 
     @classmethod
@@ -42,7 +43,7 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
         return params.rounds()
 
     @classmethod
-    def reads_per_rollout(cls, params: StepTokenTrainerParams) -> float:
+    def reads(cls, params: StepTokenTrainerParams) -> float:
         return params.epochs
 
     def train(
@@ -58,4 +59,5 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
 
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
         rollouts, facts = build_steps(data, params)
-        return fit(Job("step-token", params, rollouts, params.base, output.resolve()), progress, launch).saying(facts)
+        job = Job("step-token", params, rollouts, params.base, output.resolve(), self.name)
+        return fit(job, progress, launch).saying(facts)

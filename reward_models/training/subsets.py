@@ -13,7 +13,7 @@ Balance = Literal["none", "dataset", "instruction"]
 _GRAM = 8  # words
 
 
-def share_of(problem_ids: Iterable[str], share: float, seed: int) -> set[str]:
+def share_of(problem_ids: Iterable[str], share: float, seed: int | str) -> set[str]:
     """A share of the problems, at least one of them.
 
     They are taken from the front of an order by a seeded hash of their ids, so a smaller share is contained in a larger

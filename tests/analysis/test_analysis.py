@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,10 @@ from harness.report.figures.costs import cost_accuracy
 from harness.report.figures.palette import Palette
 from harness.report.figures.style import styled
 from harness.report.table_texts import ablation_latex, ablation_markdown
+from harness.storage.arrow import to_records, to_table
+from harness.storage.ledger import read_ledger
 from harness.storage.results import Results, load_results
+from harness.storage.shards import write_shard
 
 MAIN = {"set": "main", "generator": "weak", "problems": "train", "responses": 8}
 
@@ -201,6 +206,26 @@ def test_scoring_is_charged_with_the_passes_it_reads(evaluation: Evaluation) -> 
     assert ("log-likelihood", "policy") not in rows.index  # one pass: nothing to break down
     # The other ones cost what one of these does.
     assert table.frame()["reward_model"].unique().tolist() == ["log-likelihood", "dpo-8"]
+
+
+@pytest.mark.parametrize(("pass_gpus", "times"), [(1.0, {"policy": 1 / 16, "own": 0, "all": 1 / 8}), (0.0, None)])
+def test_time_on_gpus_is_in_gpu_seconds(
+    tmp_path: Path, results: Results, evaluation: Evaluation, pass_gpus: float, times: dict[str, float] | None
+) -> None:
+    """4 s of sampling on 4 GPUs; passes of 1 s on one GPU each, or on CPUs; half a second of arithmetic."""
+    shutil.copytree(results.folder, tmp_path / "results")
+    for path in (tmp_path / "results" / "ledger").rglob("part-*.parquet"):
+        rows = to_records(LedgerRow, read_ledger(path))
+        held = {"responses": 4.0, "token-passes": pass_gpus}.get(path.relative_to(tmp_path).parts[2], 0.0)
+        write_shard(path, to_table(LedgerRow, [replace(row, gpus=held) for row in rows]), "key")
+    found = load_results(tmp_path / "results")
+    table = ablation_tables.scoring_cost(Evaluation(found, evaluation.accuracies))
+    assert table is not None
+    rows_ = table.frame().set_index(["reward_model", "part"])
+    assert rows_.loc[("dpo-8", "all"), "weak FLOPs"] == pytest.approx(50.0)
+    for part, share in (times or {"policy": math.nan, "own": 0, "all": math.nan}).items():
+        assert rows_.loc[("dpo-8", part), "weak GPU time"] == pytest.approx(100 * share, nan_ok=True)
+    assert ("–" in ablation_markdown(table).split("\n\n")[0]) is (times is None)
 
 
 def test_the_reference_in_training_and_in_scoring(results: Results, evaluation: Evaluation) -> None:

@@ -12,6 +12,8 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from bonbench.reward_models.training.lora import adapter_params, with_adapters
+from bonbench.reward_models.training.params import LoraParams
 from harness.cost_model.shape import ModelShape
 
 SIZES = {
@@ -60,6 +62,18 @@ def test_training_is_three_forwards() -> None:
     ours = shape.training(tokens, causal) + 3 * 4 * shape.attention_width * (square - causal)
     # The first layer's input needs no gradient beyond the embedding's, so the counted total is the whole of it.
     assert counted(model, tokens, backward=True) == pytest.approx(ours, rel=0.02)
+
+
+def test_frozen_weights_have_no_gradients_of_their_own() -> None:
+    model = LlamaForCausalLM(LlamaConfig(**SIZES))
+    model.set_attn_implementation("eager")
+    model.enable_input_require_grads()  # else the first layer's input needs no gradient
+    adapted = with_adapters(model, LoraParams(rank=5), None)
+    shape, tokens = ModelShape.from_config(model.config.to_dict()), 11
+    square, causal = tokens * tokens, tokens * (tokens + 1) // 2
+    ours = shape.training(tokens, causal, adapter_params(adapted))
+    assert counted(model, tokens, backward=True) == ours + 3 * 4 * shape.attention_width * (square - causal)
+    assert ours < shape.training(tokens, causal)
 
 
 def test_a_classifier_has_no_head_over_the_vocabulary() -> None:

@@ -40,7 +40,7 @@ MODELS = {
     "Math-Shepherd-4": trained("Math-Shepherd", 4, n_steps=330, n_responses=100, forward_tokens=50),
     "CE-4": trained("CE", 4),
     "DPO-2": trained("DPO", 2, n_pairs=30, n_responses=40),
-    "Math-Shepherd-2": trained("Math-Shepherd", 2),  # of whose steps nothing is known
+    "Math-Shepherd-2": trained("Math-Shepherd", 2, adapter_params=70),  # of whose steps nothing is known
 }
 
 
@@ -85,6 +85,7 @@ def test_the_plain_convention_by_hand(results: Results) -> None:
     assert costs["CE-2", "scoring"] == 2 * TRAINED * 320
     assert costs["Math-Shepherd-4", "labels"] == 2 * BASE * 750
     assert costs["Math-Shepherd-4", "training"] == TRAINED * (6 * 600 + 2 * 50)
+    assert costs["Math-Shepherd-2", "training"] == TRAINED * 4 * 300 + 6 * 70 * 300  # frozen, with adapters
     # 30 pairs of 40 responses: 60 responses in pairs.
     assert costs["DPO-2", "training"] == 6 * TRAINED * 300 * 60 / 40
 

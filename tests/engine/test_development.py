@@ -17,6 +17,7 @@ from harness.core.workers import Progress, Workers
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Shard, Training
 from harness.engine.local_executor import in_this_process
+from harness.engine.run import Outcome
 from harness.engine.training import _attributed, recount_development, run_training
 from harness.experiment.spec import Pool, Spec
 from harness.storage.arrow import to_records, to_table
@@ -72,10 +73,10 @@ def by_hand(head: int) -> int:
     return 3 * 2 * forward(5) + forward(7)
 
 
-def training(tmp_path: Path, name: str) -> Training:
+def training(tmp_path: Path, name: str, **params: Any) -> Training:
     (tmp_path / "mine.py").write_text(TRAINER)
     type_ = f"{tmp_path / 'mine.py'}:{name}"
-    spec = Spec("trainers", "rm", type_, find("trainers", type_).Params(base="none"), Pool(), "train")
+    spec = Spec("trainers", "rm", type_, find("trainers", type_).Params(base="none", **params), Pool(), "train")
     nothing: dict[str, list[Any]] = {part: [] for part in ("rollouts", "grades", "completions", "labels")}
     return Training(who="rm", spec=spec, key="key", folder=tmp_path / "rm", passes={}, **nothing)
 
@@ -125,6 +126,33 @@ def test_rows_of_an_earlier_revision_are_counted_anew(tmp_path: Path) -> None:
     assert not recount_development(asked, tmp_path)
 
 
+def test_a_training_holds_the_gpus_of_all_its_workers(tmp_path: Path) -> None:
+    asked = training(tmp_path, "Classifier", workers=8, gpus_per_worker=1)
+    cost = run_training(asked, tmp_path, lambda *_: None, in_this_process)
+    assert cost == row(asked, tmp_path)
+    assert cost.gpus == 8
+    # Its ledger as it was before the column.
+    table = read_shard(asked.ledger(tmp_path)).drop_columns(["gpus"])
+    write_shard(asked.ledger(tmp_path), table, asked.key)
+    assert recount_development(asked, tmp_path)
+    assert row(asked, tmp_path) == cost
+
+
+def test_shards_on_other_numbers_of_gpus_have_their_own_rows(tmp_path: Path) -> None:
+    asked = training(tmp_path, "Classifier")
+    asked.rollouts = [
+        Shard(folder="rollouts/x", index=i, key="s", problems=(Problem(f"p{i}", f"{i}", "2"),), generator="g")
+        for i in range(3)
+    ]
+    for shard, gpus in zip(asked.rollouts, (1.0, 4.0, 1.0), strict=True):
+        response = Response(shard.problems[0].problem_id, "g", 0, "2", n_prompt_tokens=7, n_tokens=9)
+        write_shard(shard.path(tmp_path), to_table(Response, [response]), shard.key)
+        cost = LedgerRow("rollout", "x", "m", "cuda", 7, 9, 0, 1.0, 4.0, 0.0, gpus)
+        write_shard(shard.ledger(tmp_path), to_table(LedgerRow, [cost]), shard.key)
+    collected = [row for row in _attributed(asked, tmp_path) if row.stage == DevelopmentItem.COLLECTION.stage]
+    assert [(row.gpus, row.wall_s, row.completion_tokens) for row in collected] == [(1.0, 8.0, 18), (4.0, 4.0, 9)]
+
+
 def test_what_the_reference_has_not_read_costs_nothing(tmp_path: Path) -> None:
     """Of two rollouts, the reference has read the first alone: 7 tokens of prompt and 2 of response."""
     config = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -143,3 +171,10 @@ def test_what_the_reference_has_not_read_costs_nothing(tmp_path: Path) -> None:
     run_facts = [row for row in _attributed(asked, tmp_path) if row.stage == DevelopmentItem.REFERENCE.stage]
     assert [(row.prompt_tokens, row.completion_tokens) for row in run_facts] == [(7, 2)]
     assert run_facts[0].flops == shape.forward(7) + shape.forward(2, past=7)
+
+
+def test_a_run_says_what_gpu_hours_it_took(tmp_path: Path) -> None:
+    (said,) = Outcome(computed=2, stored=1, gpu_seconds=5400.0).lines(tmp_path)
+    assert said.endswith("1 were stored already. What it computed took 1.50 GPU-hours, without loading models.")
+    (said,) = Outcome(computed=2, stored=1).lines(tmp_path)
+    assert "GPU" not in said

@@ -12,7 +12,7 @@ import ray
 from bonbench.reward_models.training.implicit import ImplicitTrainerParams
 from harness.core.components import ComponentParams
 from harness.core.errors import UserError
-from harness.engine.executor import Machine, check_placement
+from harness.engine.executor import Machine, check_placement, replicas_of
 from harness.engine.local_executor import LocalExecutor
 from harness.engine.progress import Board
 from harness.engine.ray_executor import RayExecutor
@@ -61,6 +61,21 @@ def test_what_no_cluster_node_holds_is_refused(spec: Spec, says: str) -> None:
 )
 def test_what_fits_is_accepted(spec: Spec) -> None:
     check_placement(spec, NODES)
+
+
+@pytest.mark.parametrize(
+    ("pool", "replicas"),
+    [
+        ({"replicas": 3, "num_gpus": 1}, 3),
+        ({"num_gpus": 1, "num_cpus": 0}, 8),
+        ({"num_gpus": 1}, 4),  # the node with GPUs has four CPUs
+        ({"num_gpus": 3, "num_cpus": 1}, 2),
+        ({"num_cpus": 3}, 22),  # 21 on the one node, 1 on the other
+        ({"num_cpus": 0}, 68),
+    ],
+)
+def test_as_many_replicas_as_nodes_hold(pool: dict[str, Any], replicas: int) -> None:
+    assert replicas_of(replica(**{"replicas": "auto", **pool}), NODES) == replicas
 
 
 def test_in_one_process_there_are_no_several_workers() -> None:

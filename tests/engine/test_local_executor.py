@@ -145,3 +145,14 @@ def test_it_leaves_the_environment_as_it_was(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert run(tmp_path, "Broken").code == 1
     assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_what_the_stage_before_has_loaded_goes_on(tmp_path: Path) -> None:
+    """Under another name: two entries that differ in nothing else."""
+    done = bonbench("run", experiment(tmp_path, "Counted", "Counted"), "--local")
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "marks").iterdir())) == 1
+    for name in ("mine", "Counted"):
+        scores = table(tmp_path / "results", f"scores/{name}")
+        assert set(scores.reward_model) == {name}
+        assert list(zip(scores.problem_id, scores["sample"], strict=True)) == SCORED

@@ -10,14 +10,35 @@ from places import ROOT
 
 from harness.core.stages import StageKind
 from harness.engine.build import build_graph
-from harness.engine.graph import Graph
+from harness.engine.graph import Graph, Stage
 from harness.engine.placement import large_without_gpus
 from harness.engine.ray_actors import _Actor
 from harness.experiment.config import load_experiment
+from harness.experiment.spec import Pool
 
 #: Two problem sets that need no network.
 POCKET = "dataset: pocket, limit: 4"
 PROBLEMS = [f"problems.{name}={{{POCKET}, split: {name}}}" for name in ("test", "train")]
+
+
+PASS_AND_MODEL = """
+from harness.core.components import ComponentParams, ModelPath, RewardModel
+
+
+class BothParams(ComponentParams):
+    policy: ModelPath
+    model: ModelPath
+
+
+class Both(RewardModel[BothParams]):
+    Params = BothParams
+
+    @classmethod
+    def token_passes(cls, params):
+        return {"policy": params.policy}
+
+    def score(self, batch): ...
+"""
 
 
 def paper(tmp_path: Path, *changes: str, name: str = "paper") -> Graph:
@@ -46,6 +67,18 @@ def test_every_stage_that_runs_a_model_of_the_paper_has_gpus(
     assert large_without_gpus(graph, graph.nodes) is None
 
 
+def test_arithmetic_on_stored_passes_holds_no_gpus(tmp_path: Path) -> None:
+    (tmp_path / "both.py").write_text(PASS_AND_MODEL)
+    both = f"reward_models.both={{type: '{tmp_path}/both.py:Both', policy: mistral-7b, model: llama-8b, num_gpus: 1}}"
+    graph = paper(tmp_path, both)
+    scores = {stage.who: stage for stage in graph.stages if stage.kind is StageKind.SCORE}
+    for name in ("log-likelihood", "dpo-8", "kto"):
+        assert scores[name].spec.pool == Pool() and scores[name].model is None
+        assert all(stage.spec.pool.num_gpus == 1 for stage in scores[name].after if isinstance(stage, Stage))
+    assert scores["math-shepherd-8"].spec.pool.num_gpus == 1
+    assert scores["both"].spec.pool.num_gpus == 1 and scores["both"].model, "it runs a model beside its pass"
+
+
 def test_a_train_block_may_ask_for_other_resources_than_its_entry(tmp_path: Path) -> None:
     train = "reward_models.dpo.train={base: llama-8b, responses: [4, 8], replicas: 3, num_gpus: 2}"
     graph = paper(tmp_path, train)
@@ -57,7 +90,7 @@ def test_large_models_without_gpus_are_named_with_their_option(tmp_path: Path) -
     graph = paper(
         tmp_path,
         "reward_models.armo-rm.num_gpus=0",
-        "reward_models.log-likelihood={type: implicit, policy: mistral-7b, reference: null}",
+        "reward_models.log-likelihood={type: implicit, policy: mistral-7b, reference: null, num_gpus: 0}",
         "reward_models.orm.train.gpus_per_worker=0",
         "reward_models.small={type: step-token, model: experiments/pocket/models/weak}",
     )

@@ -15,6 +15,7 @@ import pytest
 from places import BONBENCH, ROOT
 
 from bonbench.reward_models.training.pairs import pair_up
+from bonbench.reward_models.training.rollout_trainer import UNEVEN_PAIRS
 from harness.core.model_sizes import ModelSizes
 from harness.core.records import Response
 from harness.core.stages import StageKind
@@ -42,6 +43,10 @@ GPU = Gpu("reckoning", flops=1e12, bandwidth=1e9, memory=1e9)
         ("mistralai/Mistral-7B-Instruct-v0.2", 7_241_732_096, 65 * 4096, 128 << 10),
         ("Qwen/Qwen2.5-Math-7B-Instruct", 7_615_616_512, 57 * 3584 + 28 * (3584 + 2 * 512), 56 << 10),
         ("Qwen/Qwen2.5-Math-72B-Instruct", 72_706_203_648, 161 * 8192 + 80 * (8192 + 2 * 1024), 320 << 10),
+        ("Qwen/Qwen2.5-Math-1.5B-Instruct", 1_543_714_304, 57 * 1536 + 28 * (1536 + 2 * 256), 28 << 10),
+        ("Qwen/Qwen2.5-3B-Instruct", 3_085_938_688, 73 * 2048 + 36 * (2048 + 2 * 256), 36 << 10),
+        ("meta-llama/Llama-3.2-1B-Instruct", 1_235_814_400, 33 * 2048, 32 << 10),
+        ("meta-llama/Llama-3.2-3B-Instruct", 3_212_749_824, 57 * 3072, 112 << 10),
         ("HuggingFaceTB/SmolLM2-135M-Instruct", 134_515_008, 61 * 576, 22.5 * (1 << 10)),
     ],
 )
@@ -97,7 +102,10 @@ def test_sampling_takes_the_slower_of_traffic_and_arithmetic() -> None:
 def test_memory_decides_how_many_sequences_run_at_once() -> None:
     footprint = Footprint(weights=8e8, cache_per_token=1e4)
     assert hardware.concurrent(GPU, footprint, 1, tokens=100) == 100  # 0.9 GB - 0.8 GB holds 100 x 100 x 10 kB
-    assert hardware.concurrent(GPU, footprint, 2, tokens=100) == hardware.CONCURRENT
+    assert hardware.concurrent(GPU, footprint, 2, tokens=100) == GPU.sequences == 256
+    assert hardware.concurrent(GPU, footprint, 2, tokens=100, limit=512) == 512
+    assert hardware.concurrent(GPU, footprint, 1, tokens=100, limit=512) == 100
+    assert hardware.concurrent(GPUS["h100"], footprint, 1, tokens=100) == 1024
     assert hardware.concurrent(GPU, Footprint(1e9, 1e4), 1, tokens=100) == 0
     assert hardware.gpus_needed(GPU, footprint, tokens=100) == 2  # 0.8 GB + 256 x 1 MB
     assert hardware.gpus_needed(GPU, Footprint(8e5, 1e2), tokens=100) == 1
@@ -170,7 +178,7 @@ def test_every_stage_counts_what_the_ledger_would(tmp_path: Path, model: str) ->
         assert read.gpu_hours == pytest.approx(twin.flops / (GPU.flops * hardware.FORWARD_MFU) / 3600)
     footprint = Footprint(2 * (2 * (4 * 64 + 3 * 128) + 2 * 88), 2 * 2 * 2 * 8)
     seconds = 6 * reading / (GPU.flops * hardware.FORWARD_MFU) + hardware.decode_s(
-        GPU, footprint, 24 * answering, 24 * 20, prompt + 10, hardware.CONCURRENT
+        GPU, footprint, 24 * answering, 24 * 20, prompt + 10, GPU.sequences
     )
     assert sample.gpu_hours == pytest.approx(seconds / 3600)
     for stage in ("grade", "score", "rollout-grade"):
@@ -178,13 +186,28 @@ def test_every_stage_counts_what_the_ledger_would(tmp_path: Path, model: str) ->
             assert (row.response_tokens, row.flops, row.gpu_hours) == (0, 0, 0)
 
     train = found["train", "dpo"]
-    # In 14 of 16 ways to be right or wrong all 4 rollouts of a problem are in pairs; 2 epochs of 6 problems.
-    sequences = 6 * 2 * 4 * 14 // 16
+    # Where problems are of every difficulty alike, 4 rollouts are all right or all wrong in 2 of 5 cases; 2 epochs of 6
+    # problems.
+    sequences = 6 * 2 * 4 * 3 / 5
     assert (train.responses, train.missing) == (24, 1)
-    assert (train.prompt_tokens, train.response_tokens) == (sequences * prompt, sequences * 20)
-    assert train.flops == 3 * sequences * (reading + answering)
-    assert train.gpu_hours == pytest.approx(train.flops / (GPU.flops * hardware.TRAINING_MFU) / 3600)
+    assert train.prompt_tokens == round(sequences * prompt)
+    assert train.response_tokens == round(sequences * 20)
+    assert train.flops == pytest.approx(3 * sequences * (reading + answering), rel=1e-3)
+    hours = train.flops / (GPU.flops * hardware.TRAINING_MFU) / 3600
+    assert train.gpu_hours == pytest.approx((1 + UNEVEN_PAIRS) * hours)
     assert train.disk == footprint.weights
+    # Activations that are computed twice take a forward pass more: one of three, or of the two beside frozen weights.
+    for lora, more in ((None, 4 / 3), ({"rank": 2}, 3 / 2)):
+        block = {"objective": "ce", "base": "g", "responses": 4, "lora": lora}
+        entries = {
+            str(twice): {"type": "implicit", "train": block | {"gradient_checkpointing": twice}}
+            for twice in (False, True)
+        }
+        entries = {f"ce-{name}": entry for name, entry in entries.items()}
+        again = rows(plan(graph(tmp_path, model, reward_models=entries), GPU, 20))
+        once, twice = again["train", "ce-False"], again["train", "ce-True"]
+        assert once.flops == twice.flops
+        assert twice.gpu_hours == pytest.approx(more * (once.gpu_hours or 0))
 
 
 def test_sets_of_rollouts_and_policies_are_counted(tmp_path: Path, model: str) -> None:
@@ -203,9 +226,9 @@ def test_sets_of_rollouts_and_policies_are_counted(tmp_path: Path, model: str) -
     answering = sum(token_flops(i) for i in range(prompt, prompt + 20))
     assert [found["rollout", s].responses for s in ("main", "other")] == [24, 12]
     assert found["rollout-pass", "g/other"].flops == 6 * reading + 12 * answering
-    # Three of one and two of the other to each of 6 problems, all five in pairs in 15 of 16 cases, 2 epochs.
+    # Three of one and two of the other to each of 6 problems, all five in pairs in 4 of 6 cases, 2 epochs.
     assert found["train", "dpo"].responses == 6 * 5
-    assert found["train", "dpo"].response_tokens == 6 * 5 * 20 * 2 * 15 / 16
+    assert found["train", "dpo"].response_tokens == 6 * 5 * 20 * 2 * 4 / 6
     policy = found["policy", "p"]
     assert (policy.responses, policy.prompt_tokens, policy.response_tokens) == (12, 6 * prompt, 12 * 20)
     assert policy.flops == 6 * reading + 12 * answering
@@ -218,17 +241,20 @@ def test_sets_of_rollouts_and_policies_are_counted(tmp_path: Path, model: str) -
     found = rows(plan(g, GPU, 20))
     assert found["rollout", "other"].response_tokens == 12 * 30
     assert found["rollout-pass", "g/main"].response_tokens == 24 * 20
-    assert found["train", "dpo"].response_tokens == round(30 * 15 / 8 * (24 * 20 + 12 * 30) / 36)
+    assert found["train", "dpo"].response_tokens == round(30 * 8 / 6 * (24 * 20 + 12 * 30) / 36)
 
 
-def test_expected_pairs_are_the_mean_over_all_outcomes() -> None:
+def test_expected_pairs_are_the_mean_over_outcomes_and_difficulties() -> None:
     from bonbench.reward_models.training.implicit import ImplicitTrainer
     from bonbench.reward_models.training.params import ImplicitTrainerParams
 
     for responses in (2, 3, 4, 6):
         outcomes = [[bool(k >> i & 1) for i in range(responses)] for k in range(1 << responses)]
-        paired = (np.unique(pair_up([0] * responses, outcome, "all", 0)) for outcome in outcomes)
-        sequences = sum(map(len, paired)) / len(outcomes)
+        paired = [len(np.unique(pair_up([0] * responses, outcome, "all", 0))) for outcome in outcomes]
+        # The chance of each outcome, where a problem is solved with a probability that is uniform.
+        solved = (np.arange(20_000) + 0.5) / 20_000
+        chances = [np.mean(solved ** sum(right) * (1 - solved) ** (responses - sum(right))) for right in outcomes]
+        sequences = np.dot(paired, chances)
         params = ImplicitTrainerParams(base="b", responses=responses, epochs=3)
         assert ImplicitTrainer.reads_per_rollout(params) == pytest.approx(3 * sequences / responses)
     assert ImplicitTrainer.reads_per_rollout(ImplicitTrainerParams(base="b", objective="ce", epochs=2)) == 2
@@ -296,16 +322,28 @@ def test_the_paper_is_planned_without_network_or_torch(tmp_path: Path) -> None:
     environment = os.environ | {"HF_HOME": str(tmp_path / "hub")}
     config = str(ROOT / "experiments" / "paper.yaml")
     command = [sys.executable, "-c", code, "plan", config, "--set", f"output={tmp_path / 'out'}"]
+    command += ["--cluster", "2x8", "--price", "2"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["sample", "llama-70b", "0", "16", "32,000"] in [line[:5] for line in lines]
     assert ["train", "ce-8", "0", "1", "264,000"] in [line[:5] for line in lines]
     assert "unknown" not in done.stdout
-    # 33,000 problems x 8 responses of 90 + 512 tokens, 6 FLOPs per token for each of 7.5e9 weights.
-    dpo = next(line for line in lines if line[:2] == ["train", "dpo-8"])
-    assert math.isclose(float(dpo[7]), 33_000 * 8 * 602 * 6 * 7.5e9, rel_tol=0.03)
-    assert math.isclose(float(dpo[8]), float(dpo[7]) / (989e12 * hardware.TRAINING_MFU) / 3600, rel_tol=0.03)
+    # 33,000 problems x 8 responses of 90 + 512 tokens, 6 FLOPs per token for each of 7.5e9 weights; 8 for time, as
+    # activations are computed twice.
+    ce = next(line for line in lines if line[:2] == ["train", "ce-8"])
+    assert math.isclose(float(ce[7]), 33_000 * 8 * 602 * 6 * 7.5e9, rel_tol=0.03)
+    hours = float(ce[7]) * 4 / 3 / (989e12 * hardware.SHARDED_TRAINING_MFU) / 3600
+    assert math.isclose(float(ce[8]), hours, rel_tol=0.03)
+    on_cluster = {
+        " ".join(line[:-3]): [float(cell.replace(",", "")) for cell in line[-3:]]
+        for line in lines
+        if line[0:1] in (["wall"], ["busy"], ["reserved"], ["price"])
+    }
+    for wall, busy, reserved, price in zip(*on_cluster.values(), strict=True):
+        assert reserved == pytest.approx(16 * wall, abs=1) and price == pytest.approx(2 * reserved, abs=1)
+        assert busy < reserved
+    assert not any(line.startswith("- !") for line in done.stdout.splitlines())  # every model has GPUs
     assert "problems.test is not on this machine: 500 problems" in done.stdout
     assert not (tmp_path / "out").exists()
     # A run needs the problems themselves.
@@ -324,7 +362,11 @@ def test_the_analysis_is_the_same_at_both_sizes(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
         assert done.returncode == 0, done.stderr
         assert "unknown" not in done.stdout
-        rows = [line.split()[:2] for line in done.stdout.splitlines()[2:] if not line.startswith(("-", "total"))]
+        rows = [
+            line.split()[:2]
+            for line in done.stdout.splitlines()[2:]
+            if not line.startswith(("-", "total", "low", "high"))
+        ]
         stages.append([(stage, "/".join(names.get(w, w) for w in who.split("/"))) for stage, who in rows])
     # At the paper's size the balanced variants of CE are in paper.yaml, as in the paper.
     pocket = [(stage, who) for stage, who in stages[0] if not who.startswith("ce-balanced")]

@@ -24,8 +24,6 @@ from harness.engine.ray_actors import Actors
 from harness.engine.ray_executor import start_ray
 from harness.engine.ray_pool import ActorPool
 from harness.engine.ray_room import free_on_ray, waiting_for_room
-from harness.engine.ray_training import RayLauncher
-from harness.engine.room import Room
 from harness.experiment.spec import Pool, Spec
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
@@ -144,8 +142,9 @@ def test_a_process_that_is_of_no_use_any_more_is_replaced(behaviour: str, tmp_pa
     assert run(behaviour, tmp_path, shards=3, replicas=1) == [(i, 1) for i in range(3)]
 
 
-def test_a_process_goes_on_with_the_next_stage() -> None:
-    """One after the other: half of the CPUs, as much again, again after a failure, then all CPUs."""
+def test_a_process_goes_on_with_the_next_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    """One after the other, each with a component of its own: half of the CPUs, as much again, again after a failure,
+    then all CPUs; and the last once more, with the same component."""
 
     class Process:
         def __init__(self, gpus: float) -> None:
@@ -163,11 +162,11 @@ def test_a_process_goes_on_with_the_next_stage() -> None:
             return os.getpid(), self.components
 
     cpus = ray.cluster_resources()["CPU"]
-    places = Room(lambda: Machine(cpus=cpus, gpus=0))
+    places = room(cpus)
     actors = Actors(places, Process)
 
-    async def stage(num_cpus: float, fails: bool = False, is_shared: bool = True) -> Any:
-        spec = Spec("reward_models", "m", "length", ComponentParams(), Pool(num_cpus=num_cpus), "reward_models.m")
+    async def stage(num_cpus: float, type_: str, fails: bool = False, is_shared: bool = True) -> Any:
+        spec = Spec("reward_models", "m", type_, ComponentParams(), Pool(num_cpus=num_cpus), "reward_models.m")
         with Board() as board:
             line = board.line("score m", 1, "responses")
             async with ActorPool(spec, 1, places, 0, line, actors, is_shared) as pool:
@@ -175,16 +174,45 @@ def test_a_process_goes_on_with_the_next_stage() -> None:
                 return done
 
     half = cpus / 2
-    asked = [(half, False, True), (half, False, True), (half, True, True), (half, False, False), (half, False, True)]
+    asked: list[Any] = [(half, "a"), (half, "b"), (half, "c", True), (half, "d", False, False), (half, "e")]
 
     async def stages() -> list[Any]:
-        return [await stage(*one) for one in [*asked, (cpus, False, True)]]
+        return [await stage(*one) for one in [*asked, (cpus, "f", False, False), (cpus, "f", False, False)]]
 
-    first, second, failed, new, newer, whole = asyncio.run(stages())
+    first, second, failed, new, newer, whole, same = asyncio.run(stages())
     assert second == (first[0], 2)
+    assert same[0] == whole[0], "though it is not shared with other components"
+    assert capsys.readouterr().err.count("goes on with what a stage before it had loaded") == 1
     assert isinstance(failed, ShardFailed)
     pids = [first[0], new[0], newer[0], whole[0]]
     assert len(set(pids)) == 4 and [one[1] for one in (new, newer, whole)] == [1, 1, 1]
+
+
+def test_a_replica_without_a_shard_makes_room(tmp_path: Path) -> None:
+    """While the last of two shards is computed, another stage gets what the other of two replicas held."""
+
+    class Patient:
+        def __init__(self, gpus: float) -> None: ...
+
+        def build(self, *_: object) -> None: ...
+
+        def run(self, task: str, payload: dict[str, Any]) -> Any:
+            while payload["shard"] and not Path(payload["until"]).exists():
+                time.sleep(0.01)
+            return payload["shard"]
+
+    async def shards() -> list[Any]:
+        spec = Spec("reward_models", "m", "length", ComponentParams(), Pool(num_cpus=0.1), "reward_models.m")
+        with Board() as board:
+            line, places = board.line("score m", 2, "responses"), room(0.2)
+            async with ActorPool(spec, 2, places, 0, line, Actors(places, Patient), False, 2) as pool:
+                payloads = [{"shard": i, "until": str(tmp_path / "go")} for i in range(2)]
+                both = asyncio.gather(*(pool.run(Task.SCORE, lambda p=p: p) for p in payloads))
+                await asyncio.wait_for(places.take(1, 0.1, 0), 300)
+                (tmp_path / "go").touch()
+                return await both
+
+    assert asyncio.run(shards()) == [0, 1]
 
 
 def test_a_lone_worker_of_a_training_that_its_device_broke_starts_again(tmp_path: Path) -> None:
@@ -208,7 +236,7 @@ def test_lone_workers_of_trainings_and_stages_share_processes(tmp_path: Path) ->
         return os.getpid()
 
     def train(fails: bool = False, are_shared: bool = True) -> int:
-        launch = RayLauncher(actors, are_shared)
+        launch = launcher(are_shared, actors)
         return launch(work, fails, Workers(), tmp_path / "scratch", lambda *_: None)
 
     async def stage() -> None:
@@ -217,6 +245,7 @@ def test_lone_workers_of_trainings_and_stages_share_processes(tmp_path: Path) ->
             async with ActorPool(spec, 1, places, 0, board.line("score m", 1, ""), actors, True) as pool:
                 while pool._joining:
                     await asyncio.wait(pool._joining)
+        await asyncio.gather(*actors._tasks)
 
     first, second = train(), train()
     asyncio.run(stage())
@@ -240,7 +269,7 @@ def test_lone_workers_of_trainings_and_stages_share_processes(tmp_path: Path) ->
     ],
 )
 def test_what_is_free_is_not_waited_for(asked: tuple[float, float], free: tuple[float, float], says: str) -> None:
-    assert waiting_for_room(*asked, Machine(*free), "its turn") == says
+    assert waiting_for_room(*asked, [Machine(*free)], "its turn") == says
 
 
 def test_a_pool_without_a_place_says_what_it_waits_for() -> None:
@@ -255,7 +284,9 @@ def test_a_pool_without_a_place_says_what_it_waits_for() -> None:
 
     cpus = ray.cluster_resources()["CPU"]
     deadline = time.monotonic() + 60
-    while free_on_ray().cpus < cpus and time.monotonic() < deadline:  # an actor of an earlier test may still be ending
+    while (
+        sum(node.cpus for node in free_on_ray()) < cpus and time.monotonic() < deadline
+    ):  # an actor of an earlier test may still be ending
         time.sleep(0.05)
     expected = f"waiting for {cpus + 1:g} CPUs; {cpus:g} CPU{'s' if cpus > 1 else ''} free"
     assert asyncio.run(waits()) == expected

@@ -274,6 +274,13 @@ def test_a_shared_pass_has_what_any_of_its_askers_asks_for(order: tuple[str, str
     assert (shared.spec.pool.replicas, shared.spec.pool.num_cpus, shared.spec.pool.num_gpus) == (4, 2, 1)
 
 
+@pytest.mark.parametrize("order", [("small", "auto"), ("auto", "small")])
+def test_a_pass_that_any_asker_leaves_to_the_cluster_is_left_to_it(order: tuple[str, str]) -> None:
+    entries = {"small": implicit("middle", replicas=4), "auto": implicit("middle", replicas="auto", beta=0.1)}
+    (shared,) = passes({name: entries[name] for name in order})
+    assert shared.spec.pool.replicas == "auto"
+
+
 def assert_folders_belong_to_one_stage(g: Graph) -> None:
     owners: dict[tuple[str, int], str] = {}
     for stage in g.stages:
@@ -293,6 +300,7 @@ CHANGES: dict[str, tuple[dict[str, Any], bool]] = {
     "beta": ({"reward_models/log-likelihood/beta": 0.2}, True),
     "epochs": ({"reward_models/dpo/train/epochs": 3}, True),
     "replicas": ({"generators/weak/replicas": 2}, False),
+    "replicas of a pass": ({"reward_models/log-likelihood/replicas": "auto"}, False),
     "sizes": ({"evaluation/n": [1, 2]}, False),
     "output": ({"output": "elsewhere"}, False),
     "interval": ({"evaluation/interval": "percentile"}, False),

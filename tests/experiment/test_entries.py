@@ -21,6 +21,8 @@ def test_sweeps_take_every_combination() -> None:
     assert list(expanded) == ["rm-1-4", "rm-1-8", "rm-2-4", "rm-2-8"]
     assert expanded["rm-2-4"] == {"type": "implicit", "beta": 2, "train": {"responses": 4, "lr": 0.1}}
     assert dict(sweep("rm", {"type": "x"})) == {"rm": {"type": "x"}}
+    reported = {"type": "x", "train": {"report_to": ["wandb", "mlflow"]}}
+    assert dict(sweep("rm", reported)) == {"rm": reported}
 
 
 IMPLICIT = {"type": "implicit", "policy": "a/b", "reference": None, "beta": 0.5}
@@ -66,10 +68,11 @@ def test_a_broken_spec_is_one_line(text: str, complaint: str) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"replicas": 0}, r"reward_models\.rm\.replicas: .*greater than or equal to 1"),
+        ({"replicas": 0}, r"reward_models\.rm\.replicas: a whole number from 1 on, or auto \(it is 0\)"),
         ({"num_cpus": -1}, r"reward_models\.rm\.num_cpus: .*greater than or equal to 0"),
         ({"num_gpus": "1"}, r"reward_models\.rm\.num_gpus: .*valid number"),
-        ({"replicas": True}, r"reward_models\.rm\.replicas: .*valid integer"),
+        ({"replicas": True}, r"reward_models\.rm\.replicas: a whole number from 1 on, or auto"),
+        ({"replicas": "all"}, r"reward_models\.rm\.replicas: a whole number from 1 on, or auto"),
         ({"type": 3}, r"reward_models\.rm: type: missing"),
         ({"type": "implicitt"}, r"reward_models\.rm: .*did you mean implicit"),
         ({"betaa": 3}, r"reward_models\.rm\.betaa: unknown key; did you mean beta"),

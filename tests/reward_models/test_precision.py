@@ -1,9 +1,11 @@
-"""In which precision models run."""
+"""In which precision models run, and by which kernels."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from places import MODELS
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -12,6 +14,14 @@ from bonbench.generators.transformers import TransformersGenerator, Transformers
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 
 MODEL = MODELS / "weak"
+
+
+@pytest.mark.parametrize("component", [CausalLMScorer, TransformersGenerator])
+def test_attention_is_not_left_to_cudnn(component: Any) -> None:
+    """It would build a plan for every shape."""
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    component(component.Params(model=str(MODEL), device="cpu"))
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
 def test_models_stored_in_16_bits_run_in_32_on_a_cpu(tmp_path: Path) -> None:

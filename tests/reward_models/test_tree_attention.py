@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from bonbench.reward_models.lm.causal_lm import read
-from bonbench.reward_models.lm.tree_attention import supports_trees
+from bonbench.reward_models.lm.tree_attention import _Bands, supports_trees
 from bonbench.reward_models.text.pieces import Marked
 
 _SMALL = {
@@ -77,3 +77,14 @@ def test_states_are_those_of_each_reading_alone(name: str) -> None:
             with torch.no_grad():
                 alone = model.base_model(input_ids=torch.tensor([reading.ids])).last_hidden_state[0]
             torch.testing.assert_close(states, alone[list(reading.reads)], atol=1e-5, rtol=1e-4)
+
+
+def test_masks_have_rows_that_a_kernel_takes_as_they_are() -> None:
+    """Each query sees its window of the keys before it; rows begin at multiples of eight elements."""
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **_SMALL))
+    bands = _Bands(model, max_queries=9, max_keys=30)
+    for n_queries, n_keys, window in ((1, 1, 99), (3, 11, 99), (9, 30, 99), (9, 9, 2), (4, 16, 5)):
+        mask = bands.mask(n_queries, n_keys, window, torch.device("cpu"))
+        assert mask.shape == (n_queries, n_keys) and mask.stride(0) % 8 == 0 and mask.stride(1) == 1
+        behind = torch.arange(n_queries)[:, None] + n_keys - n_queries - torch.arange(n_keys)
+        assert torch.equal(mask == 0, (behind >= 0) & (behind < window)) and torch.equal(mask != 0, mask == -torch.inf)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import pandas as pd
 from rich.table import Table
 
+from harness.analysis.costs import with_time
 from harness.cli.tables.wide import print_wide
 from harness.core.stages import DevelopmentItem
 from harness.engine.graph import Graph, Training
-from harness.storage.shards import read_shard
+from harness.storage.ledger import read_ledger
 from harness.storage.trained import trained_facts
 
 _COUNTS = {
@@ -26,7 +29,8 @@ _COSTS = {
     "completion_tokens": "response tokens",
     "train_tokens": "trained tokens",
     "flops": "FLOPs",
-    "wall_s": "seconds",
+    "seconds": "seconds",
+    "gpu_seconds": "GPU-seconds",
 }
 
 
@@ -46,29 +50,50 @@ def _summary(training: Training, graph: Graph) -> list[str]:
         lines.append("left out: " + ", ".join(f"{count:,} {reason}" for reason, count in dropped.items()))
     if metrics := [f"{label} {facts[key]:.3f}" for key, label in _METRICS.items() if key in facts]:
         lines.append(f"at the end: {', '.join(metrics)}")
+    if apart := facts.get("kept_apart"):
+        lines.append(f"kept apart: {apart['n_problems']:,} problems, {apart['n_responses']:,} responses")
+    if seen := facts.get("validation"):
+        before, after = seen["before"], seen["after"]
+        changes = [
+            f"{label} {before[key]:.3f} -> {after[key]:.3f}"
+            for key, label in _METRICS.items()
+            if key in before and key in after
+        ]
+        lines.append(f"on what was kept apart: {', '.join(changes)}")
     return lines
 
 
 def _costs(training: Training, graph: Graph) -> Table:
-    """What it took to develop, as if it had been alone: from the ledger, by item, and in all."""
-    frame = read_shard(training.ledger(graph.results)).to_pandas()
+    """What it took to develop, as if it had been alone: from the ledger, by item, and in all.
+
+    Seconds are of processes without GPUs. There are GPU-seconds where GPUs were held.
+    """
+    frame = with_time(read_ledger(training.ledger(graph.results)).to_pandas())
+    columns = {key: head for key, head in _COSTS.items() if key != "gpu_seconds" or (frame["gpus"] != 0).any()}
     frame["stage"] = frame["stage"].map({item.stage: item.value for item in DevelopmentItem})
-    sums = frame.groupby("stage", sort=False)[list(_COSTS)].sum()
+    # A sum with what is not known is not known.
+    groups = {item: of[list(columns)].sum(skipna=False) for item, of in frame.groupby("stage", sort=False)}
+    sums = pd.DataFrame(groups.values(), index=list(groups))
     table = Table(title="Development", title_justify="left", box=None, pad_edge=False)
     table.add_column("")
-    for column in _COSTS.values():
+    for column in columns.values():
         table.add_column(column, justify="right")
     for item, row in sums.iterrows():
         table.add_row(str(item), *_cells(row))
     table.add_section()
-    table.add_row("total", *_cells(sums.sum()), style="bold")
+    table.add_row("total", *_cells(sums.sum(skipna=False)), style="bold")
     return table
 
 
 def _cells(row: Any) -> list[str]:
-    *counts, flops, seconds = (row[key] for key in _COSTS)
-    return [
-        *(f"{int(count):,}" if count else "" for count in counts),
-        f"{flops:.2e}" if flops else "",
-        f"{seconds:.1f}",
-    ]
+    """A row of the table."""
+    cells = []
+    for name, value in row.items():
+        match name:
+            case "flops":
+                cells.append(f"{value:.2e}" if value else "")
+            case "seconds" | "gpu_seconds":
+                cells.append("unknown" if math.isnan(value) else f"{value:,.1f}")
+            case _:
+                cells.append(f"{int(value):,}" if value else "")
+    return cells
