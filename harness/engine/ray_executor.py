@@ -109,7 +109,9 @@ def start_ray(address: str | None) -> None:
             said = shortened(str(error))
         if address is None:
             raise UserError(f"Ray does not start on this machine: `--local` runs without Ray ({said})")
-        token = "" if os.environ.get("RAY_AUTH_MODE") == "token" else "; if it asks for a token, set RAY_AUTH_TOKEN"
+        # Ray shows its token to no address by itself. Shown to a cluster that asks for none, its actors die.
+        is_shown = os.environ.get("RAY_AUTH_MODE") == "token"
+        token = "" if is_shown else "; if it asks for a token, set RAY_AUTH_MODE=token"
         raise UserError(f"--address {address}: no Ray cluster answers there ({said}){token}")
 
 
