@@ -11,6 +11,10 @@ share that was reserved in Ray, which a thread looks at.
 A process starts in about a second where a large model would take a minute or two to load: at the default speed that is
 about as long, in proportion. On few cores, where a dozen start at once, it is longer. ``--start`` measures it.
 
+``--virtual`` replaces Ray, and the clock, by ones in this process: actors that start in ``START_S`` and load in
+``LOAD_S`` seconds, without any other cost. All else is as in a run: what is ready, in which order
+it starts, which replicas wait, end or go on. It takes a minute, and its seconds are those of the plan.
+
 A training of several workers is one process here, which holds the place of all of them: Ray Train would import PyTorch
 in each.
 
@@ -21,6 +25,7 @@ on the path of modules.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import sys
@@ -57,6 +62,7 @@ from harness.core.records import (  # noqa: E402
 )
 from harness.core.workers import Launcher, Progress  # noqa: E402
 
+START_S, LOAD_S = 10.0, 60.0
 NODES, GPUS_PER_NODE, CPUS_PER_NODE = 2, 8, 32
 TEST_SHARDS, TRAIN_SHARDS, PROBLEMS_PER_SHARD, ROLLOUTS = 8, 48, 2, 8
 CONFIG = {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 8}
@@ -178,6 +184,7 @@ STUBS: dict[str, type[Any]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speed", type=float, default=110.0, help="how much faster than planned the work is")
+    parser.add_argument("--virtual", action="store_true", help="without Ray, by a clock that does not wait")
     parser.add_argument("--start", action="store_true", help="only measure how long processes take to start")
     parser.add_argument("--only", nargs="*", default=[], help="only reward models of these names, for a quick look")
     arguments = parser.parse_args()
@@ -187,6 +194,11 @@ def main() -> None:
         "RAY_prestart_worker_first_driver": "0",
         "PYTHONPATH": str(ROOT),
     }
+
+    if arguments.virtual:
+        with tempfile.TemporaryDirectory() as folder:
+            run(None, Path(folder), 1.0, arguments.only)
+        return
 
     import ray
     from ray.cluster_utils import Cluster
@@ -235,8 +247,9 @@ def planned_seconds(speed: float) -> dict[tuple[str, str], float]:
     return {(row.kind, row.who): (row.gpu_hours or 0.0) * 3600 / speed for row in plan(graph, GPUS["h100"], 512).stages}
 
 
-def run(address: str, folder: Path, speed: float, only: Sequence[str]) -> None:
+def run(address: str | None, folder: Path, speed: float, only: Sequence[str]) -> None:
     from harness.engine.build import build_graph
+    from harness.engine.graph import Training
     from harness.engine.progress import Board
     from harness.engine.ray_executor import RayExecutor
     from harness.engine.run import run_stages
@@ -279,20 +292,27 @@ def run(address: str, folder: Path, speed: float, only: Sequence[str]) -> None:
 
     for training in graph.trainings.values():
         training.spec = stub(training.spec)
-    hold_places_of_all_workers()
-    looks = Looks()
+    looks: Any
+    executor: Any
+    if address is None:
+        looks = Virtual(len(graph.trainings))
+        executor = looks.executor(Stubbed)
+    else:
+        hold_places_of_all_workers()
+        looks, executor = Looks(), Stubbed(address)
     nodes = [node for node in graph.nodes if not only or any(name in node.who for name in only)]
-    clock = time.time()
+    clock = looks.now()
     with Board(live=False) as board:
-        outcome = run_stages(graph, nodes, Stubbed(address), looks_at(board, looks))
-    wall = time.time() - clock
+        outcome = run_stages(graph, nodes, executor, looks_at(board, looks))
+    wall = looks.now() - clock
     looks.stop()
     for line in outcome.lines(folder):
         print(line)
 
     busy, lines = 0.0, []
     for node in nodes:
-        spans = ledger_spans(node, folder)
+        spans = looks.spans.get(node.who) if isinstance(node, Training) else None
+        spans = spans or ledger_spans(node, folder)
         if not spans:
             continue
         worked = seconds[node.kind, node.who]
@@ -324,6 +344,8 @@ class Looks:
 
     def __init__(self) -> None:
         self.reserved = 0.0
+        self.spans: dict[str, list[tuple[float, float]]] = {}  # of trainings: their ledger has them
+        self.now = time.time
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -347,6 +369,154 @@ class Looks:
             if free is not None:
                 self.reserved += (NODES * GPUS_PER_NODE - free) * (now - before)
             before = now
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Its clock goes to the next thing that is to happen as soon as nothing else is left to do."""
+
+    seconds = 0.0
+
+    def time(self) -> float:
+        return VirtualLoop.seconds
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
+            VirtualLoop.seconds = max(VirtualLoop.seconds, self._scheduled[0].when())  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+class Virtual:
+    """A Ray in this process, by a clock that does not wait. It says what is reserved, and when trainings work."""
+
+    def __init__(self, trainings: int) -> None:
+        self.reserved = 0.0
+        self.spans: dict[str, list[tuple[float, float]]] = {}
+        self.slept = 0.0
+        self.starts = self.loads = 0
+
+    def now(self) -> float:
+        return VirtualLoop.seconds
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        print(f"{self.starts} processes with GPUs started, {self.loads} models loaded by them")
+
+    def sleep(self, seconds: float) -> None:
+        """In the place of ``time.sleep``: what stubs do is over at once, and counted."""
+        self.slept += seconds
+
+    def slept_by(self, work: Any) -> tuple[Any, float]:
+        self.slept = 0.0
+        return work(), self.slept
+
+    def hold(self, gpus: float) -> Any:
+        """GPUs are reserved until the function that this gives is called."""
+        began = [self.now()]
+
+        def end(*_: Any) -> None:
+            if began:
+                self.reserved += gpus * (self.now() - began.pop())
+
+        return end
+
+    def executor(self, cls: type[Any]) -> Any:
+        import ray
+
+        from harness.engine import progress, ray_actors, room
+        from harness.engine.worker import Worker
+
+        virtual = self
+        nodes = [
+            {"NodeID": f"{i:056x}", "Alive": True, "Resources": {"CPU": CPUS_PER_NODE, "GPU": GPUS_PER_NODE}}
+            for i in range(NODES)
+        ]
+        total = {"CPU": float(NODES * CPUS_PER_NODE), "GPU": float(NODES * GPUS_PER_NODE)}
+
+        class Method:
+            def __init__(self, function: Any) -> None:
+                self.remote = function
+
+        class Actor:
+            def __init__(self, gpus: float, node: str) -> None:
+                self._worker, self._gpus, self._node, self._runs = Worker(), gpus, node, False
+                self.end = virtual.hold(gpus)
+                self._built: Any = None
+                virtual.starts += gpus > 0
+
+            def __getattr__(self, name: str) -> Method:
+                return Method(getattr(self, f"do_{name.strip('_')}"))
+
+            async def do_ray_ready(self) -> None:
+                await asyncio.sleep(0 if self._runs else START_S)
+                self._runs = True
+
+            async def do_ray_call(self, function: Any) -> str:
+                await self.do_ray_ready()
+                return self._node
+
+            async def do_build(self, *what: Any) -> Any:
+                before = self._worker._component
+                failure = self._worker.build(*what)
+                if self._gpus and self._worker._component is not before:
+                    virtual.loads += 1
+                    await asyncio.sleep(LOAD_S)
+                return failure
+
+            async def do_run(self, task: Any, payload: Any) -> Any:
+                began = virtual.now()
+                result, seconds = virtual.slept_by(lambda: self._worker.run(task, payload))
+                await asyncio.sleep(seconds)
+                result.started_at, result.wall_s = began, seconds
+                return result
+
+            def do_drop(self) -> None:
+                self._worker.drop()
+
+        def start(actors: Any, *asked: Any) -> Actor:
+            seat = asked[0]
+            if len(asked) == 1:
+                return Actor(seat.gpus, next(iter(seat.nodes), ""))
+            return Actor(asked[1], "")
+
+        class Timeless(cls):  # type: ignore[misc]
+            def start(self) -> None: ...
+
+            def check(self, spec: Any) -> None: ...
+
+            def close(self) -> None: ...
+
+            async def train(self, spec: Any, place: int, training: Any, line: Any) -> Any:
+                workers = spec.params.in_workers()
+                asked = [workers.count * workers.cpus, workers.count * workers.gpus]
+                if hasattr(self, "_desk"):
+                    seat = await self._desk.take(place, 1, 0)
+                    asked = [workers.cpus, workers.gpus, workers.count]
+                async with self._room.hold(place, *asked):
+                    if hasattr(self, "_desk"):
+                        self._desk.give_back(seat)
+                    end = virtual.hold(workers.count * workers.gpus)
+                    launch = lambda work, job, of, scratch, progress: work(job, progress)  # noqa: E731
+                    result, seconds = virtual.slept_by(lambda: training(launch))
+                    await asyncio.sleep(START_S + LOAD_S)
+                    began = virtual.now()
+                    await asyncio.sleep(seconds)
+                    virtual.spans[spec.name] = [(began, virtual.now())]
+                    end()
+                return result
+
+        ray.nodes, ray.cluster_resources = lambda: nodes, lambda: total
+        ray.available_resources, ray.is_initialized = lambda: total, lambda: True
+        ray.kill = lambda actor: actor.end()
+        time.sleep = self.sleep
+        ray_actors.Actors.start = start  # type: ignore[method-assign, assignment]
+        room._LOOK_S = progress._LOOK_S = 1e9  # no machine comes or goes
+        asyncio.set_event_loop_policy(VirtualPolicy())
+        return Timeless()
+
+
+class VirtualPolicy(asyncio.DefaultEventLoopPolicy):
+    _loop_factory = VirtualLoop
 
 
 def looks_at(board: Any, looks: Looks) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,22 +9,12 @@ from pydantic import Field, field_validator
 
 from bonbench.generators.prompted import Prompt, PromptedGenerator, PromptedParams, fitting
 from bonbench.generators.prompts import Codec
-from bonbench.generators.vllm_engine import Engine, settle_environment
+from bonbench.generators.vllm_start import device, find_vllm, on_cpu, start_engine, stored_dtype
 from harness.core import shard_progress
 from harness.core.components import ModelFacts
-from harness.core.errors import UserError, cannot_load, first_error, shortened
-from harness.core.hub_models import hub_id, pretrained
+from harness.core.errors import cannot_load
+from harness.core.hub_models import pretrained
 from harness.core.records import Problem, Response, Sampling
-
-#: Engine arguments on CPU, where they differ from vLLM's own. A seeded request must not have its prompt split over two
-#: steps there (vLLM would rewind its random numbers, which torch cannot do on CPU), hence no chunked prefill.
-#: Compiling a model takes longer than most CPU runs. Blocks of 32 tokens share more of a prompt than those of 128.
-_ON_CPU = {
-    "enable_chunked_prefill": False,
-    "enforce_eager": True,
-    "block_size": 32,
-    "kv_cache_memory_bytes": 2 << 30,
-}
 
 
 class VLLMParams(PromptedParams):
@@ -85,9 +74,7 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
 
     def __init__(self, params: VLLMParams, name: str = "") -> None:
         super().__init__(params, name)
-        if importlib.util.find_spec("vllm") is None:
-            raise UserError("vLLM is not installed where the model is to run: pip install 'bonbench[vllm]'")
-        settle_environment()
+        find_vllm()
         from transformers import AutoConfig, AutoTokenizer
 
         options: dict[str, Any] = pretrained(params.model)
@@ -97,17 +84,14 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
             tokenizer = AutoTokenizer.from_pretrained(**options)
         except (OSError, ValueError) as error:
             raise cannot_load(params.model, error) from error
-        try:
-            self.engine = Engine(_engine_arguments(params, config))
-        except (TypeError, ValueError, OSError) as error:
-            raise UserError(f"vLLM refuses {params.model} with these arguments: {_reason(error)}") from error
+        own = _arguments(params, config)
+        sizes = params.tensor_parallel_size, params.pipeline_parallel_size
+        self.engine = start_engine(params.model, *sizes, own, params.engine)
         generation = self.engine.model_config.try_get_generation_config() or {}
         self.codec = Codec(params, tokenizer, params.model, generation.get("eos_token_id"))
 
     def describe(self) -> ModelFacts:
-        from vllm.platforms import current_platform
-
-        return ModelFacts(self.engine.model_config.hf_config.to_dict(), current_platform.device_type)
+        return ModelFacts(self.engine.model_config.hf_config.to_dict(), device())
 
     def complete(
         self,
@@ -177,39 +161,16 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
         )
 
 
-def _engine_arguments(params: VLLMParams, config: Any) -> dict[str, Any]:
-    """Arguments of ``vllm.LLM``: what suits the platform, then the parameters, then ``engine``."""
-    import torch
-    from vllm.platforms import current_platform
-
-    n_devices = params.tensor_parallel_size * params.pipeline_parallel_size
-    if current_platform.is_cuda_alike() and n_devices > current_platform.device_count():
-        raise UserError(
-            f"tensor_parallel_size x pipeline_parallel_size is {n_devices}, the actor sees "
-            f"{current_platform.device_count()} GPUs: set num_gpus: {n_devices} on the entry"
-        )
-    # vLLM's own "auto" would halve the precision of a float32 model.
-    stored_float32 = params.dtype == "auto" and config.get_text_config().dtype == torch.float32
+def _arguments(params: VLLMParams, config: Any) -> dict[str, Any]:
+    """Arguments of ``vllm.LLM`` that the parameters ask for, without ``engine``."""
     arguments: dict[str, Any] = {
-        **(_ON_CPU if current_platform.is_cpu() else {}),
-        "model": hub_id(params.model),
-        "dtype": "float32" if stored_float32 else params.dtype,
-        "tensor_parallel_size": params.tensor_parallel_size,
-        "pipeline_parallel_size": params.pipeline_parallel_size,
-        "distributed_executor_backend": "uni" if n_devices == 1 else "mp",
+        "dtype": stored_dtype(config) if params.dtype == "auto" else params.dtype,
         "enable_prefix_caching": params.enable_prefix_caching,
     }
-    if revision := pretrained(params.model).get("revision"):
-        arguments |= {"revision": revision, "tokenizer_revision": revision}
+    # A seeded request must not have its prompt split over two steps on a CPU (vLLM would rewind its random numbers,
+    # which torch cannot do there).
+    if on_cpu():
+        arguments["enable_chunked_prefill"] = False
     if params.max_model_len is not None:
         arguments["max_model_len"] = params.max_model_len
-    return arguments | params.engine
-
-
-def _reason(error: Exception) -> str:
-    """What vLLM has to say, in one line; pydantic's heading and links left out."""
-    from pydantic import ValidationError
-
-    if isinstance(error, ValidationError):
-        return first_error(error)
-    return shortened(str(error))
+    return arguments

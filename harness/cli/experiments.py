@@ -163,10 +163,6 @@ def _executor(address: str | None, local: bool) -> Executor:
         UserError: for a cluster and this process at once.
     """
     if not local:
-        if address is not None:
-            from harness.engine.ray_token import bring_token
-
-            bring_token()
         from harness.engine.ray_executor import RayExecutor
 
         return RayExecutor(address)

@@ -95,8 +95,8 @@ OwnAggregation = Annotated[
     Field(description="how step rewards become the score of a response; null: as is usual for this type"),
 ]
 
-#: A token pass: its model, or all parameters of its token scorer where there is more to say than the model.
-PassOf = str | Mapping[str, str]
+#: A token pass: its model, or the entry of its token scorer where there is more to say than the model.
+PassOf = str | Mapping[str, Any]
 
 
 class TrainerParams(ComponentParams):
@@ -161,15 +161,22 @@ class TrainingFacts:
 class Effort:
     """What a plan assumes of a training.
 
-    ``forwards`` says how many forward passes a token costs that is trained on: three, or four where activations are
-    computed twice. ``waiting`` is what padding, and waiting for the slowest worker, add to the time, as a share.
-    ``sharded`` says whether the workers share the weights out. There is a saved state every ``checkpoint_minutes``.
+    ``recomputes`` says whether a forward pass is computed twice to save memory, ``frozen`` that the model's own weights
+    are not trained (adapters are), ``sharded`` that the workers share the weights out. ``waiting`` is what padding, and
+    waiting for the slowest worker, add to the time, as a share. There is a saved state every ``checkpoint_minutes``.
     """
 
-    forwards: int = 3
-    waiting: float = 0.0
+    recomputes: bool = False
+    frozen: bool = False
     sharded: bool = False
+    waiting: float = 0.0
     checkpoint_minutes: float = math.inf
+
+    @property
+    def work(self) -> float:
+        """What is computed, in multiples of what the FLOPs count: three forward passes, or two where weights are
+        frozen."""
+        return 1 + self.recomputes / (2 if self.frozen else 3)
 
 
 P = TypeVar("P", bound=ComponentParams)
@@ -183,8 +190,8 @@ class Component(ABC, Generic[P]):
     whenever the same parameters give other results, so that stored results are computed again. ``output_head`` tells a
     plan whether the model that the component runs or trains, if any, has a head over the vocabulary.
     ``shares_process`` tells that nothing of a dropped component is left in its process (settings, threads, memory), so
-    that another stage may go on there. A stage with the same parameters may go on with the component itself, under
-    another ``name``.
+    that another stage may go on there; ``may_share_process`` where the parameters decide. A stage with the same
+    parameters may go on with the component itself, under another ``name``.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
@@ -201,6 +208,11 @@ class Component(ABC, Generic[P]):
     @classmethod
     def check(cls, params: P) -> None:
         """Raise :class:`UserError` for parameters that cannot work, before anything is started."""
+
+    @classmethod
+    def may_share_process(cls, params: P) -> bool:
+        """Whether another stage may go on in the process of a dropped component with these parameters."""
+        return cls.shares_process
 
     @classmethod
     def count_too_long(cls, params: P, batches: Iterable[Sequence[Solution]]) -> int | None:
@@ -432,6 +444,9 @@ class Trainer(Component[T]):
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
     ) -> TrainingFacts:
         """Write the trained model to the folder ``output``; return facts for the ledger and the report.
+
+        A run gives ``data`` as :class:`~harness.core.rollouts.RolloutShards`: iteration loads them shard by shard, and
+        any process loads a shard of its ``shards`` by itself.
 
         The training must be deterministic. ``progress(done, total, note)`` may be called as often as you like. Work
         that takes long or needs a GPU goes through ``launch``, which runs it in the workers that the parameters ask

@@ -235,9 +235,9 @@ class _Saves:
 
 
 def _saves(training: Training, row: PlannedStage) -> _Saves:
-    minutes = training.spec.cls.effort(training.spec.params).checkpoint_minutes
-    state = row.weights / _WEIGHT_BYTES * STATE_BYTES
-    count = int(_training_s(training, row) / max(60 * minutes, _LEAST_S))
+    effort = training.spec.cls.effort(training.spec.params)
+    state = 0.0 if effort.frozen else row.weights / _WEIGHT_BYTES * STATE_BYTES  # that of adapters is small
+    count = int(_training_s(training, row) / max(60 * effort.checkpoint_minutes, _LEAST_S))
     # The last state goes when the next is whole.
     return _Saves((count * state + row.weights) / DISK_BANDWIDTH, min(count, 2) * state)
 

@@ -208,8 +208,7 @@ class Planner:
         flops = float(model.shape.training(round(sequences * length), round(sequences * length * (length + 1) / 2)))
         effort = training.spec.cls.effort(training.spec.params)
         self._waiting = max(self._waiting, effort.waiting)
-        work = flops * effort.forwards / 3  # what is computed twice is no work in the FLOPs
-        hours = hardware.training_s(self._gpu, work, effort.sharded) * (1 + effort.waiting) / 3600
+        hours = hardware.training_s(self._gpu, flops * effort.work, effort.sharded) * (1 + effort.waiting) / 3600
         weights = model.footprint.weights
         return replace(row, flops=flops, gpu_hours=hours, disk=weights, weights=weights)
 

@@ -37,7 +37,7 @@ def about_gpus(gpu: Gpu) -> Iterator[str]:
     )
     yield (
         f"Training reaches {_percent(hardware.TRAINING_MFU)} of the peak, {_percent(hardware.SHARDED_TRAINING_MFU)} "
-        "with fsdp. With gradient_checkpointing it computes four forward passes, else three. FLOPs count three."
+        "with fsdp. gradient_checkpointing computes one forward pass more, which FLOPs do not count."
     )
 
 
@@ -55,10 +55,9 @@ def about_reads(reads: Mapping[str, float], waiting: float) -> Iterator[str]:
         groups.setdefault(f"{times:.3g}", []).append(who)
     if groups:
         each = "; ".join(f"{times} {', '.join(names)}" for times, names in groups.items())
-        yield f"Training reads each rollout so often (epochs, share in pairs): {each}."
-    if any(times % 1 for times in reads.values()):
-        yield "Share in pairs: a problem's share of right rollouts is anything from 0 to 1 alike."
+        yield f"Training reads each rollout so often (epochs, share in pairs; LoRA two thirds): {each}."
     if waiting:
+        yield "Share in pairs: a problem's share of right rollouts is anything from 0 to 1 alike."
         yield f"Pairs: padding, and waiting for the slowest worker, take {_percent(waiting)} more time."
 
 

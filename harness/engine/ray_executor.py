@@ -54,7 +54,7 @@ class RayExecutor:
 
     def pool(self, spec: Spec[Any], shards: int, place: int, line: Line) -> ActorPool:
         size, at_once = min(replicas_of(spec, nodes_of_ray().values()), shards), spec.cls.shards_at_once
-        is_shared = spec.cls.shares_process and at_once == 1
+        is_shared = spec.cls.may_share_process(spec.params) and at_once == 1
         return ActorPool(spec, size, self._room, place, line, self._actors, is_shared, shards, at_once)
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
@@ -70,7 +70,7 @@ class RayExecutor:
         try:
             line.waits("its rollouts are read and prepared")
             entrance = Entrance(self._room, asyncio.get_running_loop(), place, leave_desk)
-            launcher = RayLauncher(self._actors, entrance, spec.cls.shares_process, line.waits)
+            launcher = RayLauncher(self._actors, entrance, spec.cls.may_share_process(spec.params), line.waits)
             return await in_thread(lambda: training(launcher))
         finally:
             leave_desk()
@@ -109,7 +109,9 @@ def start_ray(address: str | None) -> None:
             said = shortened(str(error))
         if address is None:
             raise UserError(f"Ray does not start on this machine: `--local` runs without Ray ({said})")
-        token = "" if os.environ.get("RAY_AUTH_MODE") == "token" else "; if it asks for a token, set RAY_AUTH_TOKEN"
+        # Ray shows its token to no address by itself. Shown to a cluster that asks for none, its actors die.
+        is_shown = os.environ.get("RAY_AUTH_MODE") == "token"
+        token = "" if is_shown else "; if it asks for a token, set RAY_AUTH_MODE=token"
         raise UserError(f"--address {address}: no Ray cluster answers there ({said}){token}")
 
 

@@ -203,7 +203,8 @@ class JudgingTrainer(Trainer):  # type: ignore[misc]
     def _get_grad_norm(
         self, model: torch.nn.Module, grad_norm: torch.Tensor | float | None = None
     ) -> torch.Tensor | float:
-        self.sums.gradient_norm = norm = super()._get_grad_norm(model, grad_norm)
+        norm: torch.Tensor | float = super()._get_grad_norm(model, grad_norm)
+        self.sums.gradient_norm = norm
         return norm
 
 

@@ -14,7 +14,7 @@ P = TypeVar("P", bound=TrainingParams)
 
 #: What padding, and waiting for the slowest worker, add to the time of pairs: as ``benchmarks/pairs.py`` counts it for
 #: eight workers with fsdp. A batch of pairs has few rollouts.
-_UNEVEN_PAIRS = 0.18
+UNEVEN_PAIRS = 0.18
 
 
 class RolloutTrainer(Trainer[P]):
@@ -34,9 +34,10 @@ class RolloutTrainer(Trainer[P]):
     def effort(cls, params: P) -> Effort:
         in_pairs = getattr(params, "objective", "") in PAIRED
         return Effort(
-            forwards=4 if params.gradient_checkpointing else 3,
-            waiting=_UNEVEN_PAIRS if in_pairs else 0.0,
+            recomputes=params.gradient_checkpointing,
+            frozen=params.lora is not None,
             sharded=params.fsdp,
+            waiting=UNEVEN_PAIRS if in_pairs else 0.0,
             checkpoint_minutes=params.checkpoint_minutes,
         )
 

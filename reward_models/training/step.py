@@ -98,7 +98,8 @@ def _paired(loss: ModelLoss[Any], step: Batch, passes: Passes, judged: Callable[
         judged(judgement)
 
     def pulled(batch: Batch, own: torch.Tensor) -> torch.Tensor:
-        return (own * slopes[batch["places"]]).sum() * batch["counts"]
+        total: torch.Tensor = (own * slopes[batch["places"]]).sum() * batch["counts"]
+        return total
 
     with passes.alone() if again else nullcontext():
         passes.backward(torch.stack([pulled(batch, own) for batch, own in zip(once, held, strict=True)]).sum())
@@ -110,7 +111,7 @@ def _paired(loss: ModelLoss[Any], step: Batch, passes: Passes, judged: Callable[
 
 def together(step: Batch, rewards: Sequence[torch.Tensor], summed: Summed) -> torch.Tensor:
     """z of all rollouts of a batch [rollouts], from what each of this worker's micro-batches says of its own [rows]."""
-    z = rewards[0].new_zeros(step["n_rollouts"])
+    z: torch.Tensor = rewards[0].new_zeros(step["n_rollouts"])
     for batch, values in zip(step["micro"], rewards, strict=True):
         if batch["counts"]:
             z[batch["places"]] = values.detach()

@@ -15,6 +15,7 @@ import pytest
 from places import BONBENCH, ROOT
 
 from bonbench.reward_models.training.pairs import pair_up
+from bonbench.reward_models.training.rollout_trainer import UNEVEN_PAIRS
 from harness.core.model_sizes import ModelSizes
 from harness.core.records import Response
 from harness.core.stages import StageKind
@@ -192,8 +193,21 @@ def test_every_stage_counts_what_the_ledger_would(tmp_path: Path, model: str) ->
     assert train.prompt_tokens == round(sequences * prompt)
     assert train.response_tokens == round(sequences * 20)
     assert train.flops == pytest.approx(3 * sequences * (reading + answering), rel=1e-3)
-    assert train.gpu_hours == pytest.approx(train.flops / (GPU.flops * hardware.TRAINING_MFU) / 3600)
+    hours = train.flops / (GPU.flops * hardware.TRAINING_MFU) / 3600
+    assert train.gpu_hours == pytest.approx((1 + UNEVEN_PAIRS) * hours)
     assert train.disk == footprint.weights
+    # Activations that are computed twice take a forward pass more: one of three, or of the two beside frozen weights.
+    for lora, more in ((None, 4 / 3), ({"rank": 2}, 3 / 2)):
+        block = {"objective": "ce", "base": "g", "responses": 4, "lora": lora}
+        entries = {
+            str(twice): {"type": "implicit", "train": block | {"gradient_checkpointing": twice}}
+            for twice in (False, True)
+        }
+        entries = {f"ce-{name}": entry for name, entry in entries.items()}
+        again = rows(plan(graph(tmp_path, model, reward_models=entries), GPU, 20))
+        once, twice = again["train", "ce-False"], again["train", "ce-True"]
+        assert once.flops == twice.flops
+        assert twice.gpu_hours == pytest.approx(more * (once.gpu_hours or 0))
 
 
 def test_sets_of_rollouts_and_policies_are_counted(tmp_path: Path, model: str) -> None:

@@ -39,7 +39,7 @@ rollouts: {{generator: released, problems: train, n: 4}}
 reward_models:
   kto:
     type: implicit
-    train: {{objective: kto, base: tiny, beta: 0.5, lr: 1.0e-3, epochs: 30, batch_size: 8, checkpoint_minutes: 0.005}}
+    train: {{objective: kto, base: tiny, beta: 0.5, lr: 1.0e-3, epochs: 30, batch_size: 8, checkpoint_minutes: 0.01}}
 evaluation: {{n: [1, 4], bootstrap: 100}}
 problems_per_shard: 1
 """

@@ -27,24 +27,25 @@ def test_two_workers(tmp_path: Path) -> None:
     base = make_model(tmp_path / "base", width=64)
 
     def job(name: str, **more: object) -> Job:
-        settings = {"beta": 0.1, "lr": 1e-3, "batch_size": 16, "max_batch_tokens": 250, "epochs": 4, "workers": 2}
-        params = ImplicitTrainerParams(base=base, objective="dpo", **settings, **more)
+        settings = {"beta": 0.1, "lr": 1e-3, "batch_size": 16, "max_batch_tokens": 150, "epochs": 4, "workers": 2}
+        params = ImplicitTrainerParams(base=base, objective="dpo", **{**settings, **more})
         graded = graded_sums(base, problems=12, dtype="bfloat16" if params.precision == "bfloat16" else "auto")
         return Job("implicit", params, build_rollouts(graded, params)[0], base, tmp_path / name)
 
     plain, sharded, again = job("plain"), job("sharded", fsdp=True), job("again", fsdp=True, checkpoint_minutes=0)
-    half = job("half", fsdp=True, precision="bfloat16")
+    half = job("half", fsdp=True, precision="bfloat16", max_batch_tokens=10_000, epochs=1)
     rollouts = again.rollouts
-    steps = Steps(
-        rollouts, Schedule.of(rollouts, again.params, again.params.epochs).batches, None, Dealer(2, 250, True, True), 0
-    )
+    batches = Schedule.of(rollouts, again.params, again.params.epochs).batches
+    steps = Steps(rollouts, batches, None, Dealer(2, 150, True, True), 0)
     pieces = [len(steps[i]["micro"]) for i in range(len(steps))]
     stop = sum(pieces) // 2
     # The rest, and what a step had done that was not over: less than everything.
     rest = sum(pieces) - stop + max(pieces)
     assert rest < sum(pieces)
+    adapted = job("adapted", fsdp=True, checkpoint_minutes=0, lora={"rank": 4}, validation=0.2)
     # Accelerate shares out all models that a process trains after the first that it has shared out.
-    in_two_processes([plain, sharded, stopping(again, stop), stopping(again, rest), half], tmp_path)
+    jobs = [plain, sharded, stopping(again, stop), stopping(again, rest), half, stopping(adapted, stop // 2), adapted]
+    in_two_processes(jobs, tmp_path)
 
     _, curve_of_one = trained(dataclasses.replace(plain, output=tmp_path / "one"))
     for name in ("plain", "sharded", "again"):
@@ -68,3 +69,18 @@ def test_two_workers(tmp_path: Path) -> None:
     assert not list((sharded.output / CHECKPOINTS).glob("checkpoint-*"))  # it took less than 20 minutes
 
     assert curve(half.output)[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
+    # Of one micro-batch, whose outputs and gradients nothing else is added to.
+    assert json.loads((half.output / "rounded.json").read_text()) == {"outputs": False, "gradients": False}
+
+    # With adapters the weights' part is small.
+    sizes = [_of_parts(json.loads((one.output / "left.json").read_text())) for one in (adapted, again)]
+    assert sizes[0] < sizes[1] / 2
+    _, seen_by_one = trained(dataclasses.replace(adapted, output=tmp_path / "adapted by one"))
+    for row, same in zip(curve(adapted.output), seen_by_one, strict=True):
+        assert row == pytest.approx(same, abs=2e-3)
+    weights = [AutoModelForCausalLM.from_pretrained(tmp_path / f"adapted{by}").state_dict() for by in ("", " by one")]
+    torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=0)
+
+
+def _of_parts(sizes: dict[str, int]) -> int:
+    return sum(size for name, size in sizes.items() if name.endswith(".distcp"))

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import make_model
-from training_data import graded_sums, trained
+from training_data import Stopped, graded_sums, stopping, trained
 from transformers import PretrainedConfig
-from two_workers import Stopped, Stopping
 
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.training.implicit import ImplicitTrainer
@@ -128,10 +127,9 @@ def test_what_is_seen_is_what_the_model_says(base: str, data: list[GradedSolutio
     members = np.unique(rollouts.apart.rows)
     assert facts.forward_tokens == len(seen) * rollouts.sequences.lengths[members].sum()
 
-    stopping = dataclasses.replace(rollouts, targets=Stopping(rollouts.targets, 45))
     again = dataclasses.replace(job, output=tmp_path / "again")
     with pytest.raises(Stopped):
-        trained(dataclasses.replace(again, rollouts=stopping))
+        trained(stopping(again, 45))
     assert trained(again) == (facts, rows)
 
 
@@ -176,7 +174,7 @@ def test_where_curves_cannot_go() -> None:
 
 
 def test_the_config_is_the_models_own(base: str, data: list[GradedSolution], tmp_path: Path) -> None:
-    params = implicit(base, lora={"rank": 2}, objective="kto")
+    params = implicit(base, lora={"rank": 2}, objective="kto", batch_size=36)
     rollouts, _ = build_rollouts(data, params)
     facts, rows = trained(Job("implicit", params, rollouts, base, tmp_path))
     config = PretrainedConfig.get_config_dict(str(tmp_path))[0]
