@@ -81,7 +81,7 @@ class Room:
         if cpus == gpus == 0:
             return Seat(0, 0)
         asker = _Asker(place, next(self._tickets), cpus, gpus, count, wants)
-        entered = asyncio.get_running_loop().create_future()
+        entered: asyncio.Future[Seat] = asyncio.get_running_loop().create_future()
         self._waiting[asker] = entered
         try:
             self._look()
