@@ -35,7 +35,7 @@ test: setup  ## Lint, types and the whole test suite
 test-thorough: setup  ## What `make test` leaves out: runs killed at random moments, and the like
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m thorough
 
-test-vllm: $(VLLM)/installed  ## The vllm generator against a real vLLM engine and server, on CPU
+test-vllm: $(VLLM)/installed  ## Sampling and scoring with a real vLLM engine, and its server, on CPU
 	$(VLLM)/bin/python -m pytest tests_vllm
 
 # A layer over .venv: what vLLM needs beyond it, and the one package (numpy) that it needs in another version.

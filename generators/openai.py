@@ -1,6 +1,7 @@
 """Sampling from a server that speaks the OpenAI protocol: ``vllm serve``, llama.cpp, hosted models and others.
 
-Every sample is one request with its own seed. Up to a bound, requests run side by side. A request is tried again, with
+Every sample is one request with its own seed. Up to a bound, requests run side by side, those of several shards too:
+so the server's queue does not drain at the end of each. A request is tried again, with
 growing pauses, after a failure that may pass (a busy server, a lost connection). Where the server says that prompt and
 response are more than the model reads, the response is asked for at the length that is left, or the problem is left
 out. Any other failure (a wrong name, say) ends the run.
@@ -12,6 +13,8 @@ import asyncio
 import os
 import random
 import re
+import threading
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from time import time
@@ -20,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from bonbench.generators.prompts import PromptParams, conversation, raw_prompt
+from harness.core import shard_progress
 from harness.core.components import ComponentParams, Generator, Runtime, Unkeyed
 from harness.core.errors import UserError, shortened
 from harness.core.records import Problem, Response, Sampling
@@ -95,11 +99,26 @@ class OpenAIGenerator(Generator[OpenAIParams]):
 
     Params = OpenAIParams
     unanswered_because = "the server says that the prompt is longer than the model reads"
+    shards_at_once = 64
+
+    def __init__(self, params: OpenAIParams, name: str = "") -> None:
+        super().__init__(params, name)
+        self._slots = asyncio.Semaphore(params.concurrency)
+        self._loop = asyncio.new_event_loop()  # of all shards, whose requests share the slots
+        threading.Thread(target=_serve, args=(self._loop,), name="requests", daemon=True).start()
+        weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
 
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:
-        return asyncio.run(self._generate(problems, sampling, seeds))
+        generating = asyncio.run_coroutine_threadsafe(self._generate(problems, sampling, seeds), self._loop)
+        try:
+            return generating.result()
+        finally:
+            generating.cancel()  # where this thread was interrupted
+
+    def responses_in_flight(self) -> int:
+        return 2 * self.params.concurrency
 
     async def _generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
@@ -108,12 +127,10 @@ class OpenAIGenerator(Generator[OpenAIParams]):
 
         params = self.params
         key = os.environ.get(params.api_key_env)
-        slots = asyncio.Semaphore(params.concurrency)
-
         rooms: dict[str, asyncio.Task[int]] = {}  # problem id -> tokens that are left for its responses
 
         async def ask(body: dict[str, Any]) -> dict[str, Any]:
-            async with slots:
+            async with self._slots:
                 return await self._ask(client, body)
 
         async def sample(problem: Problem, index: int) -> Response | None:
@@ -130,6 +147,16 @@ class OpenAIGenerator(Generator[OpenAIParams]):
                 answer = await ask(_bounded(body, room))
             return self._response(answer, problem, index, seed)
 
+        n_done, n_asked = 0, len(problems) * sampling.n
+
+        async def finish(problem: Problem, index: int) -> Response | None:
+            nonlocal n_done
+            response = await sample(problem, index)
+            n_done += 1
+            shard_progress.report(n_done, n_asked)
+            return response
+
+        shard_progress.report(0, n_asked)
         async with httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=httpx2.Timeout(params.timeout_s, connect=min(params.timeout_s, 10)),
@@ -137,7 +164,7 @@ class OpenAIGenerator(Generator[OpenAIParams]):
         ) as client:
             try:
                 async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(sample(p, i)) for p in problems for i in range(sampling.n)]
+                    tasks = [group.create_task(finish(p, i)) for p in problems for i in range(sampling.n)]
             except BaseExceptionGroup as errors:
                 raise errors.exceptions[0] from None
         responses = (task.result() for task in tasks)
@@ -238,6 +265,11 @@ class OpenAIGenerator(Generator[OpenAIParams]):
             seed=seed,
             token_ids=tuple(choice["token_ids"]) if self.params.keep_token_ids else None,
         )
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
 
 
 def _bounded(body: Mapping[str, Any], n_tokens: int) -> dict[str, Any]:

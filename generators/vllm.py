@@ -1,13 +1,7 @@
-"""Sampling with vLLM's offline engine, inside the actor that asks for it.
-
-The engine runs in the actor's own process. Then nothing outlives a killed actor, an engine that cannot start says why,
-and all requests of a call are queued before the first step, so that the same call is scheduled in the same way.
-"""
+"""Sampling with vLLM, inside the actor that asks for it. The actor's shards share the batches of one engine."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,26 +9,12 @@ from pydantic import Field, field_validator
 
 from bonbench.generators.prompted import Prompt, PromptedGenerator, PromptedParams, fitting
 from bonbench.generators.prompts import Codec
+from bonbench.generators.vllm_start import device, find_vllm, on_cpu, start_engine, stored_dtype
+from harness.core import shard_progress
 from harness.core.components import ModelFacts
-from harness.core.errors import UserError, cannot_load, first_error, shortened
-from harness.core.hub_models import hub_id, pretrained
+from harness.core.errors import cannot_load
+from harness.core.hub_models import pretrained
 from harness.core.records import Problem, Response, Sampling
-
-#: Engine arguments on CPU, where they differ from vLLM's own. A seeded request must not have its prompt split over two
-#: steps there (vLLM would rewind its random numbers, which torch cannot do on CPU), hence no chunked prefill.
-#: Compiling a model takes longer than most CPU runs. Blocks of 32 tokens share more of a prompt than those of 128.
-_ON_CPU = {
-    "enable_chunked_prefill": False,
-    "enforce_eager": True,
-    "block_size": 32,
-    "kv_cache_memory_bytes": 2 << 30,
-}
-#: Where the user's environment does not say otherwise: the engine in this process, no chatter, no reports home.
-_ENVIRONMENT = {
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_LOGGING_LEVEL": "WARNING",
-    "VLLM_NO_USAGE_STATS": "1",
-}
 
 
 class VLLMParams(PromptedParams):
@@ -86,6 +66,7 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
     """
 
     Params = VLLMParams
+    shards_at_once = 64
 
     @classmethod
     def max_sequences(cls, params: VLLMParams) -> int | None:
@@ -93,12 +74,8 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
 
     def __init__(self, params: VLLMParams, name: str = "") -> None:
         super().__init__(params, name)
-        if importlib.util.find_spec("vllm") is None:
-            raise UserError("vLLM is not installed where the model is to run: pip install 'bonbench[vllm]'")
-        for variable, value in _ENVIRONMENT.items():
-            os.environ.setdefault(variable, value)
+        find_vllm()
         from transformers import AutoConfig, AutoTokenizer
-        from vllm import LLM
 
         options: dict[str, Any] = pretrained(params.model)
         options |= {key: params.engine[key] for key in ("revision", "trust_remote_code") if key in params.engine}
@@ -107,17 +84,14 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
             tokenizer = AutoTokenizer.from_pretrained(**options)
         except (OSError, ValueError) as error:
             raise cannot_load(params.model, error) from error
-        try:
-            self.llm = LLM(**_engine_arguments(params, config))
-        except (TypeError, ValueError, OSError) as error:
-            raise UserError(f"vLLM refuses {params.model} with these arguments: {_reason(error)}") from error
-        generation = self.llm.model_config.try_get_generation_config() or {}
+        own = _arguments(params, config)
+        sizes = params.tensor_parallel_size, params.pipeline_parallel_size
+        self.engine = start_engine(params.model, *sizes, own, params.engine)
+        generation = self.engine.model_config.try_get_generation_config() or {}
         self.codec = Codec(params, tokenizer, params.model, generation.get("eos_token_id"))
 
     def describe(self) -> ModelFacts:
-        from vllm.platforms import current_platform
-
-        return ModelFacts(self.llm.model_config.hf_config.to_dict(), current_platform.device_type)
+        return ModelFacts(self.engine.model_config.hf_config.to_dict(), device())
 
     def complete(
         self,
@@ -126,23 +100,25 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
         sampling: Sampling,
         seeds: Mapping[str, Sequence[int]],
     ) -> list[Response]:
-        limit = self.llm.model_config.max_model_len
+        limit = self.engine.model_config.max_model_len
         prompts = fitting(self.codec, self.params, limit, problems, prefixes, sampling.max_tokens)
         # One request per sample: a request for n samples would seed them with consecutive numbers. It would cost as
         # much, as vLLM splits it into n requests; in both cases the prefix cache holds the prompt once.
         rows = [(prompt, j) for prompt in prompts for j in range(sampling.n)]
-        requests = [{"prompt_token_ids": prompt.ids} for prompt, _ in rows]
         seed_of = [seeds[prompt.problem.problem_id][j] for prompt, j in rows]
-        settings = [
-            self._sampling(sampling, prompt.max_tokens, seed) for (prompt, _), seed in zip(rows, seed_of, strict=True)
+        requests = [
+            (prompt.ids, self._sampling(sampling, prompt.max_tokens, seed))
+            for (prompt, _), seed in zip(rows, seed_of, strict=True)
         ]
-        # What an earlier call left in the cache would change the shape of the batches, hence the rounding of logits.
-        self.llm.reset_prefix_cache()
-        outputs = self.llm.generate(requests, settings, use_tqdm=False)
-        return [
-            self._response(prompt, j, seed, output.outputs[0])
-            for (prompt, j), seed, output in zip(rows, seed_of, outputs, strict=True)
-        ]
+        shard_progress.report(0, len(rows))
+        responses: dict[int, Response] = {}
+        for row, output in self.engine.outputs(requests):
+            responses[row] = self._response(*rows[row], seed_of[row], output.outputs[0])
+            shard_progress.report(len(responses), len(rows))
+        return [responses[row] for row in range(len(rows))]
+
+    def responses_in_flight(self) -> int:
+        return self.engine.responses_in_flight
 
     @classmethod
     def _context(cls, params: VLLMParams, positions: int | None) -> int | None:
@@ -151,6 +127,7 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
 
     def _sampling(self, sampling: Sampling, max_tokens: int, seed: int) -> Any:
         from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
 
         return SamplingParams(
             temperature=sampling.temperature,
@@ -160,6 +137,7 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
             stop=list(self.params.stop),
             stop_token_ids=self.codec.stop_ids,
             detokenize=bool(self.params.stop),  # text is decoded here; vLLM needs it to see the strings
+            output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
     def _response(self, prompt: Prompt, sample: int, seed: int, completion: Any) -> Response:
@@ -183,39 +161,16 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
         )
 
 
-def _engine_arguments(params: VLLMParams, config: Any) -> dict[str, Any]:
-    """Arguments of ``vllm.LLM``: what suits the platform, then the parameters, then ``engine``."""
-    import torch
-    from vllm.platforms import current_platform
-
-    n_devices = params.tensor_parallel_size * params.pipeline_parallel_size
-    if current_platform.is_cuda_alike() and n_devices > current_platform.device_count():
-        raise UserError(
-            f"tensor_parallel_size x pipeline_parallel_size is {n_devices}, the actor sees "
-            f"{current_platform.device_count()} GPUs: set num_gpus: {n_devices} on the entry"
-        )
-    # vLLM's own "auto" would halve the precision of a float32 model.
-    stored_float32 = params.dtype == "auto" and config.get_text_config().dtype == torch.float32
+def _arguments(params: VLLMParams, config: Any) -> dict[str, Any]:
+    """Arguments of ``vllm.LLM`` that the parameters ask for, without ``engine``."""
     arguments: dict[str, Any] = {
-        **(_ON_CPU if current_platform.is_cpu() else {}),
-        "model": hub_id(params.model),
-        "dtype": "float32" if stored_float32 else params.dtype,
-        "tensor_parallel_size": params.tensor_parallel_size,
-        "pipeline_parallel_size": params.pipeline_parallel_size,
-        "distributed_executor_backend": "uni" if n_devices == 1 else "mp",
+        "dtype": stored_dtype(config) if params.dtype == "auto" else params.dtype,
         "enable_prefix_caching": params.enable_prefix_caching,
     }
-    if revision := pretrained(params.model).get("revision"):
-        arguments |= {"revision": revision, "tokenizer_revision": revision}
+    # A seeded request must not have its prompt split over two steps on a CPU (vLLM would rewind its random numbers,
+    # which torch cannot do there).
+    if on_cpu():
+        arguments["enable_chunked_prefill"] = False
     if params.max_model_len is not None:
         arguments["max_model_len"] = params.max_model_len
-    return arguments | params.engine
-
-
-def _reason(error: Exception) -> str:
-    """What vLLM has to say, in one line; pydantic's heading and links left out."""
-    from pydantic import ValidationError
-
-    if isinstance(error, ValidationError):
-        return first_error(error)
-    return shortened(str(error))
+    return arguments

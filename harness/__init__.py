@@ -32,6 +32,7 @@ from harness.core.records import (
     TokenLogprobs,
 )
 from harness.core.registry import register
+from harness.core.rollouts import RolloutShard, RolloutShards
 from harness.core.steps import join_steps, step_ends, step_of_token, step_spans
 from harness.core.workers import Launcher, Progress, Workers
 
@@ -49,6 +50,8 @@ __all__ = [
     "Progress",
     "Response",
     "RewardModel",
+    "RolloutShard",
+    "RolloutShards",
     "Runtime",
     "Sampling",
     "Solution",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import qwen_prm, skywork_prm, step_ends
+from bonbench.reward_models.vllm.params import CLASSIFIER
 from harness.core.components import OwnAggregation
 from harness.core.errors import UserError
 from harness.core.terms import ScoreType
@@ -15,6 +16,8 @@ from harness.core.terms import ScoreType
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from bonbench.reward_models.lm.reader import HiddenStateReader
 
 
 class HeadPRMParams(HiddenStateParams):
@@ -40,23 +43,30 @@ class HeadPRM(HiddenStateRewardModel[HeadPRMParams]):
     output_head = False
     family = "head-prm"
     conventions: ClassVar = {
-        "token-classifier": Convention(step_ends, "transformers:AutoModelForTokenClassification"),
-        "qwen2.5-math-prm": Convention(qwen_prm, "bonbench.reward_models.lm.heads:QwenProcessRewardModel"),
+        "token-classifier": Convention(step_ends, "transformers:AutoModelForTokenClassification", CLASSIFIER),
+        "qwen2.5-math-prm": Convention(
+            qwen_prm, "bonbench.reward_models.lm.heads:QwenProcessRewardModel", "Qwen2ForProcessRewardModel"
+        ),
         "skywork-o1-prm": Convention(skywork_prm, "bonbench.reward_models.lm.heads:SkyworkProcessRewardModel"),
     }
     markers = ("<extra_0>",)
 
-    def _load(self) -> PreTrainedModel:
-        model = super()._load()
+    def __init__(self, params: HeadPRMParams, name: str = "") -> None:
+        super().__init__(params, name)
         if self.convention == "token-classifier":
-            if not hasattr(model, "score") or model.config.num_labels > 2:
-                raise UserError(f"{self.params.model}: {type(model).__name__} is not a decoder with one or two labels")
-            if model.config.num_labels == 1:
+            if self.reader.config.num_labels > 2:
+                raise UserError(f"{params.model} has {self.reader.config.num_labels} labels: one or two are expected")
+            if self.reader.config.num_labels == 1:
                 self.score_type = "unbounded"
-        return model
 
-    def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:
+    def _loaded(self) -> HiddenStateReader:
+        reader = super()._loaded()
+        if self.convention == "token-classifier" and not hasattr(reader.lm, "score"):
+            raise UserError(f"{self.params.model}: {type(reader.lm).__name__} is not a decoder")
+        return reader
+
+    def _rewards(self, lm: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
         if self.convention != "token-classifier":
-            return self.lm.rewards(hidden)  # type: ignore[no-any-return]
-        outputs: torch.Tensor = self.lm.score(hidden).float()
+            return lm.rewards(hidden)  # type: ignore[no-any-return]
+        outputs: torch.Tensor = lm.score(hidden).float()
         return outputs[:, 0] if outputs.shape[-1] == 1 else outputs.softmax(dim=-1)[:, 1]

@@ -1,10 +1,11 @@
-"""Reward models that read their rewards off a language model's hidden states at chosen tokens."""
+"""Reward models that read their rewards at chosen tokens, off a language model's hidden states there."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -13,8 +14,8 @@ from pydantic import Field
 from bonbench.reward_models.known_models import KNOWN_MODELS
 from bonbench.reward_models.text.layouts import Format, Layout
 from bonbench.reward_models.text.limits import refusal
+from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.components import (
-    ComponentParams,
     Device,
     ModelFacts,
     ModelPath,
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from bonbench.reward_models.lm.reader import HiddenStateReader
+    from bonbench.reward_models.reader import Reader
     from bonbench.reward_models.text.chat import ChatTemplate
     from bonbench.reward_models.text.pieces import Marked, PieceEncoder
+    from bonbench.reward_models.vllm.readers import Served
 
 
 #: What the parameter ``convention`` is.
@@ -48,13 +52,15 @@ class Convention:
     """How a model reads solutions, and what it is loaded as.
 
     ``model_class`` is ``module:class``. It is imported when a model is loaded, for torch is slow to import.
+    ``served_as`` is what vLLM runs it as: ``CLASSIFIER``, ``CAUSAL_LM`` or an architecture of vLLM's; None: nothing.
     """
 
     layout: Format
     model_class: str
+    served_as: str | None = None
 
 
-class HiddenStateParams(ComponentParams):
+class HiddenStateParams(BackendParams):
     """Parameters of a reward model that is one language model."""
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
@@ -96,25 +102,31 @@ class HiddenStateRewardModel(RewardModel[P]):
     def __init__(self, params: P, name: str = "") -> None:
         super().__init__(params, name)
         self.convention = self._convention(params)
-        self.lm = self._load()
-        self._limit: int | None = getattr(self.lm.config.get_text_config(), "max_position_embeddings", None)
-        self.unscored_because = f"longer than the {self._limit} tokens that the model reads"
         self.chat, self.encoder = self._tokenizer(params)
+        self.reader = self._served() if params.backend == "vllm" else self._loaded()
+        self.unscored_because = f"longer than the {self.reader.limit} tokens that the model reads"
         if known_model := KNOWN_MODELS.get(hub_id(params.model)):
             self._check_ids(known_model.ids)
 
     @classmethod
     def check(cls, params: P) -> None:
-        """Raise :class:`UserError` for a public model of another family."""
+        """Raise :class:`UserError` for a public model of another family, or one that vLLM does not have."""
         known_model = KNOWN_MODELS.get(hub_id(params.model))
         if known_model and known_model.family != cls.family:
             raise UserError(f"{params.model} is no {cls.family}: set type: {known_model.family}")
+        convention = cls._convention(params)
+        if params.backend == "vllm" and cls.conventions[convention].served_as is None:
+            raise UserError(f"backend: vLLM has no head for {convention} models: let it be transformers")
+
+    @classmethod
+    def may_share_process(cls, params: P) -> bool:
+        return params.backend != "vllm"
 
     @classmethod
     def count_too_long(cls, params: P, batches: Iterable[Sequence[Solution]]) -> int | None:
         from bonbench.reward_models.text.positions import positions
 
-        limit = positions(params.model)
+        limit = params.context(positions(params.model))
         if limit is None:
             return 0
         chat, encoder = cls._tokenizer(params)
@@ -150,35 +162,44 @@ class HiddenStateRewardModel(RewardModel[P]):
             raise cannot_load(f"the tokenizer of {params.model}", error) from error
         return ChatTemplate(tokenizer, params.model), PieceEncoder(tokenizer, params.model, cls.markers)
 
-    def _load(self) -> PreTrainedModel:
-        """The model, for inference."""
+    def _loaded(self) -> HiddenStateReader:
+        """The model in this process."""
         from bonbench.reward_models.lm.causal_lm import load_as
+        from bonbench.reward_models.lm.reader import HiddenStateReader
 
+        params = self.params
         module, _, name = self.conventions[self.convention].model_class.partition(":")
         kind = getattr(import_module(module), name)
-        return load_as(kind, self.params.model, self.params.dtype, self.params.device)
+        lm = load_as(kind, params.model, params.dtype, params.device)
+        return HiddenStateReader(lm, partial(self._rewards, lm), params.max_batch_tokens)
+
+    def _served(self) -> Reader:
+        """The model in an engine of vLLM."""
+        from bonbench.reward_models.vllm.readers import ClassifierReader
+
+        architecture = self.conventions[self.convention].served_as
+        assert architecture is not None  # checked before
+        return ClassifierReader(self._to_serve(), architecture, at_end=self.reward == "ORM")
+
+    def _to_serve(self) -> Served:
+        from bonbench.reward_models.vllm.readers import Served
+
+        params = self.params
+        return Served(params.model, params.dtype, params.max_batch_tokens, params)
 
     @abstractmethod
-    def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:
+    def _rewards(self, lm: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
         """From hidden states [tokens read, width] of one solution to its rewards [steps], or [1] of an ORM."""
 
     def describe(self) -> ModelFacts:
-        has_head = self.lm.get_output_embeddings() is not None
-        return ModelFacts(self.lm.config.to_dict(), str(self.lm.device), output_head=has_head)
+        return self.reader.facts()
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
-        import torch
-
-        from bonbench.reward_models.lm.causal_lm import read
-
         # Of equal ones the first, which an error line then names.
         solutions = {(s.problem.problem, s.response.text): s for s in reversed(batch)}
         encoded = dict(zip(solutions, self.encode(list(solutions.values())), strict=True))
         readings = {key: tokens for key, tokens in encoded.items() if tokens.reads}
-        states = read(self.lm, list(readings.values()), lambda hidden, _: hidden, self.params.max_batch_tokens)
-        with torch.inference_mode():
-            rewards = [self._rewards(hidden).tolist() for hidden in states]
-        rewards_of = dict(zip(readings, rewards, strict=True))
+        rewards_of = dict(zip(readings, self.reader.rewards(list(readings.values())), strict=True))
         scored = []
         for solution in batch:
             key, response = (solution.problem.problem, solution.response.text), solution.response
@@ -210,7 +231,7 @@ class HiddenStateRewardModel(RewardModel[P]):
 
     def _fitting(self, tokens: Marked, solution: Solution) -> Marked:
         """The tokens that the model reads of a solution, as ``too_long`` wants it."""
-        limit = self._limit
+        limit = self.reader.limit
         if limit is None or len(tokens.ids) <= limit:
             return tokens
         if self.params.too_long == "error":

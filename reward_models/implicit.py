@@ -12,7 +12,8 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from bonbench.reward_models.known_models import KNOWN_IMPLICIT
-from harness.core.components import ComponentParams, ModelPath, OwnAggregation, PassOf, RewardModel, TooLong
+from bonbench.reward_models.vllm.params import BackendParams
+from harness.core.components import ModelPath, OwnAggregation, PassOf, RewardModel, TooLong
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
 from harness.core.records import Solution, StepScores
@@ -22,8 +23,8 @@ from harness.core.user_template import UserTemplate
 Values = npt.NDArray[np.float64]
 
 
-class ImplicitParams(ComponentParams):
-    """Parameters of :class:`ImplicitPRM`.
+class ImplicitParams(BackendParams):
+    """Parameters of :class:`ImplicitPRM`. ``backend`` and what belongs to it are those of policy and reference.
 
     With a public implicit PRM as ``policy``, what an entry leaves out is known (``known_models.KNOWN_IMPLICIT``).
     """
@@ -89,11 +90,13 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
         models = {"policy": params.policy}
         if params.reference is not None:
             models["reference"] = params.reference
-        more: dict[str, str] = {} if params.steps == "as-written" else {"steps": params.steps}
+        more: dict[str, Any] = {} if params.steps == "as-written" else {"steps": params.steps}
         if params.too_long == "truncate":
             more["too_long"] = params.too_long
         if params.user_template is not None:
             more["user_template"] = params.user_template
+        if params.backend == "vllm":
+            more |= {"type": "vllm", **params.of_engine()}
         return {role: {"model": model, **more} for role, model in models.items()} if more else models
 
     @classmethod

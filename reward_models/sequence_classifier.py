@@ -8,11 +8,14 @@ from pydantic import Field
 
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import chat_turns, chat_turns_gated, eurus
+from bonbench.reward_models.vllm.params import CLASSIFIER
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from bonbench.reward_models.lm.reader import HiddenStateReader
 
 
 class SequenceClassifierParams(HiddenStateParams):
@@ -35,17 +38,22 @@ class SequenceClassifier(HiddenStateRewardModel[SequenceClassifierParams]):
     output_head = False
     family = "sequence-classifier"
     conventions: ClassVar = {
-        "chat": Convention(chat_turns, "transformers:AutoModelForSequenceClassification"),
+        "chat": Convention(chat_turns, "transformers:AutoModelForSequenceClassification", CLASSIFIER),
         "eurus": Convention(eurus, "bonbench.reward_models.lm.heads:EurusRewardModel"),
         "armorm": Convention(chat_turns_gated, "bonbench.reward_models.lm.heads:ArmoRewardModel"),
     }
 
-    def _load(self) -> PreTrainedModel:
-        model = super()._load()
-        if self.convention == "chat" and (not hasattr(model, "score") or model.config.num_labels != 1):
-            raise UserError(f"{self.params.model}: {type(model).__name__} is not a decoder with one label")
-        return model
+    def __init__(self, params: SequenceClassifierParams, name: str = "") -> None:
+        super().__init__(params, name)
+        if self.convention == "chat" and self.reader.config.num_labels != 1:
+            raise UserError(f"{params.model} has {self.reader.config.num_labels} labels: one is expected")
 
-    def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:
-        rewards = self.lm.score(hidden)[:, 0] if self.convention == "chat" else self.lm.rewards(hidden)
+    def _loaded(self) -> HiddenStateReader:
+        reader = super()._loaded()
+        if self.convention == "chat" and not hasattr(reader.lm, "score"):
+            raise UserError(f"{self.params.model}: {type(reader.lm).__name__} is not a decoder")
+        return reader
+
+    def _rewards(self, lm: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
+        rewards = lm.score(hidden)[:, 0] if self.convention == "chat" else lm.rewards(hidden)
         return rewards.float()  # type: ignore[no-any-return]

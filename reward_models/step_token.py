@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import math_shepherd, rlhflow, step_ends
+from bonbench.reward_models.vllm.params import CAUSAL_LM
 from harness.core.components import OwnAggregation
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from bonbench.reward_models.lm.reader import HiddenStateReader
+    from bonbench.reward_models.reader import Reader
+
 #: The answers "good step" and "bad step". Each must be one token where it stands alone.
 ANSWERS = ("+", "-")
 
-_CAUSAL_LM = "transformers:AutoModelForCausalLM"
+_CAUSAL_LM = ("transformers:AutoModelForCausalLM", CAUSAL_LM)
 
 
 class StepTokenParams(HiddenStateParams):
@@ -39,24 +44,33 @@ class StepTokenPRM(HiddenStateRewardModel[StepTokenParams]):
     score_type = "probability"
     family = "step-token"
     conventions: ClassVar = {
-        "step-end": Convention(step_ends, _CAUSAL_LM),
-        "math-shepherd": Convention(math_shepherd, _CAUSAL_LM),
-        "rlhflow": Convention(rlhflow, _CAUSAL_LM),
+        "step-end": Convention(step_ends, *_CAUSAL_LM),
+        "math-shepherd": Convention(math_shepherd, *_CAUSAL_LM),
+        "rlhflow": Convention(rlhflow, *_CAUSAL_LM),
     }
 
     def __init__(self, params: StepTokenParams, name: str = "") -> None:
         super().__init__(params, name)
-        self.answers = [self.encoder.only_token(answer) for answer in ANSWERS]
         self._check_ids(dict(zip(ANSWERS, self.answers, strict=True)))
 
-    def _load(self) -> PreTrainedModel:
+    @cached_property
+    def answers(self) -> list[int]:
+        """Ids of the answers."""
+        return [self.encoder.only_token(answer) for answer in ANSWERS]
+
+    def _loaded(self) -> HiddenStateReader:
         from bonbench.reward_models.lm.causal_lm import check_head
 
-        model = super()._load()
-        check_head(model, self.params.model)
-        return model
+        reader = super()._loaded()
+        check_head(reader.lm, self.params.model)
+        return reader
 
-    def _rewards(self, hidden: torch.Tensor) -> torch.Tensor:
+    def _served(self) -> Reader:
+        from bonbench.reward_models.vllm.readers import AnswerReader
+
+        return AnswerReader(self._to_serve(), self.answers)
+
+    def _rewards(self, lm: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
         from bonbench.reward_models.lm.causal_lm import token_logits
 
-        return token_logits(self.lm, hidden, self.answers).softmax(dim=-1)[:, 0]
+        return token_logits(lm, hidden, self.answers).softmax(dim=-1)[:, 0]

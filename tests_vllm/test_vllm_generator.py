@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from transformers import AutoConfig, AutoTokenizer
 
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
 from bonbench.generators.vllm import VLLMGenerator, VLLMParams
+from bonbench.generators.vllm_engine import EngineDeadError
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Sampling
+from harness.engine.failures import breaks_process
 
 PROBLEMS = problems(60)
 SEEDS = seeds(PROBLEMS, 16)
@@ -63,15 +66,28 @@ def test_counts_order_and_tokens(whole: list[Response], models: Path) -> None:
     assert len({r.text for r in whole[:16]}) > 1
 
 
-def test_the_same_call_gives_the_same_responses_whatever_came_before(
-    middle: VLLMGenerator, whole: list[Response]
-) -> None:
-    assert middle.generate(PROBLEMS, SAMPLING, SEEDS) == whole
-    block = middle.generate(PROBLEMS[:8], SAMPLING, SEEDS)
-    middle.generate(PROBLEMS[4:20], replace(SAMPLING, n=3, temperature=0.3), SEEDS)
-    assert middle.generate(PROBLEMS[:8], SAMPLING, SEEDS) == block
+def test_shards_in_flight_change_nothing_but_rounding(middle: VLLMGenerator, whole: list[Response]) -> None:
+    """Shards of 6 problems, four at a time, among requests that vLLM refuses and requests that nobody waits for."""
+    from vllm import SamplingParams
+    from vllm.exceptions import VLLMValidationError
+
+    wanted = {(r.problem_id, r.sample): r for r in whole}
+    blocks = [PROBLEMS[i : i + 6] for i in range(0, 60, 6)]
+    refused = [([1, 2], SamplingParams(max_tokens=9)), ([10**6], SamplingParams(max_tokens=9))]
+    with ThreadPoolExecutor(4) as threads:
+        shards = [threads.submit(middle.generate, block, SAMPLING, SEEDS) for block in blocks]
+        with pytest.raises(VLLMValidationError, match="out of vocabulary"):
+            list(middle.engine.outputs(refused))
+        next(middle.engine.outputs([([1, 2], SamplingParams(max_tokens=n)) for n in (1, 200, 200)]))
+        for block, shard in zip(blocks, shards, strict=True):
+            order = [(r.problem_id, r.sample) for r in shard.result()]
+            assert order == [(p.problem_id, i) for p in block for i in range(16)]
+    responses = [r for shard in shards for r in shard.result()]
+    differing = sum(wanted[r.problem_id, r.sample] != r for r in responses)
+    print(f"{differing} of {len(responses)} responses differ in flight with others")
+    assert differing <= 0.005 * len(responses)
     other = middle.generate(PROBLEMS[:8], SAMPLING, seeds(PROBLEMS, 16, run=1))
-    assert sum(a.token_ids == b.token_ids for a, b in zip(block, other, strict=True)) < len(block) / 2
+    assert sum(a.token_ids == b.token_ids for a, b in zip(whole, other, strict=False)) < len(other) / 2
 
 
 def test_other_batches_differ_by_rounding_alone(middle: VLLMGenerator, whole: list[Response]) -> None:
@@ -125,6 +141,20 @@ def test_a_tight_engine_changes_nothing_but_rounding(whole: list[Response], mode
     tight = generator(models / "middle", engine=engine, keep_token_ids=True)
     responses = tight.generate(PROBLEMS[:16], SAMPLING, SEEDS)
     assert sum(a != b for a, b in zip(responses, whole, strict=False)) <= 0.01 * len(responses)
+
+
+def test_a_failure_of_the_engine_reaches_all_who_wait(models: Path) -> None:
+    """A seeded prompt that is split over two steps is more than vLLM can do on CPU."""
+    engine = {"enable_chunked_prefill": True, "max_num_batched_tokens": 48, "max_num_seqs": 8}
+    broken = generator(models / "middle", engine=engine)
+    with ThreadPoolExecutor(3) as threads:
+        shards = [threads.submit(broken.generate, [problem], SAMPLING, SEEDS) for problem in PROBLEMS[:3]]
+        for shard in shards:
+            with pytest.raises(EngineDeadError, match=r"vLLM's engine failed: .*offset") as caught:
+                shard.result()
+            assert breaks_process(caught.value), "the actor is replaced"
+    with pytest.raises(EngineDeadError):
+        broken.generate(PROBLEMS[:1], SAMPLING, SEEDS)
 
 
 @pytest.mark.parametrize("name", ["weak", "middle", "strong"])

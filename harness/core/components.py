@@ -95,8 +95,8 @@ OwnAggregation = Annotated[
     Field(description="how step rewards become the score of a response; null: as is usual for this type"),
 ]
 
-#: A token pass: its model, or all parameters of its token scorer where there is more to say than the model.
-PassOf = str | Mapping[str, str]
+#: A token pass: its model, or the entry of its token scorer where there is more to say than the model.
+PassOf = str | Mapping[str, Any]
 
 
 class TrainerParams(ComponentParams):
@@ -190,14 +190,15 @@ class Component(ABC, Generic[P]):
     whenever the same parameters give other results, so that stored results are computed again. ``output_head`` tells a
     plan whether the model that the component runs or trains, if any, has a head over the vocabulary.
     ``shares_process`` tells that nothing of a dropped component is left in its process (settings, threads, memory), so
-    that another stage may go on there. A stage with the same parameters may go on with the component itself, under
-    another ``name``.
+    that another stage may go on there; ``may_share_process`` where the parameters decide. A stage with the same
+    parameters may go on with the component itself, under another ``name``.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
     revision: ClassVar[int] = 1
     output_head: ClassVar[bool] = True
     shares_process: ClassVar[bool] = False
+    shards_at_once: ClassVar[int] = 1
     registered_name: ClassVar[str] = ""  # set by @register
 
     def __init__(self, params: P, name: str = "") -> None:
@@ -207,6 +208,11 @@ class Component(ABC, Generic[P]):
     @classmethod
     def check(cls, params: P) -> None:
         """Raise :class:`UserError` for parameters that cannot work, before anything is started."""
+
+    @classmethod
+    def may_share_process(cls, params: P) -> bool:
+        """Whether another stage may go on in the process of a dropped component with these parameters."""
+        return cls.shares_process
 
     @classmethod
     def count_too_long(cls, params: P, batches: Iterable[Sequence[Solution]]) -> int | None:
@@ -220,6 +226,10 @@ class Component(ABC, Generic[P]):
     def describe(self) -> ModelFacts | None:
         """The model that the component runs, for the ledger; None where it runs no model."""
         return None
+
+    def responses_in_flight(self) -> int:
+        """How many unfinished responses keep it busy. With fewer of them it is given another shard, if there is any."""
+        return 0
 
 
 class Dataset(Component[P]):
@@ -434,6 +444,9 @@ class Trainer(Component[T]):
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
     ) -> TrainingFacts:
         """Write the trained model to the folder ``output``; return facts for the ledger and the report.
+
+        A run gives ``data`` as :class:`~harness.core.rollouts.RolloutShards`: iteration loads them shard by shard, and
+        any process loads a shard of its ``shards`` by itself.
 
         The training must be deterministic. ``progress(done, total, note)`` may be called as often as you like. Work
         that takes long or needs a GPU goes through ``launch``, which runs it in the workers that the parameters ask

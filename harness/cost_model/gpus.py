@@ -32,6 +32,8 @@ GPUS = {
     "h100": Gpu("H100 SXM 80 GB", 989e12, 3.35e12, 80e9, 1024),
     "h200": Gpu("H200 SXM 141 GB", 989e12, 4.8e12, 141e9, 1024),
     "l40s": Gpu("L40S 48 GB", 362e12, 0.864e12, 48e9),
+    "rtx4090": Gpu("RTX 4090 24 GB", 165e12, 1.008e12, 24e9),
+    "l4": Gpu("L4 24 GB", 121e12, 0.3e12, 24e9),
 }
 
 #: Shares of the data sheet that well-made software reaches: what is assumed, not measured.

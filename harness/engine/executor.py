@@ -32,12 +32,13 @@ class StageFailed(Exception):
 class Pool(Protocol):
     """The replicas of one component."""
 
-    async def run(self, task: Task, payload: Callable[[], Mapping[str, Any]]) -> Result:
+    async def run(self, task: Task, payload: Callable[[], Mapping[str, Any]], n_responses: int) -> Result:
         """Run one shard.
 
         Args:
             task: a name of ``harness.engine.tasks.TASKS``.
             payload: reads what the task takes; called when a replica is free.
+            n_responses: of the shard, for whoever looks on.
 
         Raises:
             UserError: for a mistake of the user's that only the component could see.
@@ -47,7 +48,7 @@ class Pool(Protocol):
         ...
 
     def waits_for(self) -> str | None:
-        """What the replicas wait for or do; None where one is free."""
+        """What the replicas wait for or do; None where one has nothing to do."""
         ...
 
 

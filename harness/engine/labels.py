@@ -16,14 +16,15 @@ _LONGEST = 60
 
 
 def pass_label(asked: PassOf, models: Mapping[str, str]) -> str:
-    """The short name of a token pass: its model's, and whatever else is asked of it, but for a text.
+    """The short name of a token pass: its model's, and the words in which more is asked of it, but for a text.
 
     Args:
         models: what a name means where a model is asked for (name -> folder or hub id).
     """
     if isinstance(asked, str):
         return _model_label(asked, models)
-    rest = (value for key, value in sorted(asked.items()) if key not in ("model", "user_template"))
+    words = {key: value for key, value in asked.items() if key not in ("model", "user_template")}
+    rest = (value for _, value in sorted(words.items()) if isinstance(value, str))
     return "-".join([_model_label(asked["model"], models), *rest])
 
 

@@ -80,7 +80,7 @@ class Layout:
         """``n`` responses to each problem."""
         sampling, seed = self._experiment.sampling.of(n), self._experiment.seed
         identity = [self._artifacts.identity(spec), dataclasses.asdict(sampling), seed]
-        size = self._experiment.problems_per_shard
+        size = self._experiment.problems_in_shard(n)
         shards = []
         for index, start in enumerate(range(0, len(problems), size)):
             block = tuple(problems[start : start + size])

@@ -6,7 +6,7 @@ is in memory at a time. Graders, which take none, work in between.
 
 from __future__ import annotations
 
-import gc
+import asyncio
 import os
 import signal
 import sys
@@ -22,9 +22,11 @@ from harness.core.errors import UserError, one_line
 from harness.core.stages import Task
 from harness.core.workers import Launcher, Progress, Workers
 from harness.engine.executor import Machine, ShardFailed, StageFailed, check_placement, workers_of
+from harness.engine.in_flight import Intake, News
 from harness.engine.progress import Line
 from harness.engine.room import Room
 from harness.engine.tasks import Result
+from harness.engine.threads import in_thread
 from harness.engine.worker import Worker
 from harness.experiment.spec import Spec
 
@@ -70,7 +72,10 @@ class LocalExecutor:
             if not (self._loaded and pool.goes_on_from(self._loaded)):
                 self._drop()
             self._loaded = pool
-            yield pool
+            try:
+                yield pool
+            finally:
+                pool.close()
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
         line.waits(_FOR_ROOM)
@@ -81,8 +86,9 @@ class LocalExecutor:
 
     def _drop(self) -> None:
         """Free the memory of the last stage's component."""
-        self._loaded = None
-        gc.collect()
+        if self._loaded is not None:
+            self._loaded.drop()
+            self._loaded = None
 
     def close(self) -> None:
         self._drop()
@@ -98,36 +104,76 @@ class _LocalPool:
         # As many threads as Ray gives to an actor of this size: the number of threads changes the last bits of sums.
         self._threads = int(threads) if threads and threads.isdigit() else max(1, int(spec.pool.num_cpus))
         self._worker: Worker | None = None
+        self._at_once = spec.cls.shards_at_once
+        self._entrance = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._intake = Intake(self._at_once, self._ask, self._has_news)
 
-    async def run(self, task: Task, payload: Callable[[], Mapping[str, Any]]) -> Result:
-        spec, tables = self._spec, payload()
+    async def run(self, task: Task, payload: Callable[[], Mapping[str, Any]], n_responses: int) -> Result:
+        async with self._entrance:  # in order
+            while not self._intake.takes_another:
+                self._news.clear()
+                await self._news.wait()
+            ticket = self._intake.begin(n_responses)
+        try:
+            return await self._compute(task, payload(), ticket)
+        finally:
+            self._intake.end(ticket)
+            self._news.set()
+
+    async def _compute(self, task: Task, tables: Mapping[str, Any], ticket: int) -> Result:
         try:
             with _interruptible():
-                if self._worker is None:
-                    give_gpus(spec.pool.num_gpus)
-                    worker = Worker()
-                    if failure := worker.build(spec.kind, spec.type_, spec.params.model_dump(), spec.name):
-                        self._line.failed(0, failure.traceback)
-                        raise UserError(failure.message) if failure.is_mistake else StageFailed(failure.message)
-                    self._worker = worker
-                _set_torch_threads(self._threads)
-                return self._worker.run(task, tables)
+                worker = self._built()
+                if self._at_once == 1:
+                    return worker.run(task, tables, ticket)
+            return await in_thread(lambda: worker.run(task, tables, ticket))
         except StageFailed:
             raise
         except UserError as error:
-            raise UserError(f"{spec.where}: {error}") from None
+            raise UserError(f"{self._spec.where}: {error}") from None
         except Exception as error:  # not tried again: in the same process it would fail again
             self._line.failed(0, traceback.format_exc())
             raise ShardFailed(one_line(error)) from error
 
+    def _built(self) -> Worker:
+        if self._worker is None:
+            spec, worker = self._spec, Worker()
+            give_gpus(spec.pool.num_gpus)
+            if failure := worker.build(spec.kind, spec.type_, spec.params.model_dump(), spec.name):
+                self._line.failed(0, failure.traceback)
+                raise UserError(failure.message) if failure.is_mistake else StageFailed(failure.message)
+            self._worker = worker
+        _set_torch_threads(self._threads)
+        return self._worker
+
+    async def _ask(self, ticket: int, had_room: bool) -> News | None:
+        worker = self._worker
+        return None if worker is None else await in_thread(lambda: worker.watch(ticket, had_room))
+
+    def _has_news(self) -> None:
+        self._line.under_way(self._intake.responses_done)
+        self._news.set()
+
     def waits_for(self) -> str | None:
-        return None
+        n = len(self._intake)
+        return f"{n} shard{'s are' if n > 1 else ' is'} being computed" if n else None
+
+    def close(self) -> None:
+        """Its stage is over. The component stays."""
+        self._intake.close()
+
+    def drop(self) -> None:
+        """Free the component's memory."""
+        if self._worker is not None:
+            self._worker.drop()
+            self._worker = None
 
     def goes_on_from(self, other: _LocalPool) -> bool:
         """Take over what another pool has loaded, if that is the same component; whether it is."""
         same = self._spec.component == other._spec.component
         if same and other._worker is not None:
-            spec, self._worker = self._spec, other._worker
+            spec, self._worker, other._worker = self._spec, other._worker, None
             self._worker.build(spec.kind, spec.type_, spec.params.model_dump(), spec.name)
         return same
 

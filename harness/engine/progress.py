@@ -33,7 +33,7 @@ class Line:
 
     def __init__(self, board: Board, label: str, total: int | None, unit: str, log: Log | None = None) -> None:
         self._board, self.label, self._total, self._unit = board, label, total, unit
-        self._done = self._tokens = 0
+        self._done = self._tokens = self._under_way = 0
         self._started: float | None = None
         self._printed = 0.0
         self._closed = False
@@ -86,6 +86,14 @@ class Line:
         self._tokens += tokens
         self._show()
 
+    def under_way(self, done: int) -> None:
+        """``done`` units of work are done that is not finished as a whole, and will be advanced then."""
+        self.start()
+        has_stepped, self._under_way = done > self._under_way, done
+        if has_stepped:
+            self._stepped()
+            self._show()
+
     def leave_out(self, n: int) -> None:
         """``n`` units will not be done: what they need is missing."""
         self._stepped()
@@ -105,21 +113,22 @@ class Line:
     def _show(self, note: str = "") -> None:
         now = time.monotonic()
         elapsed = max(now - (self._started or now), 1e-9)
+        done = self._done + self._under_way
         finished = self._total is not None and self._done >= self._total
         if not note and self._tokens:
             note = f"{self._tokens / elapsed:,.0f} tokens/s"
         if self._board.live and self._task is not None:
-            self._board.live.update(self._task, completed=self._done, total=self._total, note=note)
+            self._board.live.update(self._task, completed=done, total=self._total, note=note)
         elif (finished and not self._closed) or now - self._printed >= _PLAIN_EVERY_S:
             self._printed = now
             self._closed = finished
             left = ""
-            if self._total and self._done:
-                left = f", {elapsed / self._done * (self._total - self._done):.0f} s left"
+            if self._total and done:
+                left = f", {elapsed / done * (self._total - done):.0f} s left"
             of_total = f"/{self._total}" if self._total is not None else ""
             state = f"done in {elapsed:.1f} s" if finished else f"{elapsed:.0f} s{left}"
             rate = f", {note}" if note else ""
-            self._board.say(f"{self.label}: {self._done}{of_total} {self._unit}, {state}{rate}")
+            self._board.say(f"{self.label}: {done}{of_total} {self._unit}, {state}{rate}")
 
 
 class Board:

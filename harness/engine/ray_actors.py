@@ -65,19 +65,23 @@ class Actors:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lock = threading.RLock()
 
-    def start(self, seat: Seat) -> Any:
-        """An actor without a component: an idle one, or a new one."""
+    def start(self, seat: Seat, threads: int = 1) -> Any:
+        """An actor without a component: an idle one, or a new one.
+
+        Args:
+            threads: calls that it takes at a time. One that takes several is new.
+        """
         cpus, gpus = seat.cpus, seat.gpus
         with self._lock:
-            if gpus == 0 and (idle := self._idle.get(cpus)):
+            if gpus == 0 and threads == 1 and (idle := self._idle.get(cpus)):
                 return idle.pop()
             self.make_place()
-        options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus}
+        options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "max_concurrency": threads}
         if seat.nodes and len(ray.nodes()) > 1:  # where that node has no room for it after all, on another one
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(seat.nodes[0], True, True)
         return ray.remote(self._actor_class).options(**options).remote(gpus)
 
-    def take_over(self, seat: Seat, component: Hashable) -> tuple[Any, bool]:
+    def take_over(self, seat: Seat, component: Hashable, threads: int = 1) -> tuple[Any, bool]:
         """An actor for a stage: where a stage is just over, one of its; and whether that has the component loaded.
 
         It may come with another seat of the same size, which ``seat`` becomes.
@@ -89,10 +93,10 @@ class Actors:
             as_large = [one for one in self._leaving if (one.seat.cpus, one.seat.gpus) == (seat.cpus, seat.gpus)]
             found = next((one for one in as_large if one.component == component), None)
             is_loaded = found is not None
-            if found is None and not self._idle.get(seat.cpus):
+            if found is None and threads == 1 and not self._idle.get(seat.cpus):
                 found = next((one for one in as_large if one.is_shared and self._can_wait(seat)), None)
             if found is None:
-                return self.start(seat), False
+                return self.start(seat, threads), False
             self._leaving.remove(found)
         seat.nodes, found.seat.nodes = found.seat.nodes, seat.nodes
         self._room.give_back(found.seat)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from harness.engine.ray_room import nodes_of_ray
 from harness.engine.ray_training import Entrance, RayLauncher
 from harness.engine.ray_watch import RayWatch
 from harness.engine.room import Room, Seat
+from harness.engine.threads import in_thread
 from harness.experiment.spec import Spec
 
 T = TypeVar("T")
@@ -53,8 +53,9 @@ class RayExecutor:
         return bool(ray.cluster_resources().get("GPU", 0))
 
     def pool(self, spec: Spec[Any], shards: int, place: int, line: Line) -> ActorPool:
-        size, is_shared = min(replicas_of(spec, nodes_of_ray().values()), shards), spec.cls.shares_process
-        return ActorPool(spec, size, self._room, place, line, self._actors, is_shared, shards)
+        size, at_once = min(replicas_of(spec, nodes_of_ray().values()), shards), spec.cls.shards_at_once
+        is_shared = spec.cls.may_share_process(spec.params) and at_once == 1
+        return ActorPool(spec, size, self._room, place, line, self._actors, is_shared, shards, at_once)
 
     async def train(self, spec: Spec[Any], place: int, training: Callable[[Launcher], T], line: Line) -> T:
         line.waits("waiting until the workers of another training, which is prepared, start")
@@ -69,39 +70,14 @@ class RayExecutor:
         try:
             line.waits("its rollouts are read and prepared")
             entrance = Entrance(self._room, asyncio.get_running_loop(), place, leave_desk)
-            launcher = RayLauncher(self._actors, entrance, spec.cls.shares_process, line.waits)
-            return await _in_thread(lambda: training(launcher))
+            launcher = RayLauncher(self._actors, entrance, spec.cls.may_share_process(spec.params), line.waits)
+            return await in_thread(lambda: training(launcher))
         finally:
             leave_desk()
 
     def close(self) -> None:
         self._watch.stop()
         ray.shutdown()
-
-
-async def _in_thread(function: Callable[[], T]) -> T:
-    """Call a function in a thread that ends with the process, so that a stopped run does not wait for the thread.
-
-    A process waits at its end for the threads of :func:`asyncio.to_thread`.
-    """
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[T] = loop.create_future()
-
-    def settle(value: T | None, error: BaseException | None) -> None:
-        if not result.done():  # else the run was stopped
-            result.set_exception(error) if error else result.set_result(value)  # type: ignore[arg-type]
-
-    def run() -> None:
-        value, error = None, None
-        try:
-            value = function()
-        except BaseException as raised:
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, value, error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return await result
 
 
 def start_ray(address: str | None) -> None:

@@ -2,6 +2,10 @@
 
 A replica that cannot start takes no shard: it is tried again a few times and then left out. A shard that failed meets
 another replica the next time, where there is one.
+
+A replica whose component batches several shards together has as many as keep it busy (:mod:`harness.engine.in_flight`).
+If its process dies, all of them are tried again. Nobody knows then whose fault it was: so the last try of each is on a
+replica that has nothing else, and no shard is given up for another one's fault.
 """
 
 from __future__ import annotations
@@ -10,7 +14,9 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +27,7 @@ from harness.core.errors import UserError, one_line
 from harness.core.stages import Task
 from harness.engine.executor import ShardFailed, StageFailed
 from harness.engine.failures import breaks_process
+from harness.engine.in_flight import Intake, News
 from harness.engine.progress import Line
 from harness.engine.ray_actors import Actors, node_of
 from harness.engine.ray_room import TURN, free_on_ray, waiting_for_room
@@ -47,6 +54,9 @@ class _State(Enum):
     OUT = auto()
 
 
+_COMING = (_State.STARTING, _State.LOADING)
+
+
 class _Replica:
     """The place of one replica, whose actor may change."""
 
@@ -54,20 +64,71 @@ class _Replica:
         self.state = _State.WAITING
         self.seat: Seat | None = None
         self.actor: Any = None
+        self.intake: Intake | None = None  # of this actor, once its component is built
         self.joining: asyncio.Task[None] | None = None
         self.is_proven = False  # whether this actor has finished a shard
         self.has_failed = False  # whether this actor has failed a shard
         self.failures = 0  # in a row, without a finished shard in between
         self.last = NotBuilt("")  # why it failed last
 
+    @property
+    def shards(self) -> int:
+        """How many shards it has now."""
+        return len(self.intake) if self.intake else 0
+
+    @property
+    def is_idle(self) -> bool:
+        return self.state is _State.READY and not self.shards
+
+    @property
+    def may_take_soon(self) -> bool:
+        if self.state is _State.READY:
+            return self.intake is not None and self.intake.may_take_another
+        return self.state in _COMING
+
+    @property
+    def takes_another(self) -> bool:
+        return self.state is _State.READY and self.intake is not None and self.intake.takes_another
+
+    def clear(self) -> None:
+        """Its actor is another one's, or no more."""
+        if self.intake is not None:
+            self.intake.close()
+        self.actor = self.seat = self.intake = None
+
+
+@dataclass(eq=False)
+class _Asker:
+    """A shard that waits for a replica.
+
+    Attributes:
+        failed_on: the replicas that already failed on it.
+        is_alone: whether it is to be alone on its replica.
+    """
+
+    n_responses: int
+    failed_on: set[_Replica] = field(default_factory=set)
+    is_alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a shard has got: a replica, its actor of the moment, and the shard's ticket there."""
+
+    replica: _Replica
+    actor: Any
+    intake: Intake
+    ticket: int
+
 
 class ActorPool:
-    """Replicas of a component. Use as an async context; :meth:`run` takes a free replica, or waits for one.
+    """Replicas of a component. Use as an async context; :meth:`run` takes a replica that has room, or waits for one.
 
     Args:
         is_shared: whether the actors may go on with another component when the context ends.
         shards: how many shards will be run, if that is known. Then there are never more replicas than shards left, and
             what the last shards do not need is there for other stages.
+        at_once: shards that a replica takes at a time.
     """
 
     def __init__(
@@ -80,13 +141,12 @@ class ActorPool:
         actors: Actors,
         is_shared: bool = False,
         shards: int | None = None,
+        at_once: int = 1,
     ) -> None:
         self._spec, self._room, self._place, self._line = spec, room, place, line
-        self._actors, self._is_shared = actors, is_shared
+        self._actors, self._is_shared, self._at_once = actors, is_shared, at_once
         self._replicas = [_Replica() for _ in range(size)]
-        self._free: list[_Replica] = []
-        # Who waits for a replica, in order, and the replicas that already failed on the shard.
-        self._waiting: dict[asyncio.Future[_Replica], set[_Replica]] = {}
+        self._waiting: dict[asyncio.Future[_Place], _Asker] = {}  # in order
         self._joining: set[asyncio.Task[None]] = set()
         self._left = math.inf if shards is None else shards  # shards that are not done
         self._says_loaded = True
@@ -102,17 +162,17 @@ class ActorPool:
             joining.cancel()
         await asyncio.gather(*self._joining, return_exceptions=True)
         for replica in self._replicas:
-            if error is None and replica in self._free and not replica.has_failed:
+            if error is None and replica.is_idle and not replica.has_failed:
                 self._leave(replica)
             else:
                 self._stop(replica)
 
     def waits_for(self) -> str | None:
-        """What the pool waits for; None where replicas are free."""
-        if self._free:
-            return None
+        """What the pool waits for; None where a replica has nothing to do."""
         states = Counter(replica.state for replica in self._replicas)
-        if busy := states[_State.READY]:
+        if any(replica.is_idle for replica in self._replicas):
+            return None
+        if busy := sum(replica.shards for replica in self._replicas):
             return f"{busy} shard{'s are' if busy > 1 else ' is'} being computed"
         if states[_State.LOADING]:
             return "its replica loads"
@@ -124,7 +184,7 @@ class ActorPool:
         failed = next((r.last.message for r in self._replicas if r.state is _State.PAUSING), "")
         return f"its replica did not start and is tried again: {failed}"
 
-    async def run(self, task: Task, payload: Callable[[], Mapping[str, Any]]) -> Result:
+    async def run(self, task: Task, payload: Callable[[], Mapping[str, Any]], n_responses: int) -> Result:
         """Run one shard; its ``payload`` is read when a replica is free to take it.
 
         Raises:
@@ -133,73 +193,92 @@ class ActorPool:
             ShardFailed: after ``TRIES`` attempts.
         """
         try:
-            result = await self._run(task, payload)
+            result = await self._run(task, payload, n_responses)
         except ShardFailed:
             self._count_down()
             raise
         self._count_down()
         return result
 
-    async def _run(self, task: Task, payload: Callable[[], Mapping[str, Any]]) -> Result:
-        failed_on: set[_Replica] = set()
+    async def _run(self, task: Task, payload: Callable[[], Mapping[str, Any]], n_responses: int) -> Result:
+        asker, has_died = _Asker(n_responses), False
         error: BaseException | None = None
-        for _ in range(TRIES):
-            replica = await self._take(failed_on)
+        for tries_left in reversed(range(TRIES)):
+            asker.is_alone = has_died and self._at_once > 1 and not tries_left
+            place = await self._take(asker)
+            replica = place.replica
             try:
-                result: Result = await replica.actor.run.remote(task, payload())
+                result: Result = await place.actor.run.remote(task, payload(), place.ticket)
             except RayError as failed:
                 error = getattr(failed, "cause", None) or failed
                 self._write_down(replica, str(failed))
-                failed_on.add(replica)
-                replica.has_failed = True
+                asker.failed_on.add(replica)
+                if replica.actor is place.actor:
+                    replica.has_failed = True
                 is_broken = isinstance(failed, DIED) or breaks_process(error) or isinstance(error, MemoryError)
-                if is_broken or self._nothing_else_for(failed_on):
-                    self._replace(replica, error)
-                else:
-                    self._give_back(replica)
+                has_died |= is_broken
+                if is_broken or (replica.shards == 1 and self._nothing_else_for(asker.failed_on)):
+                    self._replace(place, error)
                 if isinstance(error, UserError):
                     raise UserError(f"{self._spec.where}: {error}") from None
-            except BaseException:
-                self._give_back(replica)
-                raise
             else:
-                replica.is_proven, replica.failures = True, 0
-                self._give_back(replica)
+                if replica.actor is place.actor:
+                    replica.is_proven, replica.failures = True, 0
                 return result
+            finally:
+                self._give_back(place)
         assert error is not None
         raise ShardFailed(one_line(error))
 
     # -- who takes which replica --------------------------------------------------------------------------------
 
-    async def _take(self, failed_on: set[_Replica]) -> _Replica:
-        waiter: asyncio.Future[_Replica] = asyncio.get_running_loop().create_future()
-        self._waiting[waiter] = failed_on
+    async def _take(self, asker: _Asker) -> _Place:
+        waiter: asyncio.Future[_Place] = asyncio.get_running_loop().create_future()
+        self._waiting[waiter] = asker
         self._match()
         return await waiter
 
-    def _give_back(self, replica: _Replica) -> None:
-        self._free.append(replica)
+    def _give_back(self, place: _Place) -> None:
+        place.intake.end(place.ticket)
         self._match()
 
     def _match(self) -> None:
-        """Give free replicas to those that wait: to each one that has not failed on its shard, while there is one."""
+        """Give replicas that have room to the shards that wait: to each one that has not failed on it, if there is one,
+        and of those to the one with the fewest shards."""
         ready = {replica for replica in self._replicas if replica.state is _State.READY}
         if not ready and not self._joining:
             for waiter in self._waiting:
                 if not waiter.done():
                     waiter.set_exception(self._last_error or StageFailed("no replica is left"))
             self._waiting.clear()
-        for waiter, failed_on in list(self._waiting.items()):
-            if not self._free:
-                break
-            usable = [r for r in self._free if r not in failed_on] or ([] if ready - failed_on else self._free)
+        for waiter, asker in list(self._waiting.items()):
             if waiter.done():  # whoever waited was cancelled
                 del self._waiting[waiter]
-            elif usable:
+                continue
+            free = [replica for replica in self._replicas if replica.takes_another and self._may_take(replica)]
+            if not free:
+                break
+            usable = [r for r in free if r not in asker.failed_on] or ([] if ready - asker.failed_on else free)
+            if asker.is_alone:
+                usable = [replica for replica in usable if not replica.shards]
+            if usable:
                 del self._waiting[waiter]
-                replica = usable[0]
-                self._free.remove(replica)
-                waiter.set_result(replica)
+                replica = min(usable, key=lambda r: r.shards)
+                assert replica.intake is not None
+                ticket = replica.intake.begin(asker.n_responses, asker.is_alone)
+                waiter.set_result(_Place(replica, replica.actor, replica.intake, ticket))
+
+    def _may_take(self, replica: _Replica) -> bool:
+        """Whether a replica is to have one more shard. Others that load, or have one on its way, are to get a share."""
+        if not replica.shards or not any(other.may_take_soon for other in self._replicas):
+            return True
+        takers = sum(other.state in (*_COMING, _State.READY) for other in self._replicas)
+        unfinished = len(self._waiting) + sum(other.shards for other in self._replicas)
+        return replica.shards < math.ceil(unfinished / takers)
+
+    def _has_news(self) -> None:
+        self._line.under_way(sum(r.intake.responses_done for r in self._replicas if r.intake))
+        self._match()
 
     def _count_down(self) -> None:
         """A shard is done. Let go the replicas for which none is left: those that wait for room, then those that start,
@@ -211,8 +290,9 @@ class ActorPool:
                 replica.joining.cancel()
                 self._stop(replica)
                 replica.state = _State.DONE
-        while len(self._live()) > max(self._left, 1) and self._free and not self._waiting:
-            replica = self._free.pop()
+        idle = [replica for replica in self._replicas if replica.is_idle]
+        while len(self._live()) > max(self._left, 1) and idle and not self._waiting:
+            replica = idle.pop()
             replica.state = _State.DONE
             if replica.has_failed:
                 self._stop(replica)
@@ -241,9 +321,13 @@ class ActorPool:
             self._last_error = StageFailed(one_line(bug))
         self._match()
 
-    def _replace(self, replica: _Replica, error: BaseException) -> None:
+    def _replace(self, place: _Place, error: BaseException) -> None:
+        """Have another actor in the place of one that is of no use any more. All shards that it had come here."""
+        replica = place.replica
+        if replica.actor is not place.actor or replica.state is not _State.READY:
+            return
         replica.state = _State.WAITING
-        if not replica.is_proven:  # else it starts again at once
+        if not replica.is_proven and replica.shards == 1:  # else it starts again at once: some shard may be to blame
             replica.failures += 1
         replica.last = NotBuilt(one_line(error))
         self._start(replica)
@@ -261,10 +345,12 @@ class ActorPool:
                 self._write_down(replica, failure.traceback or failure.message)
             if failure is None:
                 replica.state, replica.is_proven, replica.has_failed = _State.READY, False, False
-                self._give_back(replica)
+                replica.intake = Intake(self._at_once, partial(_ask, replica.actor), self._has_news)
+                self._match()
                 return
             replica.state, replica.last = _State.PAUSING, failure
             self._stop(replica)
+            self._match()  # no share is kept for it now
             pause = next(transient, None) if failure.is_transient else None
             if pause is not None:
                 await asyncio.sleep(pause)
@@ -281,9 +367,10 @@ class ActorPool:
         """Place a replica's actor and build its component; why there is none, where there is none."""
         spec, pool = self._spec, self._spec.pool
         replica.state = _State.WAITING
+        threads = self._at_once + 2 if self._at_once > 1 else 1  # the others are for questions
         seat = await self._room.take(self._place, pool.num_cpus, pool.num_gpus, wants=self._spec.component)
         replica.state, replica.seat = _State.STARTING, seat
-        replica.actor, is_loaded = self._actors.take_over(seat, self._spec.component)
+        replica.actor, is_loaded = self._actors.take_over(seat, self._spec.component, threads)
         if is_loaded and self._says_loaded:
             self._says_loaded = False
             self._line.say("goes on with what a stage before it had loaded")
@@ -300,13 +387,13 @@ class ActorPool:
         if replica.actor is not None and replica.seat is not None:
             self._actors.end(replica.actor, replica.seat, is_reusable=False)
             self._room.give_back(replica.seat)
-            replica.actor = replica.seat = None
+            replica.clear()
 
     def _leave(self, replica: _Replica) -> None:
         """Lend a replica's actor on, or end it."""
         if replica.actor is not None and replica.seat is not None:
             self._actors.leave(replica.actor, replica.seat, self._spec.component, self._is_shared)
-            replica.actor = replica.seat = None
+            replica.clear()
 
     def _leave_out(self, replica: _Replica) -> None:
         replica.state, error = _State.OUT, replica.last
@@ -318,6 +405,15 @@ class ActorPool:
             self._start(done[0])
         if self._live():
             self._line.say(f"a replica does not start and is left out: {error.message}")
+
+
+async def _ask(actor: Any, ticket: int, had_room: bool) -> News | None:
+    """News of an actor; None where it has died: those who wait for its shards hear of that too."""
+    try:
+        news: News = await actor.watch.remote(ticket, had_room)
+    except RayError:
+        return None
+    return news
 
 
 def _params(spec: Spec[Any]) -> dict[str, Any]:

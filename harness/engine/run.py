@@ -215,7 +215,7 @@ class _Run:
             return {"problems": to_table(Problem, list(shard.problems)), **tables, **stage.arguments}
 
         try:
-            result = await pool.run(stage.task, payload)
+            result = await pool.run(stage.task, payload, shard.n_responses)
         except ShardFailed as error:
             self._quarantine(stage, shard, str(error))
         else:

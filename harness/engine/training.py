@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import pyarrow.compute as pc
 
 from harness.core.components import TrainingFacts
 from harness.core.files import put_in_place
-from harness.core.records import Grade, GradedSolution, LedgerRow, Response, Solution, StepLabels, TokenLogprobs
+from harness.core.records import LedgerRow, Response
 from harness.core.stages import DevelopmentItem
 from harness.core.workers import Launcher, Progress
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Shard, Training
 from harness.engine.prefixes import prefixes
+from harness.engine.stored_rollouts import stored_rollouts
 from harness.engine.timed_launcher import TimedLauncher
 from harness.experiment.model_files import loadable
 from harness.storage.arrow import to_records, to_table
@@ -40,7 +42,7 @@ def run_training(training: Training, results: Path, progress: Progress, launch: 
         What the training itself cost. Its seconds are those of the preparation in this process and of its workers'
         work: of their last attempt, where workers died.
     """
-    data = _graded_solutions(training, results)
+    data = stored_rollouts(training, results)
     trainer = training.spec.cls(loadable(training.spec.params), training.who)
     temporary = training.folder.with_name(training.folder.name + ".partial")
     if trained_key(temporary) != training.key:  # else a run was killed here, and the trainer goes on from what it left
@@ -134,38 +136,6 @@ def _training_flops(facts: TrainingFacts) -> float:
     return shape.training(facts.train_tokens, facts.train_positions, facts.adapter_params) + read
 
 
-def _graded_solutions(training: Training, results: Path) -> list[GradedSolution]:
-    data = []
-    label_shards = {shard.inputs["responses"]: shard for shard in training.labels}
-    for i, shard in enumerate(training.rollouts):
-        ids = training.problem_ids
-        problems = {
-            p.problem_id: dataclasses.replace(p, problem_id=ids[p.problem_id, p.problem]) for p in shard.problems
-        }
-        responses = to_records(Response, read_shard(shard.path(results)))
-        grades = to_records(Grade, read_shard(training.grades[i].path(results)))
-        passes = {
-            role: to_records(TokenLogprobs, read_shard(shards[i].path(results)))
-            for role, shards in training.passes.items()
-        }
-        labels = _steps(label_shards[shard], results) if shard in label_shards else {}
-        for row, (response, grade) in enumerate(zip(responses, grades, strict=True)):
-            logprobs = {role: records[row] for role, records in passes.items()}
-            solution = Solution(problems[response.problem_id], response, logprobs)
-            data.append(GradedSolution(solution, grade.correct, labels.get((response.problem_id, response.sample))))
-    return data
-
-
-def _steps(shard: Shard, results: Path) -> dict[tuple[str, int], tuple[float, ...]]:
-    """(problem id, sample) -> the share of right completions after each step; NaN where there is none."""
-    labels = to_records(StepLabels, read_shard(shard.path(results)))
-    return {(of.problem_id, of.sample): tuple(map(_share, of.n_correct, of.n)) for of in labels}
-
-
-def _share(n_correct: int, n: int) -> float:
-    return n_correct / n if n else math.nan
-
-
 def _attributed(training: Training, results: Path) -> list[LedgerRow]:
     """What a training costs besides its own computing: rollouts, labels, reference passes, and the trainings before it.
 
@@ -208,47 +178,68 @@ class _Data:
     problems: set[str]
 
 
+class _Tokens(NamedTuple):
+    """How many tokens a model sampled or read: those of a response, and of the prompt before it."""
+
+    problem_id: str
+    n_prompt: int
+    n: int
+
+
 #: (shard, whose data, results) -> what a shard's model sampled or read for any of them, and their share of the shard.
-_Part = Callable[[Shard, Sequence[_Data], Path], tuple[list[Response], float]]
+_Part = Callable[[Shard, Sequence[_Data], Path], tuple[list[_Tokens], float]]
 
 
-def _read(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
-    rollouts = _rollouts(shard, results)
-    used = [r for r in rollouts if _in_any(data, r.problem_id, r.sample)]
-    return used, len(used) / max(len(rollouts), 1)
+def _read(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[_Tokens], float]:
+    used, share = _used(shard, data, results)
+    return [tokens for _, tokens in used], share
 
 
-def _passed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
+def _passed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[_Tokens], float]:
     """The tokens are those that the model of the pass read: recorded responses may not say how long they are."""
-    used, share = _read(shard, data, results)
-    counts = {(t.problem_id, t.sample): t for t in to_records(TokenLogprobs, read_shard(shard.path(results)))}
-    passes = [counts[r.problem_id, r.sample] for r in used]
-    return [
-        dataclasses.replace(r, n_prompt_tokens=t.n_prompt_tokens, n_tokens=len(t.logprobs))
-        for r, t in zip(used, passes, strict=True)
-        if t.was_read
-    ], share
+    used, share = _used(shard, data, results)
+    table = read_shard(shard.path(results), ["problem_id", "sample", "n_prompt_tokens", "logprobs"])
+    lengths = pc.list_value_length(table["logprobs"])
+    names = ("problem_id", "sample", "n_prompt_tokens")
+    rows = zip(*(column.to_pylist() for column in (*map(table.column, names), lengths)), strict=True)
+    counts = {(id_, sample): (n_prompt, n) for id_, sample, n_prompt, n in rows}
+    passed = [_Tokens(id_, *counts[id_, sample]) for sample, (id_, _, _) in used]
+    return [tokens for tokens in passed if tokens.n_prompt > 0 or tokens.n > 0], share
 
 
-def _compared(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
+def _compared(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[_Tokens], float]:
     """Where answers are compared no model reads them."""
-    return [], _read(shard, data, results)[1]
+    return [], _used(shard, data, results)[1]
 
 
-def _completed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[Response], float]:
+def _completed(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[_Tokens], float]:
     """The completions of the prefixes that their own rollouts have."""
-    prefix_by_text = prefixes(shard.problems, _rollouts(shard, results))
+    rollouts = _rollouts(shard, results, ["problem_id", "sample", "text"])
+    texts = [Response(id_, "", sample, text) for id_, sample, text in rollouts]
+    prefix_by_text = prefixes(shard.problems, texts)
     completed_ids = {p.problem.problem_id for (id_, _), p in prefix_by_text.items() if _in_any(data, id_, p.sample)}
-    completions = to_records(Response, read_shard(shard.path(results)))
-    sampled = [c for c in completions if c.problem_id in completed_ids]
+    completions = _rows(shard.path(results), ["problem_id", "n_prompt_tokens", "n_tokens"])
+    sampled = [_Tokens(*row) for row in completions if row[0] in completed_ids]
     return sampled, len(sampled) / max(len(completions), 1)
 
 
-def _rollouts(shard: Shard, results: Path) -> list[Response]:
-    """The rollouts to its problems that a shard holds, or reads."""
+def _used(shard: Shard, data: Sequence[_Data], results: Path) -> tuple[list[tuple[int, _Tokens]], float]:
+    """The rollouts that are used of those that a shard holds, or reads: sample number and tokens; and their share."""
+    rollouts = _rollouts(shard, results, ["problem_id", "sample", "n_prompt_tokens", "n_tokens"])
+    used = [(sample, _Tokens(id_, *n)) for id_, sample, *n in rollouts if _in_any(data, id_, sample)]
+    return used, len(used) / max(len(rollouts), 1)
+
+
+def _rollouts(shard: Shard, results: Path, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Columns of the rollouts to its problems that a shard holds, or reads; the first one is ``problem_id``."""
     ids = {problem.problem_id for problem in shard.problems}
-    rollouts = to_records(Response, read_shard(shard.inputs.get("responses", shard).path(results)))
-    return [rollout for rollout in rollouts if rollout.problem_id in ids]
+    return [row for row in _rows(shard.inputs.get("responses", shard).path(results), columns) if row[0] in ids]
+
+
+def _rows(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Some columns alone: the texts and numbers of a shard take a hundred times the memory."""
+    table = read_shard(path, columns)
+    return list(zip(*(table[name].to_pylist() for name in columns), strict=True))
 
 
 def _in_any(data: Sequence[_Data], problem_id: str, sample: int) -> bool:
@@ -262,23 +253,23 @@ def _trained(training: Training, results: Path) -> LedgerRow:
 
 
 def _add(
-    row: LedgerRow, cost: LedgerRow, shard: Shard, responses: Sequence[Response], share: float, results: Path
+    row: LedgerRow, cost: LedgerRow, shard: Shard, responses: Sequence[_Tokens], share: float, results: Path
 ) -> LedgerRow:
     """``row`` with what it cost a shard's model to sample or read ``responses``: every prompt once, and a share of the
     wall time of the shard, of which ``cost`` is the ledger's row."""
     sizes = shard_meta(shard.path(results)).get("shape")
     shape = ModelShape(**sizes) if sizes else None
-    prompts = {r.problem_id: r.n_prompt_tokens for r in responses}
+    prompts = {r.problem_id: r.n_prompt for r in responses}
     flops = 0.0
     if shape:
         flops += sum(shape.forward(n) for n in prompts.values())
-        flops += sum(shape.forward(r.n_tokens, past=prompts[r.problem_id]) for r in responses)
+        flops += sum(shape.forward(r.n, past=prompts[r.problem_id]) for r in responses)
     return dataclasses.replace(
         row,
         model=cost.model,
         device=cost.device,
         prompt_tokens=row.prompt_tokens + sum(prompts.values()),
-        completion_tokens=row.completion_tokens + sum(r.n_tokens for r in responses),
+        completion_tokens=row.completion_tokens + sum(r.n for r in responses),
         flops=row.flops + flops,
         wall_s=row.wall_s + cost.wall_s * share,
     )

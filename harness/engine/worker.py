@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from harness.core.stages import Task
 from harness.core.terms import Kind
 from harness.engine import tasks
 from harness.engine.failures import is_transient
+from harness.engine.in_flight import InFlight, News
+from harness.engine.shared_clock import SharedClock
 from harness.engine.tasks import Result
 from harness.experiment.model_files import loadable
 
@@ -34,11 +37,13 @@ class NotBuilt:
 
 
 class Worker:
-    """A component and the tasks it runs."""
+    """A component and the tasks it runs: one at a time, or as many as it takes at once, each in a thread."""
 
     def __init__(self) -> None:
         self._component: Any = None
         self._built: tuple[Any, ...] = ()  # what it is made of
+        self._clock = SharedClock()
+        self._in_flight = InFlight()
 
     def build(self, kind: Kind, type_: str, params: Mapping[str, Any], name: str) -> NotBuilt | None:
         """Build the component. It comes first; what it returns says why there is none.
@@ -65,23 +70,33 @@ class Worker:
         self._component = None
         gc.collect()
 
-    def run(self, task: Task, payload: Mapping[str, Any]) -> Result:
-        """Run a task on a shard's tables.
+    def run(self, task: Task, payload: Mapping[str, Any], ticket: int = 0) -> Result:
+        """Run a task on a shard's tables. ``ticket`` is the shard's number among those given to this worker.
 
         Raises:
             Exception: whatever the component raised.
         """
-        with _notes() as notes:
+        with _notes() as notes, self._in_flight.shard(ticket), self._clock.lap() as lap:
             result = tasks.run(task, self._component, payload)
-        result.notes = notes
+        result.notes, result.wall_s = notes, lap.seconds
         return result
+
+    def watch(self, ticket: int, had_room: bool) -> News:
+        """How far the shards are, and whether there is room for another one after ``ticket``.
+
+        It returns when that is no longer what it was (``had_room``), and after a second at the latest.
+        """
+        return self._in_flight.watch(ticket, had_room, self._component.responses_in_flight())
 
 
 @contextmanager
 def _notes() -> Iterator[list[str]]:
-    """What components warn of through the logger ``bonbench``: a process elsewhere has nobody who reads it."""
+    """What components warn of in this thread through the logger ``bonbench``: a process elsewhere has nobody who reads
+    it."""
     notes: list[str] = []
     handler = logging.Handler(logging.WARNING)
+    thread = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == thread)
     handler.emit = lambda record: notes.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("bonbench")
     logger.addHandler(handler)

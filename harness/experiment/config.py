@@ -17,6 +17,8 @@ from harness.core.terms import Aggregation, IntervalMethod, Protocol
 from harness.data.documents import parse_yaml, read_yaml
 from harness.experiment.names import check_name
 
+_PROBLEMS_PER_SHARD = 16  # where the file does not say
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -99,7 +101,11 @@ class EvaluationConfig(_Frozen):
 
 
 class Experiment(_Frozen):
-    """One experiment file. Entries of ``problems``, ``generators``, ``reward_models`` are checked by their type."""
+    """One experiment file. Entries of ``problems``, ``generators``, ``reward_models`` are checked by their type.
+
+    A shard holds the responses to ``problems_per_shard`` problems, or to as many as have ``responses_per_shard``
+    responses; what is made from responses has the shards of the responses.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     seed: int = 0
@@ -115,7 +121,8 @@ class Experiment(_Frozen):
     verifier: dict[str, Any] = {"type": "math"}
     second_verifier: dict[str, Any] | None = None
     evaluation: EvaluationConfig = EvaluationConfig()
-    problems_per_shard: int = Field(default=16, ge=1)
+    problems_per_shard: int | None = Field(default=None, ge=1)
+    responses_per_shard: int | None = Field(default=None, ge=1)
 
     @field_validator("rollouts", mode="before")
     @classmethod
@@ -151,6 +158,18 @@ class Experiment(_Frozen):
         if "://" in str(output):
             raise ValueError("a folder is expected, on a disk or a mounted file system, not a URL")
         return output
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Experiment:
+        if self.problems_per_shard and self.responses_per_shard:
+            raise ValueError("problems_per_shard and responses_per_shard exclude each other: set one of them to null")
+        return self
+
+    def problems_in_shard(self, n: int) -> int:
+        """The problems of a shard where each has ``n`` responses; at least one."""
+        if self.responses_per_shard:
+            return max(1, self.responses_per_shard // n)
+        return self.problems_per_shard or _PROBLEMS_PER_SHARD
 
     @property
     def folder(self) -> Path:

@@ -48,8 +48,18 @@ def to_records(record: type[R], table: pa.Table) -> list[R]:
     """The rows of a table as records; lists become tuples."""
     columns = []
     for field in SCHEMAS[record]:
-        values = table.column(field.name).to_pylist()
-        if pa.types.is_list(field.type):
-            values = [None if v is None else tuple(v) for v in values]
-        columns.append(values)
+        column = table.column(field.name)
+        is_list = pa.types.is_list(field.type) and not pa.types.is_null(column.type)
+        columns.append(_tuples(column) if is_list else column.to_pylist())
     return [record(*row) for row in zip(*columns, strict=True)]
+
+
+def _tuples(column: pa.ChunkedArray) -> list[tuple[Any, ...] | None]:
+    """The lists of a column as tuples: many times faster than Arrow's own way, which is by element."""
+    tuples: list[tuple[Any, ...] | None] = []
+    for chunk in column.chunks:
+        ends, values = chunk.offsets.to_pylist(), chunk.values
+        flat = values.to_pylist() if values.null_count else values.to_numpy(zero_copy_only=False).tolist()
+        spans = zip(ends, ends[1:], chunk.is_valid().to_pylist(), strict=False)
+        tuples += [tuple(flat[start:end]) if valid else None for start, end, valid in spans]
+    return tuples

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from bonbench.reward_models.text.layouts import numbered
-from bonbench.reward_models.text.limits import refusal
-from harness.core.components import (
-    ComponentParams,
-    Device,
-    ModelFacts,
-    ModelPath,
-    Precision,
-    Runtime,
-    TokenScorer,
-    TooLong,
-)
-from harness.core.hub_models import pretrained
-from harness.core.records import Solution, TokenLogprobs
-from harness.core.user_template import UserTemplate
+from bonbench.reward_models.token_scorer import LMScorer, LMScorerParams
+from harness.core.components import Device, ModelFacts, Runtime
 
 if TYPE_CHECKING:
-    from bonbench.reward_models.text.encoding import Encoded, SolutionEncoder
+    from bonbench.reward_models.text.encoding import Encoded
 
 
-class CausalLMParams(ComponentParams):
+class CausalLMParams(LMScorerParams):
     """Parameters of :class:`CausalLMScorer`."""
 
-    model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
-    user_template: UserTemplate = None
-    steps: Literal["as-written", "numbered"] = Field(
-        "as-written", description="the model reads the response as it is, or rewritten as numbered paragraphs"
-    )
-    dtype: Precision = "auto"
     device: Device = "auto"
-    too_long: TooLong = "skip"
     max_batch_tokens: Runtime[int | None] = Field(
         None,
         ge=1,
@@ -46,13 +25,8 @@ class CausalLMParams(ComponentParams):
     )
 
 
-class CausalLMScorer(TokenScorer[CausalLMParams]):
-    """Scores with any chat model in `transformers` format.
-
-    The model reads its chat template around the problem (in ``user_template``), then the response, then the end-of-turn
-    token if the response has finish_reason "stop". Equal responses to a problem are scored once. ``too_long`` says what
-    becomes of a solution that is longer than the model's positions reach; by default the record of its response is
-    empty.
+class CausalLMScorer(LMScorer[CausalLMParams]):
+    """Scores with transformers in this process; equal beginnings of responses go through the model once.
 
     Raises:
         UserError: when the model cannot be loaded.
@@ -62,96 +36,22 @@ class CausalLMScorer(TokenScorer[CausalLMParams]):
     shares_process = True
 
     def __init__(self, params: CausalLMParams, name: str = "") -> None:
-        super().__init__(params, name)
         from bonbench.reward_models.lm.causal_lm import load
 
         self.model = load(params.model, params.dtype, params.device)
-        self.encoder = _encoder(params)
+        self.limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        super().__init__(params, name)
 
     @classmethod
-    def count_too_long(cls, params: CausalLMParams, batches: Iterable[Sequence[Solution]]) -> int | None:
+    def context(cls, params: CausalLMParams) -> int | None:
         from bonbench.reward_models.text.positions import positions
 
-        limit = positions(params.model)
-        if limit is None:
-            return 0
-        encoder = _encoder(params)
-        count = 0
-        for batch in batches:
-            texts = [
-                (s.problem.problem, _rewritten(params, s.response.text)[0], s.response.finish_reason == "stop")
-                for s in batch
-            ]
-            # A token stands for one byte at least: most responses need not be tokenised.
-            suspects = [text for text in texts if encoder.n_bytes(*text) > limit]
-            count += sum(len(tokens.ids) > limit for tokens in encoder.encode(suspects))
-        return count
+        return positions(params.model)
 
     def describe(self) -> ModelFacts:
         return ModelFacts(self.model.config.to_dict(), str(self.model.device))
 
-    def logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
-        """Log-probabilities of the tokens of each response, in nats, in the order of the batch.
-
-        Raises:
-            UserError: for a solution longer than the model's positions, where ``too_long`` makes an error of it.
-        """
+    def read(self, solutions: Sequence[Encoded]) -> list[list[float]]:
         from bonbench.reward_models.lm.causal_lm import response_logprobs
 
-        rewritten = [_rewritten(self.params, s.response.text) for s in batch]
-        keys = [
-            (s.problem.problem, text, s.response.finish_reason == "stop")
-            for s, (text, _) in zip(batch, rewritten, strict=True)
-        ]
-        firsts: dict[tuple[str, str, bool], Solution] = {}
-        for solution, key in zip(batch, keys, strict=True):
-            firsts.setdefault(key, solution)
-        encoded = {}
-        for solution, key, tokens in zip(firsts.values(), firsts, self.encoder.encode(list(firsts)), strict=True):
-            if (fitting := self._fitting(tokens, solution)) is not None:
-                encoded[key] = fitting
-        read = response_logprobs(self.model, list(encoded.values()), self.params.max_batch_tokens)
-        values = dict(zip(encoded, read, strict=True))
-        return [
-            TokenLogprobs(
-                problem_id=solution.response.problem_id,
-                generator=solution.response.generator,
-                sample=solution.response.sample,
-                logprobs=tuple(values[key]),
-                token_ends=tuple(origins[end] if origins else end for end in encoded[key].token_ends),
-                n_prompt_tokens=encoded[key].n_prompt,
-            )
-            if key in encoded
-            else _unread(solution)
-            for solution, key, (_, origins) in zip(batch, keys, rewritten, strict=True)
-        ]
-
-    def _fitting(self, tokens: Encoded, solution: Solution) -> Encoded | None:
-        """The tokens that the model reads of a solution, as ``too_long`` wants it; None where it reads none."""
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        if limit is None or len(tokens.ids) <= limit:
-            return tokens
-        if self.params.too_long == "error":
-            raise refusal(self.params.model, limit, solution.response, len(tokens.ids))
-        if self.params.too_long == "skip" or tokens.n_prompt >= limit:
-            return None
-        return replace(tokens, ids=tokens.ids[:limit], token_ends=tokens.token_ends[: limit - tokens.n_prompt])
-
-
-def _encoder(params: CausalLMParams) -> SolutionEncoder:
-    from transformers import AutoTokenizer
-
-    from bonbench.reward_models.text.encoding import SolutionEncoder
-
-    tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
-    return SolutionEncoder(tokenizer, params.model, params.user_template)
-
-
-def _rewritten(params: CausalLMParams, text: str) -> tuple[str, list[int]]:
-    """What the model reads of a response, and for each offset in it the one in the response ([]: the same)."""
-    return numbered(text) if params.steps == "numbered" else (text, [])
-
-
-def _unread(solution: Solution) -> TokenLogprobs:
-    response = solution.response
-    return TokenLogprobs(response.problem_id, response.generator, response.sample, (), (), n_prompt_tokens=0)
+        return response_logprobs(self.model, solutions, self.params.max_batch_tokens)

@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from bonbench.reward_models.training.confidence import Reading, confidence
+import numpy as np
+
+from bonbench.reward_models.training.by_shards import Place
+from bonbench.reward_models.training.confidence import confidence
 from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import AutoPSVTrainerParams
@@ -63,14 +66,14 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
 
         params, output = self.params.model_copy(update={"base": absolute(self.params.base)}), output.resolve()
         verifier = output / "outcome"
-        rollouts, prepared, about_data = build_tokens(data, params)
-        outcome = Job("value", params, rollouts, params.base, verifier, f"{self.name}, outcome verifier")
-        first = _once(verifier / _FACTS_FILE, lambda: fit(outcome, progress, launch))
-        reading = Reading(str(verifier), [item.solution for item in prepared.items], params, verifier / "values")
-        values = confidence(reading, output / "workers", progress, launch)
-        steps = [labels_from_confidence(of_steps, params.drop) for of_steps in values]
-        labelled = relabelled(prepared, params, steps)
-        second = fit(Job("value", params.of_steps, labelled, str(verifier), output, self.name), progress, launch)
+        with Place.within(output, progress, launch) as place:
+            rollouts, prepared, about_data = build_tokens(data, params, place)
+            outcome = Job("value", params, rollouts, params.base, verifier, f"{self.name}, outcome verifier")
+            first = _once(verifier / _FACTS_FILE, lambda: fit(outcome, progress, launch))
+            values = confidence(str(verifier), prepared, params, place)
+            labels = [label for of_steps in values for label in labels_from_confidence(of_steps, params.drop)]
+            labelled = relabelled(prepared, params, np.array(labels, dtype=np.float32), place)
+            second = fit(Job("value", params.of_steps, labelled, str(verifier), output, self.name), progress, launch)
         shutil.rmtree(verifier)
         sequences = rollouts.sequences
         both = replace(

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import isnan
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from bonbench.reward_models.text.pieces import Marked
-from bonbench.reward_models.text.positions import positions
+from bonbench.reward_models.training.by_shards import Batch, Place, batches, made
+from bonbench.reward_models.training.chosen import LEFT_OUT, Chosen, Column, Encoder
 from bonbench.reward_models.training.pairs import Indices, pair_up
 from bonbench.reward_models.training.params import TrainingParams
 from bonbench.reward_models.training.sequences import Sequences
-from bonbench.reward_models.training.subsets import Balance, balanced, near_duplicates
+from bonbench.reward_models.training.subsets import Balance, balanced
 from bonbench.reward_models.training.targets import Arrays, Targets
 from harness.core.errors import UserError
-from harness.core.records import GradedSolution, Solution
+from harness.core.records import GradedSolution
+from harness.core.rollouts import shards_of
+
+#: Rollouts that a worker encodes before it writes them down, at least: some 100 MiB of them.
+_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +77,31 @@ class Rollouts:
 class Prepared:
     """Graded solutions to train on, encoded, and how many were left out for which reason.
 
-    ``apart`` [items]: whether an item's problem is kept apart.
+    Attributes:
+        batches: all solutions, in the batches in which they were encoded.
+        rows: which of them are trained on [rollouts], increasing.
+        problem_numbers: the problem of each [rollouts], as any integer.
+        columns: what was asked of them besides, flat.
+        apart: whether its problem is kept apart [rollouts].
     """
 
-    items: Sequence[GradedSolution]
-    encoded: Sequence[Marked]
+    batches: Sequence[Batch]
+    rows: Indices
+    problem_numbers: Indices
+    correct: npt.NDArray[np.bool_]
+    sequences: Sequences
+    columns: Mapping[str, npt.NDArray[Any]]
     dropped: Mapping[str, int]
     apart: npt.NDArray[np.bool_]
 
-    @cached_property
-    def sequences(self) -> Sequences:
-        return Sequences.of([tokens.ids for tokens in self.encoded], [tokens.reads for tokens in self.encoded])
-
-    @cached_property
-    def correct(self) -> npt.NDArray[np.bool_]:
-        """Whether each item is right [items]."""
-        return np.array([item.correct for item in self.items], dtype=bool)
+    def __len__(self) -> int:
+        return len(self.rows)
 
     @cached_property
     def problems(self) -> list[int]:
-        """The problem of each item, as an integer in order of first appearance."""
-        numbers: dict[str, int] = {}
-        return [numbers.setdefault(item.solution.problem.problem_id, len(numbers)) for item in self.items]
+        """The problem of each rollout, as an integer in order of first appearance."""
+        _, first, problem = np.unique(self.problem_numbers, return_index=True, return_inverse=True)
+        return np.argsort(np.argsort(first))[problem].tolist()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,42 +115,36 @@ class Examples:
 
 
 def prepare(
-    data: Sequence[GradedSolution], params: TrainingParams, encode: Callable[[Sequence[Solution]], list[Marked]]
+    data: Sequence[GradedSolution],
+    params: TrainingParams,
+    encoder: Encoder,
+    columns: Sequence[Column] = (),
+    place: Place | None = None,
 ) -> Prepared:
-    """Take the wanted share of problems and responses, and leave out what cannot or should not be trained on."""
-    chosen = params.learnt_from(item.solution.problem.problem_id for item in data)
-    used = [
-        item
-        for item in data
-        if item.solution.response.sample < params.responses and item.solution.problem.problem_id in chosen
-    ]
-    dropped: Counter[str] = Counter()
-    if params.dedup is not None:
-        repeats = near_duplicates(
-            [item.solution.problem.problem_id for item in used],
-            [item.solution.response.text for item in used],
-            params.dedup,
-        )
-        dropped["near-duplicate"] = sum(repeats)
-        used = [item for item, repeat in zip(used, repeats, strict=True) if not repeat]
-    items, encoded, limit = [], [], positions(params.base)
-    for item, tokens in zip(used, encode([item.solution for item in used]), strict=True):
-        if not tokens.reads:
-            dropped["empty response"] += 1
-        elif len(tokens.ids) > params.max_length:
-            dropped["longer than max_length"] += 1
-        elif not item.solution.was_read:
-            dropped["longer than the reference reads"] += 1
-        elif item.steps is not None and any(map(isnan, item.steps)):
-            dropped["too long to complete"] += 1
-        elif limit is not None and len(tokens.ids) > limit:
-            dropped["longer than the model reads"] += 1
-        else:
-            items.append(item)
-            encoded.append(tokens)
-    held_out = params.kept_apart(item.solution.problem.problem_id for item in data)
-    apart = np.array([item.solution.problem.problem_id in held_out for item in items], dtype=bool)
-    return Prepared(items, encoded, dropped, apart)
+    """Take the wanted share of problems and responses, and leave out what cannot or should not be trained on.
+
+    Args:
+        columns: what else is made of each shard of rollouts, in the process that encodes it.
+        place: where the rollouts are encoded; None: here, and in memory.
+    """
+    shards = shards_of(data)
+    ids = {id_: number for number, id_ in enumerate(dict.fromkeys(id_ for s in shards for id_ in s.problem_ids))}
+    chosen, held_out = params.learnt_from(ids), params.kept_apart(ids)
+    numbers = {id_: number for id_, number in ids.items() if id_ in chosen}
+    work = Chosen(params, batches(shards, _AT_ONCE), encoder, numbers, tuple(columns))
+    arrays = made(work, "rollouts", place)
+    dropped = Counter({LEFT_OUT[0]: 0})  # it comes first, as it is looked at first
+    dropped.update(LEFT_OUT[reason] for reason in arrays["left_out"].tolist())
+    return Prepared(
+        batches=work.batches,
+        rows=arrays["rows"],
+        problem_numbers=arrays["problem"],
+        correct=arrays["correct"],
+        sequences=Sequences.in_arrays(arrays),
+        columns=arrays,
+        dropped=+dropped,
+        apart=np.isin(arrays["problem"], [ids[id_] for id_ in held_out]),
+    )
 
 
 def in_pairs(prepared: Prepared, params: TrainingParams, kind: Literal["all", "one"]) -> Examples:
@@ -185,7 +185,7 @@ def single(prepared: Prepared, params: TrainingParams, balance: Balance = "none"
 
 def every(prepared: Prepared) -> Examples:
     """Each solution as an example."""
-    numbers = np.arange(len(prepared.items), dtype=np.int64)
+    numbers = np.arange(len(prepared), dtype=np.int64)
     return Examples(numbers[:, None], numbers)
 
 

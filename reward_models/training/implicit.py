@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bonbench.reward_models.training.by_shards import Place
 from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, StepLabelParams, TrainingParams
@@ -104,6 +105,7 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
         if self.params.reference is not None:
             paths["reference"] = absolute(self.params.reference)
         params = self.params.model_copy(update=paths)
-        rollouts, facts = build_rollouts(data, params)
-        job = Job("implicit", params, rollouts, params.base, output.resolve(), self.name)
-        return fit(job, progress, launch).saying(facts)
+        with Place.within(output, progress, launch) as place:
+            rollouts, facts = build_rollouts(data, params, place)
+            job = Job("implicit", params, rollouts, params.base, output.resolve(), self.name)
+            return fit(job, progress, launch).saying(facts)

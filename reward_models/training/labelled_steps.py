@@ -2,72 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from bonbench.reward_models.text.layouts import step_ends
+from bonbench.reward_models.training.by_shards import Place, made
+from bonbench.reward_models.training.chosen import Encoded
 from bonbench.reward_models.training.data import Prepared, Rollouts, describe, every, prepare, single
-from bonbench.reward_models.training.encode import for_every_token, for_layout
 from bonbench.reward_models.training.held_out import about, split
 from bonbench.reward_models.training.params import StepLabelParams, StepTokenTrainerParams, TrainingParams
-from bonbench.reward_models.training.targets import ReadTargets
+from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.targets import EveryReadTargets, ReadTargets
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
 
+if TYPE_CHECKING:
+    from bonbench.reward_models.training.encode import Encode
 
-def build_steps(data: Sequence[GradedSolution], params: StepTokenTrainerParams) -> tuple[Rollouts, dict[str, object]]:
+
+def build_steps(
+    data: Sequence[GradedSolution], params: StepTokenTrainerParams, place: Place | None = None
+) -> tuple[Rollouts, dict[str, object]]:
     """Rollouts read at their steps' ends, with the steps' labels as targets, and facts about them.
 
     Raises:
         UserError: when all steps are good, or all bad.
     """
-    prepared = prepare(data, params, for_layout(params.base, step_ends, params.user_template))
+    prepared = prepare(data, params, at_step_ends, [labels], place)
     examples, apart = split(prepared, every(prepared), params)
     targets = ReadTargets(step_targets(prepared, params))
     rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, apart=apart)
     return rollouts, {**describe(prepared, examples), **about(prepared, apart), **count_steps(rollouts)}
 
 
+def at_step_ends(params: TrainingParams) -> Encode:
+    from bonbench.reward_models.training.encode import for_layout
+
+    return for_layout(params.base, step_ends, params.user_template)
+
+
+def at_every_token(params: TrainingParams) -> Encode:
+    from bonbench.reward_models.training.encode import for_every_token
+
+    return for_every_token(params.base, params.user_template)
+
+
+def labels(items: Iterable[GradedSolution], _: object) -> Mapping[str, npt.NDArray[np.float32]]:
+    """The labels of the solutions' steps (``labels`` [steps]).
+
+    Raises:
+        UserError: for a solution without labels.
+    """
+    return {"labels": np.array([label for item in items for label in _labels(item)], dtype=np.float32)}
+
+
 def step_targets(prepared: Prepared, params: StepLabelParams) -> npt.NDArray[np.float32]:
-    """What each step of the rollouts should come to [steps], in their order.
+    """What each step of the rollouts, whose ``labels`` were asked for, should come to [steps], in their order.
 
     Raises:
         UserError: when all steps are good, or all bad.
     """
-    targets = np.array([label for item in prepared.items for label in _labels(item)], dtype=np.float32)
+    targets: npt.NDArray[np.float32] = prepared.columns["labels"]
     if params.labels == "hard":
         targets = (targets > 0).astype(np.float32)
-    if len(set(targets.tolist())) < 2:
+    if len(np.unique(targets)) < 2:
         raise UserError(f"nothing to tell apart: the {len(targets)} steps to train on all have the same label")
     return targets
 
 
 def build_tokens(
-    data: Sequence[GradedSolution], params: TrainingParams
+    data: Sequence[GradedSolution], params: TrainingParams, place: Place | None = None
 ) -> tuple[Rollouts, Prepared, dict[str, object]]:
     """Rollouts read at each token of the response, with the response's correctness as target, and facts about them.
 
     Raises:
         UserError: when all responses are right, or all wrong.
     """
-    prepared = prepare(data, params, for_every_token(params.base, params.user_template))
+    prepared = prepare(data, params, at_every_token, (), place)
     examples, apart = split(prepared, single(prepared, params), params)
-    correct = np.repeat(prepared.correct, prepared.sequences.n_reads).astype(np.float32)
-    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, ReadTargets(correct), apart=apart)
+    targets = EveryReadTargets(prepared.correct)
+    rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, apart=apart)
     return rollouts, prepared, {**describe(prepared, examples), **about(prepared, apart)}
 
 
-def relabelled(prepared: Prepared, params: TrainingParams, labels: Sequence[Sequence[float]]) -> Rollouts:
-    """The same rollouts read at their steps' ends, with a label for each step as target."""
-    encode = for_layout(params.base, step_ends, params.user_template)
-    encoded = encode([item.solution for item in prepared.items])
-    again = replace(prepared, encoded=encoded)
-    examples, apart = split(again, every(again), params)
-    targets = np.array([label for of_steps in labels for label in of_steps], dtype=np.float32)
-    return Rollouts(again.sequences, examples.rows, examples.units, ReadTargets(targets), apart=apart)
+def relabelled(
+    prepared: Prepared, params: TrainingParams, labels: npt.NDArray[np.float32], place: Place | None = None
+) -> Rollouts:
+    """The same rollouts read at their steps' ends, with a label for each step as target: ``labels`` [steps]."""
+    again = Encoded(params, prepared.batches, prepared.rows, at_step_ends)
+    sequences = Sequences.in_arrays(made(again, "steps", place))
+    examples, apart = split(prepared, every(prepared), params)
+    return Rollouts(sequences, examples.rows, examples.units, ReadTargets(labels), apart=apart)
 
 
 def count_steps(rollouts: Rollouts) -> dict[str, float]:

@@ -16,36 +16,113 @@ pi/pi_ref is compared with the divergence per step, not with the divergence of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from bonbench.reward_models.training.data import Prepared
-from bonbench.reward_models.training.encode import Encode
+from bonbench.reward_models.training.by_shards import Arrays, Place, made, mapped, path_of, starts
+from bonbench.reward_models.training.chosen import Again, Encoder
+from bonbench.reward_models.training.data import Mismatched, Prepared
 from bonbench.reward_models.training.pairs import Indices
-from bonbench.reward_models.training.sequences import Sequences
+from bonbench.reward_models.training.params import ImplicitTrainerParams
+from bonbench.reward_models.training.sequences import Sequences, flat_arrays
 from harness.core.errors import UserError
+from harness.core.hub_models import pretrained
+from harness.core.records import GradedSolution
 
 
-def mismatched(prepared: Prepared, encode: Encode, max_length: int, seed: int) -> tuple[Sequences, Indices]:
-    """For each prepared rollout its prompt with its partner's response, cut off where it exceeds ``max_length``, and
-    how many steps are read of it (at least 1).
+def mismatched(
+    prepared: Prepared, params: ImplicitTrainerParams, encoder: Encoder, place: Place | None = None
+) -> Mismatched:
+    """For each prepared rollout, whose ``texts`` were asked for, its prompt with its partner's response, cut off where
+    it exceeds what a model may read. A response is one term; at level step each of its steps is.
 
     Raises:
-        UserError: when there is only one problem.
+        UserError: when the reference has another tokenizer, or there is only one problem.
     """
-    solutions = [item.solution for item in prepared.items]
-    crossed = [
-        replace(solution, response=solutions[other].response, logprobs={})
-        for solution, other in zip(solutions, partners(prepared.problems, seed), strict=True)
-    ]
-    encoded = encode(crossed)
-    reads = [[read for read in tokens.reads if read < max_length - 1] for tokens in encoded]
-    n_steps = [
-        tokens.steps[len(within) - 1] + 1 if within else 1 for tokens, within in zip(encoded, reads, strict=True)
-    ]
-    return Sequences.of([tokens.ids[:max_length] for tokens in encoded], reads), np.array(n_steps, dtype=np.int64)
+    text, columns = prepared.columns["text"], prepared.columns
+    work = _Crossed(
+        params,
+        prepared.batches,
+        prepared.rows,
+        encoder,
+        partners=np.array(partners(prepared.problems, params.seed), dtype=np.int64),
+        text=path_of(text) or text,
+        starts=starts(columns["n_bytes"]),
+        ended=columns["ended"],
+    )
+    arrays = made(work, "mismatched", place)
+    n_steps = arrays["n_steps"]
+    return Mismatched(Sequences.in_arrays(arrays), n_steps if params.level == "step" else np.ones_like(n_steps))
+
+
+def texts(items: Iterable[GradedSolution], _: object) -> Mapping[str, npt.NDArray[Any]]:
+    """The responses, for other processes to read: in UTF-8 (``text`` [bytes], ``n_bytes`` [rollouts]), and whether the
+    model ended its turn (``ended`` [rollouts])."""
+    responses = [item.solution.response for item in items]
+    written = [response.text.encode(errors="surrogatepass") for response in responses]
+    return {
+        "text": np.frombuffer(b"".join(written), dtype=np.uint8),
+        "n_bytes": np.array(list(map(len, written)), dtype=np.int64),
+        "ended": np.array([response.finish_reason == "stop" for response in responses], dtype=bool),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Crossed(Again):
+    """Prompts with their partners' responses, encoded, and how many steps are read of each (at least 1).
+
+    The partners lie in other shards, all over: their ``texts`` are in the memory that all processes share.
+    """
+
+    encoder: Encoder
+    partners: Indices
+    text: Path | npt.NDArray[np.uint8]
+    starts: Indices
+    ended: npt.NDArray[np.bool_]
+    params: ImplicitTrainerParams
+
+    def begin(self) -> Callable[[int], Arrays]:
+        from bonbench.reward_models.text.positions import positions
+
+        params = self.params
+        if params.reference not in (params.base, None) and not _same_vocabulary(params):
+            raise UserError(f"reference: kto needs a reference model with the tokenizer of {params.base}")
+        limits = [positions(model) for model in (params.base, params.reference) if model is not None]
+        max_length = min([params.max_length, *(limit for limit in limits if limit is not None)])
+        encode = self.encoder(params)
+        text = mapped(self.text) if isinstance(self.text, Path) else self.text
+
+        def make(number: int) -> Arrays:
+            crossed = []
+            for member, item in zip(self.members(number), self.load(number), strict=True):
+                partner = int(self.partners[member])
+                words = text[self.starts[partner] : self.starts[partner + 1]].tobytes().decode(errors="surrogatepass")
+                ended = "stop" if self.ended[partner] else "length"
+                response = replace(item.solution.response, text=words, finish_reason=ended)
+                crossed.append(replace(item.solution, response=response, logprobs={}))
+            encoded = encode(crossed)
+            reads = [[read for read in tokens.reads if read < max_length - 1] for tokens in encoded]
+            n_steps = [
+                tokens.steps[len(within) - 1] + 1 if within else 1
+                for tokens, within in zip(encoded, reads, strict=True)
+            ]
+            arrays = flat_arrays([tokens.ids[:max_length] for tokens in encoded], reads)
+            return {**arrays, "n_steps": np.array(n_steps, dtype=np.int64)}
+
+        return make
+
+
+def _same_vocabulary(params: ImplicitTrainerParams) -> bool:
+    from transformers import AutoTokenizer
+
+    models = params.base, params.reference or ""
+    ours, theirs = (AutoTokenizer.from_pretrained(**pretrained(model)).get_vocab() for model in models)
+    return bool(ours == theirs)
 
 
 def partners(problems: Sequence[int], seed: int) -> list[int]:

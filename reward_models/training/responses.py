@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bonbench.reward_models.text.layouts import chat_turns
-from bonbench.reward_models.text.pieces import Marked
-from bonbench.reward_models.text.positions import positions
+from bonbench.reward_models.training.by_shards import Place, starts
+from bonbench.reward_models.training.chosen import Column
 from bonbench.reward_models.training.data import (
-    Mismatched,
     Prepared,
     Rollouts,
     describe,
@@ -20,48 +21,60 @@ from bonbench.reward_models.training.data import (
     prepare,
     single,
 )
-from bonbench.reward_models.training.encode import Encode, for_layout, for_likelihood
 from bonbench.reward_models.training.held_out import about, split
-from bonbench.reward_models.training.labelled_steps import count_steps, step_targets
-from bonbench.reward_models.training.mismatched import mismatched
-from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, OutcomeTrainerParams
+from bonbench.reward_models.training.labelled_steps import count_steps, labels, step_targets
+from bonbench.reward_models.training.mismatched import mismatched, texts
+from bonbench.reward_models.training.params import (
+    PAIRED,
+    ImplicitTrainerParams,
+    OutcomeTrainerParams,
+    TrainingParams,
+)
 from bonbench.reward_models.training.targets import PairTargets, ResponseTargets, StepTargets, Targets
-from harness.core.errors import UserError
-from harness.core.hub_models import pretrained
 from harness.core.records import GradedSolution, TokenLogprobs
 from harness.core.steps import step_ends, step_of_token
 
+if TYPE_CHECKING:
+    from bonbench.reward_models.text.pieces import Marked
+    from bonbench.reward_models.training.encode import Encode
 
-def build_rollouts(data: Sequence[GradedSolution], params: ImplicitTrainerParams) -> tuple[Rollouts, dict[str, object]]:
+
+def build_rollouts(
+    data: Sequence[GradedSolution], params: ImplicitTrainerParams, place: Place | None = None
+) -> tuple[Rollouts, dict[str, object]]:
     """Rollouts and examples for an implicit reward model, and facts about them.
 
     Raises:
         UserError: when no example is left.
     """
-    encode = for_likelihood(params.base, params.user_template)
-    prepared = prepare(data, params, encode)
+    at_responses = params.level == "response"
+    columns: list[Column] = [partial(_references, params)] if at_responses else [partial(_steps, params), labels]
+    columns += [texts] if params.objective == "kto" else []
+    prepared = prepare(data, params, for_their_likelihood, columns, place)
     targets: Targets
     if params.objective in PAIRED:
-        examples, targets = in_pairs(prepared, params, params.pairs), PairTargets(_reference(prepared, params))
-    elif params.level == "response":
+        examples, targets = in_pairs(prepared, params, params.pairs), PairTargets(prepared.columns["reference"])
+    elif at_responses:
         examples = single(prepared, params, params.balance)
-        targets = ResponseTargets(prepared.correct, _reference(prepared, params))
+        targets = ResponseTargets(prepared.correct, prepared.columns["reference"])
     else:
-        examples, targets = every(prepared), _steps(prepared, params)
+        examples, targets = every(prepared), _step_targets(prepared, params)
     examples, apart = split(prepared, examples, params)
-    crossed = _mismatched(prepared, params, encode) if params.objective == "kto" else None
+    crossed = mismatched(prepared, params, for_their_likelihood, place) if params.objective == "kto" else None
     rollouts = Rollouts(prepared.sequences, examples.rows, examples.units, targets, crossed, apart)
-    of_steps = count_steps(rollouts) if params.level == "step" else {}
+    of_steps = {} if at_responses else count_steps(rollouts)
     return rollouts, {**describe(prepared, examples), **about(prepared, apart), **of_steps}
 
 
-def build_outcomes(data: Sequence[GradedSolution], params: OutcomeTrainerParams) -> tuple[Rollouts, dict[str, object]]:
+def build_outcomes(
+    data: Sequence[GradedSolution], params: OutcomeTrainerParams, place: Place | None = None
+) -> tuple[Rollouts, dict[str, object]]:
     """Rollouts and examples for an outcome reward model, and facts about them.
 
     Raises:
         UserError: when no example is left.
     """
-    prepared = prepare(data, params, for_layout(params.base, chat_turns, params.user_template))
+    prepared = prepare(data, params, as_chats, (), place)
     targets: Targets
     if params.objective in PAIRED:
         examples, targets = in_pairs(prepared, params, params.pairs), PairTargets()
@@ -72,51 +85,61 @@ def build_outcomes(data: Sequence[GradedSolution], params: OutcomeTrainerParams)
     return rollouts, {**describe(prepared, examples), **about(prepared, apart)}
 
 
-def _mismatched(prepared: Prepared, params: ImplicitTrainerParams, encode: Encode) -> Mismatched:
-    """Rollouts crossed with other problems' responses. A response is one term; at level step each of its steps is.
+def for_their_likelihood(params: TrainingParams) -> Encode:
+    from bonbench.reward_models.training.encode import for_likelihood
 
-    Raises:
-        UserError: when the reference has another tokenizer, or there is only one problem.
-    """
-    if params.reference not in (params.base, None) and not _same_vocabulary(params):
-        raise UserError(f"reference: kto needs a reference model with the tokenizer of {params.base}")
-    limits = [positions(model) for model in (params.base, params.reference) if model is not None]
-    shortest = min([params.max_length, *(limit for limit in limits if limit is not None)])
-    crossed, n_steps = mismatched(prepared, encode, shortest, params.seed)
-    return Mismatched(crossed, n_steps if params.level == "step" else np.ones_like(n_steps))
+    return for_likelihood(params.base, params.user_template)
 
 
-def _reference(prepared: Prepared, params: ImplicitTrainerParams) -> npt.NDArray[np.float64]:
-    """Log-probability of each response under the reference; 0 without one."""
-    if params.reference is None:
-        return np.zeros(len(prepared.items))
-    return np.array([np.sum(_read(item, tokens, params).logprobs) for item, tokens in _both(prepared)])
+def as_chats(params: TrainingParams) -> Encode:
+    from bonbench.reward_models.training.encode import for_layout
+
+    return for_layout(params.base, chat_turns, params.user_template)
 
 
-def _steps(prepared: Prepared, params: ImplicitTrainerParams) -> StepTargets:
-    """The steps of the rollouts; the reference's log-probability of each is 0 without one.
+def _references(
+    params: ImplicitTrainerParams, items: Sequence[GradedSolution], encoded: Sequence[Marked]
+) -> Mapping[str, npt.NDArray[np.float64]]:
+    """Log-probability of each response under the reference (``reference`` [rollouts]); 0 without one."""
+    sums = np.zeros(len(items))
+    if params.reference is not None:
+        for row, (item, tokens) in enumerate(zip(items, encoded, strict=True)):
+            sums[row] = np.sum(_read(item, tokens, params).logprobs)
+    return {"reference": sums}
+
+
+def _steps(
+    params: ImplicitTrainerParams, items: Sequence[GradedSolution], encoded: Sequence[Marked]
+) -> Mapping[str, npt.NDArray[Any]]:
+    """How many steps each response has (``n_steps`` [rollouts]), how many reads each step (``reads_of_step`` [steps]),
+    and its log-probability under the reference (``reference`` [steps]); 0 without one."""
+    ends = [step_ends(item.solution.response.text) for item in items]
+    n_steps = np.array(list(map(len, ends)), dtype=np.int64)
+    first = starts(n_steps)
+    reads, sums = np.zeros(first[-1], dtype=np.int64), np.zeros(first[-1])
+    for row, (item, tokens) in enumerate(zip(items, encoded, strict=True)):
+        own = slice(first[row], first[row + 1])
+        np.add.at(reads[own], np.array(tokens.steps, dtype=np.int64), 1)
+        if params.reference is not None:
+            # A reference with another tokenizer agrees on steps, not on tokens: it is summed over its own.
+            read = _read(item, tokens, params)
+            np.add.at(sums[own], step_of_token(ends[row], read.token_ends), read.logprobs)
+    return {"n_steps": n_steps, "reads_of_step": reads, "reference": sums}
+
+
+def _step_targets(prepared: Prepared, params: ImplicitTrainerParams) -> StepTargets:
+    """The targets of the rollouts' steps.
 
     Raises:
         UserError: when all steps are good, or all bad.
     """
-    values = step_targets(prepared, params)
-    ends = [step_ends(item.solution.response.text) for item in prepared.items]
-    sums = [np.zeros(len(each)) for each in ends]
-    if params.reference is not None:
-        for row, (item, tokens) in enumerate(_both(prepared)):
-            # A reference with another tokenizer agrees on steps, not on tokens: it is summed over its own.
-            read = _read(item, tokens, params)
-            np.add.at(sums[row], step_of_token(ends[row], read.token_ends), read.logprobs)
+    columns = prepared.columns
     return StepTargets(
-        starts=np.cumsum([0, *map(len, ends)]),
-        of_read=np.concatenate([np.array(tokens.steps, dtype=np.int32) for tokens in prepared.encoded]),
-        values=values,
-        reference=np.concatenate(sums),
+        starts=starts(columns["n_steps"]),
+        n_reads=columns["reads_of_step"],
+        values=step_targets(prepared, params),
+        reference=columns["reference"],
     )
-
-
-def _both(prepared: Prepared) -> Iterable[tuple[GradedSolution, Marked]]:
-    return zip(prepared.items, prepared.encoded, strict=True)
 
 
 def _read(item: GradedSolution, tokens: Marked, params: ImplicitTrainerParams) -> TokenLogprobs:
@@ -129,11 +152,3 @@ def _read(item: GradedSolution, tokens: Marked, params: ImplicitTrainerParams) -
             f"its reference pass {len(read.logprobs)}"
         )
     return read
-
-
-def _same_vocabulary(params: ImplicitTrainerParams) -> bool:
-    from transformers import AutoTokenizer
-
-    models = params.base, params.reference or ""
-    ours, theirs = (AutoTokenizer.from_pretrained(**pretrained(model)).get_vocab() for model in models)
-    return bool(ours == theirs)

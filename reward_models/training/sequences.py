@@ -1,13 +1,16 @@
-"""Token sequences as flat arrays that travel to the training workers, and their padded batches."""
+"""Token sequences as flat arrays, and their padded batches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bonbench.reward_models.training.by_shards import Arrays, mapped, path_of, starts
 from bonbench.reward_models.training.pairs import Indices
 
 
@@ -17,6 +20,8 @@ class Sequences:
 
     It is read at its tokens ``reads[read_starts[i]:read_starts[i + 1]]``: what the model makes of its hidden states
     there is what the training is about.
+
+    Where the tokens lie in a file, they stay there: a pickle has the file's path.
     """
 
     ids: npt.NDArray[np.int32]
@@ -27,6 +32,14 @@ class Sequences:
     @classmethod
     def of(cls, ids: Sequence[Sequence[int]], reads: Sequence[Sequence[int]]) -> Sequences:
         return cls(*_flat(ids), *_flat(reads))
+
+    @classmethod
+    def in_arrays(cls, arrays: Arrays) -> Sequences:
+        """The sequences that :func:`flat_arrays` wrote."""
+        return cls(arrays["ids"], starts(arrays["lengths"]), arrays["reads"], starts(arrays["n_reads"]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _sequences, (_in_place(self.ids), self.starts, _in_place(self.reads), self.read_starts)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -62,7 +75,24 @@ class Sequences:
         return np.concatenate([np.arange(self.read_starts[m], self.read_starts[m + 1]) for m in members])
 
 
+def flat_arrays(ids: Sequence[Sequence[int]], reads: Sequence[Sequence[int]]) -> Arrays:
+    """Some sequences as arrays that may be joined to those of others."""
+    (flat, ends), (flat_reads, read_ends) = _flat(ids), _flat(reads)
+    return {"ids": flat, "lengths": np.diff(ends), "reads": flat_reads, "n_reads": np.diff(read_ends)}
+
+
 def _flat(rows: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.int32], Indices]:
     sizes = [len(row) for row in rows]
     values = np.fromiter((value for row in rows for value in row), dtype=np.int32, count=sum(sizes))
-    return values, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    return values, starts(np.array(sizes, dtype=np.int64))
+
+
+def _in_place(array: npt.NDArray[np.int32]) -> npt.NDArray[np.int32] | Path:
+    return path_of(array) or array
+
+
+def _sequences(
+    ids: npt.NDArray[np.int32] | Path, starts: Indices, reads: npt.NDArray[np.int32] | Path, read_starts: Indices
+) -> Sequences:
+    tokens, read = (mapped(array) if isinstance(array, Path) else array for array in (ids, reads))
+    return Sequences(tokens, starts, read, read_starts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bonbench.reward_models.training.by_shards import Place
 from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import StepTokenTrainerParams
@@ -58,6 +59,7 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
         from bonbench.reward_models.training.labelled_steps import build_steps
 
         params = self.params.model_copy(update={"base": absolute(self.params.base)})
-        rollouts, facts = build_steps(data, params)
-        job = Job("step-token", params, rollouts, params.base, output.resolve(), self.name)
-        return fit(job, progress, launch).saying(facts)
+        with Place.within(output, progress, launch) as place:
+            rollouts, facts = build_steps(data, params, place)
+            job = Job("step-token", params, rollouts, params.base, output.resolve(), self.name)
+            return fit(job, progress, launch).saying(facts)

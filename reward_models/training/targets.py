@@ -58,12 +58,12 @@ class ResponseTargets:
 class StepTargets:
     """Each step of a rollout has a target of its own. Rollout i has the steps ``starts[i]`` to ``starts[i + 1]``.
 
-    ``of_read`` [reads] says which step of its rollout each read belongs to, counted from 0; ``values`` [steps] are what
-    the steps should come to, ``reference`` [steps] the sums of the reference's log-probabilities over them.
+    ``n_reads`` [steps] says how many of its rollout's reads each step has, which are in order; ``values`` [steps] are
+    what the steps should come to, ``reference`` [steps] the sums of the reference's log-probabilities over them.
     """
 
     starts: Indices
-    of_read: npt.NDArray[np.int32]
+    n_reads: Indices
     values: npt.NDArray[np.float32]
     reference: npt.NDArray[np.float64]
 
@@ -75,10 +75,8 @@ class StepTargets:
     def batch(self, members: Indices, sequences: Sequences) -> Arrays:
         """``targets`` [steps] and ``reference`` [steps] of the members' steps; for each read the number of its step
         among these, ``terms`` [reads]."""
-        sizes = np.diff(self.starts)[members]
-        firsts = np.cumsum(sizes) - sizes
         steps = np.concatenate([np.arange(self.starts[m], self.starts[m + 1]) for m in members])
-        terms = np.repeat(firsts, sequences.n_reads[members]) + self.of_read[sequences.reads_of(members)]
+        terms = np.repeat(np.arange(len(steps)), self.n_reads[steps])
         return {"terms": terms, "targets": self.values[steps], "reference": self.reference[steps]}
 
 
@@ -98,4 +96,20 @@ class ReadTargets:
         return {"targets": self.values[sequences.reads_of(members)]}
 
 
-Targets = PairTargets | ResponseTargets | StepTargets | ReadTargets
+@dataclass(frozen=True, slots=True)
+class EveryReadTargets:
+    """Whatever the model makes of a response's tokens is to come out right or wrong: ``correct`` [rollouts]."""
+
+    correct: npt.NDArray[np.bool_]
+
+    def terms(self, examples: Indices, sequences: Sequences) -> Indices:
+        """Losses of each example [examples]: the reads of its rollouts."""
+        reads: Indices = sequences.n_reads[examples].sum(axis=1)
+        return reads
+
+    def batch(self, members: Indices, sequences: Sequences) -> Arrays:
+        """``targets`` [reads]."""
+        return {"targets": np.repeat(self.correct[members], sequences.n_reads[members]).astype(np.float32)}
+
+
+Targets = PairTargets | ResponseTargets | StepTargets | ReadTargets | EveryReadTargets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -110,6 +111,21 @@ def test_what_a_component_warns_of_is_said_by_its_stage(tmp_path: Path) -> None:
     assert [line for line in done.err.splitlines() if "memory" in line] == [
         f"score mine: memory is short for p{first}" for first in (0, 2, 4)
     ]
+
+
+def test_several_shards_at_a_time(tmp_path: Path) -> None:
+    """One fails alone; the others keep their own warnings, and share the seconds that passed."""
+    started = time.monotonic()
+    done = run(tmp_path, "Together")
+    elapsed = time.monotonic() - started
+    assert done.code == 1 and "quarantined: scores/mine/recorded/part-00001: ValueError: not this one" in done.err
+    assert sorted(line for line in done.err.splitlines() if "memory" in line) == [
+        f"score mine: memory is short for p{first}" for first in (0, 4)
+    ]
+    scores = table(tmp_path / "results", "scores")
+    left = [row for row in SCORED if row[0] not in ("p2", "p3")]
+    assert list(zip(scores.problem_id, scores["sample"], strict=True)) == left
+    assert 0 < table(tmp_path / "results", "ledger/scores").wall_s.sum() < elapsed
 
 
 def test_what_shards_of_a_larger_run_cost_is_not_counted(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from runs import bonbench
 
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
 from bonbench.reward_models.training.data import prepare
-from bonbench.reward_models.training.encode import for_every_token
+from bonbench.reward_models.training.labelled_steps import at_every_token
 from bonbench.reward_models.training.params import StepTokenTrainerParams
 from bonbench.verifiers.math import MathParams, MathVerifier
 from harness.analysis.accuracy import compute_accuracies
@@ -30,8 +30,8 @@ from harness.engine.local_executor import LocalExecutor
 from harness.engine.plan import plan
 from harness.engine.progress import Board
 from harness.engine.run import run_stages
+from harness.engine.stored_rollouts import _share
 from harness.engine.too_long import too_long_lines
-from harness.engine.training import _share
 from harness.experiment.config import Experiment
 from harness.report.write import write_report
 from harness.storage.arrow import to_records, to_table
@@ -209,6 +209,6 @@ def test_beginnings_without_room_have_no_completions(tmp_path: Path) -> None:
     assert np.isnan(shares[1]).tolist() == [False, True, False]
     params = StepTokenTrainerParams(base=str(MODELS / "middle"))
     data = [GradedSolution(Solution(problem, r), True, s) for r, s in zip(rollouts, shares, strict=True)]
-    prepared = prepare(data, params, for_every_token(params.base))
-    assert [item.solution.response.sample for item in prepared.items] == [0]
+    prepared = prepare(data, params, at_every_token)
+    assert prepared.rows.tolist() == [0]
     assert prepared.dropped == {"too long to complete": 1}

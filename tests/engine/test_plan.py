@@ -326,7 +326,9 @@ def test_the_paper_is_planned_without_network_or_torch(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert ["sample", "llama-70b", "0", "16", "32,000"] in [line[:5] for line in lines]
+    # 1,024 responses per shard: to 16 problems, or to 128.
+    assert ["sample", "llama-70b", "0", "32", "32,000"] in [line[:5] for line in lines]
+    assert ["rollout", "llama-8b", "0", "258", "264,000"] in [line[:5] for line in lines]
     assert ["train", "ce-8", "0", "1", "264,000"] in [line[:5] for line in lines]
     assert "unknown" not in done.stdout
     # 33,000 problems x 8 responses of 90 + 512 tokens, 6 FLOPs per token for each of 7.5e9 weights; 8 for time, as

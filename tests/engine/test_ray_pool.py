@@ -75,7 +75,7 @@ def run(behaviour: str, marks: Path, shards: int, replicas: int) -> list[Any]:
                 return NotBuilt("429", is_mistake=True, is_transient=True)
             return None
 
-        def run(self, task: str, payload: dict[str, Any]) -> Any:
+        def run(self, task: str, payload: dict[str, Any], ticket: int) -> Any:
             if self.behaviour == "the first fails" and self.number == 0:
                 raise ValueError("not here")
             if self.behaviour == "the first is broken" and self.number == 0:
@@ -95,7 +95,7 @@ def run(behaviour: str, marks: Path, shards: int, replicas: int) -> list[Any]:
                 if replicas > 1:  # or the first would be done before the others start
                     while pool._joining:
                         await asyncio.wait(pool._joining)
-                tries = (pool.run(Task.SCORE, lambda i=i: {"shard": i}) for i in range(shards))
+                tries = (pool.run(Task.SCORE, lambda i=i: {"shard": i}, 1) for i in range(shards))
                 return await asyncio.gather(*tries, return_exceptions=True)
 
     return asyncio.run(all_shards())
@@ -142,6 +142,98 @@ def test_a_process_that_is_of_no_use_any_more_is_replaced(behaviour: str, tmp_pa
     assert run(behaviour, tmp_path, shards=3, replicas=1) == [(i, 1) for i in range(3)]
 
 
+def run_several(behaviour: str, marks: Path, shards: int, replicas: int) -> list[Any]:
+    """What shards of 4 responses give, of which 24 keep a replica busy: (shard, process)."""
+
+    class Several:
+        """As above, but with several shards at a time."""
+
+        def __init__(self, gpus: float) -> None:
+            import threading
+
+            from harness.engine.in_flight import InFlight
+
+            self.in_flight, self.changed = InFlight(), threading.Condition()
+            self.number, self.begun, self.now = 0, 0, 0
+
+        def build(self, kind: str, type_: str, params: dict[str, Any], name: str) -> None:
+            self.folder, self.behaviour = Path(name), type_
+            while (mark := self.folder / f"built-{self.number}").exists():
+                self.number += 1
+            mark.touch()
+
+        def run(self, task: str, payload: dict[str, Any], ticket: int) -> Any:
+            from harness.core.shard_progress import report
+
+            with self.in_flight.shard(ticket), self.changed:
+                self.begun, self.now = self.begun + 1, self.now + 1
+                self.changed.notify_all()
+                try:
+                    report(0, 4)
+                    return self.compute(payload["shard"])
+                finally:
+                    self.now -= 1
+                    self.changed.notify_all()
+
+        def compute(self, shard: int) -> Any:
+            def wait(until: Any) -> None:
+                deadline = time.monotonic() + 60
+                while not until():
+                    assert time.monotonic() < deadline, "the others did not come"
+                    self.changed.wait(0.02)
+
+            match self.behaviour:
+                case "six come":
+                    wait(lambda: self.begun >= 6)
+                    if shard == 3:
+                        raise ValueError("not this one")
+                case "four come to each":
+                    (self.folder / f"begun-{self.number}-{self.begun}").touch()
+                    wait(lambda: all((self.folder / f"begun-{n}-4").exists() for n in (0, 1)))
+                case "one kills":
+                    if self.number < 2:
+                        wait(lambda: self.begun >= 4)
+                    if shard == 2:
+                        os._exit(1)
+                    wait(lambda: self.now == 1)
+            return shard, self.number
+
+        def watch(self, ticket: int, had_room: bool) -> Any:
+            return self.in_flight.watch(ticket, had_room, 24)
+
+    async def all_shards() -> list[Any]:
+        spec = Spec("reward_models", str(marks), behaviour, ComponentParams(), Pool(num_cpus=0), "reward_models.m")
+        with Board() as board:
+            line, places = board.line("score m", 4 * shards, "responses"), room()
+            async with ActorPool(spec, replicas, places, 0, line, Actors(places, Several), at_once=16) as pool:
+                tries = (pool.run(Task.SCORE, lambda i=i: {"shard": i}, 4) for i in range(shards))
+                return await asyncio.gather(*tries, return_exceptions=True)
+
+    return asyncio.run(all_shards())
+
+
+def test_a_replica_has_as_many_shards_as_keep_it_busy_and_one_fails_alone(tmp_path: Path) -> None:
+    given = run_several("six come", tmp_path, shards=8, replicas=1)
+    failed = given.pop(3)
+    assert isinstance(failed, ShardFailed) and str(failed).startswith("ValueError: not this one")
+    assert given == [(i, 0) for i in (0, 1, 2, 4, 5, 6, 7)]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_no_shard_is_given_up_for_one_that_kills_their_process(tmp_path: Path) -> None:
+    """It kills the first two processes with all four in them. In the third each is alone, or the others would wait for
+    ever."""
+    given = run_several("one kills", tmp_path, shards=4, replicas=1)
+    assert isinstance(given[2], ShardFailed)
+    assert [given[i][0] for i in (0, 1, 3)] == [0, 1, 3] and {given[i][1] for i in (0, 1, 3)} <= {2, 3}
+
+
+def test_a_replica_that_loads_finds_its_share_of_the_shards(tmp_path: Path) -> None:
+    """Shards end when each process has four: the first to load may not take more, though it has room for six."""
+    given = run_several("four come to each", tmp_path, shards=8, replicas=2)
+    assert sorted(number for _, number in given) == [0] * 4 + [1] * 4
+
+
 def test_a_process_goes_on_with_the_next_stage(capsys: pytest.CaptureFixture[str]) -> None:
     """One after the other, each with a component of its own: half of the CPUs, as much again, again after a failure,
     then all CPUs; and the last once more, with the same component."""
@@ -156,7 +248,7 @@ def test_a_process_goes_on_with_the_next_stage(capsys: pytest.CaptureFixture[str
         def drop(self) -> None:
             """The component goes; the count stays."""
 
-        def run(self, task: str, payload: dict[str, Any]) -> Any:
+        def run(self, task: str, payload: dict[str, Any], ticket: int) -> Any:
             if payload["fails"]:
                 raise ValueError("not here")
             return os.getpid(), self.components
@@ -170,7 +262,9 @@ def test_a_process_goes_on_with_the_next_stage(capsys: pytest.CaptureFixture[str
         with Board() as board:
             line = board.line("score m", 1, "responses")
             async with ActorPool(spec, 1, places, 0, line, actors, is_shared) as pool:
-                (done,) = await asyncio.gather(pool.run(Task.SCORE, lambda: {"fails": fails}), return_exceptions=True)
+                (done,) = await asyncio.gather(
+                    pool.run(Task.SCORE, lambda: {"fails": fails}, 1), return_exceptions=True
+                )
                 return done
 
     half = cpus / 2
@@ -196,7 +290,7 @@ def test_a_replica_without_a_shard_makes_room(tmp_path: Path) -> None:
 
         def build(self, *_: object) -> None: ...
 
-        def run(self, task: str, payload: dict[str, Any]) -> Any:
+        def run(self, task: str, payload: dict[str, Any], ticket: int) -> Any:
             while payload["shard"] and not Path(payload["until"]).exists():
                 time.sleep(0.01)
             return payload["shard"]
@@ -207,7 +301,7 @@ def test_a_replica_without_a_shard_makes_room(tmp_path: Path) -> None:
             line, places = board.line("score m", 2, "responses"), room(0.2)
             async with ActorPool(spec, 2, places, 0, line, Actors(places, Patient), False, 2) as pool:
                 payloads = [{"shard": i, "until": str(tmp_path / "go")} for i in range(2)]
-                both = asyncio.gather(*(pool.run(Task.SCORE, lambda p=p: p) for p in payloads))
+                both = asyncio.gather(*(pool.run(Task.SCORE, lambda p=p: p, 1) for p in payloads))
                 await asyncio.wait_for(places.take(1, 0.1, 0), 300)
                 (tmp_path / "go").touch()
                 return await both

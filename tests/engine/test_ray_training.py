@@ -1,4 +1,4 @@
-"""The workers of a training on Ray, when something dies beneath them."""
+"""The workers of a training on Ray: when something dies beneath them, and several after a lone one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 from chaos import actors_below
 from on_ray import launcher
+from tiny_models import make_model
+from training_data import graded_sums
 
+from bonbench.reward_models.training import data as preparation
+from bonbench.reward_models.training.by_shards import Place
+from bonbench.reward_models.training.labelled_steps import build_steps
+from bonbench.reward_models.training.params import StepTokenTrainerParams
+from harness.core.errors import UserError
 from harness.core.workers import Progress, Workers
 from harness.engine.ray_executor import start_ray
 
@@ -57,3 +66,20 @@ def test_where_the_controller_of_ray_train_dies_its_workers_start_again(tmp_path
     launching.join(_GUARD_S)
     assert results == ["trained"]
     assert len(list(tmp_path.glob("started-*"))) == 2 * len(first)
+
+
+def test_two_workers_encode_after_a_lone_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lone one's process, which is kept, does not take the place of one of the two. What either of the two meets
+    comes out as one line."""
+    data = graded_sums(None)
+    launch = launcher(are_shared=True, cpus=2)
+    params = StepTokenTrainerParams(base=make_model(tmp_path / "base"), workers=2)
+    plain, _ = build_steps(data, params)
+    for at_once in (len(data), 20):
+        monkeypatch.setattr(preparation, "_AT_ONCE", at_once)
+        rollouts, _ = build_steps(data, params, Place(tmp_path / f"encoded-{at_once}", lambda *_: None, launch))
+        np.testing.assert_array_equal(rollouts.sequences.ids, plain.sequences.ids)
+        np.testing.assert_array_equal(rollouts.sequences.starts, plain.sequences.starts)
+    data[30] = replace(data[30], steps=None)  # in the second batch, which is the second worker's
+    with pytest.raises(UserError, match=r"^no step labels: sample 2 of problem 'p7' has none$"):
+        build_steps(data, params, Place(tmp_path / "encoded", lambda *_: None, launch))

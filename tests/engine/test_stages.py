@@ -324,6 +324,24 @@ def test_keys_change_exactly_with_inputs(changes: set[str], order: list[str], si
     assert (keys(before) != keys(after)) == any(CHANGES[name][1] for name in changes)
 
 
+def test_shards_by_responses_are_those_of_as_many_problems() -> None:
+    """Per stage: 10 problems x 2 responses and 6 x 4, in shards of 12 responses."""
+    unsaid: dict[str, Any] = {"sampling/n": 2, "evaluation/n": [1, 2], "problems_per_shard": None}
+    by_responses = graph(unsaid | {"responses_per_shard": 12})
+    stages = [stage for stage in by_responses.stages if stage.who == "middle"]
+    sizes = {stage.kind: [shard.n_responses for shard in stage.shards] for stage in stages}
+    assert sizes[StageKind.SAMPLE] == sizes[StageKind.GRADE] == [12, 8]
+    assert sizes[StageKind.ROLLOUT] == sizes[StageKind.ROLLOUT_GRADE] == [12, 12]
+    of_six = keys(graph(unsaid | {"problems_per_shard": 6}))
+    sampled = {name: key for name, key in keys(by_responses).items() if name.startswith(("responses", "grades"))}
+    assert sampled and sampled.items() <= of_six.items()
+    smallest = graph(unsaid | {"responses_per_shard": 1})
+    assert {len(shard.problems) for stage in smallest.stages for shard in stage.shards} == {1}
+    assert keys(graph(unsaid)) == keys(graph(unsaid | {"problems_per_shard": 16})), "what stored results have"
+    with pytest.raises(ValueError, match="exclude each other"):
+        graph({"responses_per_shard": 12})
+
+
 def test_an_aggregation_of_its_own_changes_the_scores_alone() -> None:
     entry = {"type": "implicit", "policy": "middle", "reference": None}
     unsaid = keys(graph({"reward_models/log-likelihood": entry}))

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,6 +19,7 @@ import bonbench.generators.openai
 from bonbench.generators.openai import OpenAIGenerator, OpenAIParams
 from harness.core.errors import UserError
 from harness.core.records import Problem, Sampling
+from harness.core.shard_progress import heard_by
 from harness.experiment.entries import build
 from harness.experiment.model_files import Artifacts
 
@@ -166,6 +168,22 @@ def test_one_request_per_sample_in_order(server: Server) -> None:
         "model": "served", "temperature": 0.7, "top_p": 0.9, "max_tokens": 33, "stop": ["\n\n"],
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": problem}],
     }  # fmt: skip
+
+
+def test_shards_at_a_time_share_the_requests_in_flight(server: Server) -> None:
+    remote = generator(server, concurrency=3)
+    heard: list[list[tuple[int, int]]] = [[] for _ in PROBLEMS]
+
+    def shard(i: int) -> list[str]:
+        with heard_by(lambda done, total: heard[i].append((done, total))):
+            return [r.text for r in remote.generate([PROBLEMS[i]], Sampling(n=5), SEEDS)]
+
+    with ThreadPoolExecutor(len(PROBLEMS)) as threads:
+        texts = list(threads.map(shard, range(len(PROBLEMS))))
+    assert texts == [[f"{p.problem} -> {seed}" for seed in SEEDS[p.problem_id]] for p in PROBLEMS]
+    assert heard == [[(done, 5) for done in range(6)]] * len(PROBLEMS)
+    assert server.most_in_flight <= 3
+    assert remote.responses_in_flight() == 6
 
 
 def test_nothing_is_lost_or_doubled_by_a_bad_server(server: Server) -> None:

@@ -83,7 +83,7 @@ def test_weights_in_shards_and_in_the_old_format(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path / "one", "qwen", QWEN)
     params = {"convention": "qwen2.5-math-prm"}
     model = HeadPRM(HeadPRMParams.model_validate({"model": folder, **params}), "rm")
-    model.lm.save_pretrained(tmp_path / "shards", max_shard_size="20KB")
+    model.reader.lm.save_pretrained(tmp_path / "shards", max_shard_size="20KB")
     qwen_tokenizer().save_pretrained(tmp_path / "shards")
     assert len(list((tmp_path / "shards").glob("model-*.safetensors"))) > 1
     old = Path(make_checkpoint(tmp_path / "old", "qwen", QWEN))
@@ -106,5 +106,5 @@ def test_tag_id_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_too_many_labels(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path, "qwen", {"score.weight": (3, 32), "score.bias": (3,)}, num_labels=3)
-    with pytest.raises(UserError, match="is not a decoder with one or two labels"):
+    with pytest.raises(UserError, match="has 3 labels: one or two are expected"):
         HeadPRM(HeadPRMParams(model=folder))

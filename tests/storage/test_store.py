@@ -39,6 +39,17 @@ def test_records_survive_the_disk(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["part-00003.parquet"]
 
 
+def test_lists_of_several_chunks_and_of_a_slice() -> None:
+    rows = [Response("p", "g", i, "", token_ids=ids) for i, ids in enumerate([(1, 2), None, (), (3,), None, (4, 5, 6)])]
+    table = to_table(Response, rows)
+    assert to_records(Response, pa.concat_tables([table.slice(1, 3), table.slice(0, 2), table.slice(3)])) == [
+        *rows[1:4],
+        *rows[:2],
+        *rows[3:],
+    ]
+    assert to_records(Response, table.slice(2, 0)) == []
+
+
 def test_nullable_columns_and_hostile_text(tmp_path: Path) -> None:
     rows = [Response("p", "g", 0, "\x00 \u202e \U0001f600 \\boxed{", 1, 2, "stop", None)]
     write_shard(tmp_path / "x.parquet", to_table(Response, rows), "k")

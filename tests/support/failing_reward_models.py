@@ -9,10 +9,12 @@ REWARD_MODELS = '''
 import logging
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
 from harness import ComponentParams, RewardModel, StepScores, UserError
+from harness.core import shard_progress
 
 
 class Params(ComponentParams):
@@ -77,6 +79,24 @@ class Warned(Flaky):
     """Says something that somebody should know."""
 
     def score(self, batch):
+        logging.getLogger("bonbench.mine").warning("memory is short for %s", batch[0].problem.problem_id)
+        return self.scores(batch)
+
+
+class Together(Flaky):
+    """Scores no shard before all three are there, and fails one of them."""
+
+    shards_at_once = 3
+    all_three = threading.Barrier(3, timeout=60)
+
+    def responses_in_flight(self):
+        return 12
+
+    def score(self, batch):
+        shard_progress.report(0, len(batch))
+        self.all_three.wait()
+        if batch[0].problem.problem_id == "p2":
+            raise ValueError("not this one")
         logging.getLogger("bonbench.mine").warning("memory is short for %s", batch[0].problem.problem_id)
         return self.scores(batch)
 

@@ -17,9 +17,9 @@ def room(cpus: float = 64) -> Room:
     return Room(lambda: {node: Machine(cpus, gpus=0) for node in nodes_of_ray()})
 
 
-def launcher(are_shared: bool = False, actors: Actors | None = None) -> RayLauncher:
-    """A launcher with actors of its own, unless others are given, and room for all."""
+def launcher(are_shared: bool = False, actors: Actors | None = None, cpus: float = 64) -> RayLauncher:
+    """A launcher with actors of its own, unless others are given, and room for all that so many CPUs are enough for."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()
-    places = room()
+    places = room(cpus)
     return RayLauncher(actors or Actors(places), Entrance(places, loop, 0, lambda: None), are_shared)

@@ -1,6 +1,7 @@
 """Trainings by two processes of a gloo group on the CPU: ``two_workers.py RANK PORT JOBS``, a file of pickled jobs.
 
 A job may stop its training half-way, by :func:`training_data.stopping`; what it leaves is listed in ``left.json``.
+``rounded.json`` says whether the last outputs and gradients of a training were rounded to bfloat16.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from collections.abc import Sequence as Several
 from datetime import timedelta
 from pathlib import Path
 from socket import create_server
+from typing import Any
 
+import torch
 from places import ROOT
 
 from bonbench.reward_models.training.job import Job
@@ -53,8 +56,7 @@ def main(rank: str, port: str, file: str, gathered: str = "") -> None:
     from training_data import Stopped
     from transformers import Trainer
 
-    from bonbench.reward_models.training import dealing
-    from bonbench.reward_models.training.loop import train_worker
+    from bonbench.reward_models.training import dealing, loop
 
     dealing._EACH = 1  # batches here are so small that one micro-batch would always be the fastest
     os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
@@ -69,11 +71,26 @@ def main(rank: str, port: str, file: str, gathered: str = "") -> None:
             trainer.args.fsdp_plugin_args["state_dict_type"] = "FULL_STATE_DICT"
         prepare(trainer)
 
+    call, go = loop._call, loop.go
+    rounded: dict[str, bool] = {}
+
+    def watched_call(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+        outputs = call(model, batch)
+        rounded["outputs"] = _is_rounded(outputs)
+        return outputs
+
+    def watched_go(loss: Any, step: dict[str, Any], passes: Any, judged: Any) -> None:
+        go(loss, step, passes, judged)
+        gradients = [weights.grad for weights in passes.call.args[0].parameters() if weights.grad is not None]
+        rounded["gradients"] = all(_is_rounded(getattr(g, "_local_tensor", g)) for g in gradients)
+
+    loop._call, loop.go = watched_call, watched_go
     for job in pickle.loads(Path(file).read_bytes()):
         job.output.mkdir(parents=True, exist_ok=True)
         Trainer.create_accelerator_and_postprocess = as_if_on_gpus if job.params.fsdp else prepare
         try:
-            train_worker(job, lambda *_: None)
+            loop.train_worker(job, lambda *_: None)
+            (job.output / "rounded.json").write_text(json.dumps(rounded))
         except Stopped:
             dist.barrier()
             files = [path for path in job.output.rglob("*") if path.is_file()]
@@ -81,6 +98,11 @@ def main(rank: str, port: str, file: str, gathered: str = "") -> None:
             (job.output / "left.json").write_text(json.dumps(sizes))
             dist.barrier()
     dist.destroy_process_group()
+
+
+def _is_rounded(values: torch.Tensor) -> bool:
+    """Whether all values are such as bfloat16 has."""
+    return bool((values == values.bfloat16().float()).all())
 
 
 if __name__ == "__main__":

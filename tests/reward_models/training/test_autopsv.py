@@ -18,11 +18,15 @@ from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
 from bonbench.reward_models.lm import causal_lm
 from bonbench.reward_models.training import confidence as confidences
 from bonbench.reward_models.training.autopsv import AutoPSVTrainer, labels_from_confidence
-from bonbench.reward_models.training.confidence import Reading, confidence
+from bonbench.reward_models.training.by_shards import Place, batches
+from bonbench.reward_models.training.confidence import confidence
+from bonbench.reward_models.training.data import Prepared
 from bonbench.reward_models.training.labelled_steps import build_tokens
 from bonbench.reward_models.training.params import AutoPSVTrainerParams
-from bonbench.reward_models.training.targets import ReadTargets
+from bonbench.reward_models.training.targets import EveryReadTargets
 from harness.core.components import TrainingFacts
+from harness.core.records import Solution
+from harness.core.rollouts import shards_of
 from harness.engine.local_executor import in_this_process
 
 
@@ -62,8 +66,10 @@ def test_training(tmp_path: Path) -> None:
     for i in range(len(data)):
         first, *_, last = sequences.reads[sequences.read_starts[i] : sequences.read_starts[i + 1]]
         assert 0 < first < last == sequences.lengths[i] - 1
-    assert isinstance(rollouts.targets, ReadTargets)
-    assert rollouts.targets.values[sequences.read_starts[:-1]].tolist() == [float(d.correct) for d in data]
+    assert isinstance(rollouts.targets, EveryReadTargets)
+    for members in (np.array([5, 0]), np.arange(len(data))):
+        targets = rollouts.targets.batch(members, sequences)["targets"]
+        assert targets.tolist() == [float(data[m].correct) for m in members for _ in range(sequences.n_reads[m])]
 
     output = tmp_path / "psv"
     output.mkdir()
@@ -98,25 +104,21 @@ def test_each_verifier_has_its_own_epochs(tmp_path: Path) -> None:
     assert len(curve(tmp_path / "2-1")) * 2 == len(curve(tmp_path / "2-None")) > 0
 
 
-@pytest.fixture
-def reading(tmp_path: Path) -> Reading:
-    """96 solutions for a verifier with a random head; a shard has 5 of them or more."""
+def test_workers_read_shards_of_whole_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers, one after the other. A worker that is called again reads nothing twice."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = make_model(tmp_path / "verifier", width=64)
-    AutoModelForTokenClassification.from_pretrained(model, num_labels=1).save_pretrained(model)
-    solutions = [graded.solution for graded in graded_sums(None)]
-    return Reading(model, solutions, AutoPSVTrainerParams(base=model, max_batch_tokens=700), tmp_path / "values")
-
-
-def test_workers_read_shards_of_whole_problems(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two workers, one after the other. A worker that is called again reads nothing twice."""
-    together = HeadPRM(HeadPRMParams(model=reading.verifier)).score(reading.solutions)
-    monkeypatch.setattr(confidences, "_SHARD", 5)
-    shards = confidences._shards(reading.solutions)
-    assert [i for shard in shards for i in shard] == list(range(len(reading.solutions)))
-    ids = [{reading.solutions[i].problem.problem_id for i in shard} for shard in shards]
-    assert sum(map(len, ids)) == len(set().union(*ids)), "a problem lies in two shards"
+    verifier = make_model(tmp_path / "verifier", width=64)
+    AutoModelForTokenClassification.from_pretrained(verifier, num_labels=1).save_pretrained(verifier)
+    params = AutoPSVTrainerParams(base=verifier, max_batch_tokens=700, responses=4)
+    _, prepared, _ = build_tokens(graded_sums(None), params)
+    solutions = solutions_of(prepared)
+    together = HeadPRM(HeadPRMParams(model=verifier)).score(solutions)
+    monkeypatch.setattr(confidences, "_AT_ONCE", 5)
+    shards = batches([shard for batch in prepared.batches for shard in batch.shards], 5)
+    assert [i for shard in shards for i in range(shard.start, shard.stop)] == list(range(len(solutions)))
+    ids = [set(shard.problem_ids) for shard in shards]
+    assert len(ids) == 12 and sum(map(len, ids)) == len(set().union(*ids)), "a problem lies in two shards"
     read: list[int] = []
 
     def counted(model: Any, encoded: Any, value: Any, max_batch_tokens: int) -> Any:
@@ -127,29 +129,41 @@ def test_workers_read_shards_of_whole_problems(reading: Reading, monkeypatch: py
         read.append(len(encoded))
         return plain(model, encoded, checked, max_batch_tokens)
 
+    def gathered(mistakes: list[Any], mistake: Any) -> None:
+        mistakes[:] = [None, mistake]
+
     plain = causal_lm.read
     monkeypatch.setattr(causal_lm, "read", counted)
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    monkeypatch.setattr(torch.distributed, "barrier", lambda: None)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gathered)
+    launched: list[int] = []
 
-    def launch(work: Any, job: Any, *_: Any) -> None:
+    def launch(work: Any, job: Any, *_: Any) -> Any:
         for rank in (0, 1, 0):
+            launched.append(rank)
             monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
-            work(job, lambda *_: None)
+            mistake = work(job, lambda *_: None)
+        return mistake
 
-    values = confidence(reading, Path(), lambda *_: None, launch)
-    assert len(read) == len(shards) and sum(read) == len(reading.solutions)
-    assert confidence(reading, Path(), lambda *_: None, launch) == values and len(read) == len(shards)
+    place = Place(tmp_path / "encoded", lambda *_: None, launch)
+    values = confidence(verifier, prepared, params, place)
+    assert len(read) == len(shards) and sum(read) == len(solutions)
+    assert confidence(verifier, prepared, params, place) == values and len(launched) == 3
     for one, other in zip(values, together, strict=True):
         np.testing.assert_allclose(one, other.step_rewards, rtol=1e-4, atol=1e-6)
+
+
+def solutions_of(prepared: Prepared) -> list[Solution]:
+    every = [item.solution for batch in prepared.batches for item in batch.load()]
+    return [every[row] for row in prepared.rows]
 
 
 def test_a_kill_while_labels_are_read_costs_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     base, data = make_model(tmp_path / "base", width=64), graded_sums(None, problems=8)
     params = AutoPSVTrainerParams(base=base, lr=2e-3, batch_size=16, responses=4)
-    monkeypatch.setattr(confidences, "_SHARD", 5)
+    monkeypatch.setattr(confidences, "_AT_ONCE", 5)
 
     def train(name: str) -> bytes:
         output = tmp_path / name
@@ -169,8 +183,7 @@ def test_a_kill_while_labels_are_read_costs_a_shard(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(causal_lm, "read", killed)
     with pytest.raises(KeyboardInterrupt):
         train("killed")
-    outcome = tmp_path / "killed" / "outcome"
-    assert (outcome / "facts.json").exists() and len(list((outcome / "values").iterdir())) == 2
+    folder = tmp_path / "killed"
+    assert (folder / "outcome" / "facts.json").exists() and len(list((folder / "encoded" / "values").iterdir())) == 2
     assert train("killed") == whole
-    shards = confidences._shards([graded.solution for graded in data])
-    assert len(read) == 1 + len(shards)  # the one that was cut off, again
+    assert len(read) == 1 + len(batches(shards_of(data), 5))  # the one that was cut off, again

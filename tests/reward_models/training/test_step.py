@@ -84,7 +84,7 @@ def brute_force(rollouts: Rollouts, params: ImplicitTrainerParams, model: PreTra
         losses = []
         for i, (start, stop) in enumerate(pairwise(targets.starts)):
             values = logprobs(model, sequences, i)
-            of_read = targets.of_read[sequences.read_starts[i] : sequences.read_starts[i + 1]]
+            of_read = np.repeat(np.arange(stop - start), targets.n_reads[start:stop])
             for step in range(stop - start):
                 z_step = BETA * (values[of_read == step].sum() - targets.reference[start + step])
                 losses.append(-F.logsigmoid(z_step if targets.values[start + step] else -z_step))

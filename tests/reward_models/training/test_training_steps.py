@@ -129,8 +129,8 @@ def test_sums_over_steps() -> None:
     reads = [sorted(rng.choice(9, size=len(own), replace=False).tolist()) for own in steps]
     sequences = Sequences.of([[1] * 10] * 4, reads)
     starts = np.cumsum([0, *n_steps])
-    of_read = np.concatenate(steps).astype(np.int32)
-    every = StepTargets(starts, of_read, np.arange(10, dtype=np.float32), np.arange(10) * 2.0)
+    n_reads = np.array([own.count(step) for own, n in zip(steps, n_steps, strict=True) for step in range(n)])
+    every = StepTargets(starts, n_reads, np.arange(10, dtype=np.float32), np.arange(10) * 2.0)
     values = [rng.normal(size=len(own)) for own in steps]
     for members in ([2, 0, 3], [1], [3, 2, 1, 0]):
         arrays = {**sequences.batch(np.array(members)), **every.batch(np.array(members), sequences)}

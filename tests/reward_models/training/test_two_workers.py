@@ -28,12 +28,12 @@ def test_two_workers(tmp_path: Path) -> None:
 
     def job(name: str, **more: object) -> Job:
         settings = {"beta": 0.1, "lr": 1e-3, "batch_size": 16, "max_batch_tokens": 150, "epochs": 4, "workers": 2}
-        params = ImplicitTrainerParams(base=base, objective="dpo", **settings, **more)
+        params = ImplicitTrainerParams(base=base, objective="dpo", **{**settings, **more})
         graded = graded_sums(base, problems=12, dtype="bfloat16" if params.precision == "bfloat16" else "auto")
         return Job("implicit", params, build_rollouts(graded, params)[0], base, tmp_path / name)
 
     plain, sharded, again = job("plain"), job("sharded", fsdp=True), job("again", fsdp=True, checkpoint_minutes=0)
-    half = job("half", fsdp=True, precision="bfloat16")
+    half = job("half", fsdp=True, precision="bfloat16", max_batch_tokens=10_000, epochs=1)
     rollouts = again.rollouts
     batches = Schedule.of(rollouts, again.params, again.params.epochs).batches
     steps = Steps(rollouts, batches, None, Dealer(2, 150, True, True), 0)
@@ -69,6 +69,8 @@ def test_two_workers(tmp_path: Path) -> None:
     assert not list((sharded.output / CHECKPOINTS).glob("checkpoint-*"))  # it took less than 20 minutes
 
     assert curve(half.output)[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
+    # Of one micro-batch, whose outputs and gradients nothing else is added to.
+    assert json.loads((half.output / "rounded.json").read_text()) == {"outputs": False, "gradients": False}
 
     # With adapters the weights' part is small.
     sizes = [_of_parts(json.loads((one.output / "left.json").read_text())) for one in (adapted, again)]

@@ -1,0 +1,29 @@
+"""What runs the model of a reward model: token ids in, rewards out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.core.components import ModelFacts
+
+if TYPE_CHECKING:
+    from bonbench.reward_models.text.pieces import Marked
+
+
+class Reader(Protocol):
+    """A model, wherever it runs.
+
+    ``config`` is its `transformers` config, ``limit`` how many tokens of a text it reads; None where nothing says.
+    """
+
+    config: Any
+    limit: int | None
+
+    def rewards(self, readings: Sequence[Marked]) -> list[list[float]]:
+        """The rewards of each text at the tokens at which it is read (at least one): one for each, or one in all."""
+        ...
+
+    def facts(self) -> ModelFacts:
+        """The model, for the ledger."""
+        ...

@@ -1,0 +1,1 @@
+"""Scoring with vLLM: for models beyond one GPU, and for quantised ones."""
