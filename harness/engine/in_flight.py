@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from harness.core.shard_progress import heard_by
 
 #: Seconds after which a worker tells how far its shards are, whether or not it has room for another.
 _NEWS_S = 1.0
+#: Seconds between looks at whether there is room. Twice what an engine computes at once takes longer.
+_LOOK_S = 0.05
 #: No two shards of a run have the same: a worker may go on with another stage.
 _tickets = itertools.count(1)
 
@@ -46,7 +49,8 @@ class InFlight:
         def hear(done: int, total: int) -> None:
             with self._changed:
                 self._shards[ticket] = done, total
-                self._changed.notify_all()
+                if not done:  # who watches looks often enough for the rest
+                    self._changed.notify_all()
 
         with self._changed:
             self._last = ticket
@@ -65,8 +69,10 @@ class InFlight:
         There is room once the shard ``ticket``, and so all before it, has asked for its responses, while less than
         ``wanted`` responses are unfinished.
         """
+        until = time.monotonic() + _NEWS_S
         with self._changed:
-            self._changed.wait_for(lambda: self._has_room(ticket, wanted) != had_room, _NEWS_S)
+            while self._has_room(ticket, wanted) == had_room and (left := until - time.monotonic()) > 0:
+                self._changed.wait(min(left, _LOOK_S))
             done = {ticket: known[0] / max(known[1], 1) for ticket, known in self._shards.items() if known}
             return News(self._has_arrived(ticket), self._has_room(ticket, wanted), done)
 

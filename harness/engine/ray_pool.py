@@ -281,12 +281,13 @@ class ActorPool:
         self._match()
 
     def _count_down(self) -> None:
-        """A shard is done. Let go the replicas for which none is left: those that wait for room, then those that start,
-        then free ones."""
         self._left -= 1
-        joining = [r for r in self._live() if r.joining in self._joining and r.state is not _State.READY]
-        for replica in sorted(joining, key=lambda replica: replica.state is not _State.WAITING):
-            if len(self._live()) > self._left and replica.joining:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Let go the replicas for which no shard is left: those that wait for room, then idle ones."""
+        for replica in reversed(self._replicas):
+            if len(self._live()) > self._left and replica.joining and replica.state is _State.WAITING:
                 replica.joining.cancel()
                 self._stop(replica)
                 replica.state = _State.DONE
@@ -347,6 +348,7 @@ class ActorPool:
                 replica.state, replica.is_proven, replica.has_failed = _State.READY, False, False
                 replica.intake = Intake(self._at_once, partial(_ask, replica.actor), self._has_news)
                 self._match()
+                self._let_go()
                 return
             replica.state, replica.last = _State.PAUSING, failure
             self._stop(replica)
