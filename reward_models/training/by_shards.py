@@ -194,7 +194,10 @@ def _joined(parts: Sequence[Arrays]) -> Arrays:
 
 
 def mapped(path: Path) -> npt.NDArray[Any]:
-    """One of the large arrays [any shape], flat, in the memory that all processes of a machine share. Its file may be removed then."""
+    """One of the large arrays [values], in the memory that all processes of a machine share.
+
+    Its file may be removed then.
+    """
     dtype = _ON_DISK[path.name]
     if not path.stat().st_size:  # nothing to map
         return np.empty(0, dtype)
