@@ -20,11 +20,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from scoring import DATA, ROOT, recorded
+sys.path[:0] = [str(Path(__file__).resolve().parent)]
+from scoring import DATA, ROOT, recorded  # noqa: E402
 
-from bonbench.reward_models.lm.token_logprobs import CausalLMParams
-from harness.core.registry import find
-from harness.experiment.model_files import loadable
+from bonbench.reward_models.lm.token_logprobs import CausalLMParams  # noqa: E402
+from harness.core.registry import find  # noqa: E402
+from harness.experiment.model_files import loadable  # noqa: E402
 
 #: What is scored: the kind of component, and its entry, with the model that it needs.
 TASKS: dict[str, tuple[str, dict[str, Any], str]] = {

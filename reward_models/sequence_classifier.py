@@ -46,7 +46,7 @@ class SequenceClassifier(HiddenStateRewardModel[SequenceClassifierParams]):
     def __init__(self, params: SequenceClassifierParams, name: str = "") -> None:
         super().__init__(params, name)
         if self.convention == "chat" and self.reader.config.num_labels != 1:
-            raise UserError(f"{params.model} has {self.reader.config.num_labels} labels: one is expected")
+            raise UserError(f"{params.model} has {self.reader.config.num_labels} labels: a reward has one")
 
     def _loaded(self) -> HiddenStateReader:
         reader = super()._loaded()

@@ -194,7 +194,10 @@ def _joined(parts: Sequence[Arrays]) -> Arrays:
 
 
 def mapped(path: Path) -> npt.NDArray[Any]:
-    """One of the large arrays, in the memory that all processes of a machine share. Its file may be removed then."""
+    """One of the large arrays [values], in the memory that all processes of a machine share.
+
+    Its file may be removed then.
+    """
     dtype = _ON_DISK[path.name]
     if not path.stat().st_size:  # nothing to map
         return np.empty(0, dtype)
@@ -202,7 +205,7 @@ def mapped(path: Path) -> npt.NDArray[Any]:
 
 
 def path_of(array: npt.NDArray[Any]) -> Path | None:
-    """The file that an array is the whole content of; None where it lies in memory."""
+    """The file that an array [any shape] is the whole content of; None where it lies in memory."""
     file = array.base
     if not isinstance(file, np.memmap) or file.filename is None or file.nbytes != array.nbytes:
         return None

@@ -94,15 +94,27 @@ class ModelLoss(ABC, Generic[P]):
         """Add to the micro-batches of a step what takes all of them; ``call`` gives a batch's outputs [reads, ...]."""
 
     def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
-        """The losses of a micro-batch from its outputs [reads, ...], and what they say of right and wrong."""
+        """The losses of a micro-batch from its outputs [reads, ...], and what they say of right and wrong.
+
+        Raises:
+            NotImplementedError: for losses of pairs.
+        """
         raise NotImplementedError
 
     def rewards(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """z of each rollout [rows] of a micro-batch from its outputs [reads, ...]."""
+        """z of each rollout [rows] of a micro-batch from its outputs [reads, ...].
+
+        Raises:
+            NotImplementedError: for losses that are not of pairs.
+        """
         raise NotImplementedError
 
     def compare(self, z: torch.Tensor, examples: torch.Tensor) -> Judgement:
-        """The losses of pairs of rollouts ``examples`` [pairs, 2], the right one first, by their rewards z."""
+        """The losses of pairs of rollouts ``examples`` [pairs, 2], the right one first, by their rewards z [rollouts].
+
+        Raises:
+            NotImplementedError: for losses that are not of pairs.
+        """
         raise NotImplementedError
 
 
@@ -161,6 +173,7 @@ class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
         return self._z(row_sums(outputs, batch), batch)
 
     def compare(self, z: torch.Tensor, examples: torch.Tensor) -> Judgement:
+        """By the rewards z [rollouts] of ``examples`` [pairs, 2]."""
         return _judge_pairs(self.params.objective, z, examples)
 
     def _z(self, logprobs: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -201,6 +214,7 @@ class OutcomeLoss(ModelLoss[OutcomeTrainerParams]):
         return outputs
 
     def compare(self, z: torch.Tensor, examples: torch.Tensor) -> Judgement:
+        """By the rewards z [rollouts] of ``examples`` [pairs, 2]."""
         return _judge_pairs(self.params.objective, z, examples)
 
 

@@ -52,6 +52,11 @@ class VLLMScorer(LMScorer[VLLMScorerParams]):
         return ModelFacts(self.config.to_dict(), device())
 
     def read(self, solutions: Sequence[Encoded]) -> list[list[float]]:
+        """As the base class says.
+
+        Raises:
+            UserError: where nothing comes before a response.
+        """
         from vllm import SamplingParams
 
         results: list[list[float]] = [[] for _ in solutions]

@@ -63,7 +63,7 @@ def test_every_stage_that_runs_a_model_of_the_paper_has_gpus(
     pools = {(stage.kind, stage.who): stage.spec.pool for stage in graph.stages if stage.model}
     assert {who: pool for who, pool in pools.items() if pool.num_gpus < 1} == {}
     reference = next(pool for (kind, _), pool in pools.items() if kind is StageKind.ROLLOUT_PASS)
-    assert reference.replicas == 8
+    assert reference.replicas == "auto"
     assert large_without_gpus(graph, graph.nodes) is None
 
 
@@ -83,7 +83,7 @@ def test_a_train_block_may_ask_for_other_resources_than_its_entry(tmp_path: Path
     train = "reward_models.dpo.train={base: llama-8b, responses: [4, 8], replicas: 3, num_gpus: 2}"
     graph = paper(tmp_path, train)
     pool = next(stage.spec.pool for stage in graph.stages if stage.kind is StageKind.ROLLOUT_PASS)
-    assert (pool.replicas, pool.num_gpus) == (8, 2), "the other entries ask for 8 replicas"
+    assert (pool.replicas, pool.num_gpus) == ("auto", 2), "the other entries leave the number to the cluster"
 
 
 def test_large_models_without_gpus_are_named_with_their_option(tmp_path: Path) -> None:

@@ -41,6 +41,10 @@ from harness import TrainingFacts
 class Recorder(RolloutTrainer[TrainingParams]):
     Params = TrainingParams
 
+    @classmethod
+    def reads(cls, params):
+        return params.epochs
+
     def train(self, data, output, progress, launch):
         seen = [[d.solution.problem.problem_id, d.solution.problem.problem, d.solution.response.generator,
                  d.solution.response.sample, d.correct] for d in data]

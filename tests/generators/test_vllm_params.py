@@ -6,11 +6,13 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from tiny_models import make_model
 
-from bonbench.generators.vllm import VLLMGenerator, VLLMParams, _engine_arguments
+from bonbench.generators import vllm_start
+from bonbench.generators.vllm import VLLMGenerator, VLLMParams
 from harness.core.errors import UserError
 from harness.experiment.entries import build
 from harness.experiment.model_files import Artifacts
@@ -44,7 +46,7 @@ def test_the_engine_loads_model_and_tokenizer_at_the_revision(monkeypatch: pytes
     platforms.current_platform = cpu  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "vllm", ModuleType("vllm"))
     monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
-    config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(dtype=None))
-    arguments = _engine_arguments(VLLMParams(model="o/m@v1"), config)
+    monkeypatch.setattr(vllm_start, "Engine", dict)  # only what it would be given
+    arguments: Any = vllm_start.start_engine("o/m@v1", 1, 1, {}, {})
     assert (arguments["model"], arguments["revision"], arguments["tokenizer_revision"]) == ("o/m", "v1", "v1")
-    assert "revision" not in _engine_arguments(VLLMParams(model="o/m"), config)
+    assert "revision" not in vllm_start.start_engine("o/m", 1, 1, {}, {})  # type: ignore[operator]

@@ -78,7 +78,7 @@ def test_weights_of_another_shape(tmp_path: Path) -> None:
 
 def test_one_label(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path, "llama", {"score.weight": (2, 32)}, num_labels=2)
-    with pytest.raises(UserError, match="is not a decoder with one label"):
+    with pytest.raises(UserError, match="has 2 labels: a reward has one"):
         SequenceClassifier(SequenceClassifierParams(model=folder))
 
 

@@ -41,7 +41,13 @@ def test_stopped_trainings_end_in_the_same_bytes(base: str, tmp_path: Path) -> N
     assert facts.extra["steps"] == 24
     assert not list((whole.output / CHECKPOINTS).glob("checkpoint-*"))
     often = params.model_copy(update={"checkpoint_minutes": 0.0})
-    pieces = Steps(rollouts, Schedule.of(rollouts, params).batches, np.zeros(96), Dealer(1, params.max_batch_tokens), 0)
+    pieces = Steps(
+        rollouts,
+        Schedule.of(rollouts, params, params.epochs).batches,
+        np.zeros(96),
+        Dealer(1, params.max_batch_tokens),
+        0,
+    )
     made = np.cumsum([len(pieces[i]["micro"]) for i in range(24)]).tolist()
     for stop in (1, 13, 23):
         job = Job("implicit", often, rollouts, base, tmp_path / str(stop))
