@@ -11,6 +11,7 @@ import gc
 import os
 import queue
 import threading
+import traceback
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -203,8 +204,10 @@ def _serve(stepper: _Stepper, inbox: queue.SimpleQueue[_Call | None]) -> None:
 
 
 def _dead(error: BaseException) -> EngineDeadError:
+    # Only the text of its traceback: the frames have the engine, and would keep it alive beside the next one. vLLM
+    # would then end the next one's process groups along with it.
     dead = EngineDeadError(f"vLLM's engine failed: {type(error).__name__}: {error}")
-    dead.__cause__ = error
+    dead.add_note("".join(traceback.format_exception(error)))
     return dead
 
 
