@@ -253,10 +253,12 @@ def run(address: str | None, folder: Path, speed: float, only: Sequence[str]) ->
     from harness.engine.progress import Board
     from harness.engine.ray_executor import RayExecutor
     from harness.engine.run import run_stages
-    from harness.experiment.config import load_experiment
+    from harness.experiment.config import Experiment, load_experiment
     from harness.experiment.spec import Spec
 
     changes = [f"output={folder}", f"problems_per_shard={PROBLEMS_PER_SHARD}", "sampling.n=8"]
+    if "responses_per_shard" in Experiment.model_fields:  # not so in older versions
+        changes.append("responses_per_shard=null")
     for split, shards in (("test", TEST_SHARDS), ("train", TRAIN_SHARDS)):
         changes.append(f"problems.{split}={{dataset: pocket, split: {split}, limit: {shards * PROBLEMS_PER_SHARD}}}")
     graph = build_graph(load_experiment(ROOT / "experiments" / "paper.yaml", changes))
@@ -463,7 +465,7 @@ class Virtual:
                     await asyncio.sleep(LOAD_S)
                 return failure
 
-            async def do_run(self, task: Any, payload: Any) -> Any:
+            async def do_run(self, task: Any, payload: Any, *_: Any) -> Any:
                 began = virtual.now()
                 result, seconds = virtual.slept_by(lambda: self._worker.run(task, payload))
                 await asyncio.sleep(seconds)
@@ -475,7 +477,7 @@ class Virtual:
 
         def start(actors: Any, *asked: Any) -> Actor:
             seat = asked[0]
-            if len(asked) == 1:
+            if hasattr(seat, "gpus"):  # in older versions the numbers themselves
                 return Actor(seat.gpus, next(iter(seat.nodes), ""))
             return Actor(asked[1], "")
 
