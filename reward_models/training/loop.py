@@ -180,7 +180,7 @@ class JudgingTrainer(Trainer):  # type: ignore[misc]
     def training_step(
         self, model: torch.nn.Module, inputs: Batch, num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
-        """All forwards and backwards of an optimizer step. The losses go to ``sums``; `transformers` gets a scalar 0."""
+        """All forwards and backwards of an optimizer step. Losses go to ``sums``; `transformers` gets a scalar 0."""
         model.train()
         go(self.loss, self._prepare_inputs(inputs), self._passes(model), self.sums.add)
         return torch.zeros((), device=self.args.device)
