@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 from bonbench.reward_models.lm.prefix_tree import PrefixTree
 from bonbench.reward_models.lm.products import float_linear
 from bonbench.reward_models.lm.tree_attention import rotates_by_length, supports_trees, tree_states
-from bonbench.reward_models.text.encoding import Encoded
+from bonbench.reward_models.text.encoding import Encoded, with_response
 from bonbench.reward_models.text.pieces import Marked
 from harness.core.arrays import Ints
 from harness.core.devices import check_fits, placed
@@ -116,9 +116,7 @@ def response_logprobs(
         UserError: where nothing comes before a response.
     """
     results: list[list[float]] = [[] for _ in solutions]
-    scored = [i for i, solution in enumerate(solutions) if len(solution.ids) > solution.n_prompt]
-    if any(solutions[i].n_prompt == 0 for i in scored):
-        raise UserError("the chat template writes nothing before a response, so nothing predicts its first token")
+    scored = with_response(solutions)
     readings = [
         Marked(solutions[i].ids, solutions[i].n_prompt, range(solutions[i].n_prompt - 1, len(solutions[i].ids) - 1))
         for i in scored

@@ -37,6 +37,18 @@ class Encoded:
     token_ends: list[int]
 
 
+def with_response(solutions: Sequence[Encoded]) -> list[int]:
+    """The places of the solutions whose response has tokens.
+
+    Raises:
+        UserError: where nothing comes before one.
+    """
+    places = [i for i, solution in enumerate(solutions) if len(solution.ids) > solution.n_prompt]
+    if any(solutions[i].n_prompt == 0 for i in places):
+        raise UserError("the chat template writes nothing before a response, so nothing predicts its first token")
+    return places
+
+
 class SolutionEncoder:
     """Encodes solutions for one chat model. The user's turn is ``user_template`` around the problem, if there is one.
 

@@ -118,7 +118,22 @@ class ModelLoss(ABC, Generic[P]):
         raise NotImplementedError
 
 
-class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
+Q = TypeVar("Q", ImplicitTrainerParams, OutcomeTrainerParams)
+
+
+class ObjectiveLoss(ModelLoss[Q]):
+    """Losses by an ``objective``, some of which are of pairs."""
+
+    @property
+    def paired(self) -> bool:
+        return self.params.objective in PAIRED
+
+    def compare(self, z: torch.Tensor, examples: torch.Tensor) -> Judgement:
+        """By the rewards z [rollouts] of ``examples`` [pairs, 2]."""
+        return _judge_pairs(self.params.objective, z, examples)
+
+
+class ImplicitLoss(ObjectiveLoss[ImplicitTrainerParams]):
     """z = beta * sum over the tokens of the response, or of each step, of log pi/pi_ref."""
 
     @property
@@ -135,10 +150,6 @@ class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
             for block in zip(torch.split(hidden, size), torch.split(following, size), strict=True)
         ]
         return torch.cat(blocks)
-
-    @property
-    def paired(self) -> bool:
-        return self.params.objective in PAIRED
 
     def before_step(self, call: Callable[[Batch], torch.Tensor], step: Batch, summed: Summed) -> None:
         """KTO's point of reference z0, a scalar that all examples of a step share, whatever micro-batch they are in.
@@ -172,26 +183,18 @@ class ImplicitLoss(ModelLoss[ImplicitTrainerParams]):
         """From log p of each response token [reads]."""
         return self._z(row_sums(outputs, batch), batch)
 
-    def compare(self, z: torch.Tensor, examples: torch.Tensor) -> Judgement:
-        """By the rewards z [rollouts] of ``examples`` [pairs, 2]."""
-        return _judge_pairs(self.params.objective, z, examples)
-
     def _z(self, logprobs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """z from the log-probabilities of responses [rows], or of steps [steps]."""
         reference: torch.Tensor = batch["reference"].float()
         return self.params.beta * (logprobs - reference)
 
 
-class OutcomeLoss(ModelLoss[OutcomeTrainerParams]):
+class OutcomeLoss(ObjectiveLoss[OutcomeTrainerParams]):
     """z is a value head's output at the last token."""
 
     kind = AutoModelForSequenceClassification
     config: ClassVar = {"num_labels": 1}
     head = "score"
-
-    @property
-    def paired(self) -> bool:
-        return self.params.objective in PAIRED
 
     def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         """`transformers` reads the last token that is not padding: padding must not look like the end of a turn.
@@ -212,10 +215,6 @@ class OutcomeLoss(ModelLoss[OutcomeTrainerParams]):
     def rewards(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The outputs themselves: there is one for each response [rows]."""
         return outputs
-
-    def compare(self, z: torch.Tensor, examples: torch.Tensor) -> Judgement:
-        """By the rewards z [rollouts] of ``examples`` [pairs, 2]."""
-        return _judge_pairs(self.params.objective, z, examples)
 
 
 class ValueLoss(ModelLoss[TrainingParams]):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from bonbench.reward_models.token_scorer import LMScorer, LMScorerParams
 from bonbench.reward_models.vllm.params import EngineParams
 from harness.core.components import ModelFacts
-from harness.core.errors import UserError
 
 if TYPE_CHECKING:
     from bonbench.generators.vllm_engine import Request
@@ -52,17 +51,12 @@ class VLLMScorer(LMScorer[VLLMScorerParams]):
         return ModelFacts(self.config.to_dict(), device())
 
     def read(self, solutions: Sequence[Encoded]) -> list[list[float]]:
-        """As the base class says.
-
-        Raises:
-            UserError: where nothing comes before a response.
-        """
         from vllm import SamplingParams
 
+        from bonbench.reward_models.text.encoding import with_response
+
         results: list[list[float]] = [[] for _ in solutions]
-        scored = [k for k, solution in enumerate(solutions) if len(solution.ids) > solution.n_prompt]
-        if any(solutions[k].n_prompt == 0 for k in scored):
-            raise UserError("the chat template writes nothing before a response, so nothing predicts its first token")
+        scored = with_response(solutions)
         requests: list[Request] = []
         for k in scored:
             *beginning, last = solutions[k].ids
