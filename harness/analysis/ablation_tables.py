@@ -214,6 +214,8 @@ def scoring_cost(evaluation: Evaluation) -> AblationTable | None:
     rows, seen = [], set()
     for name in (t.reward_model for t in evaluation.headline if generation):
         parts = {role: (StageKind.TOKEN_PASS.folder, label) for role, label in models[name].token_passes.items()}
+        if (verified := models[name].verifications) is not None:
+            parts["verifications"] = (StageKind.VERIFY.folder, verified)
         parts["own"] = (StageKind.SCORE.folder, name)
         costs = {part: [_Cost.of(results, *place, g) for g in generation] for part, place in parts.items()}
         total = [_Cost.sum(of) for of in zip(*costs.values(), strict=True)]

@@ -2,8 +2,8 @@
 
 Development (paper, Section 5.3): collecting the rollouts, labelling them, reference passes over them, training. Where
 one entry scores with the model that another entry trained, it carries the development of the other entry. Scoring: the
-scoring stage itself and every token pass that the reward model reads. A pass that several reward models read is charged
-to each of them in full.
+scoring stage itself, every token pass that the reward model reads, and the verifications that were written for it. What
+several reward models read is charged to each of them in full.
 
 FLOPs come in two conventions. ``flops`` is what the work takes (``cost_model.shape``): attention, and every prompt that
 is read, once for the responses that share it. ``plain_flops`` is the usual shorthand, 2 per weight and token read or
@@ -38,7 +38,7 @@ _SUMMED = {
     "seconds": "seconds",
     "gpu_seconds": "gpu_seconds",
 }
-_GENERATED = (DevelopmentItem.COLLECTION.stage, DevelopmentItem.LABELS.stage)
+_GENERATED = (DevelopmentItem.COLLECTION.stage, DevelopmentItem.LABELS.stage, StageKind.VERIFY)
 
 
 def reward_model_costs(results: Results) -> pd.DataFrame:
@@ -56,7 +56,8 @@ def reward_model_costs(results: Results) -> pd.DataFrame:
             for item in DevelopmentItem
         }
         passes = ledger["stage"].eq(StageKind.TOKEN_PASS) & ledger["what"].isin(set(facts.token_passes.values()))
-        chosen["scoring"] = ledger[passes | (ledger["stage"].eq(StageKind.SCORE) & ledger["what"].eq(name))]
+        verified = ledger["stage"].eq(StageKind.VERIFY) & ledger["what"].eq(facts.verifications)
+        chosen["scoring"] = ledger[passes | verified | (ledger["stage"].eq(StageKind.SCORE) & ledger["what"].eq(name))]
         train = models[developed].train if developed is not None and developed in models else None
         trained = (train or {}).get("facts", {})
         for item, rows in chosen.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -24,6 +25,7 @@ from harness.core.records import (
     TokenLogprobs,
 )
 from harness.core.terms import Aggregation, ScoreType
+from harness.core.verifications import Verifications
 from harness.core.workers import Launcher, Progress, Workers
 
 
@@ -297,6 +299,34 @@ class Generator(Component[P]):
         )
 
 
+    def replies(
+        self, asked: Verifications, questions: Sequence[Problem], seeds: Mapping[str, Sequence[int]]
+    ) -> list[Response]:
+        """The replies to what is asked: to each question as many as were asked for, or none where it is longer than
+        the generator reads. In order of the questions, then of the samples.
+
+        Raises:
+            UserError: where too few replies to a question are recorded, or the generator cannot go on from a beginning.
+        """
+        if not questions:
+            return []
+        sampling = asked.sampling
+        if asked.begins:
+            replies = self.complete(questions, [asked.begins] * len(questions), sampling, seeds)
+        else:
+            replies = self.generate(questions, sampling, seeds)
+        counts = Counter(reply.problem_id for reply in replies)
+        short = next((q.problem_id for q in questions if counts[q.problem_id] < sampling.n), None)
+        if self.recorded and short is not None:
+            raise UserError(
+                f"{self.name}: {counts[short]} replies to question {short!r} are recorded, {sampling.n} wanted"
+            )
+        expected = [(q.problem_id, i) for q in questions if counts[q.problem_id] for i in range(sampling.n)]
+        if [(reply.problem_id, reply.sample) for reply in replies] != expected:
+            raise RuntimeError(f"{self.name} did not return {sampling.n} ordered replies to every question")
+        return replies
+
+
 class Verifier(Component[P]):
     """Grades responses against gold answers."""
 
@@ -351,6 +381,22 @@ class RewardModel(Component[P]):
 
         Each distinct pass is computed once, stored, and handed to every reward model that asks
         for it, as ``solution.logprobs[role]``.
+        """
+        return {}
+
+    @classmethod
+    def verifications(cls, params: P) -> Verifications | None:
+        """What a generator is to write about the responses; None for nothing.
+
+        It is written once, stored, and handed to every reward model that asks for the same, as
+        ``solution.verifications``. All solutions to a problem are then in one ``batch``.
+        """
+        return None
+
+    def verdicts(self, batch: Sequence[Solution]) -> Mapping[str, int]:
+        """What became of the replies in the solutions' verifications (kind -> number of replies), for the report.
+
+        The kinds are ``read``, and whatever else a reader of the report should know.
         """
         return {}
 

@@ -137,12 +137,30 @@ class TokenLogprobs:
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """What a generator wrote when it was asked about a response once: ``replies``, as many as were asked for.
+
+    There are none where the question is longer than the generator reads. ``step`` is the number of the step that was
+    asked about, from 0; None where it was the response. Where several responses were shown in one prompt, this one was
+    number ``place`` of ``shown``, from 0. ``question`` is the id of what was asked: equal responses share it.
+    """
+
+    question: str
+    replies: tuple[Response, ...]
+    step: int | None = None
+    place: int = 0
+    shown: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Solution:
-    """What a reward model sees: a problem, one response to it, and the token passes it asked for by name."""
+    """What a reward model sees: a problem, one response to it, and what it asked for: token passes by name, and
+    verifications."""
 
     problem: Problem
     response: Response
     logprobs: Mapping[str, TokenLogprobs] = field(default_factory=dict)
+    verifications: tuple[Verification, ...] = ()
 
     @property
     def was_read(self) -> bool:

@@ -59,6 +59,12 @@ def step_of_token(ends: tuple[int, ...], token_ends: tuple[int, ...]) -> list[in
     return steps
 
 
+def unnumbered(step: str) -> str:
+    """A step without the ``Step k:`` marker that it begins with, if it does."""
+    match = _BARE.match(step)
+    return step[match.end() :].strip() if match else step
+
+
 def join_steps(steps: Sequence[str]) -> str:
     """A text in which :func:`step_ends` finds the steps ``steps``: each step is a paragraph.
 

@@ -2,7 +2,7 @@
 
     sample -> grade (second-grade)
     rollout -> rollout-grade -> (reference pass) -> (complete -> label, in rounds) -> train (-> train)
-    sample (+ train) -> token-pass -> score
+    sample (+ train) -> token-pass, verify -> score
     (train) -> policy -> policy-grade
 
 :mod:`harness.engine.graph` has the stages and shards, :mod:`harness.engine.layout` makes the shards of each stage.
@@ -86,6 +86,7 @@ def build_graph(
         reward_models=specs,
         policies={name: policy.responses.spec for name, policy in policies.items()},
         passes={score.stage.who: {role: pass_.who for role, pass_ in score.passes.items()} for score in scores},
+        verifications={score.stage.who: stage for score in scores if (stage := score.verifications)},
         n=n,
         nodes=_in_order(
             # Rollouts come first: trainings wait for them.
@@ -94,7 +95,7 @@ def build_graph(
             grades,
             second_grades,
             *([*training.after, training] for training in trainings),
-            *([*score.passes.values(), score.stage] for score in scores),
+            *([*score.reads, score.stage] for score in scores),
             *policies.values(),
         ),
         stand_ins=stood_in,

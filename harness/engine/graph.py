@@ -206,6 +206,7 @@ class Graph:
     reward_models: dict[str, Spec[RewardModel[Any]]]
     policies: dict[str, Spec[Generator[Any]]]
     passes: dict[str, dict[str, str]]  # reward model -> role -> label of the token pass
+    verifications: dict[str, Stage]  # reward model -> what a generator wrote for it, where it asks for that
     n: int
     nodes: list[Node]
     stand_ins: list[str]  # problem sets that cannot be read here: nameless problems stand in for them
@@ -246,8 +247,12 @@ class Graph:
         return model
 
     def trained_by(self, spec: Spec[Any]) -> Training | None:
-        """The training that makes the model of a component: of its several models the first that is trained here."""
-        makers = (maker for path in spec.paths(Mark.MODEL).values() for maker in self.producers([path]))
+        """The training that makes the model of a component, or of the generator that writes for it: of several models
+        the first that is trained here."""
+        paths = list(spec.paths(Mark.MODEL).values())
+        if spec.kind == "reward_models" and (writes := self.verifications.get(spec.name)):
+            paths += writes.spec.paths(Mark.MODEL).values()
+        makers = (maker for path in paths for maker in self.producers([path]))
         return next(makers, None)
 
     def until(self, last: Until) -> list[Node]:
@@ -267,10 +272,12 @@ class Graph:
 
 
 def only_calculates(spec: Spec[RewardModel[Any]]) -> bool:
-    """Whether a reward model runs no model of its own: it has token passes, and they run all of its models."""
+    """Whether a reward model runs no model of its own: it reads token passes, which run all of its models, or
+    verifications."""
     asked = spec.cls.token_passes(spec.params)
     passed = {value for one in asked.values() for value in ([one] if isinstance(one, str) else one.values())}
-    return bool(asked) and passed.issuperset(spec.paths(Mark.MODEL).values())
+    reads = bool(asked) or spec.cls.verifications(spec.params) is not None
+    return reads and passed.issuperset(spec.paths(Mark.MODEL).values())
 
 
 def training_ids(rollouts: Iterable[Shard]) -> dict[tuple[str, str], str]:

@@ -15,6 +15,7 @@ from harness.core.stages import StageKind, Task
 from harness.engine.graph import Graded, Shard, Stage, Training, only_calculates, producers, training_ids
 from harness.engine.labels import Labels, pass_label
 from harness.engine.step_labelling import StepLabelling
+from harness.engine.verifying import Verifying
 from harness.experiment.config import Experiment
 from harness.experiment.entries import asked_with, build, pool_of, token_scorer_entry
 from harness.experiment.generators import Generators
@@ -25,10 +26,15 @@ from harness.storage.keys import digest
 
 
 class Scored(NamedTuple):
-    """The scores of a reward model, and the token passes that it reads: role -> stage."""
+    """The scores of a reward model, and what it reads: token passes (role -> stage) and verifications, if any."""
 
     stage: Stage
     passes: Mapping[str, Stage]
+    verifications: Stage | None
+
+    @property
+    def reads(self) -> list[Stage]:
+        return [*self.passes.values(), *([self.verifications] if self.verifications else [])]
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class Layout:
         self._labelling = StepLabelling(
             experiment, generators.specs, verifier, self._artifacts, self._labels, self._producers
         )
+        self._verifying = Verifying(experiment, generators, self._artifacts, self._labels, self._producers)
 
     # -- responses and grades -----------------------------------------------------------------------------------
 
@@ -143,10 +150,13 @@ class Layout:
         """The scores of a reward model."""
         asked = spec.cls.token_passes(spec.params)
         passes = {role: self._token_pass(StageKind.TOKEN_PASS, model, samples, spec) for role, model in asked.items()}
+        question = spec.cls.verifications(spec.params)
+        verified = self._verifying.stage(question, samples, spec, self.models) if question else None
+        reads = passes | ({"verifications": verified} if verified else {})
         identity = [Task.SCORE, spec.name, self._artifacts.identity(spec)]
         shards = []
         for i, response in enumerate(shard for stage in samples for shard in stage.shards):
-            inputs = {"responses": response} | {role: stage.shards[i] for role, stage in passes.items()}
+            inputs = {"responses": response} | {role: stage.shards[i] for role, stage in reads.items()}
             folder = f"{StageKind.SCORE.folder}/{spec.name}/{response.generator}"
             shards.append(response.derived(folder, identity, inputs))
         stage = Stage(
@@ -155,10 +165,11 @@ class Layout:
             # What the entry asks for is for its passes, where the rest is arithmetic.
             spec=dataclasses.replace(spec, pool=Pool()) if only_calculates(spec) else spec,
             shards=shards,
-            after=list(passes.values()) or list(samples),
+            after=list(reads.values()) or list(samples),
             trained=self._producers(spec),
+            arguments={"asked": question} if question else {},
         )
-        return Scored(stage, passes)
+        return Scored(stage, passes, verified)
 
     def _token_pass(self, kind: StageKind, asked: PassOf, sampled: Sequence[Stage], asker: Spec[Any]) -> Stage:
         """A model's pass over responses. Whoever asks for the same shares it; it has the resources that any asks for,

@@ -20,6 +20,7 @@ from harness.core.components import Component, Generator, ModelFacts, RewardMode
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
 from harness.core.stages import Task
+from harness.core.verifications import Verifications
 from harness.cost_model.shape import ModelShape
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
 from harness.storage.arrow import to_records, to_table
@@ -163,12 +164,44 @@ def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Ta
     return result
 
 
-def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, **passes: pa.Table) -> Result:
-    """Score every step of every response; ``passes`` maps roles to the token passes asked for."""
-    scores = component.score_read(_solutions(problems, responses, passes))
+def verify(
+    component: Generator[Any], problems: pa.Table, responses: pa.Table, asked: Verifications, run_seed: int
+) -> Result:
+    """Answer the questions that are ``asked`` about the responses. One that the generator cannot read has no reply.
+
+    Raises:
+        UserError: where too few recorded replies to a question are there, and for a template that fails.
+    """
+    about = to_records(Response, responses)
+    questions = [q.asked() for q in asked.questions(to_records(Problem, problems), about)]
+    who = f"{component.name} on {about[0].generator}" if about else component.name
+    n = asked.sampling.n
+    seeds = {q.problem_id: [response_seed(run_seed, who, q.problem_id, i) for i in range(n)] for q in questions}
+    replies = component.replies(asked, questions, seeds)
+    result = Result(to_table(Response, replies))
+    _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in replies))
+    return result
+
+
+def score(
+    component: RewardModel[Any],
+    problems: pa.Table,
+    responses: pa.Table,
+    asked: Verifications | None = None,
+    verifications: pa.Table | None = None,
+    **passes: pa.Table,
+) -> Result:
+    """Score every step of every response; ``passes`` maps roles to the token passes asked for, ``verifications`` are
+    the replies to what was ``asked``."""
+    solutions = _solutions(problems, responses, passes)
+    if asked is not None and verifications is not None:
+        solutions = asked.told(solutions, to_records(Response, verifications))
+    scores = component.score_read(solutions)
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
     if any(not s.step_rewards for s in scores):
         meta["unscored_because"] = component.unscored_because
+    if verdicts := component.verdicts(solutions):
+        meta["verdicts"] = dict(verdicts)
     result = Result(to_table(StepScores, scores), meta)
     facts = _described(component)
     if facts is not None:
@@ -184,6 +217,7 @@ TASKS: dict[Task, Callable[..., Result]] = {
     Task.LABEL: label,
     Task.GRADE: grade,
     Task.TOKEN_PASS: token_pass,
+    Task.VERIFY: verify,
     Task.SCORE: score,
 }
 

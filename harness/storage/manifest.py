@@ -45,7 +45,8 @@ class PolicyFacts(GeneratorFacts):
 
 
 class RewardModelFacts(_Facts):
-    """A reward model: what its numbers mean, the token passes that it reads, and its training, if it was trained.
+    """A reward model: what its numbers mean, the token passes and verifications that it reads, and its training, if it
+    was trained.
 
     ``trained_by`` names the entry whose training made the model that this entry scores with. ``shape`` are the sizes
     of the model that the reward model runs itself, if any.
@@ -58,6 +59,7 @@ class RewardModelFacts(_Facts):
     coefficient: float = 1.0
     shape: dict[str, Any] | None = None
     token_passes: dict[str, str] = {}
+    verifications: str | None = None
     train: dict[str, Any] | None = None
     trained_by: str | None = None
 

@@ -182,7 +182,8 @@ def _places(manifest: Manifest) -> list[str]:
         if facts.trained_by or facts.train is not None:
             places.append(f"{StageKind.TRAIN.folder}/{facts.trained_by or name}")
         passes = [f"{StageKind.TOKEN_PASS.folder}/{label}" for label in facts.token_passes.values()]
-        made = [f"{StageKind.SCORE.folder}/{name}", *passes]
+        verified = [f"{StageKind.VERIFY.folder}/{facts.verifications}"] if facts.verifications else []
+        made = [f"{StageKind.SCORE.folder}/{name}", *passes, *verified]
         places += [f"{folder}/{generator}" for folder in made for generator in manifest.generators]
     return list(dict.fromkeys(places))  # reward models share passes and trainings
 

@@ -1,0 +1,107 @@
+"""The probability that a model answers yes, read at the first token of its reply, without sampling."""
+
+from __future__ import annotations
+
+import secrets
+from functools import cached_property, lru_cache, partial
+from typing import TYPE_CHECKING, ClassVar
+
+from bonbench.reward_models.generative.params import QuestionParams
+from bonbench.reward_models.hidden_state_model import Convention, HiddenStateParams, HiddenStateRewardModel
+from bonbench.reward_models.text.layouts import Chat, Format, Layout, Piece
+from bonbench.reward_models.vllm.params import CAUSAL_LM
+from harness.core.errors import UserError
+from harness.core.records import Solution
+from harness.core.verifications import QuestionTemplate
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from bonbench.reward_models.lm.reader import HiddenStateReader
+    from bonbench.reward_models.reader import Reader
+    from bonbench.reward_models.text.chat import ChatTemplate
+    from bonbench.reward_models.text.pieces import PieceEncoder
+
+
+def asked_about(template: QuestionTemplate, chat: Chat, problem: str, text: str) -> Layout:
+    """The question about a response as a user's turn, read where the assistant is to answer.
+
+    What stands before the response is the same for all responses to a problem, and counts as their prompt.
+    """
+    question = template.render(problem, [text], None)
+    mark = secrets.token_hex(16)
+    before = template.render(problem, [mark], None).partition(mark)[0]
+    shared = before if question.startswith(before) else ""
+    pieces, contents = chat.pieces([("user", [Piece(shared), Piece(question[len(shared) :])])], ready=True)
+    pieces[-1] = pieces[-1]._replace(read="last")
+    if not pieces[-1].text:
+        raise UserError("the chat template writes nothing after a user's turn, so there is no place for an answer")
+    return Layout(pieces, response=contents[0] + 1)
+
+
+def layout_of(params: QuestionParams) -> Format:
+    """The layout in which the questions of some parameters are read."""
+    return partial(asked_about, _template(params.text(), params.place))
+
+
+@lru_cache(maxsize=8)
+def _template(text: str, place: str) -> QuestionTemplate:
+    return QuestionTemplate(text, place)
+
+
+def _no_layout(chat: Chat, problem: str, text: str) -> Layout:
+    """The layout of a convention whose template is a parameter."""
+    raise NotImplementedError
+
+
+def answer_ids(encoder: PieceEncoder, params: QuestionParams, model: str) -> list[int]:
+    """The first tokens of the answers yes and no.
+
+    Raises:
+        UserError: where both answers begin with the same token.
+    """
+    yes, no = (encoder.encode([[Piece(answer, trusted=True)]])[0].ids for answer in (params.yes, params.no))
+    if not yes or not no or yes[0] == no[0]:
+        raise UserError(f"{model}: {params.yes!r} and {params.no!r} begin with the same token: give other answers")
+    return [yes[0], no[0]]
+
+
+class FirstTokenParams(HiddenStateParams, QuestionParams):
+    """Parameters of :class:`FirstToken`."""
+
+
+class FirstToken(HiddenStateRewardModel[FirstTokenParams]):
+    """p(yes) / (p(yes) + p(no)) of the first tokens of both answers, where the model is to answer the question."""
+
+    Params = FirstTokenParams
+    reward = "ORM"
+    score_type = "probability"
+    family = "generative"
+    conventions: ClassVar = {"question": Convention(_no_layout, "transformers:AutoModelForCausalLM", CAUSAL_LM)}
+
+    @classmethod
+    def _laid_out(cls, params: FirstTokenParams, chat: ChatTemplate, solution: Solution) -> Layout:
+        return layout_of(params)(chat, solution.problem.problem, solution.response.text)
+
+    @cached_property
+    def answers(self) -> list[int]:
+        """Ids of the answers' first tokens."""
+        return answer_ids(self.encoder, self.params, self.params.model)
+
+    def _loaded(self) -> HiddenStateReader:
+        from bonbench.reward_models.lm.causal_lm import check_head
+
+        reader = super()._loaded()
+        check_head(reader.lm, self.params.model)
+        return reader
+
+    def _served(self) -> Reader:
+        from bonbench.reward_models.vllm.readers import AnswerReader
+
+        return AnswerReader(self._to_serve(), self.answers)
+
+    def _rewards(self, lm: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
+        from bonbench.reward_models.lm.causal_lm import token_logits
+
+        return token_logits(lm, hidden, self.answers).softmax(dim=-1)[:, 0]
