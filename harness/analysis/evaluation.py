@@ -14,6 +14,7 @@ from harness.analysis.costs import reward_model_costs
 from harness.analysis.second_opinion import SecondOpinion
 from harness.analysis.trainings import TrainedAs, headline, trained_as
 from harness.analysis.unscored import UnansweredRow, UnscoredRow, unanswered, unscored
+from harness.analysis.verdicts import VerdictsRow, verdicts
 from harness.storage.results import Results
 
 
@@ -67,6 +68,11 @@ class Evaluation:
     def unscored(self) -> list[UnscoredRow]:
         """The responses without a score; no rows where every response has one."""
         return unscored(self.results)
+
+    @cached_property
+    def verdicts(self) -> list[VerdictsRow]:
+        """How many verdicts of generative reward models could be read; no rows without such reward models."""
+        return verdicts(self.results)
 
     @cached_property
     def second_opinion(self) -> SecondOpinion | None:

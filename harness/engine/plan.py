@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.core.stages import StageKind, Task
+from harness.core.verifications import Verifications
 from harness.cost_model import gpus as hardware
 from harness.cost_model.gpus import Footprint, Gpu
 from harness.cost_model.known_models import model_sizes
 from harness.cost_model.shape import ModelShape
 from harness.engine import plan_notes as notes
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
-from harness.engine.lengths import Lengths, ResponseLengths, by_source, some_of
+from harness.engine.lengths import CHARACTERS_PER_TOKEN, Lengths, ResponseLengths, by_source, some_of
 from harness.engine.too_long import too_long_lines
 
 #: Bytes per response token or per response of a stage's shards: mathematical solutions in compressed Parquet.
@@ -26,12 +27,26 @@ TEXT_BYTES, PASS_BYTES = 0.6, 8.0
 GRADE_BYTES, SCORE_BYTES = 5.0, 80.0
 #: Steps of a response, where completions after each are planned: few, as expected, and many.
 FEW_STEPS, STEPS, MANY_STEPS = 5, 8, 12
+_WRITES = (Task.SAMPLE, Task.COMPLETE, Task.VERIFY)  # tasks that sample text
 _LEDGER_BYTES = 3500  # the ledger's file beside each shard
+
+
+#: How the number of questions grows with the N responses to a problem.
+_PER_PROBLEM = {
+    "response": "one for each response",
+    "step": "one for each step of each response",
+    "pair": "N (N - 1) for the N responses to a problem",
+    "group": "as many for a problem as replies are asked for, however many responses it has",
+}
+
+
+def _responses(shards: Iterable[Shard]) -> int:
+    return sum(shard.n_responses for shard in shards)
 
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """One stage: shards stored and missing, and what the missing ones need.
+    """One stage: shards stored and missing, and what the missing ones need. Replies to questions count as responses.
 
     ``prompt_tokens`` counts a problem's prompt once for all of its responses. None means unknown, because the model's
     architecture is. ``gpu_hours`` is the work of busy GPUs, 0 where no model runs. ``weights`` are the bytes of the
@@ -155,7 +170,7 @@ class Planner:
             who=stage.who,
             stored=len(stage.shards) - len(missing),
             missing=len(missing),
-            responses=sum(s.n_responses for s in missing),
+            responses=sum(w.responses for w in parts) if stage.task is Task.VERIFY else _responses(missing),
             disk=self._disk(stage, missing, response),
         )
         path = stage.model
@@ -172,12 +187,12 @@ class Planner:
             reading = work.prompts * model.shape.forward(prompt_length)
             answering = work.responses * model.shape.forward(response_length, past=prompt_length)
             flops += reading + answering
-            if stage.task in (Task.SAMPLE, Task.COMPLETE):
+            if stage.task in _WRITES:
                 seconds += hardware.forward_s(self._gpu, reading)
                 seconds += self._decode_s(stage, model, work, answering)
             else:
                 seconds += hardware.forward_s(self._gpu, reading + answering)
-        if stage.task not in (Task.SAMPLE, Task.COMPLETE) and not self._fits(stage, model):
+        if stage.task not in _WRITES and not self._fits(stage, model):
             seconds = math.inf
         return replace(row, flops=flops, gpu_hours=seconds / 3600 if math.isfinite(seconds) else None)
 
@@ -217,7 +232,9 @@ class Planner:
     def _work(self, stage: Stage, folder: str, shards: Sequence[Shard]) -> _Work:
         """What the shards of a stage do with the responses in ``folder``."""
         prompt, response = self._tokens(folder, shards)
-        problems, responses = sum(len(s.problems) for s in shards), sum(s.n_responses for s in shards)
+        problems, responses = sum(len(s.problems) for s in shards), _responses(shards)
+        if stage.task is Task.VERIFY:
+            return self._questions(stage, shards, prompt / problems, response / responses)
         if stage.task is not Task.COMPLETE:
             return _Work(problems, responses, prompt, response)
         n = stage.arguments["sampling"].n
@@ -228,6 +245,29 @@ class Planner:
         prefixes = responses * (steps - 1)
         begun = prompt / problems + response / responses / 2
         return _Work(prefixes, prefixes * n, prefixes * begun, prefixes * n * response / responses / 2)
+
+    def _questions(self, stage: Stage, shards: Sequence[Shard], prompt: float, response: float) -> _Work:
+        """The questions that are asked, and the replies, from the mean lengths of a prompt and of a response."""
+        asked: Verifications = stage.arguments["asked"]
+        n_questions = sum(
+            asked.n_questions(shard.n_responses // len(shard.problems), self._steps) * len(shard.problems)
+            for shard in shards
+        )
+        replies = n_questions * asked.sampling.n
+        most = max(shard.n_responses // len(shard.problems) for shard in shards)
+        shown = {"pair": 2, "group": most}.get(asked.per, 1)
+        if lengths := self._lengths.of_replies(stage):
+            question, reply = lengths.prompt, lengths.response
+            self._note(f"{stage.kind} {stage.who}: {reply:.0f} tokens per reply, as measured in stored shards.")
+        else:
+            around = (len(asked.template) + len(asked.begins)) / CHARACTERS_PER_TOKEN
+            question, reply = around + prompt + shown * response, float(min(self._assumed, asked.max_tokens))
+            self._note(f"{stage.kind} {stage.who}: {reply:.0f} tokens per reply, as assumed for a response.")
+        self._note(
+            f"{stage.kind} {stage.who}: {n_questions:,} questions, {replies:,} replies; "
+            f"{_PER_PROBLEM[asked.per]}, if no two are equal."
+        )
+        return _Work(n_questions, replies, n_questions * question, replies * reply)
 
     def _tokens(self, folder: str, shards: Sequence[Shard]) -> tuple[float, float]:
         """Prompt tokens (once per problem) and response tokens of shards whose responses are in ``folder``."""
@@ -283,6 +323,7 @@ class Planner:
             data = {
                 Task.SAMPLE: TEXT_BYTES * response_tokens,
                 Task.COMPLETE: TEXT_BYTES * response_tokens,
+                Task.VERIFY: TEXT_BYTES * response_tokens,
                 Task.TOKEN_PASS: PASS_BYTES * response_tokens,
                 Task.GRADE: GRADE_BYTES * responses,
             }.get(stage.task, SCORE_BYTES * responses)

@@ -8,6 +8,7 @@ from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
 from harness.analysis.unscored import UnansweredRow, UnscoredRow
+from harness.analysis.verdicts import VerdictsRow
 from harness.report.text import p_value, percent, signed_percent
 
 
@@ -42,6 +43,7 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     ]
     lines += unanswered_lines(evaluation.unanswered)
     lines += unscored_lines(evaluation.unscored)
+    lines += verdict_lines(evaluation.verdicts)
     if best is None:
         return lines
     values = accuracies.overall(best)
@@ -82,6 +84,16 @@ def unscored_lines(rows: Sequence[UnscoredRow]) -> list[str]:
         if row.unscored
     ]
     return [f"{'; '.join(shares)}. A response without a score ranks below every other."] if shares else []
+
+
+def verdict_lines(rows: Sequence[VerdictsRow]) -> list[str]:
+    """A sentence on the replies without a verdict; none where every reply has one."""
+    shares = [
+        f"{percent(row.share, 2)} % of the replies of {row.reward_model} about responses of {row.generator}"
+        for row in rows
+        if row.share
+    ]
+    return [f"No verdict can be read in {'; in '.join(shares)}. Scores are means over the other replies."] if shares else []
 
 
 def _against(d: Difference, name: str) -> str:

@@ -59,6 +59,16 @@ class Results:
                 unscored.reasons[shard_meta(path).get("unscored_because", "")] += n
         return unscored
 
+    def verdicts(self, reward_model: str, generator: str) -> Counter[str]:
+        """What became of the replies that a reward model read verdicts from (kind -> replies); none where it read none.
+
+        The kinds are those of :meth:`harness.core.components.RewardModel.verdicts`.
+        """
+        counts: Counter[str] = Counter()
+        for path in sorted((self.folder / StageKind.SCORE.folder / reward_model / generator).glob("part-*.parquet")):
+            counts.update(shard_meta(path).get("verdicts", {}))
+        return counts
+
     def unanswered(self, generator: str, kind: StageKind = StageKind.SAMPLE) -> dict[str, str]:
         """The problems that a generator, or policy, left without responses, each with the reason."""
         reasons: dict[str, str] = {}
