@@ -33,10 +33,10 @@ _LEDGER_BYTES = 3500  # the ledger's file beside each shard
 
 #: How the number of questions grows with the N responses to a problem.
 _PER_PROBLEM = {
-    "response": "one for each response",
-    "step": "one for each step of each response",
-    "pair": "N (N - 1) for the N responses to a problem",
-    "group": "as many for a problem as replies are asked for, however many responses it has",
+    "response": "a question for each response",
+    "step": "a question for each step of each response",
+    "pair": "N (N - 1) questions for the N responses to a problem",
+    "group": "a question with all N responses for each reply",
 }
 
 
@@ -174,6 +174,14 @@ class Planner:
             disk=self._disk(stage, missing, response),
         )
         path = stage.model
+        if missing and stage.task is Task.VERIFY:
+            n_questions, replies = sum(w.prompts for w in parts), sum(w.responses for w in parts)
+            growth = _PER_PROBLEM[stage.arguments["asked"].per]
+            self._note(
+                f"{stage.kind} {stage.who}: {n_questions:,} questions, {replies:,} replies, each a request where a "
+                f"server is asked: {growth} (equal responses are asked about once)."
+            )
+            row = replace(row, prompt_tokens=round(prompt), response_tokens=round(response))
         if not missing or path is None:
             return row
         on_cpus = stage.spec.pool.num_gpus == 0
@@ -263,10 +271,6 @@ class Planner:
             around = (len(asked.template) + len(asked.begins)) / CHARACTERS_PER_TOKEN
             question, reply = around + prompt + shown * response, float(min(self._assumed, asked.max_tokens))
             self._note(f"{stage.kind} {stage.who}: {reply:.0f} tokens per reply, as assumed for a response.")
-        self._note(
-            f"{stage.kind} {stage.who}: {n_questions:,} questions, {replies:,} replies; "
-            f"{_PER_PROBLEM[asked.per]}, if no two are equal."
-        )
         return _Work(n_questions, replies, n_questions * question, replies * reply)
 
     def _tokens(self, folder: str, shards: Sequence[Shard]) -> tuple[float, float]:

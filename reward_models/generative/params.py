@@ -52,8 +52,7 @@ class QuestionParams(ComponentParams):
             UserError: for a file that cannot be read.
         """
         if self.template is None:
-            assert self.preset is not None
-            return TEMPLATES[self.preset]
+            return TEMPLATES[self.preset or "genrm"]
         try:
             return Path(self.template).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -62,13 +61,13 @@ class QuestionParams(ComponentParams):
     @property
     def label(self) -> str:
         """A short name for what is asked, which may be part of a file's name."""
-        stem = Path(self.template).stem if self.template is not None else str(self.preset)
+        stem = Path(self.template).stem if self.template is not None else self.preset or "genrm"
         return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem)
 
     @property
     def place(self) -> str:
         """The template, for error lines."""
-        return f"template {self.template}" if self.template is not None else f"preset {self.preset}"
+        return f"template {self.template}" if self.template is not None else f"preset {self.label}"
 
 
 class GenerativeParams(QuestionParams, BackendParams):

@@ -1,0 +1,111 @@
+"""Training of generative verifiers that answer at once: GenRM without reasoning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from bonbench.reward_models.generative.params import QuestionParams
+from bonbench.reward_models.training.by_shards import Place
+from bonbench.reward_models.training.data import Rollouts, describe, prepare, single
+from bonbench.reward_models.training.fit import fit
+from bonbench.reward_models.training.held_out import about, split
+from bonbench.reward_models.training.job import Job, absolute
+from bonbench.reward_models.training.params import TrainingParams
+from bonbench.reward_models.training.rollout_trainer import RolloutTrainer
+from bonbench.reward_models.training.subsets import Balance
+from bonbench.reward_models.training.targets import ResponseTargets
+from harness.core.components import TrainingFacts
+from harness.core.errors import UserError
+from harness.core.records import GradedSolution
+from harness.core.user_template import UserTemplate
+from harness.core.verifications import check_template
+from harness.core.workers import Launcher, Progress
+
+if TYPE_CHECKING:
+    from bonbench.reward_models.training.encode import Encode
+
+
+class GenerativeTrainerParams(QuestionParams, TrainingParams):
+    """Parameters of :class:`GenerativeTrainer`."""
+
+    batch_size: int = Field(64, ge=1, description="responses per step, over all workers")
+    balance: Balance = Field(
+        "none",
+        description="drop responses of the larger class until both are equal, over the dataset or within each "
+        "instruction (problem)",
+    )
+    user_template: UserTemplate = Field(None, description="without effect: the question's template is all that is asked")
+
+
+class GenerativeTrainer(RolloutTrainer[GenerativeTrainerParams]):
+    """Fits the first token of the reply to a question about the response: yes for a right one, no for a wrong one.
+
+    The loss is -log p(answer) over the whole vocabulary, as in supervised fine-tuning, at this token alone (GenRM,
+    Zhang et al. 2024, arXiv 2408.15240, section 3.2, without its joint training on solutions). The trained folder is a
+    causal LM, and is scored as ``generative`` with ``readout: first-token``; as a generator it answers in one token.
+
+    Raises:
+        UserError: when the rollouts hold nothing to learn from, or both answers begin with the same token.
+    """
+
+    Params = GenerativeTrainerParams
+
+    @classmethod
+    def method(cls, params: GenerativeTrainerParams) -> str:
+        return "GenRM"
+
+    @classmethod
+    def check(cls, params: GenerativeTrainerParams) -> None:
+        """Raise :class:`UserError` for a template that cannot be used."""
+        super().check(params)
+        if params.yes == params.no:
+            raise UserError(f"no: {params.no!r} is the answer yes too")
+        check_template(params.text(), "response", params.place)
+
+    @classmethod
+    def reads(cls, params: GenerativeTrainerParams) -> float:
+        return params.epochs
+
+    def train(
+        self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
+    ) -> TrainingFacts:
+        """Train on ``data`` and write the trained folder.
+
+        Returns:
+            What :func:`reward_models.training.fit.fit` and :func:`reward_models.training.data.describe` do.
+        """
+        params = self.params.model_copy(update={"base": absolute(self.params.base)})
+        with Place.within(output, progress, launch) as place:
+            rollouts, facts = build_verdicts(data, params, place)
+            job = Job("verdict", params, rollouts, params.base, output.resolve(), self.name)
+            return fit(job, progress, launch).saying(facts)
+
+
+def build_verdicts(
+    data: Sequence[GradedSolution], params: GenerativeTrainerParams, place: Place | None = None
+) -> tuple[Rollouts, dict[str, object]]:
+    """Rollouts in their questions, with the correctness of the response as target, and facts about them.
+
+    Raises:
+        UserError: when all responses are right, or all wrong.
+    """
+    encoder = partial(_as_questions, params.text(), params.place)  # workers may not have the template's file
+    prepared = prepare(data, params, encoder, (), place)
+    examples, apart = split(prepared, single(prepared, params, params.balance), params)
+    rollouts = Rollouts(
+        prepared.sequences, examples.rows, examples.units, ResponseTargets(prepared.correct), apart=apart
+    )
+    return rollouts, {**describe(prepared, examples), **about(prepared, apart)}
+
+
+def _as_questions(text: str, place: str, params: TrainingParams) -> Encode:
+    from bonbench.reward_models.generative.first_token import asked_about
+    from bonbench.reward_models.training.encode import for_layout
+    from harness.core.verifications import QuestionTemplate
+
+    return for_layout(params.base, partial(asked_about, QuestionTemplate(text, place)))
