@@ -124,6 +124,11 @@ class Verifications:
         }
 
     @property
+    def compares(self) -> bool:
+        """Whether a question is about several responses."""
+        return self.per in ("pair", "group")
+
+    @property
     def sampling(self) -> Sampling:
         """How a question is answered."""
         n = 1 if self.per == "group" else self.n

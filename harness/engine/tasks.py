@@ -5,7 +5,6 @@ A task takes a component and Arrow tables. It returns the table of the shard, an
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 from harness.core.components import Component, Generator, ModelFacts, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
+from harness.core.seeds import response_seed
 from harness.core.stages import Task
 from harness.core.verifications import Verifications
 from harness.cost_model.shape import ModelShape
@@ -42,12 +42,6 @@ class Result:
     wall_s: float = 0.0
     started_at: float = 0.0
     notes: list[str] = field(default_factory=list)
-
-
-def response_seed(run_seed: int, generator: str, problem_id: str, sample: int) -> int:
-    """The seed of one response: a 63-bit hash of its identity. So replicas and the order of work do not matter."""
-    text = f"{run_seed}\0{generator}\0{problem_id}\0{sample}"
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
 def sample(

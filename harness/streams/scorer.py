@@ -1,4 +1,4 @@
-"""A reward model that scores in this process, without an experiment: the model and the token passes it reads."""
+"""A reward model that scores in this process, without an experiment: the model, and what it reads."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from harness.analysis.selection import aggregate
-from harness.core.components import RewardModel, TokenScorer
+from harness.core.components import Generator, RewardModel, TokenScorer
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution, StepScores
 from harness.core.registry import find
+from harness.core.seeds import response_seed
 from harness.experiment.entries import build, parse_spec, token_scorer_entry
 from harness.experiment.model_files import Artifacts, loadable
 from harness.experiment.spec import Spec
+from harness.experiment.verifying import verifying_generator
 from harness.storage.keys import digest
 
 
@@ -40,6 +42,18 @@ class Scorer:
                 identities.append(artifacts.identity(scorer))
                 loaded[identity] = self._built(scorer)
             self._passes[role] = loaded[identity]
+        self._asked = find("reward_models", spec.type_).verifications(spec.params)
+        self._generator: Generator[Any] | None = None
+        if self._asked is not None:
+            if self._asked.compares:
+                raise UserError(
+                    f"{self._where}: it compares all responses to a problem, of which a file of lines may have some "
+                    "here and some there: run an experiment on them, with responses: FILE"
+                )
+            where = f"{self._where}: generator"
+            generator = verifying_generator(self._asked, "judge", where, {}, (), {}, spec.pool)
+            identities += [artifacts.identity(generator), self._asked.identity]
+            self._generator = self._built(generator)
         self.model: RewardModel[Any] = self._built(spec)
         self.key = digest("scoring", *identities)
 
@@ -64,11 +78,26 @@ class Scorer:
                 Solution(s.problem, s.response, {role: records[i] for role, records in roles.items()})
                 for i, s in enumerate(solutions)
             ]
+            full = self._told(full)
             scored = self.model.score_read(full)
         except UserError as error:
             raise UserError(f"{self._where}: {error}") from None
         by_row = dict(zip(order, scored, strict=True))
         return [by_row[i] for i in range(len(rows))]
+
+    def _told(self, solutions: Sequence[Solution]) -> Sequence[Solution]:
+        """The solutions with what a generator writes about them, where the reward model asks for that.
+
+        A reply depends on the text of its question, so not on the other rows.
+        """
+        asked, generator = self._asked, self._generator
+        if asked is None or generator is None:
+            return solutions
+        problems = {s.problem.problem_id: s.problem for s in solutions}
+        questions = [q.asked() for q in asked.questions(problems.values(), [s.response for s in solutions])]
+        n = asked.sampling.n
+        seeds = {q.problem_id: [response_seed(0, generator.name, q.problem, i) for i in range(n)] for q in questions}
+        return asked.told(solutions, generator.replies(asked, questions, seeds))
 
     def total(self, scores: StepScores) -> float | None:
         """The score of a response: its step rewards, aggregated by the default aggregation; None without any."""

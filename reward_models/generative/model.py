@@ -82,7 +82,7 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
     @classmethod
     def with_trained(cls, entry: dict[str, Any], model: str, base: str, training: Any) -> dict[str, Any]:
         """The trained model is read at its first token, and is asked as it was in its training."""
-        asked = {name: getattr(training, name) for name in ("preset", "template", "yes", "no")}
+        asked = {name: getattr(training, name) for name in ("preset", "template", "answer_yes", "answer_no")}
         return {"model": model, **asked, **entry}
 
     def describe(self) -> ModelFacts | None:
@@ -161,6 +161,6 @@ def _first_token_params(params: GenerativeParams) -> Any:
 
 #: What a model that is read at its first token takes from the entry.
 _FIELDS = (
-    *("model", "preset", "template", "yes", "no", "dtype", "device", "too_long", "max_batch_tokens", "backend"),
+    *("model", "preset", "template", "answer_yes", "answer_no", "dtype", "device", "too_long", "max_batch_tokens", "backend"),
     *("tensor_parallel_size", "pipeline_parallel_size", "max_model_len", "engine"),
 )

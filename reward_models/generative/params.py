@@ -42,8 +42,8 @@ class QuestionParams(ComponentParams):
         description="a file with the question as a Jinja template: {{ problem }}, {{ response }}, {{ steps }}, "
         "{{ step }}, {{ responses }}; null: the preset's",
     )
-    yes: str = Field("Yes", min_length=1, description="first-token: the answer for a correct response")
-    no: str = Field("No", min_length=1, description="first-token: the answer for a wrong response")
+    answer_yes: str = Field("Yes", min_length=1, description="first-token: the answer for a correct response")
+    answer_no: str = Field("No", min_length=1, description="first-token: the answer for a wrong response")
 
     def text(self) -> str:
         """The text of the template.
@@ -150,8 +150,8 @@ class GenerativeParams(QuestionParams, BackendParams):
             raise UserError(f"temperature: 0 gives the same reply {self.verifications} times: raise it")
         if self.worst == self.best:
             raise UserError(f"best: {self.best:g} is the worst grade too")
-        if self.yes == self.no:
-            raise UserError(f"no: {self.no!r} is the answer yes too")
+        if self.answer_yes == self.answer_no:
+            raise UserError(f"answer_no: {self.answer_no!r} is the answer yes too")
         check_template(self.text(), self.about, self.place)
 
     @property

@@ -63,8 +63,8 @@ class GenerativeTrainer(RolloutTrainer[GenerativeTrainerParams]):
     def check(cls, params: GenerativeTrainerParams) -> None:
         """Raise :class:`UserError` for a template that cannot be used."""
         super().check(params)
-        if params.yes == params.no:
-            raise UserError(f"no: {params.no!r} is the answer yes too")
+        if params.answer_yes == params.answer_no:
+            raise UserError(f"answer_no: {params.answer_no!r} is the answer yes too")
         check_template(params.text(), "response", params.place)
 
     @classmethod
