@@ -56,7 +56,7 @@ def reward_model_costs(results: Results) -> pd.DataFrame:
             for item in DevelopmentItem
         }
         passes = ledger["stage"].eq(StageKind.TOKEN_PASS) & ledger["what"].isin(set(facts.token_passes.values()))
-        verified = ledger["stage"].eq(StageKind.VERIFY) & ledger["what"].eq(facts.verifications)
+        verified = ledger["stage"].eq(StageKind.VERIFY) & ledger["what"].eq(facts.verifications or "")
         chosen["scoring"] = ledger[passes | verified | (ledger["stage"].eq(StageKind.SCORE) & ledger["what"].eq(name))]
         train = models[developed].train if developed is not None and developed in models else None
         trained = (train or {}).get("facts", {})

@@ -298,7 +298,6 @@ class Generator(Component[P]):
             f"{type(self).__name__} cannot continue a response that has begun: name another generator in completed_by"
         )
 
-
     def replies(
         self, asked: Verifications, questions: Sequence[Problem], seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:

@@ -18,6 +18,7 @@ from harness.experiment.spec import Spec
 from harness.experiment.verifying import verifying_generator
 from harness.storage.keys import digest
 
+
 class Verifying:
     """Makes the verifications of responses. Reward models that ask for the same share them.
 

@@ -93,7 +93,11 @@ def verdict_lines(rows: Sequence[VerdictsRow]) -> list[str]:
         for row in rows
         if row.share
     ]
-    return [f"No verdict can be read in {'; in '.join(shares)}. Scores are means over the other replies."] if shares else []
+    return (
+        [f"No verdict can be read in {'; in '.join(shares)}. Scores are means over the other replies."]
+        if shares
+        else []
+    )
 
 
 def _against(d: Difference, name: str) -> str:

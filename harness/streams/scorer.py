@@ -52,6 +52,8 @@ class Scorer:
                 )
             where = f"{self._where}: generator"
             generator = verifying_generator(self._asked, "judge", where, {}, (), {}, spec.pool)
+            if generator.cls.recorded:
+                raise UserError(f"{where}: recorded replies belong to the responses of an experiment: run it there")
             identities += [artifacts.identity(generator), self._asked.identity]
             self._generator = self._built(generator)
         self.model: RewardModel[Any] = self._built(spec)
@@ -85,7 +87,7 @@ class Scorer:
         by_row = dict(zip(order, scored, strict=True))
         return [by_row[i] for i in range(len(rows))]
 
-    def _told(self, solutions: Sequence[Solution]) -> Sequence[Solution]:
+    def _told(self, solutions: list[Solution]) -> list[Solution]:
         """The solutions with what a generator writes about them, where the reward model asks for that.
 
         A reply depends on the text of its question, so not on the other rows.

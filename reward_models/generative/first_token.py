@@ -61,9 +61,13 @@ def answer_ids(encoder: PieceEncoder, params: QuestionParams, model: str) -> lis
     Raises:
         UserError: where both answers begin with the same token.
     """
-    yes, no = (encoder.encode([[Piece(answer, trusted=True)]])[0].ids for answer in (params.answer_yes, params.answer_no))
+    yes, no = (
+        encoder.encode([[Piece(answer, trusted=True)]])[0].ids for answer in (params.answer_yes, params.answer_no)
+    )
     if not yes or not no or yes[0] == no[0]:
-        raise UserError(f"{model}: {params.answer_yes!r} and {params.answer_no!r} begin with the same token: give other answers")
+        raise UserError(
+            f"{model}: {params.answer_yes!r} and {params.answer_no!r} begin with the same token: give other answers"
+        )
     return [yes[0], no[0]]
 
 

@@ -94,7 +94,7 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
         return [self._scored(solution) for solution in batch]
 
     def verdicts(self, batch: Sequence[Solution]) -> Mapping[str, int]:
-        """How many replies were ``read``, were ``unreadable`` or ``cut off``, and how many questions were ``too long``."""
+        """How many replies were ``read``, ``unreadable`` and ``cut off``, and how many questions ``too long``."""
         counts: Counter[str] = Counter()
         seen: set[str] = set()
         for solution in batch:
@@ -161,6 +161,17 @@ def _first_token_params(params: GenerativeParams) -> Any:
 
 #: What a model that is read at its first token takes from the entry.
 _FIELDS = (
-    *("model", "preset", "template", "answer_yes", "answer_no", "dtype", "device", "too_long", "max_batch_tokens", "backend"),
+    *(
+        "model",
+        "preset",
+        "template",
+        "answer_yes",
+        "answer_no",
+        "dtype",
+        "device",
+        "too_long",
+        "max_batch_tokens",
+        "backend",
+    ),
     *("tensor_parallel_size", "pipeline_parallel_size", "max_model_len", "engine"),
 )

@@ -95,9 +95,11 @@ class GenerativeParams(QuestionParams, BackendParams):
         1, ge=1, description="replies to each question; the score is the mean of the verdicts that can be read"
     )
     temperature: float | None = Field(None, ge=0, description="null: the preset's, else 0 for one reply, 1 for several")
-    top_p: float = Field(1.0, gt=0, le=1)
+    top_p: float = Field(1.0, gt=0, le=1, description="share of the probability that a token is sampled from")
     max_tokens: int = Field(2048, ge=1, description="tokens of a reply; one that is cut off has no verdict")
-    system_prompt: str | None = Field(None, description="takes the place of the generator's; null: the preset's, if any")
+    system_prompt: str | None = Field(
+        None, description="takes the place of the generator's; null: the preset's, if any"
+    )
     begins: str = Field("", description="how every reply begins; its generator goes on from there")
     worst: float = Field(0.0, description="grade: the lowest grade")
     best: float = Field(10.0, description="grade: the highest grade")
@@ -110,7 +112,9 @@ class GenerativeParams(QuestionParams, BackendParams):
         "stops the entry (of replies the generator's own too_long decides)",
     )
     max_batch_tokens: Runtime[int | None] = Field(
-        None, ge=1, description="tokens that go through the model at once, padding included; null: what suits the device"
+        None,
+        ge=1,
+        description="tokens that go through the model at once, padding included; null: what suits the device",
     )
 
     @model_validator(mode="before")

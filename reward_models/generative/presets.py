@@ -95,9 +95,7 @@ _GENPRM = """Question: {{ problem }}
 {{ text }}
 
 {% endfor %}"""
-_GENPRM_SYSTEM = (
-    "You are a math teacher. Your task is to review and critique the paragraphs in solution step by step."
-)
+_GENPRM_SYSTEM = "You are a math teacher. Your task is to review and critique the paragraphs in solution step by step."
 
 #: What an entry says with a preset, unless the entry says otherwise.
 PRESETS: Mapping[str, Mapping[str, Any]] = {

@@ -7,39 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from bonbench.reward_models.generative.params import QuestionParams
 from bonbench.reward_models.training.by_shards import Place
 from bonbench.reward_models.training.data import Rollouts, describe, prepare, single
 from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.held_out import about, split
 from bonbench.reward_models.training.job import Job, absolute
-from bonbench.reward_models.training.params import TrainingParams
+from bonbench.reward_models.training.params import GenerativeTrainerParams, TrainingParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer
-from bonbench.reward_models.training.subsets import Balance
 from bonbench.reward_models.training.targets import ResponseTargets
 from harness.core.components import TrainingFacts
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
-from harness.core.user_template import UserTemplate
 from harness.core.verifications import check_template
 from harness.core.workers import Launcher, Progress
 
 if TYPE_CHECKING:
     from bonbench.reward_models.training.encode import Encode
-
-
-class GenerativeTrainerParams(QuestionParams, TrainingParams):
-    """Parameters of :class:`GenerativeTrainer`."""
-
-    batch_size: int = Field(64, ge=1, description="responses per step, over all workers")
-    balance: Balance = Field(
-        "none",
-        description="drop responses of the larger class until both are equal, over the dataset or within each "
-        "instruction (problem)",
-    )
-    user_template: UserTemplate = Field(None, description="without effect: the question's template is all that is asked")
 
 
 class GenerativeTrainer(RolloutTrainer[GenerativeTrainerParams]):

@@ -24,8 +24,13 @@ from bonbench.reward_models.lm.causal_lm import LOGITS_BLOCK, target_logprobs, t
 from bonbench.reward_models.step_token import ANSWERS
 from bonbench.reward_models.text.pieces import PieceEncoder
 from bonbench.reward_models.training import objectives
-from bonbench.reward_models.training.generative import GenerativeTrainerParams
-from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, OutcomeTrainerParams, TrainingParams
+from bonbench.reward_models.training.params import (
+    PAIRED,
+    GenerativeTrainerParams,
+    ImplicitTrainerParams,
+    OutcomeTrainerParams,
+    TrainingParams,
+)
 from harness.core.hub_models import pretrained
 
 P = TypeVar("P", bound=TrainingParams)
