@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_JUDGE = r"""Here are a problem and a proposed solution. Decide whether the solution is correct.
+_JUDGE = r"""{% if step is defined %}
+Here are a problem and the first {{ step }} steps of a proposed solution.
+Decide whether the last one of these steps is correct.
+
+Problem:
+{{ problem }}
+
+{% for text in steps[:step] %}
+Step {{ loop.index }}: {{ text | unnumbered }}
+
+{% endfor %}
+Check step {{ step }}. It is correct if it follows from what stands before it, even if the solution is not finished.
+{% else %}
+Here are a problem and a proposed solution. Decide whether the solution is correct.
 
 Problem:
 {{ problem }}
@@ -18,6 +31,7 @@ Proposed solution:
 {{ response }}
 
 Check the solution step by step. It is correct if its final answer is correct.
+{% endif %}
 End with \boxed{yes} if it is correct, and with \boxed{no} if it is not."""
 
 _GRADER = r"""Here are a problem and a proposed solution. Grade the solution.

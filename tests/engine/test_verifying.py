@@ -7,12 +7,13 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import yaml
 from places import MODELS
 from runs import bonbench, contents, costs, table
 
+from harness.analysis.costs import reward_model_costs
+from harness.analysis.verdicts import verdicts
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response
 from harness.core.stages import StageKind
@@ -23,6 +24,7 @@ from harness.engine.graph import Graph
 from harness.experiment.config import Experiment
 from harness.experiment.entries import build
 from harness.storage.arrow import to_records, to_table
+from harness.storage.results import load_results
 from harness.storage.shards import shard_meta
 
 #: Sample 2 of q is its sample 0 again.
@@ -92,11 +94,10 @@ def test_a_run_with_judges(config: Path) -> None:
     before = contents(results)
     raw = yaml.safe_load(config.read_text())
     raw["reward_models"]["steps"] = {"type": "generative", "generator": "judge", "per": "step", "verifications": 2}
-    raw["reward_models"]["ranks"] = {
-        **{"type": "generative", "generator": "judge", "preset": "listwise", "verifications": 2}
-    }
+    ranks = {"type": "generative", "generator": "judge", "preset": "listwise", "verifications": 2}
+    raw["reward_models"]["ranks"] = ranks
     config.write_text(yaml.safe_dump(raw))
-    done = bonbench("run", config, "--local")
+    done = bonbench("run", config, "--local", "--until", "score")
     assert done.code == 0 and "Computed 4 shards" in done.out + done.err
     after = contents(results)
     assert all(after[name] == content for name, content in before.items())
@@ -107,13 +108,13 @@ def test_a_run_with_judges(config: Path) -> None:
     expected = [[sum((2 - order.index(text)) / 2 for order in orders) / 2] for text in TEXTS["p"]]
     assert scores(results, "ranks")["p"] == expected
 
-    counted = pd.read_csv(results / "tables" / "verdicts.csv").set_index("reward_model")
-    assert list(counted.loc["plain"][["replies", "read", "unreadable", "cut_off", "too_long"]]) == [10, 7, 3, 0, 0]
-    assert counted.loc["plain"].share == pytest.approx(30) and counted.loc["pairs"].share == 0
-    page = (results / "report.html").read_text()
-    assert 'id="verdicts"' in page and "30.00 % of the replies of plain about responses of recorded" in page
+    stored = load_results(results)
+    counted = {row.reward_model: row for row in verdicts(stored)}
+    plain = counted["plain"]
+    assert (plain.replies, plain.read, plain.unreadable, plain.cut_off, plain.too_long) == (10, 7, 3, 0, 0)
+    assert plain.share == pytest.approx(0.3) and counted["pairs"].share == 0
     # Each is charged for the replies that it reads, shared or not.
-    charged = pd.read_csv(results / "tables" / "costs.csv").set_index("reward_model")
+    charged = reward_model_costs(stored).set_index("reward_model")
     tokens = {name: int(charged.loc[name].completion_tokens) for name in ("plain", "graded", "pairs", "steps", "ranks")}
     assert tokens == {"plain": 50, "graded": 50, "pairs": 40, "steps": 60, "ranks": 20}
     assert charged.loc["plain"].prompt_tokens == 50  # a question is read once for its replies
@@ -196,13 +197,13 @@ def test_a_solvers_words_around_problems_are_not_put_around_questions(config: Pa
 
 
 def test_too_few_recorded_replies_fail_in_a_line(config: Path) -> None:
-    raw = yaml.safe_load(config.read_text())
-    raw["reward_models"] = {"length": {"type": "length"}, "rm": {**raw["reward_models"]["plain"], "verifications": 3}}
-    config.write_text(yaml.safe_dump(raw))
-    done = bonbench("run", config, "--local", "--until", "score")
-    assert done.code == 1
-    assert "judge: 2 replies to question 'p#0' are recorded, 3 wanted" in done.out + done.err
-    assert scores(config.parent / "out", "length")["p"][1] == [9.0]  # its neighbour is scored
+    entry = {"type": "replay", "path": str(config.parent / "replies.jsonl")}
+    spec = build("generators", "judge", entry, "judge", {})
+    asked = Verifications(generator="judge", template="{{ problem }} {{ response }}", n=3)
+    problems = to_table(Problem, [Problem("p", "What is p?", "")])
+    responses = to_table(Response, [Response("p", "g", 0, "4")])
+    with pytest.raises(UserError, match=r"^judge: 2 replies to question 'p#0' are recorded, 3 wanted$"):
+        tasks.verify(spec.cls(spec.params, "judge"), problems, responses, asked, run_seed=0)
 
 
 def test_a_model_writes_the_same_replies_whatever_else_is_asked() -> None:
