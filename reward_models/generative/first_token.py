@@ -28,6 +28,9 @@ def asked_about(template: QuestionTemplate, chat: Chat, problem: str, text: str)
     """The question about a response as a user's turn, read where the assistant is to answer.
 
     What stands before the response is the same for all responses to a problem, and counts as their prompt.
+
+    Raises:
+        UserError: where the chat template leaves no place for an answer.
     """
     question = template.render(problem, [text], None)
     mark = secrets.token_hex(16)

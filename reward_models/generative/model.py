@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bonbench.reward_models.generative.params import GenerativeParams
-from bonbench.reward_models.generative.readouts import Values, reader, said
+from bonbench.reward_models.generative.readouts import Values, said
 from harness.core.components import ModelFacts, RewardModel
-from harness.core.records import Solution, StepScores, Verification
+from harness.core.records import Response, Solution, StepScores, Verification
 from harness.core.steps import step_ends
 from harness.core.verifications import Verifications
 
@@ -43,7 +43,7 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
             self._first_token = FirstToken(_first_token_params(params), name)
             self.unscored_because = self._first_token.unscored_because
         else:
-            self._reader = reader(str(params.readout), params.worst, params.best)
+            self._reader = params.reader()
 
     @classmethod
     def check(cls, params: GenerativeParams) -> None:
@@ -104,7 +104,7 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
                 seen.add(verification.question)
                 counts["too long"] += not verification.replies
                 for reply in verification.replies:
-                    text = said(reply)
+                    text = self._said(reply)
                     is_read = text is not None and self._reader(text, self._size(solution, verification)) is not None
                     counts["cut off" if text is None else "read" if is_read else "unreadable"] += 1
         return +counts
@@ -145,8 +145,11 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
     def _read(self, solution: Solution, verification: Verification) -> list[Values]:
         """The values in the replies that can be read."""
         size = self._size(solution, verification)
-        texts = (text for reply in verification.replies if (text := said(reply)) is not None)
+        texts = (text for reply in verification.replies if (text := self._said(reply)) is not None)
         return [values for text in texts if (values := self._reader(text, size)) is not None]
+
+    def _said(self, reply: Response) -> str | None:
+        return said(reply, in_a_word=self.params.readout == "yes-no")
 
     def _size(self, solution: Solution, verification: Verification) -> int:
         """How many values a reply has."""

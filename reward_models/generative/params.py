@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from bonbench.reward_models.generative.presets import PRESETS, TEMPLATES
+from bonbench.reward_models.generative.readouts import READERS, Reader, grade, yes_or_no
 from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.components import (
     ComponentParams,
@@ -42,8 +44,8 @@ class QuestionParams(ComponentParams):
         description="a file with the question as a Jinja template: {{ problem }}, {{ response }}, {{ steps }}, "
         "{{ step }}, {{ responses }}; null: the preset's",
     )
-    answer_yes: str = Field("Yes", min_length=1, description="first-token: the answer for a correct response")
-    answer_no: str = Field("No", min_length=1, description="first-token: the answer for a wrong response")
+    answer_yes: str = Field("Yes", min_length=1, description="the answer for a correct response")
+    answer_no: str = Field("No", min_length=1, description="the answer for a wrong response")
 
     def text(self) -> str:
         """The text of the template.
@@ -157,6 +159,14 @@ class GenerativeParams(QuestionParams, BackendParams):
         if self.answer_yes == self.answer_no:
             raise UserError(f"answer_no: {self.answer_no!r} is the answer yes too")
         check_template(self.text(), self.about, self.place)
+
+    def reader(self) -> Reader:
+        """How the verdict is read from the text of a reply."""
+        if self.readout == "yes-no":
+            return partial(yes_or_no, yes=self.answer_yes, no=self.answer_no)
+        if self.readout == "grade":
+            return partial(grade, worst=self.worst, best=self.best)
+        return READERS[str(self.readout)]
 
     @property
     def at_temperature(self) -> float:

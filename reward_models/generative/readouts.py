@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from harness.core.records import Response
 
@@ -36,21 +35,29 @@ _CHOICES = {"a": 0, "1": 0, "b": 1, "2": 1}
 _TIES = {"c", "tie", "equal", "both", "neither"}
 
 
-def said(reply: Response) -> str | None:
-    """What a reply says besides thoughts; None where the reply, or a thought, is cut off."""
-    if reply.finish_reason == "length":
+def said(reply: Response, in_a_word: bool = False) -> str | None:
+    """What a reply says besides thoughts; None where the reply, or a thought, is cut off.
+
+    Args:
+        in_a_word: whether a reply that is cut off after its first word, as by ``max_tokens: 1``, is whole.
+    """
+    if reply.finish_reason == "length" and not (in_a_word and len(reply.text.split()) == 1):
         return None
     text = reply.text.rpartition("</think>")[2]
     return None if "<think>" in text else text
 
 
-def yes_or_no(text: str, n: int = 1) -> Values | None:
-    """1 for yes, 0 for no: the last one in a box, else the last answer to whether it is correct, else the only word."""
-    verdicts = [value for box in _boxes(text) if (value := _verdict(box)) is not None]
+def yes_or_no(text: str, n: int = 1, *, yes: str = "Yes", no: str = "No") -> Values | None:
+    """1 for yes, 0 for no: the last one in a box, else the last answer to whether it is correct, else the only word.
+
+    ``yes`` and ``no`` are words for them besides those that are known.
+    """
+    words = {**_VERDICTS, _plain(yes): 1.0, _plain(no): 0.0}
+    verdicts = [words[word] for box in _boxes(text) if (word := _plain(box)) in words]
     if not verdicts:
         verdicts = [_VERDICTS[match[1].lower()] for match in _QUESTION.finditer(text)]
-    if not verdicts and (value := _verdict(text)) is not None:
-        verdicts = [value]
+    if not verdicts and (word := _plain(text)) in words:
+        verdicts = [words[word]]
     return (verdicts[-1],) * n if verdicts else None
 
 
@@ -69,7 +76,7 @@ def grade(text: str, n: int = 1, *, worst: float, best: float) -> Values | None:
 def labels(text: str, n: int) -> Values | None:
     """The verdicts in boxes, one for each of ``n`` steps in order. Judges may stop at the first wrong step: the steps
     after it are not judged, and count as wrong."""
-    verdicts = [value for box in _boxes(text) if (value := _verdict(box)) is not None]
+    verdicts = [_VERDICTS[word] for box in _boxes(text) if (word := _plain(box)) in _VERDICTS]
     if len(verdicts) < n and verdicts and verdicts[-1] == 0.0:
         verdicts += [0.0] * (n - len(verdicts))
     return tuple(verdicts) if len(verdicts) == n else None
@@ -99,12 +106,7 @@ def ranking(text: str, n: int) -> Values | None:
     return None
 
 
-READERS: Mapping[str, Reader] = {"yes-no": yes_or_no, "labels": labels, "choice": choice, "ranking": ranking}
-
-
-def reader(readout: str, worst: float, best: float) -> Reader:
-    """The reader of a read-out by its name; ``worst`` and ``best`` are the ends of the scale of grades."""
-    return partial(grade, worst=worst, best=best) if readout == "grade" else READERS[readout]
+READERS: Mapping[str, Reader] = {"labels": labels, "choice": choice, "ranking": ranking}
 
 
 def _boxes(text: str) -> list[str]:
@@ -113,5 +115,6 @@ def _boxes(text: str) -> list[str]:
     return [_COMMAND.sub(r"\1", box).strip(" $*.") for box in boxes]
 
 
-def _verdict(text: str) -> float | None:
-    return _VERDICTS.get(" ".join(text.lower().strip(" $*.!\n").split()))
+def _plain(text: str) -> str:
+    """A verdict without what stands around it."""
+    return " ".join(text.lower().strip(" $*.!\n").split())

@@ -92,7 +92,7 @@ def test_what_is_asked_goes_to_other_processes() -> None:
     ],
 )
 def test_bad_templates_are_refused_in_a_line(template: str, per: Per, complaint: str) -> None:
-    with pytest.raises(UserError, match="my.jinja") as refused:
+    with pytest.raises(UserError, match=r"my\.jinja") as refused:
         check_template(template, per, "my.jinja")
     assert complaint in str(refused.value) and "\n" not in str(refused.value)
 

@@ -87,7 +87,13 @@ def test_a_run_with_judges(config: Path) -> None:
     assert scores(results, "graded") == {"p": [[], [], []], "q": [[], [], []]}
     # Two entries that ask the same share the replies. Equal responses are asked about once.
     assert sorted(p.name for p in (results / "verifications").iterdir()) == ["judge-judge", "judge-pairwise"]
-    assert sorted(table(results, "verifications/judge-judge").problem_id.unique()) == ["p#0", "p#1", "p#2", "q#0", "q#1"]
+    assert sorted(table(results, "verifications/judge-judge").problem_id.unique()) == [
+        "p#0",
+        "p#1",
+        "p#2",
+        "q#0",
+        "q#1",
+    ]
     meta = shard_meta(next((results / "scores" / "plain").rglob("*.parquet")))
     assert meta["verdicts"] == {"read": 7, "unreadable": 3}
 
@@ -179,9 +185,27 @@ def test_a_judge_is_a_generator_a_model_or_an_entry(config: Path) -> None:
     ],
 )
 def test_mistakes_in_an_entry(config: Path, change: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(UserError, match="reward_models.rm") as refused:
+    with pytest.raises(UserError, match=r"reward_models\.rm") as refused:
         graph(config, **change)
     assert complaint in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_trained_verifier_may_answer_in_words(config: Path) -> None:
+    """It is the generator of the replies, and who reads them carries the cost of its training."""
+    raw = yaml.safe_load(config.read_text())
+    raw["problems"]["train"] = {"dataset": "pocket", "split": "train", "limit": 4}
+    raw["generators"]["own"] = {"type": "transformers", "model": str(MODELS / "middle"), "evaluate": False}
+    raw["rollouts"] = {"generator": "own", "n": 2}
+    raw["reward_models"] = {
+        "verifier": {"type": "generative", "train": {"base": "own", "answer_yes": "+", "answer_no": "-"}},
+        "in-words": {"type": "generative", "generator": "verifier", "max_tokens": 1},
+    }
+    made = build_graph(Experiment.model_validate(raw))
+    training = made.trainings["verifier"]
+    params = made.reward_models["verifier"].params
+    assert params.model == str(training.folder) and (params.answer_yes, params.answer_no) == ("+", "-")
+    assert made.verifications["in-words"].trained == [training]
+    assert [made.trained_by(made.reward_models[name]) for name in ("verifier", "in-words")] == [training, training]
 
 
 def test_a_solvers_words_around_problems_are_not_put_around_questions(config: Path) -> None:
@@ -213,7 +237,12 @@ def test_a_model_writes_the_same_replies_whatever_else_is_asked() -> None:
     problems = [Problem("p", "Compute 3 + 4.", ""), Problem("q", "Compute " + "3 + " * 300 + "4.", "")]
     responses = [Response("p", "g", 0, "Answer: 7"), Response("p", "g", 1, "Answer: 8"), Response("q", "g", 0, "8")]
     asked = Verifications(
-        generator="judge", template="{{ problem }} {{ response }}", n=2, temperature=1.0, max_tokens=12, begins="Step 1: "
+        generator="judge",
+        template="{{ problem }} {{ response }}",
+        n=2,
+        temperature=1.0,
+        max_tokens=12,
+        begins="Step 1: ",
     )
 
     def replies(some: list[Response]) -> dict[tuple[str, int], Response]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from bonbench.reward_models.training.model_losses import VerdictLoss
 from bonbench.reward_models.training.params import GenerativeTrainerParams
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution
+from harness.core.seeds import response_seed
 from harness.core.workers import Workers
+from harness.experiment.entries import build
 
 QUESTION = "{{ problem }}\n{{ response }}\nRight?"
 
@@ -98,9 +101,9 @@ def test_answers_that_begin_alike_are_refused(base: str, template: str) -> None:
 
 
 def test_training(base: str, template: str, tmp_path: Path) -> None:
-    data = graded_sums(None)
+    data, answers = graded_sums(None), {"answer_yes": "+", "answer_no": "-"}
     params = GenerativeTrainerParams(
-        base=base, template=template, lr=6e-3, batch_size=16, max_batch_tokens=2000, responses=4, epochs=3
+        **answers, base=base, template=template, lr=6e-3, batch_size=16, max_batch_tokens=2000, responses=4, epochs=3
     )
     GenerativeTrainer.check(params)
     rollouts, facts = build_verdicts(data, params)
@@ -111,7 +114,7 @@ def test_training(base: str, template: str, tmp_path: Path) -> None:
     batch = {name: torch.as_tensor(a) for name, a in rollouts.batch(np.arange(3)).items()}
     with torch.no_grad():
         judged = loss.judge(loss.forward(model, batch["input_ids"], batch["rows"], batch["columns"]), batch)
-    yes, no = first_ids(base, "Yes", "No")
+    yes, no = first_ids(base, "+", "-")
     for i, item in enumerate(data[:3]):
         logits = next_token_logits(base, item.solution.problem.problem, item.solution.response.text)
         answer = torch.tensor(yes if item.correct else no)
@@ -123,6 +126,18 @@ def test_training(base: str, template: str, tmp_path: Path) -> None:
     entry = GenerativeRewardModel.with_trained({}, str(tmp_path), base, params)
     scored = GenerativeRewardModel(GenerativeParams.model_validate(entry), "rm").score([d.solution for d in data])
     rewards = np.array([s.step_rewards[0] for s in scored])
+    # The mean of sampled answers is near the probability, and there is no other answer.
+    sampled = GenerativeRewardModel(GenerativeParams(generator="x", verifications=300, **answers), "rm")
+    asked = replace(sampled.verifications(sampled.params), template=QUESTION, max_tokens=1)
+    spec = build("generators", "judge", {"type": "transformers", "model": str(tmp_path)}, "judge", {})
+    some = [data[0].solution, data[1].solution]
+    questions = [q.asked() for q in asked.questions([some[0].problem], [s.response for s in some])]
+    seeds = {q.problem_id: [response_seed(0, "judge", q.problem_id, i) for i in range(300)] for q in questions}
+    told = asked.told(some, spec.cls(spec.params, "judge").replies(asked, questions, seeds))
+    for one, exact in zip(sampled.score(told), scored, strict=False):
+        assert one.step_rewards[0] == pytest.approx(exact.step_rewards[0], abs=0.1)
+    assert sampled.verdicts(told)["read"] > 560
+
     correct = np.array([d.correct for d in data])
     assert np.mean(rewards[correct][:, None] > rewards[~correct]) > 0.9
 

@@ -35,6 +35,11 @@ def test_yes_or_no(text: str, value: float | None) -> None:
     assert yes_or_no(text) == (None if value is None else (value,))
 
 
+def test_an_answer_may_be_another_word() -> None:
+    assert yes_or_no("+", yes="+", no="-") == yes_or_no(r"so \boxed{+}", yes="+", no="-") == (1.0,)
+    assert yes_or_no(" -\n", yes="+", no="-") == (0.0,) and yes_or_no("+") is None
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -97,4 +102,6 @@ def test_thoughts_and_what_is_cut_off_are_no_verdict() -> None:
     assert said(reply(r"\boxed{yes}</think>\boxed{no}")) == r"\boxed{no}"  # the opening mark was in the prompt
     assert said(reply(r"<think>maybe \boxed{yes}")) is None
     assert said(reply(r"\boxed{yes}", "length")) is None
+    assert said(reply("Yes", "length")) is None and said(reply("Yes", "length"), in_a_word=True) == "Yes"
+    assert said(reply("Yes, I", "length"), in_a_word=True) is None
     assert said(reply(r"\boxed{yes}", "")) == r"\boxed{yes}"
