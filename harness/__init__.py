@@ -30,10 +30,12 @@ from harness.core.records import (
     StepLabels,
     StepScores,
     TokenLogprobs,
+    Verification,
 )
 from harness.core.registry import register
 from harness.core.rollouts import RolloutShard, RolloutShards
 from harness.core.steps import join_steps, step_ends, step_of_token, step_spans
+from harness.core.verifications import Verifications
 from harness.core.workers import Launcher, Progress, Workers
 
 __all__ = [
@@ -64,6 +66,8 @@ __all__ = [
     "TrainingFacts",
     "Unavailable",
     "UserError",
+    "Verification",
+    "Verifications",
     "Verifier",
     "Workers",
     "join_steps",
