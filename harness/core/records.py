@@ -187,7 +187,8 @@ class LedgerRow:
     """What one shard of work cost. Counted tokens; analytic FLOPs (``harness.cost_model.shape``); wall seconds.
 
     ``wall_s`` are seconds of one actor, or of all workers of a training together, and ``gpus`` the GPUs that these
-    held meanwhile: 0 on CPUs, None where it is not known. GPU-seconds are ``gpus * wall_s``.
+    held meanwhile: 0 on CPUs, None where it is not known. GPU-seconds are ``gpus * wall_s``. ``flops`` is NaN where the
+    model that wrote verifications is not known.
     """
 
     stage: str

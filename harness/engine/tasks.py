@@ -5,6 +5,7 @@ A task takes a component and Arrow tables. It returns the table of the shard, an
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -173,7 +174,10 @@ def verify(
     seeds = {q.problem_id: [response_seed(run_seed, who, q.problem_id, i) for i in range(n)] for q in questions}
     replies = component.replies(asked, questions, seeds)
     result = Result(to_table(Response, replies))
-    _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in replies))
+    facts = _described(component)
+    _count(result, facts, ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in replies))
+    if facts is None and not component.recorded:
+        result.flops = math.nan  # a server does not say what its model is
     return result
 
 

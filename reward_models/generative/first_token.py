@@ -62,16 +62,15 @@ def answer_ids(encoder: PieceEncoder, params: QuestionParams, model: str) -> lis
     """The first tokens of the answers yes and no.
 
     Raises:
-        UserError: where both answers begin with the same token.
+        UserError: where both answers begin with the same token, or one with none that the tokenizer knows.
     """
-    yes, no = (
-        encoder.encode([[Piece(answer, trusted=True)]])[0].ids for answer in (params.answer_yes, params.answer_no)
-    )
-    if not yes or not no or yes[0] == no[0]:
+    yes, no = encoder.first_token(params.answer_yes), encoder.first_token(params.answer_no)
+    if yes == no:
         raise UserError(
-            f"{model}: {params.answer_yes!r} and {params.answer_no!r} begin with the same token: give other answers"
+            f"{model}: {params.answer_yes!r} and {params.answer_no!r} begin with the same token: set answer_yes and "
+            "answer_no to others"
         )
-    return [yes[0], no[0]]
+    return [yes, no]
 
 
 class FirstTokenParams(HiddenStateParams, QuestionParams):

@@ -2,6 +2,9 @@ r"""Conventions of judges: what they are asked, and how their verdict is read.
 
 None was checked against published weights. Where a judge is a published model, its comment says where the words are
 from, and in what the convention here differs from the publication.
+
+The text of a template is in the keys of the replies to it. It is in no key of what is read at the first token: whoever
+changes ``genrm`` raises the ``revision`` of reward model and trainer.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import pytest
 import yaml
 from places import MODELS
+from results_folder import write_results, write_rows
 from runs import bonbench, contents, costs, table
 
 from harness.analysis.costs import reward_model_costs
 from harness.analysis.verdicts import verdicts
+from harness.core.components import ComponentParams, Generator
 from harness.core.errors import UserError
-from harness.core.records import Problem, Response
+from harness.core.records import LedgerRow, Problem, Response, Sampling
 from harness.core.stages import StageKind
 from harness.core.verifications import Verifications
 from harness.engine import tasks
@@ -228,6 +231,26 @@ def test_too_few_recorded_replies_fail_in_a_line(config: Path) -> None:
     responses = to_table(Response, [Response("p", "g", 0, "4")])
     with pytest.raises(UserError, match=r"^judge: 2 replies to question 'p#0' are recorded, 3 wanted$"):
         tasks.verify(spec.cls(spec.params, "judge"), problems, responses, asked, run_seed=0)
+
+
+class Hosted(Generator[ComponentParams]):
+    """Says yes to whatever it is asked, and not what it is."""
+
+    def generate(self, problems: Any, sampling: Sampling, seeds: Any) -> list[Response]:
+        return [Response(p.problem_id, self.name, i, YES, 9, 4, "stop") for p in problems for i in range(sampling.n)]
+
+
+def test_what_a_server_computes_is_not_known(tmp_path: Path) -> None:
+    asked = Verifications("judge", "{{ problem }} {{ response }}", n=2)
+    problems, responses = [Problem("p", "What is p?", "")], [Response("p", "g", 0, "4")]
+    hosted = Hosted(ComponentParams(), "judge")
+    result = tasks.verify(hosted, to_table(Problem, problems), to_table(Response, responses), asked, run_seed=0)
+    assert (result.prompt_tokens, result.completion_tokens) == (9, 8) and math.isnan(result.flops)
+    folder = write_results(tmp_path / "r", {"judge": {"verifications": "hosted-judge"}, "length": {}})
+    row = LedgerRow("verify", "hosted-judge", "", "", 9, 8, 0, math.nan, 2.0, 5.0)
+    write_rows(folder / "ledger" / "verifications" / "hosted-judge" / "weak", LedgerRow, [row], 1)
+    charged = reward_model_costs(load_results(folder)).set_index("reward_model").loc["judge"]
+    assert charged.completion_tokens == 8 and math.isnan(charged.flops) and math.isnan(charged.plain_flops)
 
 
 def test_a_model_writes_the_same_replies_whatever_else_is_asked() -> None:
