@@ -395,7 +395,7 @@ class RewardModel(Component[P]):
     def verdicts(self, batch: Sequence[Solution]) -> Mapping[str, int]:
         """What became of the replies in the solutions' verifications (kind -> number of replies), for the report.
 
-        The kinds are ``read``, and whatever else a reader of the report should know.
+        The kinds are ``read``, ``unreadable``, ``cut off``, and ``too long`` for questions that have no reply.
         """
         return {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ BATCH = 128
 
 
 _REASON = "unscored_because"
+_UNREAD = "replies_without_verdict"
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,21 @@ class ScoreSummary:
     @property
     def unscored(self) -> Counter[str]:
         """How many responses have no score, by reason."""
-        return Counter({reason: count for (reason,), count in self.file.counts.items() if reason is not None})
+        reasons: Counter[str] = Counter()
+        for (reason, _), count in self.file.counts.items():
+            if reason is not None:
+                reasons[reason] += count
+        return reasons
+
+    @property
+    def unread(self) -> int:
+        """How many replies of a judge have no verdict that can be read; those about equal responses count for each."""
+        return sum((unread or 0) * count for (_, unread), count in self.file.counts.items())
 
     def __str__(self) -> str:
         reasons = "".join(f", {count} without a score: {reason}" for reason, count in self.unscored.items())
-        return f"{self.file.good - self.unscored.total()} scored{reasons}{self.file.complaint()}"
+        unread = f", no verdict can be read in {self.unread} replies" if self.unread else ""
+        return f"{self.file.good - self.unscored.total()} scored{reasons}{unread}{self.file.complaint()}"
 
 
 def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[int], None] = silent) -> ScoreSummary:
@@ -42,7 +53,8 @@ def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[i
     A row has ``problem`` and ``response``, and may have other columns. The row is written with ``step_rewards``,
     ``step_ends`` and ``score`` added. ``step_ends`` are character offsets into the response; they are null for a model
     whose steps are not spans of the response. Where the model gives no score, ``step_rewards`` is empty, ``score`` is
-    null, and ``unscored_because`` says why.
+    null, and ``unscored_because`` says why. With a judge, ``replies_without_verdict`` is how many of its replies have
+    no verdict that can be read.
 
     Raises:
         UserError: for a file that cannot be read or written, or that has no good line.
@@ -55,20 +67,22 @@ def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[i
         check=_complaint,
         work=work,
         batch=BATCH,
-        counted=(_REASON,),
+        counted=(_REASON, _UNREAD),
         progress=progress,
     )
     return ScoreSummary(done)
 
 
 def _scored(scorer: Scorer, rows: Sequence[Row]) -> list[Row]:
-    scores = scorer.score([(row["problem"], row["response"]) for row in rows])
-    return [_with_score(scorer, row, score) for row, score in zip(rows, scores, strict=True)]
+    judged = scorer.judge([(row["problem"], row["response"]) for row in rows])
+    return [_with_score(scorer, row, *one) for row, one in zip(rows, judged, strict=True)]
 
 
-def _with_score(scorer: Scorer, row: Row, scores: StepScores) -> Row:
+def _with_score(scorer: Scorer, row: Row, scores: StepScores, verdicts: Mapping[str, int]) -> Row:
     total = scorer.total(scores)
     scored = {**row, "step_rewards": scores.step_rewards, "step_ends": scores.step_ends, "score": total}
+    if verdicts:
+        scored[_UNREAD] = verdicts.get("unreadable", 0) + verdicts.get("cut off", 0)
     return scored if total is not None else {**scored, _REASON: scorer.model.unscored_because}
 
 

@@ -65,6 +65,15 @@ class Scorer:
         Raises:
             UserError: for a pair that the model refuses to score.
         """
+        return [scores for scores, _ in self.judge(rows)]
+
+    def judge(self, rows: Sequence[tuple[str, str]]) -> list[tuple[StepScores, Mapping[str, int]]]:
+        """As :meth:`score`, with what became of the replies about each response
+        (:meth:`harness.core.components.RewardModel.verdicts`).
+
+        Raises:
+            UserError: for a pair that the model refuses to score.
+        """
         # Solutions to one problem stand together, so that they can share the computation of the problem.
         numbers: dict[str, int] = {}
         order = sorted(range(len(rows)), key=lambda i: numbers.setdefault(rows[i][0], len(numbers)))
@@ -81,10 +90,10 @@ class Scorer:
                 for i, s in enumerate(solutions)
             ]
             full = self._told(full)
-            scored = self.model.score_read(full)
+            scored = zip(self.model.score_read(full), (self.model.verdicts([s]) for s in full), strict=True)
+            by_row = dict(zip(order, scored, strict=True))
         except UserError as error:
             raise UserError(f"{self._where}: {error}") from None
-        by_row = dict(zip(order, scored, strict=True))
         return [by_row[i] for i in range(len(rows))]
 
     def _told(self, solutions: list[Solution]) -> list[Solution]:

@@ -149,7 +149,8 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
         return [values for text in texts if (values := self._reader(text, size)) is not None]
 
     def _said(self, reply: Response) -> str | None:
-        return said(reply, in_a_word=self.params.readout == "yes-no")
+        readout = self.params.readout
+        return said(reply, in_a_word=readout == "yes-no", with_thoughts=readout == "labels")
 
     def _size(self, solution: Solution, verification: Verification) -> int:
         """How many values a reply has."""

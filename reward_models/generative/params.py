@@ -23,7 +23,7 @@ from harness.core.components import (
 from harness.core.errors import UserError
 from harness.core.verifications import Per, check_template
 
-Preset = Literal["judge", "grader", "pairwise", "listwise", "genrm", "thinkprm", "genprm"]
+Preset = Literal["judge", "grader", "pairwise", "listwise", "genrm", "genrm-cot", "thinkprm", "genprm"]
 Readout = Literal["yes-no", "grade", "labels", "choice", "ranking", "first-token"]
 
 #: What the questions are about where the read-out decides it.

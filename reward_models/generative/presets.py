@@ -85,10 +85,21 @@ _GENRM = """{{ problem }}
 
 Is the answer correct (Yes/No)?"""
 
-# ThinkPRM (Khalifa et al. 2025, "Process Reward Models That Think", arXiv 2504.16828), after the cards of
-# launch/ThinkPRM-1.5B, -7B and -14B and the code in mukhal/ThinkPRM: numbered steps, one a line, and a reply that
-# begins with "Let's verify step by step:" and gives each step a box. The publication reads the probability of "Yes"
-# after "Is the solution correct?"; here the labels of the steps are read from the text.
+# GenRM-CoT (the same paper): it reasons, and ends with this sentence. The paper fine-tunes a model to do so, and
+# averages the probability of "Yes" over several replies; here a model is told to, and the verdict is read in the text.
+_GENRM_COT = """{{ problem }}
+
+{{ response }}
+
+Let's verify the solution step by step. End with the sentence "Verification: Is the answer correct (Yes/No)? X",
+in which X is Yes or No."""
+
+# ThinkPRM (Khalifa et al. 2025, "Process Reward Models That Think", arXiv 2504.16828), after the code in
+# mukhal/ThinkPRM and the cards of launch/ThinkPRM-1.5B, -7B and -14B: numbered steps, one a line, and a reply that
+# begins with "Let's verify step by step:", has a box for each step in its thoughts, and says after them whether the
+# solution is correct. (The cards' question has no full stop at its end, the code's has.) The publication averages the probability
+# of "Yes" there over several replies; here the answer is read from the text. The code's labels of steps, too, are read
+# from the text, with ``readout: labels``.
 _THINKPRM = (
     "You are given a math problem and a proposed step-by-step solution:\n\n"
     "[Math Problem]\n\n"
@@ -98,7 +109,7 @@ _THINKPRM = (
     'Step {{ loop.index }}: {{ step | unnumbered | replace("\\n", " ") }}\n'
     "{% endfor %}\n\n"
     "Review and critique each step in the proposed solution to determine whether each step is correct. If the solution "
-    "is incomplete, only verify the provided steps\n"
+    "is incomplete, only verify the provided steps."
 )
 
 # GenPRM (Zhao et al. 2025, "GenPRM: Scaling Test-Time Compute of Process Reward Models via Generative Reasoning",
@@ -121,8 +132,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "pairwise": {"readout": "choice"},
     "listwise": {"readout": "ranking"},
     "genrm": {"readout": "first-token", "per": "response"},
+    "genrm-cot": {"readout": "yes-no", "per": "response"},
     "thinkprm": {
-        "readout": "labels",
+        "readout": "yes-no",
         "per": "response",
         "begins": "\nLet's verify step by step:",
         "max_tokens": 4096,
@@ -137,6 +149,7 @@ TEMPLATES: Mapping[str, str] = {
     "pairwise": _PAIRWISE,
     "listwise": _LISTWISE,
     "genrm": _GENRM,
+    "genrm-cot": _GENRM_COT,
     "thinkprm": _THINKPRM,
     "genprm": _GENPRM,
 }

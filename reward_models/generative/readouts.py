@@ -2,8 +2,8 @@ r"""How a verdict is read from the reply of a judge.
 
 A reader gets the text of a reply and the number of values that it should hold: one for a response or a step, one for
 each step (``labels``), one for each response shown (``choice``, ``ranking``). It returns so many values in [0, 1], or
-None for a reply that it cannot read. What a model thinks before ``</think>`` is no part of its reply, and what counts
-is what it says last.
+None for a reply that it cannot read. What counts is what a reply says last, and not what is thought before ``</think>``
+(but see ``labels``).
 """
 
 from __future__ import annotations
@@ -35,16 +35,19 @@ _CHOICES = {"a": 0, "1": 0, "b": 1, "2": 1}
 _TIES = {"c", "tie", "equal", "both", "neither"}
 
 
-def said(reply: Response, in_a_word: bool = False) -> str | None:
+def said(reply: Response, in_a_word: bool = False, with_thoughts: bool = False) -> str | None:
     """What a reply says besides thoughts; None where the reply, or a thought, is cut off.
 
     Args:
         in_a_word: whether a reply that is cut off after its first word, as by ``max_tokens: 1``, is whole.
+        with_thoughts: whether thoughts count as said, once they are at an end.
     """
     if reply.finish_reason == "length" and not (in_a_word and len(reply.text.split()) == 1):
         return None
     text = reply.text.rpartition("</think>")[2]
-    return None if "<think>" in text else text
+    if "<think>" in text:
+        return None
+    return reply.text if with_thoughts else text
 
 
 def yes_or_no(text: str, n: int = 1, *, yes: str = "Yes", no: str = "No") -> Values | None:
@@ -75,11 +78,15 @@ def grade(text: str, n: int = 1, *, worst: float, best: float) -> Values | None:
 
 def labels(text: str, n: int) -> Values | None:
     """The verdicts in boxes, one for each of ``n`` steps in order. Judges may stop at the first wrong step: the steps
-    after it are not judged, and count as wrong."""
-    verdicts = [_VERDICTS[word] for box in _boxes(text) if (word := _plain(box)) in _VERDICTS]
-    if len(verdicts) < n and verdicts and verdicts[-1] == 0.0:
-        verdicts += [0.0] * (n - len(verdicts))
-    return tuple(verdicts) if len(verdicts) == n else None
+    after it are not judged, and count as wrong. Where not every step is judged after the thoughts, all of the text is
+    read: some judges give their verdicts there."""
+    for part in (text.rpartition("</think>")[2], text):
+        verdicts = [_VERDICTS[word] for box in _boxes(part) if (word := _plain(box)) in _VERDICTS]
+        if len(verdicts) < n and verdicts and verdicts[-1] == 0.0:
+            verdicts += [0.0] * (n - len(verdicts))
+        if len(verdicts) == n:
+            return tuple(verdicts)
+    return None
 
 
 def choice(text: str, n: int = 2) -> Values | None:

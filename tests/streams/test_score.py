@@ -103,6 +103,10 @@ def test_a_judge_is_asked_about_each_row(tmp_path: Path, capsys: pytest.CaptureF
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert rows[0]["score"] == rows[3]["score"]
     assert {row["score"] for row in rows} <= {1.0, None} and any(row["score"] for row in rows)
+    unread = [row["replies_without_verdict"] for row in rows]
+    assert all((n == 2) == (row["score"] is None) for n, row in zip(unread, rows, strict=True))
+    said = "".join(capsys.readouterr())
+    assert (f"no verdict can be read in {sum(unread)} replies" in said) == (sum(unread) > 0)
     alone = tmp_path / "alone"
     alone.mkdir()
     assert score(alone, [ROWS[1]], spec) == 0

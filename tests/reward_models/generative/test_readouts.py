@@ -83,6 +83,18 @@ def test_labels_of_steps(boxes: list[str], n: int, values: tuple[float, ...] | N
     assert labels("\n".join(f"Step {k}: the step is \\boxed{{{box}}}" for k, box in enumerate(boxes, 1)), n) == values
 
 
+def test_a_reply_as_thinkprm_writes_it() -> None:
+    text = (
+        "\nLet's verify step by step:\nStep 1 seems fine.\n**Final Output:**\nStep 1 is \\boxed{correct}\n"
+        "Step 2 is \\boxed{incorrect}\n</think>\nIs the solution correct? No"
+    )
+    reply = Response("p#0", "judge", 0, text, finish_reason="stop")
+    assert yes_or_no(said(reply) or "") == (0.0,)
+    whole = said(reply, with_thoughts=True)
+    assert whole is not None and labels(whole, 2) == (1.0, 0.0) and labels(whole, 3) == (1.0, 0.0, 0.0)
+    assert labels("\\boxed{no}</think>\\boxed{yes}", 1) == (1.0,)  # what is said counts first
+
+
 def test_choices_and_rankings() -> None:
     assert choice(r"\boxed{A}") == choice("[[A]]") == choice(r"\boxed{\text{Solution 1}}") == (1.0, 0.0)
     assert choice(r"\boxed{A} … no, \boxed{b}") == (0.0, 1.0)
