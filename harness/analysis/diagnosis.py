@@ -178,7 +178,7 @@ def _lengths(evaluation: Evaluation, generator: str) -> Ints:
     """The characters of each response, int [P, N]; 0 where one is not stored."""
     accuracies = evaluation.accuracies
     table = evaluation.results.lengths(generator)
-    lengths = np.zeros(accuracies.samples[generator].correct.shape, dtype=np.int64)
+    lengths: Ints = np.zeros(accuracies.samples[generator].correct.shape, dtype=np.int64)
     rows = pd.Index(accuracies.problem_ids).get_indexer(pd.Index(table["problem_id"]))
     columns = table["sample"].to_numpy(dtype=np.int64)
     keep = (rows >= 0) & (columns < lengths.shape[1])

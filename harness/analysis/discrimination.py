@@ -96,7 +96,8 @@ def roc(scores: Floats, correct: Bools) -> Floats:
         of_right, of_all = (np.concatenate([[0], np.cumsum(np.bincount(ties, kind))]) for kind in (right, None))
         of_wrong = of_all - of_right
         curves.append(np.interp(ROC_GRID + _JUST_AFTER, of_wrong / of_wrong[-1], of_right / of_right[-1]))
-    return np.mean(curves, axis=0) if curves else np.full(len(ROC_GRID), np.nan)
+    mean: Floats = np.mean(curves, axis=0) if curves else np.full(len(ROC_GRID), np.nan)
+    return mean
 
 
 def rank_correlation(scores: Floats, lengths: Ints, among: Bools) -> Floats:
@@ -121,4 +122,5 @@ def rank_correlation(scores: Floats, lengths: Ints, among: Bools) -> Floats:
 
 
 def _over(sums: Floats, counts: Ints) -> Floats:
-    return np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    shares: Floats = np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    return shares
