@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from bonbench.generators.prompts import Codec, PromptParams, conversation, raw_prompt
+from bonbench.generators.prompts import Codec
 from harness.core.components import Generator, ModelPath, Unkeyed
 from harness.core.errors import UserError
 from harness.core.hub_models import config_file, pretrained
+from harness.core.prompt import Day, PromptParams, conversation, raw_prompt
 from harness.core.records import Problem, Response, Sampling, Solution
 from harness.data.documents import read_json
 
@@ -31,6 +32,7 @@ class PromptedParams(PromptParams):
     """Parameters of the samplers that hold the model themselves."""
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
+    date: Day = None
     too_long: TooLongPrompt = "skip"
 
 
@@ -128,7 +130,7 @@ class PromptedGenerator(Generator[P]):
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model), local_files_only=True)
-        codec = Codec(params, tokenizer, params.model, None)
+        codec = Codec(params, tokenizer, params.model, None, params.date)
         return sum(len(codec.encode(s.problem.problem, s.response.text)) >= limit for s in suspects)
 
 

@@ -38,7 +38,7 @@ class SequenceClassifier(HiddenStateRewardModel[SequenceClassifierParams]):
     output_head = False
     family = "sequence-classifier"
     conventions: ClassVar = {
-        "chat": Convention(chat_turns, "transformers:AutoModelForSequenceClassification", CLASSIFIER),
+        "chat": Convention(chat_turns, "transformers:AutoModelForSequenceClassification", CLASSIFIER, is_asked=True),
         "eurus": Convention(eurus, "bonbench.reward_models.lm.heads:EurusRewardModel"),
         "armorm": Convention(chat_turns_gated, "bonbench.reward_models.lm.heads:ArmoRewardModel"),
     }

@@ -34,14 +34,16 @@ class ComponentParams(BaseModel):
 
 
 class Mark(StrEnum):
-    """Marks a parameter whose value names a model or a data file, or that is in no key.
+    """Marks a parameter whose value names a model or a data file, or that is not in every key.
 
-    A mark is written as ``Annotated[str, Mark.MODEL]``.
+    A mark is written as ``Annotated[str, Mark.MODEL]``. ``RUNTIME`` is in no key. ``DATE`` is in the key where a chat
+    template of the component's models may ask for the day.
     """
 
     MODEL = "model"
     DATA = "data"
     RUNTIME = "runtime"
+    DATE = "date"
 
 
 #: A model: a folder in `transformers` format, a GGUF file, or a Hugging Face id. In an experiment the name of a

@@ -10,9 +10,11 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.core.chat_template import asks_for_the_date
 from harness.core.components import ComponentParams, Mark
 from harness.core.errors import UserError, suggest
 from harness.core.hub_models import is_hub_model
+from harness.core.prompt import DAY
 from harness.core.registry import is_file, source_digest
 from harness.data.documents import read_json
 from harness.experiment.spec import Spec, marked, unkeyed
@@ -111,13 +113,31 @@ class Artifacts:
 
     def identity(self, spec: Spec[Any]) -> dict[str, Any]:
         """Everything about a component that determines what it computes, as JSON."""
-        left_out = {*marked(type(spec.params), Mark.RUNTIME), *unkeyed(spec.params)}
+        dates = marked(type(spec.params), Mark.DATE)
+        left_out = {*marked(type(spec.params), Mark.RUNTIME), *unkeyed(spec.params), *dates}
         params = spec.params.model_dump(mode="json", exclude=left_out)
         for name, path in (spec.paths(Mark.MODEL) | spec.paths(Mark.DATA)).items():
             params[name] = self.id(path)
+        for name in dates:
+            day = getattr(spec.params, name)
+            if self._is_told_the_date(spec, day is not None):
+                params[name] = str(day or DAY)
         return {
             "class": f"{spec.kind}:{spec.cls.__qualname__ if is_file(spec.type_) else spec.type_}",
             "source": source_digest(spec.type_),
             "revision": spec.cls.revision,
             "params": params,
         }
+
+    def _is_told_the_date(self, spec: Spec[Any], is_given: bool) -> bool:
+        """Whether the date may be in what a component's models read.
+
+        The template of a model that is not on this machine cannot be looked at, nor that of a model which this run
+        trains. What is in a key must not change once it is there, so it is the date that is given, and no other. (The
+        key of a training has its base's.)
+        """
+        if getattr(spec.params, "template", None) is not None:  # a raw prompt
+            return False
+        models = spec.paths(Mark.MODEL).values()
+        seen = [Path(model) for model in models if model not in self.planned and Path(model).is_dir()]
+        return any(map(asks_for_the_date, seen)) or (is_given and len(seen) < len(models))

@@ -56,11 +56,11 @@ def graph(change: dict[str, Any] | None = None) -> Graph:
 
 def said(g: Graph) -> dict[str, str | None]:
     """What everything in an experiment asks with."""
-    asked = {f"train {name}": training.spec.user_template for name, training in g.trainings.items()}
-    asked |= {f"score {name}": spec.user_template for name, spec in g.reward_models.items()}
-    asked |= {f"sample {name}": spec.user_template for name, spec in g.policies.items()}
+    asked = {f"train {name}": training.spec.asks.get("user_template") for name, training in g.trainings.items()}
+    asked |= {f"score {name}": spec.asks.get("user_template") for name, spec in g.reward_models.items()}
+    asked |= {f"sample {name}": spec.asks.get("user_template") for name, spec in g.policies.items()}
     passes = (StageKind.TOKEN_PASS, StageKind.ROLLOUT_PASS)
-    return asked | {f"{s.kind} {s.who}": s.spec.user_template for s in g.stages if s.kind in passes}
+    return asked | {f"{s.kind} {s.who}": s.spec.asks.get("user_template") for s in g.stages if s.kind in passes}
 
 
 def test_everything_reads_what_the_generator_of_the_rollouts_read() -> None:
