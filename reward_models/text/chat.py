@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -35,6 +35,14 @@ class _Frame(NamedTuple):
     trims: list[bool]
 
 
+class _Found(NamedTuple):
+    """Of a content: from where to where its format's own pieces reach, and how many texts of special tokens that are
+    no special tokens there are in each piece."""
+
+    own: list[tuple[int, int]]
+    special: list[int]
+
+
 class ChatTemplate:
     """A tokenizer's chat template around contents, and the prompt that a problem is put as.
 
@@ -52,7 +60,7 @@ class ChatTemplate:
     ) -> None:
         self._tokenizer = tokenizer
         self._model = model
-        self._asked = asked or Asked()
+        self._asked = asked or Asked.model_validate({})
         self._special = special or special_pattern(tokenizer)
         self._frames: dict[tuple[tuple[str, ...], bool], _Frame] = {}
 
@@ -165,16 +173,17 @@ class ChatTemplate:
         """The template's own text, cut into pieces as :meth:`pieces` promises them."""
         pieces: list[Piece] = []
         contents: list[int] = []
-        regions, own = self._regions(turns, whole, ready), self._own_pieces(turns, whole, ready)
+        regions, found = self._regions(turns, whole, ready), self._found(turns, whole, ready)
         end = 0
-        for (_, content), region, places in zip(turns, regions, own, strict=True):
-            spans = [region] if len(content) == 1 else _between(content, places, region)
+        for (_, content), region, named in zip(turns, regions, found, strict=True):
+            spans = [region] if len(content) == 1 else _between(content, named.own, region)
             borders = [end, *chain.from_iterable(spans)]
             if any(a > b for a, b in pairwise(borders)):
                 raise self._lost()
             pieces.append(Piece(whole[end : borders[1] if spans else end], trusted=True))
             contents.append(len(pieces))
-            pieces += [self._written(piece, whole[a:b]) for piece, (a, b) in zip(content, spans, strict=True)]
+            for i, (piece, (begin, end)) in enumerate(zip(content, spans, strict=True)):
+                pieces.append(self._written(piece, whole[begin:end], named.special[i]))
             end = borders[-1]
         return [*pieces, Piece(whole[end:], trusted=True)], contents
 
@@ -188,38 +197,48 @@ class ChatTemplate:
             regions.append((begin, end))
         return regions
 
-    def _own_pieces(self, turns: Turns, whole: str, ready: bool) -> list[list[tuple[int, int]]]:
-        """From where to where the format's own pieces of each content reach, of contents of several pieces."""
-        own: list[list[tuple[int, int]]] = [[] for _ in turns]
+    def _found(self, turns: Turns, whole: str, ready: bool) -> list[_Found]:
+        """What of each content is found in the text by names."""
         salt = secrets.token_hex(16)
-        names = {
-            (k, i): f"{_MARK}{salt}:{k}:{i}{_MARK}"
-            for k, (_, content) in enumerate(turns)
-            for i, piece in enumerate(content)
-            if piece.trusted and len(content) > 1
-        }
-        if not names:
-            return own
-        named = [
-            "".join(names.get((k, i), piece.text) for i, piece in enumerate(content))
-            for k, (_, content) in enumerate(turns)
-        ]
-        text = self._said(turns, named, ready)
-        for (k, i), name in names.items():
-            before, _, after = text.partition(name)
-            own[k].append((len(before), len(before) + len(turns[k][1][i].text)))
-            text = before + turns[k][1][i].text + after
-        if text != whole:
-            raise self._lost()
-        return own
+        names: list[tuple[int, int, bool, str, str]] = []  # turn, piece, the format's own, its text and its name
 
-    def _written(self, piece: Piece, text: str) -> Piece:
-        """A piece with the template's text for it. Special tokens in the text are the template's, unless the piece had
-        them."""
-        n_own = 0 if piece.trusted else len(self._special.findall(piece.text))
-        if n_own and n_own != len(self._special.findall(text)):
+        def named(k: int, i: int, own: bool, text: str) -> str:
+            names.append((k, i, own, text, f"{_MARK}{salt}:{len(names)}{_MARK}"))
+            return names[-1][-1]
+
+        def hidden(k: int, i: int, special: re.Match[str]) -> str:
+            return named(k, i, False, special[0])
+
+        contents = []
+        for k, (_, content) in enumerate(turns):
+            words = [piece.text for piece in content]
+            for i, piece in enumerate(content):
+                if not piece.trusted:
+                    words[i] = self._special.sub(partial(hidden, k, i), piece.text)
+                elif len(content) > 1:
+                    words[i] = named(k, i, True, piece.text)
+            contents.append("".join(words))
+        found = [_Found([], [0] * len(content)) for _, content in turns]
+        if not names:
+            return found
+        written = self._said(turns, contents, ready)
+        for k, i, own, text, name in names:
+            before, there, after = written.partition(name)
+            if own:
+                found[k].own.append((len(before), len(before) + len(text)))
+            else:
+                found[k].special[i] += bool(there)
+            written = before + (text if there else "") + after
+        if written != whole:
             raise self._lost()
-        return piece._replace(text=text, trusted=not n_own)
+        return found
+
+    def _written(self, piece: Piece, text: str, n_special: int) -> Piece:
+        """A piece with the template's text for it, in which it has so many texts of special tokens. Others are the
+        template's."""
+        if n_special and n_special != len(self._special.findall(text)):
+            raise self._lost()
+        return piece._replace(text=text, trusted=piece.trusted or not n_special)
 
     def _lost(self) -> Refused:
         return Refused(f"{self._model}: its chat template changes what is said so that it is not found again")
