@@ -188,12 +188,16 @@ class ChatTemplate:
         return [*pieces, Piece(whole[end:], trusted=True)], contents
 
     def _regions(self, turns: Turns, whole: str, ready: bool) -> list[tuple[int, int]]:
-        """From where to where each content reaches: what another content in its place would change."""
+        """From where to where each content reaches: what another content in its place would change, in whole special
+        tokens."""
         said, regions, end = [_joined(content) for _, content in turns], [], 0
+        tokens = [match.span() for match in self._special.finditer(whole)]
         for k in range(len(turns)):
             other = self._said(turns, [*said[:k], f"{_MARK}{secrets.token_hex(16)}{_MARK}", *said[k + 1 :]], ready)
             begin = max(_n_common(whole, other), end)
+            begin = max(next((a for a, b in tokens if a < begin < b), begin), end)
             end = len(whole) - _n_common(whole[begin:][::-1], other[::-1])
+            end = next((b for a, b in tokens if a < end < b), end)
             regions.append((begin, end))
         return regions
 
