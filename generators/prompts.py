@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from harness.core.chat_template import leading_bos, rendered
+from harness.core.chat_template import Refused, leading_bos, rendered
 from harness.core.errors import UserError
 from harness.core.prompt import PromptParams, conversation, raw_prompt
 
@@ -46,10 +46,18 @@ class Codec:
         """The prompt as text.
 
         Raises:
-            UserError: when the chat template refuses the conversation (some take no system prompt).
+            Refused: when the chat template refuses this problem, and takes others.
+            UserError: when it refuses the conversation (some take no system prompt).
         """
         if self._params.template is not None:
             return raw_prompt(self._params, problem)
+        try:
+            return self._rendered(problem)
+        except UserError as error:
+            self._rendered("2 + 2?")
+            raise Refused(str(error)) from error
+
+    def _rendered(self, problem: str) -> str:
         return rendered(self._tokenizer, self._model, conversation(self._params, problem), True, self._day)
 
     def encode(self, problem: str, prefix: str = "") -> list[int]:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from pydantic import Field
 
 from bonbench.reward_models.known_models import KNOWN_MODELS
-from bonbench.reward_models.text.layouts import Format, Layout, Refused, laid_out
+from bonbench.reward_models.text.layouts import Format, Layout, laid_out
 from bonbench.reward_models.text.limits import refusal
 from bonbench.reward_models.vllm.params import BackendParams
+from harness.core.chat_template import Refused
 from harness.core.components import (
     Device,
     ModelFacts,

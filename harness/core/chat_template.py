@@ -15,6 +15,10 @@ _CLOCK = "strftime_now"
 _FILES = ("chat_template.jinja", "tokenizer_config.json", "chat_template.json", "additional_chat_templates/*.jinja")
 
 
+class Refused(UserError):
+    """A chat template takes turns of these roles, but not what is said in them."""
+
+
 def rendered(
     tokenizer: Any, model: str, messages: Sequence[Mapping[str, str]], ready: bool, day: datetime.date | None
 ) -> str:

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
-from bonbench.reward_models.text.layouts import Piece, Refused
+from bonbench.reward_models.text.layouts import Piece
 from bonbench.reward_models.text.pieces import special_pattern
-from harness.core.chat_template import leading_bos, rendered
+from harness.core.chat_template import Refused, leading_bos, rendered
 from harness.core.errors import UserError
 from harness.core.prompt import Asked, around, conversation
 from harness.core.user_template import filled

@@ -15,8 +15,9 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from bonbench.reward_models.text.chat import ChatTemplate
-from bonbench.reward_models.text.layouts import Piece, Refused
+from bonbench.reward_models.text.layouts import Piece
 from bonbench.reward_models.text.pieces import PieceEncoder
+from harness.core.chat_template import Refused
 from harness.core.errors import UserError
 from harness.core.prompt import Asked
 

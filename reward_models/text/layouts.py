@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from harness.core.errors import UserError
+from harness.core.chat_template import Refused
 from harness.core.records import Solution
 
 
@@ -44,10 +44,6 @@ class Layout:
     def n_bytes(self) -> int:
         """The length of the string that the pieces make, in UTF-8."""
         return sum(len(piece.text.encode()) for piece in self.pieces)
-
-
-class Refused(UserError):
-    """A chat template that takes turns of these roles, but not what is said in them."""
 
 
 class Chat(Protocol):

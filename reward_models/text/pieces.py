@@ -19,7 +19,8 @@ from itertools import accumulate, pairwise
 from tokenizers import Encoding, Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from bonbench.reward_models.text.layouts import Layout, Piece, Refused
+from bonbench.reward_models.text.layouts import Layout, Piece
+from harness.core.chat_template import Refused
 from harness.core.errors import UserError
 
 

@@ -15,13 +15,14 @@ import pytest
 from reward_checkpoints import make_checkpoint
 from tiny_models import make_tokenizer
 
+from bonbench.generators.prompted import PromptedParams, fitting
+from bonbench.generators.prompts import Codec
 from bonbench.reward_models.sequence_classifier import SequenceClassifier, SequenceClassifierParams
 from bonbench.reward_models.text.chat import ChatTemplate
 from bonbench.reward_models.text.encoding import SolutionEncoder
 from bonbench.reward_models.text.layouts import (
     Chat,
     Format,
-    Refused,
     chat_turns,
     chat_turns_gated,
     laid_out,
@@ -31,6 +32,7 @@ from bonbench.reward_models.text.layouts import (
 )
 from bonbench.reward_models.text.pieces import PieceEncoder
 from bonbench.reward_models.training.encode import for_layout
+from harness.core.chat_template import Refused
 from harness.core.errors import UserError
 from harness.core.prompt import Asked
 from harness.core.records import Problem, Response, Solution
@@ -159,3 +161,17 @@ def test_the_end_of_a_turn_that_is_not_written() -> None:
     assert SolutionEncoder(make_tokenizer(template), "m").end_of_turn == "<|end|>"
     named = make_tokenizer({"default": chat_templates.TRIMS, "tool_use": "x"})  # type: ignore[arg-type]
     assert SolutionEncoder(named, "m").end_of_turn == "<|end|>"
+
+
+def test_a_problem_that_is_refused_leaves_its_neighbours_their_responses() -> None:
+    problems = [Problem(name, text, "4") for name, text in (("p", "2 + 2?"), ("q", "a bad sum"), ("r", "worse"))]
+    params = PromptedParams(model="m")
+    codec = Codec(params, make_tokenizer(chat_templates.REFUSES), "m", None)
+    prompts = fitting(codec, params, 100, problems, [""] * 3, 10)
+    assert [prompt.problem.problem_id for prompt in prompts] == ["p"]
+    strict = PromptedParams(model="m", too_long="error")
+    with pytest.raises(UserError, match=r"no bad words .problem 'q'.; let too_long be skip"):
+        fitting(codec, strict, 100, problems, [""] * 3, 10)
+    always = Codec(params, make_tokenizer("{{ raise_exception('never') }}"), "m", None)
+    with pytest.raises(UserError, match=r"m: its chat template refuses turns of user: never$"):
+        fitting(always, params, 100, problems, [""] * 3, 10)

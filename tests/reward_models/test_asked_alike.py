@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from tiny_models import make_model, make_tokenizer
+from tokenizers.processors import TemplateProcessing
 from training_data import graded_sums
 
 from bonbench.generators.prompts import Codec
@@ -63,6 +64,41 @@ def test_the_golden_text_of_each(model: str) -> None:
         assert for_layout(model, step_ends, asked)([SOLUTION])[0] == judge.encode([SOLUTION])[0]
         turns = for_layout(model, chat_turns, asked)([SOLUTION])[0]
         assert turns.ids[: turns.n_prompt] == sampled(ask)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"system_prompt": "Be brief. <|end|>"},
+        {"few_shot": [{"problem": "1 + 1?", "solution": "\\boxed{2}"}], "user_template": "Solve: {problem}"},
+        {
+            "template": "Q: {problem}\nA:",
+            "few_shot": [{"problem": "1 + 1?", "solution": " 2"}],
+            "system_prompt": "Sums.",
+        },
+        {"template": "<|bos|>Q: {problem} {problem}\nA: "},
+    ],
+)
+@pytest.mark.parametrize("wants_bos", [False, True])
+def test_all_of_the_samplers_prompt_is_read(more: dict[str, Any], wants_bos: bool, tmp_path: Path) -> None:
+    tokenizer = make_tokenizer()
+    if wants_bos:
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+            single="<|bos|> $A", special_tokens=[("<|bos|>", tokenizer.bos_token_id)]
+        )
+    tokenizer.save_pretrained(tmp_path)
+    prompt = Codec(PromptParams.model_validate(more), tokenizer, "m", None).encode(PROBLEM)
+    asked = Asked.model_validate(more)
+    for encode in (
+        for_likelihood(str(tmp_path), asked),
+        for_layout(str(tmp_path), step_ends, asked),
+        for_layout(str(tmp_path), chat_turns, asked),
+        for_every_token(str(tmp_path), asked),
+    ):
+        tokens = encode([SOLUTION])[0]
+        assert tokens.ids[: tokens.n_prompt] == prompt
+        text = tokenizer.decode(tokens.ids[tokens.n_prompt :])
+        assert text.removesuffix("<|end|>") == SOLUTION.response.text
 
 
 def test_worked_examples_are_asked_alike() -> None:
