@@ -36,6 +36,7 @@ class SequenceClassifier(HiddenStateRewardModel[SequenceClassifierParams]):
     Params = SequenceClassifierParams
     reward = "ORM"
     output_head = False
+    puts_in_turns = True
     family = "sequence-classifier"
     conventions: ClassVar = {
         "chat": Convention(chat_turns, "transformers:AutoModelForSequenceClassification", CLASSIFIER, is_asked=True),

@@ -10,7 +10,8 @@ from typing import Any
 from harness.core.errors import UserError, one_line
 from harness.core.prompt import DAY
 
-_CLOCK = "strftime_now"
+#: What a chat template asks for today's date by, and what one has that treats thoughts apart from other words.
+CLOCK, THOUGHTS = "strftime_now", "think>"
 #: Where `transformers` finds chat templates in a model's folder.
 _FILES = ("chat_template.jinja", "tokenizer_config.json", "chat_template.json", "additional_chat_templates/*.jinja")
 
@@ -42,7 +43,7 @@ def rendered(
     try:
         return str(
             tokenizer.apply_chat_template(
-                list(messages), add_generation_prompt=ready, tokenize=False, **{_CLOCK: strftime_now}
+                list(messages), add_generation_prompt=ready, tokenize=False, **{CLOCK: strftime_now}
             )
         )
     except Exception as error:  # a template is a program of its own: it raises whatever its expressions do
@@ -62,7 +63,7 @@ def leading_bos(tokenizer: Any) -> list[int]:
     return [bos] if bos is not None and tokenizer("")["input_ids"][:1] == [bos] else []
 
 
-def asks_for_the_date(folder: Path) -> bool:
-    """Whether a chat template in a model's folder may write today's date."""
+def mentions(folder: Path, word: str) -> bool:
+    """Whether a chat template in a model's folder has a word."""
     files = (file for pattern in _FILES for file in folder.glob(pattern) if file.is_file())
-    return any(_CLOCK in file.read_text(encoding="utf-8", errors="replace") for file in files)
+    return any(word in file.read_text(encoding="utf-8", errors="replace") for file in files)

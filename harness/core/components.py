@@ -193,7 +193,8 @@ class Component(ABC, Generic[P]):
     plan whether the model that the component runs or trains, if any, has a head over the vocabulary.
     ``shares_process`` tells that nothing of a dropped component is left in its process (settings, threads, memory), so
     that another stage may go on there; ``may_share_process`` where the parameters decide. A stage with the same
-    parameters may go on with the component itself, under another ``name``.
+    parameters may go on with the component itself, under another ``name``. ``puts_in_turns`` tells that it puts
+    responses into the turns of a chat template, which may rewrite them.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
@@ -201,6 +202,7 @@ class Component(ABC, Generic[P]):
     output_head: ClassVar[bool] = True
     shares_process: ClassVar[bool] = False
     shards_at_once: ClassVar[int] = 1
+    puts_in_turns: ClassVar[bool] = False
     registered_name: ClassVar[str] = ""  # set by @register
 
     def __init__(self, params: P, name: str = "") -> None:

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.core.chat_template import asks_for_the_date
+from harness.core.chat_template import CLOCK, THOUGHTS, mentions
 from harness.core.components import ComponentParams, Mark
 from harness.core.errors import UserError, suggest
 from harness.core.hub_models import is_hub_model
@@ -118,10 +118,18 @@ class Artifacts:
         params = spec.params.model_dump(mode="json", exclude=left_out)
         for name, path in (spec.paths(Mark.MODEL) | spec.paths(Mark.DATA)).items():
             params[name] = self.id(path)
+        folders = self._folders(spec)
         for name in dates:
             day = getattr(spec.params, name)
-            if self._is_told_the_date(spec, day is not None):
+            # The template of a model that is not there yet may ask: then the day that is given counts.
+            may_ask = day is not None and len(folders) < len(spec.paths(Mark.MODEL))
+            if getattr(spec.params, "template", None) is None and (
+                may_ask or any(mentions(folder, CLOCK) for folder in folders)
+            ):
                 params[name] = str(day or DAY)
+        # Results of earlier versions are of thoughts in a frame that was found without any.
+        if spec.cls.puts_in_turns and any(mentions(folder, THOUGHTS) for folder in folders):
+            params["thoughts"] = "as rendered"
         return {
             "class": f"{spec.kind}:{spec.cls.__qualname__ if is_file(spec.type_) else spec.type_}",
             "source": source_digest(spec.type_),
@@ -129,15 +137,8 @@ class Artifacts:
             "params": params,
         }
 
-    def _is_told_the_date(self, spec: Spec[Any], is_given: bool) -> bool:
-        """Whether the date may be in what a component's models read.
-
-        The template of a model that is not on this machine cannot be looked at, nor that of a model which this run
-        trains. What is in a key must not change once it is there, so it is the date that is given, and no other. (The
-        key of a training has its base's.)
-        """
-        if getattr(spec.params, "template", None) is not None:  # a raw prompt
-            return False
-        models = spec.paths(Mark.MODEL).values()
-        seen = [Path(model) for model in models if model not in self.planned and Path(model).is_dir()]
-        return any(map(asks_for_the_date, seen)) or (is_given and len(seen) < len(models))
+    def _folders(self, spec: Spec[Any]) -> list[Path]:
+        """The models of a component that can be looked at: not those that this run trains, nor those of the hub. What
+        is in a key must not change once a model is there. (The key of a training has its base's.)"""
+        models = (Path(path) for path in spec.paths(Mark.MODEL).values() if path not in self.planned)
+        return [model for model in models if model.is_dir()]

@@ -36,6 +36,8 @@ from harness.core.chat_template import Refused
 from harness.core.errors import UserError
 from harness.core.prompt import Asked
 from harness.core.records import Problem, Response, Solution
+from harness.experiment.entries import build
+from harness.experiment.model_files import Artifacts
 
 THOUGHT = "<think>\ntwo and two\n</think>\n\nStep 1: 2 + 2\nStep 2: 4"
 WORDS = (THOUGHT, "Step 1: 2 + 2\nStep 2: 4", "\n\n 4 \n", "two</think>4", "<think>unfinished", "", "<think>a</think>b")
@@ -175,3 +177,16 @@ def test_a_problem_that_is_refused_leaves_its_neighbours_their_responses() -> No
     always = Codec(params, make_tokenizer("{{ raise_exception('never') }}"), "m", None)
     with pytest.raises(UserError, match=r"m: its chat template refuses turns of user: never$"):
         fitting(always, params, 100, problems, [""] * 3, 10)
+
+
+def test_results_of_the_doubled_block_are_not_taken_for_the_new_ones(tmp_path: Path) -> None:
+    """What is fed has changed where a template treats thoughts apart, so its key has; others keep theirs."""
+    folder = make_checkpoint(tmp_path / "rm", "qwen", {"score.weight": (1, 32)}, num_labels=1)
+    specs = [
+        build("reward_models", "x", {"type": "sequence-classifier", "model": folder}, "x", {}),
+        build("trainers", "x", {"type": "sequence-classifier", "base": folder}, "x", {}),
+        build("token_scorers", "x", {"type": "causal-lm", "model": folder}, "x", {}),
+    ]
+    assert ["thoughts" in Artifacts().identity(spec)["params"] for spec in specs] == [False, False, False]
+    (tmp_path / "rm/chat_template.jinja").write_text(chat_templates.THINKS)
+    assert ["thoughts" in Artifacts().identity(spec)["params"] for spec in specs] == [True, True, False]
