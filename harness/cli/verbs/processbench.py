@@ -45,8 +45,7 @@ def processbench(
     from harness.streams.processbench import evaluate, load, recorded_rewards, step_rewards
     from harness.streams.scorer import Scorer
 
-    if threshold is not None and not math.isfinite(threshold):
-        raise UserError(f"--threshold {threshold}: a finite number is expected")
+    _check_finite(threshold)
     subsets = {source: load(source) for source in sources}
     scorer = Scorer(reward_model) if reward_model else None
     with Board() as board:
@@ -59,3 +58,9 @@ def processbench(
     judged = [(s, rewards[s], [item.label for item in data]) for s, data in subsets.items()]
     show_error_location(*evaluate(judged, threshold), threshold)
     return ExitCode.DONE
+
+
+def _check_finite(threshold: float | None) -> None:
+    """Raise :class:`UserError` for a threshold that no reward is below, or all are."""
+    if threshold is not None and not math.isfinite(threshold):
+        raise UserError(f"--threshold {threshold}: a finite number is expected")
