@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bonbench.generators.openai import OpenAIGenerator, OpenAIParams, ServerParams
+from bonbench.generators.openai import OpenAIGenerator
+from bonbench.generators.openai_params import ModelServerParams, OpenAIParams
 from bonbench.verifiers.answer_classes import Grader
 from bonbench.verifiers.reading.extraction import extract
 from harness.core.components import ComponentParams, Verifier
@@ -26,7 +27,7 @@ _PLACE = re.compile(r"\{answer\}|\{gold\}")
 _UNREADABLE = "unreadable verdict"
 
 
-class JudgeParams(ServerParams):
+class JudgeParams(ModelServerParams):
     """Parameters of :class:`JudgeVerifier`, with those of its server."""
 
     prompt: str = Field(_PROMPT, description="what the judge is asked; {answer} and {gold} stand for the two answers")
@@ -45,8 +46,8 @@ class JudgeVerifier(Verifier[JudgeParams]):
 
     def __init__(self, params: JudgeParams, name: str = "") -> None:
         super().__init__(params, name)
-        server = params.model_dump(include=set(ServerParams.model_fields))
-        self._model = OpenAIGenerator(OpenAIParams(**server), name)
+        server = params.model_dump(include=set(ModelServerParams.model_fields))
+        self._model = OpenAIGenerator(OpenAIParams(**server, reasoning="drop"), name)
         self._sampling = Sampling(n=1, temperature=0.0, top_p=1.0, max_tokens=params.max_tokens)
         self._verdicts: dict[tuple[str, str], tuple[bool, str]] = {}
 
