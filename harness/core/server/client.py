@@ -106,11 +106,9 @@ class Client:
         Raises:
             RequestFailed, ServerFailed: see above.
         """
-        url, content = self._url(path), _as_json(body)
+        url, content, params = self._url(path), _as_json(body), self._params
         try:
-            answer = await self._tried(
-                lambda: self._try(url, content, read, self._params.timeout_s), self._params.tries
-            )
+            answer = await self._tried(lambda: self._try(url, content, read, params.timeout_s), params.tries)
         except (Passing, RequestFailed) as failed:
             raise self._judged(failed) from None
         self._answered += 1

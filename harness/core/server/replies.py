@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
@@ -61,10 +62,8 @@ def failure_in(answer: Any) -> Any:
 def words_of(data: bytes) -> str:
     """What a reply says is wrong, in one line; "" where it says nothing."""
     text = decoded(data)
-    try:
+    with suppress(ValueError, RecursionError):
         text = _said(json.loads(text)) or text
-    except (ValueError, RecursionError):
-        pass
     return shortened(whole_characters(_plain(text)))
 
 
