@@ -39,10 +39,10 @@ class JudgeParams(ModelServerParams):
 class JudgeVerifier(Verifier[JudgeParams]):
     """Asks a language model whether a response's answer, as BonBench extracts it, is equivalent to the gold answer.
 
-    The last "yes" or "no" of a reply counts, after its thoughts. A reply without either makes the answer wrong, with the reason
-    ``unreadable verdict``; so does a question that is longer than the judge reads. Wrong answers that are written alike
-    share an answer class; the judge is not asked whether others are equivalent. A question that the server fails to
-    answer leaves its problem without grades.
+    The last "yes" or "no" after a reply's thoughts counts. A reply without either makes the answer wrong, with the
+    reason ``unreadable verdict``; so does a question that is longer than the judge reads. Wrong answers that are
+    written alike share an answer class; the judge is not asked whether others are equivalent. A question that the
+    server fails to answer leaves its problem without grades.
     """
 
     Params: ClassVar[type[ComponentParams]] = JudgeParams

@@ -267,14 +267,15 @@ class _Run:
             gpus=stage.spec.pool.num_gpus,
         )
         missing = self._parts.missing(shard.inputs.values()) | result.missing
-        if len(missing) < len(shard.problems) or result.table.num_rows:
+        is_made = result.table.num_rows > 0 or not result.missing
+        if is_made:
             key, meta = self._parts.add(shard, missing), result.meta | ({"missing": missing} if missing else {})
             write_shard(shard.ledger(self._results), to_table(LedgerRow, [row]), key)
             write_shard(shard.path(self._results), result.table, key, meta)
             self._count(row)
         if result.missing:
-            self._quarantine(stage, shard, failure_of(result.missing), result.missing)
-        self._available[shard].set_result(len(missing) < len(shard.problems))
+            self._quarantine(stage, shard, failure_of(result.missing, is_made), result.missing)
+        self._available[shard].set_result(is_made and len(missing) < len(shard.problems))
 
     def _count(self, row: LedgerRow) -> None:
         self._outcome.computed += 1
@@ -290,7 +291,8 @@ class _Run:
     def _quarantine(self, node: Node, shard: Shard | None, error: str, part: Collection[str] = ()) -> None:
         """A node fails, or one shard of it, or ``part`` of the problems of a shard."""
         place = f"{shard.folder}/part-{shard.index:05d}" if shard else f"{node.kind.folder}/{node.who}"
-        ids = [p.problem_id for p in shard.problems if not part or p.problem_id in part] if shard else []
+        all_ids = [problem.problem_id for problem in shard.problems] if shard else []
+        ids = [id_ for id_ in all_ids if id_ in part] or all_ids
         entry = Quarantined(stage=node.kind, who=node.who, shard=place, problem_ids=ids, error=error)
         self._outcome.quarantined.append(entry)
         whole = self._logs[node].hint()
