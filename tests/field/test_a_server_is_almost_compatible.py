@@ -21,6 +21,7 @@ from harness.core.errors import UserError
 from harness.core.incomplete import Incomplete
 from harness.core.records import Problem, Response, Sampling
 from harness.core.server.replies import retry_after
+from harness.core.shard_progress import heard_by
 
 PROBLEM = Problem("p", "2 + 2?", "4")
 GOOD = completion("It is 4.")
@@ -223,3 +224,11 @@ def test_a_wait_is_a_number_or_a_date() -> None:
 def test_token_ids_are_kept() -> None:
     answer = changed(token_ids=[1, "2", 3])
     assert read_completion(answer, {}, keep_token_ids=True).token_ids == (1, 2, 3)
+
+
+def test_a_wait_says_for_what() -> None:
+    told: list[str] = []
+    busy = iter([Reply({"error": {"message": "slow down"}}, 429, {"Retry-After": "0"})])
+    with serving(lambda body: next(busy, Reply(GOOD))) as server, heard_by(lambda done, total: None, told.append):
+        ask(server, [1])
+    assert told == [f"{server.url}/chat/completions answers 429: slow down: it is asked again in 0 s", ""]

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from harness.core import shard_progress
 from harness.core.errors import UserError, one_line, shortened
 from harness.core.server.failures import Passing, RequestFailed, ServerFailed, Unusable
 from harness.core.server.params import ServerParams
@@ -113,6 +114,7 @@ class Client:
             raise self._judged(failed) from None
         self._answered += 1
         self._failed_in_a_row = 0
+        shard_progress.waits_for("")
         return answer
 
     async def look(self, path: str, read: Callable[[Any], T]) -> T | None:
@@ -196,7 +198,9 @@ class Client:
                 if attempt >= most or unusable >= _TRIES_UNUSABLE:
                     raise
                 pause = min(_PAUSE_S * 2 ** min(attempt - 1, 10), _LONGEST_PAUSE_S) * random.uniform(0.5, 1)
-                await asyncio.sleep(max(pause, failed.wait_s))
+                pause = max(pause, failed.wait_s)
+                shard_progress.waits_for(f"{failed}: it is asked again in {pause:.0f} s")
+                await asyncio.sleep(pause)
 
     def _judged(self, failed: Passing | RequestFailed) -> RequestFailed | ServerFailed:
         """Whether a request or the server is to blame for a failure."""
