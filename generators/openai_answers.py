@@ -104,7 +104,7 @@ def _parts(content: Any) -> tuple[str, str]:
         content = [content]
     if not isinstance(content, list):
         raise TypeError(content)
-    thoughts, texts = [], []
+    thoughts, texts = list[str](), list[str]()
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else "text"
         text = part if isinstance(part, str) else _text_of_part(part)

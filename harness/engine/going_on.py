@@ -76,7 +76,9 @@ def made_of(
         made, missing = error.made, error.missing
     if kept is None and not missing:
         return made, {}
-    by_place = {(record.problem_id, record.sample): record for record in [*(kept or ()), *made]}
+    by_place: dict[tuple[str, int], Made] = {}
+    for records in (kept or (), made):
+        by_place.update({(record.problem_id, record.sample): record for record in records})
     return [by_place[p] for row in rows if (p := _place(row)) in by_place and p[0] not in missing], dict(missing)
 
 
