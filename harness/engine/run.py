@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from harness.core.components import Mark
@@ -23,6 +21,7 @@ from harness.engine.critical_path import by_urgency
 from harness.engine.executor import Executor, Pool, ShardFailed, StageFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
 from harness.engine.logs import Log
+from harness.engine.outcome import Outcome
 from harness.engine.parts import Parts, failure_of, without
 from harness.engine.placement import large_without_gpus
 from harness.engine.progress import Board, Line
@@ -35,27 +34,6 @@ from harness.storage.files import locked
 from harness.storage.keys import digest
 from harness.storage.manifest import Quarantined, portable, write_manifest
 from harness.storage.shards import read_shard, remove_other_shards, shard_key, shard_path, write_shard
-
-
-@dataclass
-class Outcome:
-    """What a run did: the shards and trainings that it computed or found stored, what it quarantined, and the mistakes
-    of the user among the quarantined. ``gpu_seconds`` are those of what it computed, as in the ledger."""
-
-    computed: int = 0
-    stored: int = 0
-    gpu_seconds: float = 0.0
-    quarantined: list[Quarantined] = field(default_factory=list)
-    mistakes: list[UserError] = field(default_factory=list)
-
-    def lines(self, results: Path) -> list[str]:
-        """It in words, for results in a folder."""
-        said = f"Computed {self.computed} shards and trainings; {self.stored} were stored already."
-        if self.gpu_seconds:
-            said += f" What it computed took {self.gpu_seconds / 3600:.2f} GPU-hours, without loading models."
-        if self.computed == 0:
-            said = f"Nothing to compute: all {self.stored} shards and trainings are stored in {results}."
-        return [said, *(f"quarantined: {entry.shard}: {entry.error}" for entry in self.quarantined)]
 
 
 def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> Outcome:
