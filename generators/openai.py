@@ -68,6 +68,11 @@ class OpenAIGenerator(Generator[OpenAIParams]):
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:
+        """As every generator; see above for what it raises.
+
+        Raises:
+            Incomplete: where requests failed for good.
+        """
         n_done, n_asked = 0, len(problems) * sampling.n
 
         def finished() -> None:

@@ -83,7 +83,11 @@ def made_of(
 
 
 def scores_of(component: RewardModel[Any], solutions: list[Solution]) -> list[StepScores]:
-    """The scores of solutions; with those that no model could read where a reward model tells of failed problems."""
+    """The scores of solutions.
+
+    Raises:
+        Incomplete: where the reward model does; with the solutions that no model could read among what was made.
+    """
     try:
         return component.score_read(solutions)
     except Incomplete as error:
