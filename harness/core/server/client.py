@@ -280,8 +280,9 @@ class Client:
         return parts._replace(path=f"{parts.path}/{path.lstrip('/')}").geturl()
 
     def _shown(self, text: str) -> str:
-        """A text without the secrets."""
-        return whole_characters(without_secrets(text, self._secrets))
+        """A text without the secrets, and without what would steer a terminal."""
+        shown = without_secrets(text, self._secrets)
+        return "".join(char if char.isprintable() else "\ufffd" for char in shown)
 
 
 class _Unwanted(RequestFailed):
