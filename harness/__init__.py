@@ -34,7 +34,7 @@ from harness.core.records import (
 )
 from harness.core.registry import register
 from harness.core.rollouts import RolloutShard, RolloutShards
-from harness.core.steps import join_steps, step_ends, step_of_token, step_spans
+from harness.core.steps import step_ends, step_of_token, step_spans
 from harness.core.verifications import Verifications
 from harness.core.workers import Launcher, Progress, Workers
 
@@ -70,7 +70,6 @@ __all__ = [
     "Verifications",
     "Verifier",
     "Workers",
-    "join_steps",
     "pretrained",
     "register",
     "step_ends",

@@ -9,7 +9,7 @@ for a response, ``<problem>#<sample>.<k>`` for its step k, ``<problem>#<sample>,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from harness.core.errors import UserError, one_line
 from harness.core.records import Problem, Response, Sampling, Solution, Verification
-from harness.core.steps import step_spans, unnumbered
+from harness.core.steps import unnumbered
 
 #: What a question is about: a response, one of its steps, an ordered pair of responses, all responses to the problem.
 Per = Literal["response", "step", "pair", "group"]
@@ -46,16 +46,16 @@ class QuestionTemplate:
         except Exception as error:  # a template is a program, and Jinja compiles it to one
             raise UserError(f"{where}: {one_line(error)}") from None
 
-    def render(self, problem: str, texts: Sequence[str], step: int | None) -> str:
-        """The question about some responses to a problem, or about a step (from 0) of one.
+    def render(self, problem: str, texts: Sequence[str], steps: Sequence[str] = (), step: int | None = None) -> str:
+        """The question about some responses to a problem, or about one that has ``steps``, or about a ``step`` of it
+        (from 0).
 
         Raises:
             UserError: for whatever goes wrong in the template.
         """
         known: dict[str, Any] = {"problem": problem, "responses": list(texts)}
         if len(texts) == 1:
-            spans = step_spans(texts[0])
-            known |= {"response": texts[0], "steps": [texts[0][a:b].strip() for a, b in spans]}
+            known |= {"response": texts[0], "steps": [text.strip() for text in steps]}
         if step is not None:
             known["step"] = step + 1
         try:
@@ -69,10 +69,12 @@ def check_template(text: str, per: Per, where: str) -> None:
     template = QuestionTemplate(text, where)
     problem, first, second = "What is 31 + 42?", "31 is 29 + 2", "so it is 73"
     if per in ("response", "step"):
-        texts, steps = [f"{first}\n\n{second}"], [0, 1] if per == "step" else [None]
+        places: Sequence[int | None] = [0, 1] if per == "step" else [None]
+        texts = [f"{first}\n\n{second}"]
+        made = [template.render(problem, texts, [first, second], place) for place in places]
     else:
-        texts, steps = [first, second], [None]
-    made = [template.render(problem, texts, step) for step in steps]
+        texts = [first, second]
+        made = [template.render(problem, texts)]
     for what, word in (("problem", problem), ("response", first), ("response", second)):
         if not any(word in text for text in made):
             missing = f"{{{{ {what} }}}}" if len(texts) == 1 else f"each of {{{{ {what}s }}}}"
@@ -149,33 +151,34 @@ class Verifications:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_template"}  # code is not pickled
 
-    def questions(self, problems: Iterable[Problem], responses: Sequence[Response]) -> Iterator[Question]:
-        """The questions about the responses to the problems, in order of the problems.
+    def questions(self, solutions: Sequence[Solution]) -> Iterator[Question]:
+        """The questions about the solutions, in order of their problems. All solutions to a problem are among them.
 
         A problem with one response, or equal ones, has none where responses are compared: there is nothing to compare.
         """
-        by_problem: dict[str, dict[str, int]] = {}
-        for response in responses:
-            by_problem.setdefault(response.problem_id, {}).setdefault(response.text, response.sample)
-        for problem in problems:
-            sample_by_text = by_problem.get(problem.problem_id, {})
-            for about, texts, step in self._about(problem.problem_id, sample_by_text):
-                yield Question(f"{problem.problem_id}#{about}", problem, texts, step, self._template)
+        by_problem: dict[str, dict[Any, Solution]] = {}
+        for solution in solutions:
+            by_problem.setdefault(solution.problem.problem_id, {}).setdefault(_what_is_read(solution), solution)
+        for problem_id, different in by_problem.items():
+            for about, some, step in self._about(problem_id, list(different.values())):
+                yield Question(f"{problem_id}#{about}", tuple(some), step, self._template)
 
-    def _about(self, problem_id: str, sample_by_text: Mapping[str, int]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+    def _about(
+        self, problem_id: str, solutions: Sequence[Solution]
+    ) -> Iterator[tuple[str, Sequence[Solution], int | None]]:
         match self.per:
             case "response":
-                yield from ((f"{sample}", (text,), None) for text, sample in sample_by_text.items())
+                yield from ((f"{s.response.sample}", (s,), None) for s in solutions)
             case "step":
-                for text, sample in sample_by_text.items():
-                    yield from ((f"{sample}.{k + 1}", (text,), k) for k in range(len(step_spans(text))))
+                for s in solutions:
+                    yield from ((f"{s.response.sample}.{k + 1}", (s,), k) for k in range(len(s.step_ends)))
             case "pair":
-                for (one, a), (other, b) in permutations(sample_by_text.items(), 2):
-                    yield f"{a},{b}", (one, other), None
-            case "group" if len(sample_by_text) > 1:
+                for pair in permutations(solutions, 2):
+                    yield ",".join(str(s.response.sample) for s in pair), pair, None
+            case "group" if len(solutions) > 1:
                 for k in range(self.n):
-                    order = sorted(sample_by_text.items(), key=lambda item: _drawn(problem_id, k, item[1]))
-                    yield f"all.{k + 1}", tuple(text for text, _ in order), None
+                    order = sorted(solutions, key=lambda s: _drawn(problem_id, k, s.response.sample))
+                    yield f"all.{k + 1}", order, None
 
     def told(self, solutions: Sequence[Solution], replies: Sequence[Response]) -> list[Solution]:
         """The solutions with what was written about them.
@@ -183,34 +186,44 @@ class Verifications:
         Args:
             solutions: all solutions to some problems, as the questions were asked about.
         """
-        problems = {s.problem.problem_id: s.problem for s in solutions}
         written: dict[str, list[Response]] = {}
         for reply in replies:
             written.setdefault(reply.problem_id, []).append(replace(reply, text=self.begins + reply.text))
-        about: dict[tuple[str, str], list[Verification]] = {}
-        for question in self.questions(problems.values(), [s.response for s in solutions]):
+        about: dict[Any, list[Verification]] = {}
+        for question in self.questions(solutions):
             told = tuple(written.get(question.id, ()))
-            for place, text in enumerate(question.texts):
-                one = Verification(question.id, told, question.step, place, len(question.texts))
-                about.setdefault((question.problem.problem_id, text), []).append(one)
+            for place, solution in enumerate(question.about):
+                one = Verification(question.id, told, question.step, place, len(question.about))
+                about.setdefault((solution.problem.problem_id, _what_is_read(solution)), []).append(one)
         return [
-            replace(s, verifications=tuple(about.get((s.problem.problem_id, s.response.text), ()))) for s in solutions
+            replace(s, verifications=tuple(about.get((s.problem.problem_id, _what_is_read(s)), ()))) for s in solutions
         ]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about ``texts``, responses to a problem, or about ``step`` (from 0) of the only one."""
+    """A question about solutions to a problem, or about ``step`` (from 0) of the only one."""
 
     id: str
-    problem: Problem
-    texts: tuple[str, ...]
+    about: tuple[Solution, ...]
     step: int | None
     template: QuestionTemplate
 
+    @property
+    def problem(self) -> Problem:
+        """What the solutions are to."""
+        return self.about[0].problem
+
     def asked(self) -> Problem:
         """The question as generators are given it: as the text of a problem."""
-        return Problem(self.id, self.template.render(self.problem.problem, self.texts, self.step), "")
+        texts = [solution.response.text for solution in self.about]
+        text = self.template.render(self.problem.problem, texts, self.about[0].steps, self.step)
+        return Problem(self.id, text, "")
+
+
+def _what_is_read(solution: Solution) -> Hashable:
+    """Equal for solutions to a problem that are asked about alike."""
+    return solution.response.text, solution.given_ends
 
 
 def _drawn(problem_id: str, k: int, sample: int) -> bytes:

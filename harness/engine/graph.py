@@ -65,6 +65,10 @@ class Shard:
     def stored(self, results: Path) -> bool:
         return shard_key(self.path(results)) == self.key
 
+    def usable(self, results: Path) -> bool:
+        """Whether it is stored, or a part of it (:mod:`harness.engine.parts`)."""
+        return (shard_key(self.path(results)) or "").partition("-")[0] == self.key
+
 
 @dataclass(eq=False, kw_only=True)
 class Node(ABC):
@@ -275,9 +279,9 @@ def only_calculates(spec: Spec[RewardModel[Any]]) -> bool:
     """Whether a reward model runs no model of its own: it reads token passes, which run all of its models, or
     verifications."""
     asked = spec.cls.token_passes(spec.params)
-    passed = {value for one in asked.values() for value in ([one] if isinstance(one, str) else one.values())}
+    passed = [value for one in asked.values() for value in ([one] if isinstance(one, str) else one.values())]
     reads = bool(asked) or spec.cls.verifications(spec.params) is not None
-    return reads and passed.issuperset(spec.paths(Mark.MODEL).values())
+    return reads and all(model in passed for model in spec.paths(Mark.MODEL).values())
 
 
 def training_ids(rollouts: Iterable[Shard]) -> dict[tuple[str, str], str]:

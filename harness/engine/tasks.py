@@ -10,28 +10,34 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.core.components import Component, Generator, ModelFacts, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError
+from harness.core.incomplete import Incomplete
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
 from harness.core.seeds import response_seed
 from harness.core.stages import Task
 from harness.core.verifications import Verifications
 from harness.cost_model.shape import ModelShape
+from harness.engine.going_on import made_of, sampled, scores_of
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
 from harness.storage.arrow import to_records, to_table
+
+R = TypeVar("R", Response, Grade, StepScores, TokenLogprobs)
 
 
 @dataclass
 class Result:
     """A finished shard: its table, facts stored beside it, and its cost (see ``harness.core.records.LedgerRow``).
 
-    ``notes`` are warnings of the component, for the one who looks on.
+    ``notes`` are warnings of the component, for the one who looks on. ``missing`` are the problems that failed, each
+    with the reason (:class:`~harness.core.incomplete.Incomplete`): the table has all of the others.
     """
 
     table: pa.Table
@@ -43,10 +49,16 @@ class Result:
     wall_s: float = 0.0
     started_at: float = 0.0
     notes: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 def sample(
-    component: Generator[Any], problems: pa.Table, sampling: Sampling, run_seed: int, fewer: bool = False
+    component: Generator[Any],
+    problems: pa.Table,
+    sampling: Sampling,
+    run_seed: int,
+    fewer: bool = False,
+    kept: pa.Table | None = None,
 ) -> Result:
     """Sample ``sampling.n`` responses to each problem, or take so many recorded responses.
 
@@ -55,6 +67,7 @@ def sample(
 
     Args:
         fewer: whether a problem may have fewer recorded responses.
+        kept: responses of the shard that are there already.
 
     Raises:
         UserError: where a problem has too few recorded responses.
@@ -64,16 +77,17 @@ def sample(
         p.problem_id: [response_seed(run_seed, component.name, p.problem_id, i) for i in range(sampling.n)]
         for p in block
     }
-    responses = component.generate(block, sampling, seeds)
+    responses, missing = sampled(component.generate, block, sampling, seeds, _records(Response, kept))
     n_of = Counter(r.problem_id for r in responses)
     counts = {p.problem_id: sampling.n for p in block}
     unanswered: list[str] = []
     if component.recorded:
         counts = {id_: min(n, n_of[id_]) for id_, n in counts.items()}
     elif component.unanswered_because:
-        unanswered = [id_ for id_ in counts if not n_of[id_]]
+        unanswered = [id_ for id_ in counts if not n_of[id_] and id_ not in missing]
         counts |= dict.fromkeys(unanswered, 0)
-    if [(r.problem_id, r.sample) for r in responses] != [(id_, i) for id_, n in counts.items() for i in range(n)]:
+    whole = [(r.problem_id, r.sample) for r in responses if r.problem_id not in missing]
+    if whole != [(id_, i) for id_, n in counts.items() if id_ not in missing for i in range(n)]:
         raise RuntimeError(f"{component.name} did not return {sampling.n} ordered responses for every problem")
     short = next((id_ for id_, n in counts.items() if n < sampling.n), None)
     if component.recorded and short is not None and (not fewer or not responses):
@@ -81,7 +95,7 @@ def sample(
         raise UserError(
             f"{component.name}: {counts[short]} responses to problem {short!r} are recorded, {sampling.n} wanted{hint}"
         )
-    result = Result(to_table(Response, responses))
+    result = Result(to_table(Response, responses), missing=missing)
     if unanswered:
         result.meta |= {"unanswered": unanswered, "unanswered_because": component.unanswered_because}
     _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in responses))
@@ -144,15 +158,20 @@ def label(
     return Result(to_table(StepLabels, step_labels(prefix_by_text, rollouts, correct, tally_by_id)))
 
 
-def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table) -> Result:
-    """Grade every response."""
-    grades = component.grade(to_records(Problem, problems), to_records(Response, responses))
-    return Result(to_table(Grade, grades))
+def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table, kept: pa.Table | None = None) -> Result:
+    """Grade every response; those to problems of which grades are ``kept`` have theirs."""
+    block = to_records(Problem, problems)
+    grades, missing = made_of(
+        to_records(Response, responses), _records(Grade, kept), lambda some: component.grade(block, some)
+    )
+    return Result(to_table(Grade, grades), missing=missing)
 
 
-def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Table) -> Result:
+def token_pass(
+    component: TokenScorer[Any], problems: pa.Table, responses: pa.Table, kept: pa.Table | None = None
+) -> Result:
     """Log-probabilities of every response token under one model."""
-    passes = component.logprobs(_solutions(problems, responses, {}))
+    passes, _ = made_of(_solutions(problems, responses, {}), _records(TokenLogprobs, kept), component.logprobs)
     result = Result(to_table(TokenLogprobs, passes))
     read = [t for t in passes if t.was_read]
     _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in read))
@@ -160,20 +179,33 @@ def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Ta
 
 
 def verify(
-    component: Generator[Any], problems: pa.Table, responses: pa.Table, asked: Verifications, run_seed: int
+    component: Generator[Any],
+    problems: pa.Table,
+    responses: pa.Table,
+    asked: Verifications,
+    run_seed: int,
+    kept: pa.Table | None = None,
 ) -> Result:
     """Answer the questions that are ``asked`` about the responses. One that the generator cannot read has no reply.
+
+    Args:
+        kept: replies of the shard that are there already.
 
     Raises:
         UserError: where too few recorded replies to a question are there, and for a template that fails.
     """
-    about = to_records(Response, responses)
-    questions = [q.asked() for q in asked.questions(to_records(Problem, problems), about)]
-    who = f"{component.name} on {about[0].generator}" if about else component.name
+    solutions = _solutions(problems, responses, {})
+    about = {q.id: q for q in asked.questions(solutions)}
+    questions = [q.asked() for q in about.values()]
+    who = f"{component.name} on {solutions[0].response.generator}" if solutions else component.name
     n = asked.sampling.n
-    seeds = {q.problem_id: [response_seed(run_seed, who, q.problem_id, i) for i in range(n)] for q in questions}
-    replies = component.replies(asked, questions, seeds)
-    result = Result(to_table(Response, replies))
+    seeds = {id_: [response_seed(run_seed, who, id_, i) for i in range(n)] for id_ in about}
+    have = None if kept is None else [r for r in to_records(Response, kept) if r.problem_id in about]
+    replies, failed = sampled(partial(component.replies, asked.begins), questions, asked.sampling, seeds, have)
+    missing: dict[str, str] = {}
+    for id_, why in failed.items():
+        missing.setdefault(about[id_].problem.problem_id, f"question {id_!r}: {why}")
+    result = Result(to_table(Response, replies), missing=missing)
     facts = _described(component)
     _count(result, facts, ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in replies))
     if facts is None and not component.recorded:
@@ -185,6 +217,7 @@ def score(
     component: RewardModel[Any],
     problems: pa.Table,
     responses: pa.Table,
+    kept: pa.Table | None = None,
     asked: Verifications | None = None,
     verifications: pa.Table | None = None,
     **passes: pa.Table,
@@ -194,13 +227,13 @@ def score(
     solutions = _solutions(problems, responses, passes)
     if asked is not None and verifications is not None:
         solutions = asked.told(solutions, to_records(Response, verifications))
-    scores = component.score_read(solutions)
+    scores, missing = made_of(solutions, _records(StepScores, kept), partial(scores_of, component))
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
     if any(not s.step_rewards for s in scores):
         meta["unscored_because"] = component.unscored_because
     if verdicts := component.verdicts(solutions):
         meta["verdicts"] = dict(verdicts)
-    result = Result(to_table(StepScores, scores), meta)
+    result = Result(to_table(StepScores, scores), meta, missing=missing)
     facts = _described(component)
     if facts is not None:
         prompts = {(r["problem_id"], r["sample"]): r["n_prompt_tokens"] for r in responses.to_pylist()}
@@ -221,11 +254,19 @@ TASKS: dict[Task, Callable[..., Result]] = {
 
 
 def run(task: Task, component: Any, payload: Mapping[str, Any]) -> Result:
-    """Run a task by name. Whoever asks for it times it."""
+    """Run a task by name. Whoever asks for it times it. A task that needs all problems makes nothing where some
+    failed."""
     started_at = time.time()
-    result = TASKS[task](component, **payload)
+    try:
+        result = TASKS[task](component, **payload)
+    except Incomplete as error:
+        result = Result(pa.table({}), missing=error.missing)
     result.started_at = started_at
     return result
+
+
+def _records(record: type[R], kept: pa.Table | None) -> list[R] | None:
+    return None if kept is None else to_records(record, kept)
 
 
 def _about(problems: pa.Table, rows: pa.Table) -> pa.Table:

@@ -75,6 +75,6 @@ def _solutions(graph: Graph, stage: Stage, shard: Shard) -> list[Solution]:
         return [Solution(p.problem, Response(p.problem.problem_id, shard.generator, p.sample, p.text)) for p in begun]
     if task is Task.VERIFY:
         asked: Verifications = stage.arguments["asked"]
-        questions = (question.asked() for question in asked.questions(shard.problems, about))
+        questions = (q.asked() for q in asked.questions([Solution(problems[r.problem_id], r) for r in about]))
         return [Solution(q, Response(q.problem_id, shard.generator, 0, asked.begins)) for q in questions]
     return [Solution(problems[r.problem_id], r) for r in about]

@@ -13,7 +13,7 @@ from harness.experiment.entries import build
 from harness.experiment.spec import Pool, Spec
 
 #: What a generator that solves problems says around them, and would say around questions too.
-_AROUND_PROBLEMS = ("user_template", "template", "few_shot")
+_AROUND_PROBLEMS = ("system_prompt", "user_template", "template", "few_shot")
 
 
 def verifying_generator(
@@ -41,7 +41,8 @@ def verifying_generator(
     if isinstance(asked.generator, str) and asked.generator in generators:
         spec = generators[asked.generator]
         for field in _AROUND_PROBLEMS:
-            if spec.name in solvers and getattr(spec.params, field, None):
+            replaced = field == "system_prompt" and asked.system_prompt is not None
+            if spec.name in solvers and getattr(spec.params, field, None) and not replaced:
                 raise UserError(
                     f"{where}: {spec.name} says its {field} around every prompt, which is for problems to solve: give "
                     "the judge an entry of its own under generators:, with evaluate: false"

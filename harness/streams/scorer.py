@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,15 +60,22 @@ class Scorer:
         self.model: RewardModel[Any] = self._built(spec)
         self.key = digest("scoring", *identities)
 
-    def score(self, rows: Sequence[tuple[str, str]]) -> list[StepScores]:
+    def score(
+        self, rows: Sequence[tuple[str, str]], step_ends: Sequence[tuple[int, ...] | None] | None = None
+    ) -> list[StepScores]:
         """Scores of (problem, finished response) pairs, in order. The scores' ``problem_id`` numbers the problems.
+
+        Args:
+            step_ends: where the steps of each response end, where a data set says what its steps are.
 
         Raises:
             UserError: for a pair that the model refuses to score.
         """
-        return [scores for scores, _ in self.judge(rows)]
+        return [scores for scores, _ in self.judge(rows, step_ends)]
 
-    def judge(self, rows: Sequence[tuple[str, str]]) -> list[tuple[StepScores, Mapping[str, int]]]:
+    def judge(
+        self, rows: Sequence[tuple[str, str]], step_ends: Sequence[tuple[int, ...] | None] | None = None
+    ) -> list[tuple[StepScores, Mapping[str, int]]]:
         """As :meth:`score`, with what became of the replies about each response
         (:meth:`harness.core.components.RewardModel.verdicts`).
 
@@ -82,11 +90,12 @@ class Scorer:
             problem, text = rows[i]
             id_ = str(numbers[problem])
             response = Response(id_, "", i, text, finish_reason="stop")
-            solutions.append(Solution(Problem(id_, problem, ""), response))
+            ends = step_ends[i] if step_ends else None
+            solutions.append(Solution(Problem(id_, problem, ""), response, given_ends=ends))
         try:
             roles: Mapping[str, Any] = {role: scorer.logprobs(solutions) for role, scorer in self._passes.items()}
             full = [
-                Solution(s.problem, s.response, {role: records[i] for role, records in roles.items()})
+                replace(s, logprobs={role: records[i] for role, records in roles.items()})
                 for i, s in enumerate(solutions)
             ]
             full = self._told(full)
@@ -104,11 +113,10 @@ class Scorer:
         asked, generator = self._asked, self._generator
         if asked is None or generator is None:
             return solutions
-        problems = {s.problem.problem_id: s.problem for s in solutions}
-        questions = [q.asked() for q in asked.questions(problems.values(), [s.response for s in solutions])]
+        questions = [q.asked() for q in asked.questions(solutions)]
         n = asked.sampling.n
         seeds = {q.problem_id: [response_seed(0, generator.name, q.problem, i) for i in range(n)] for q in questions}
-        return asked.told(solutions, generator.replies(asked, questions, seeds))
+        return asked.told(solutions, generator.replies(asked.begins, questions, asked.sampling, seeds))
 
     def total(self, scores: StepScores) -> float | None:
         """The score of a response: its step rewards, aggregated by the default aggregation; None without any."""

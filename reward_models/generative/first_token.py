@@ -10,6 +10,7 @@ from bonbench.reward_models.generative.params import QuestionParams
 from bonbench.reward_models.hidden_state_model import Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import Chat, Format, Layout, Piece
 from bonbench.reward_models.vllm.params import CAUSAL_LM
+from harness.core.chat_template import Refused
 from harness.core.errors import UserError
 from harness.core.records import Solution
 from harness.core.verifications import QuestionTemplate
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
 
     from bonbench.reward_models.lm.reader import HiddenStateReader
     from bonbench.reward_models.reader import Reader
-    from bonbench.reward_models.text.chat import ChatTemplate
     from bonbench.reward_models.text.pieces import PieceEncoder
 
 
-def asked_about(template: QuestionTemplate, chat: Chat, problem: str, text: str) -> Layout:
+def asked_about(template: QuestionTemplate, system: str | None, chat: Chat, solution: Solution) -> Layout:
     """The question about a response as a user's turn, read where the assistant is to answer.
 
     What stands before the response is the same for all responses to a problem, and counts as their prompt.
@@ -32,20 +32,27 @@ def asked_about(template: QuestionTemplate, chat: Chat, problem: str, text: str)
     Raises:
         UserError: where the chat template leaves no place for an answer.
     """
-    question = template.render(problem, [text], None)
+    problem = solution.problem.problem
+    question = template.render(problem, [solution.response.text], solution.steps)
     mark = secrets.token_hex(16)
-    before = template.render(problem, [mark], None).partition(mark)[0]
+    before = template.render(problem, [mark], [mark]).partition(mark)[0]
     shared = before if question.startswith(before) else ""
-    pieces, contents = chat.pieces([("user", [Piece(shared), Piece(question[len(shared) :])])], ready=True)
+    told = [] if system is None else [("system", [Piece(system)])]
+    try:
+        pieces, contents = chat.pieces([*told, ("user", [Piece(shared), Piece(question[len(shared) :])])], ready=True)
+        response = contents[-1] + 1
+    except Refused:  # the template rewrites the question, and no border in it is found again
+        pieces, contents = chat.pieces([*told, ("user", [Piece(question)])], ready=True)
+        response = contents[-1]
     pieces[-1] = pieces[-1]._replace(read="last")
     if not pieces[-1].text:
         raise UserError("the chat template writes nothing after a user's turn, so there is no place for an answer")
-    return Layout(pieces, response=contents[0] + 1)
+    return Layout(pieces, response)
 
 
 def layout_of(params: QuestionParams) -> Format:
     """The layout in which the questions of some parameters are read."""
-    return partial(asked_about, _template(params.text(), params.place))
+    return partial(asked_about, _template(params.text(), params.place), params.system)
 
 
 @lru_cache(maxsize=8)
@@ -53,7 +60,7 @@ def _template(text: str, place: str) -> QuestionTemplate:
     return QuestionTemplate(text, place)
 
 
-def _no_layout(chat: Chat, problem: str, text: str) -> Layout:
+def _no_layout(chat: Chat, solution: Solution) -> Layout:
     """The layout of a convention whose template is a parameter."""
     raise NotImplementedError
 
@@ -87,8 +94,8 @@ class FirstToken(HiddenStateRewardModel[FirstTokenParams]):
     conventions: ClassVar = {"question": Convention(_no_layout, "transformers:AutoModelForCausalLM", CAUSAL_LM)}
 
     @classmethod
-    def _laid_out(cls, params: FirstTokenParams, chat: ChatTemplate, solution: Solution) -> Layout:
-        return layout_of(params)(chat, solution.problem.problem, solution.response.text)
+    def _format(cls, params: FirstTokenParams) -> Format:
+        return layout_of(params)
 
     @cached_property
     def answers(self) -> list[int]:

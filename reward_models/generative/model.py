@@ -10,7 +10,6 @@ from bonbench.reward_models.generative.params import GenerativeParams
 from bonbench.reward_models.generative.readouts import Values, said
 from harness.core.components import ModelFacts, RewardModel
 from harness.core.records import Response, Solution, StepScores, Verification
-from harness.core.steps import step_ends
 from harness.core.verifications import Verifications
 
 
@@ -65,7 +64,7 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
             temperature=params.at_temperature,
             top_p=params.top_p,
             max_tokens=params.max_tokens,
-            system_prompt=params.system_prompt,
+            system_prompt=params.system,
             begins=params.begins,
             label=params.label,
             where=params.place,
@@ -82,7 +81,7 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
     @classmethod
     def with_trained(cls, entry: dict[str, Any], model: str, base: str, training: Any) -> dict[str, Any]:
         """The trained model is read at its first token, and is asked as it was in its training."""
-        asked = {name: getattr(training, name) for name in ("preset", "template", "answer_yes", "answer_no")}
+        asked = {name: getattr(training, name) for name in ("preset", "question", "system", "answer_yes", "answer_no")}
         return {"model": model, **asked, **entry}
 
     def describe(self) -> ModelFacts | None:
@@ -111,7 +110,7 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
 
     def _scored(self, solution: Solution) -> StepScores:
         response = solution.response
-        ends = step_ends(response.text) if self._per_step else (len(response.text),)
+        ends = solution.step_ends if self._per_step else (len(response.text),)
         values = self._values(solution, len(ends))
         if values is None:
             return self.unscored(solution)
@@ -154,28 +153,11 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
 
     def _size(self, solution: Solution, verification: Verification) -> int:
         """How many values a reply has."""
-        return len(step_ends(solution.response.text)) if self.params.readout == "labels" else verification.shown
+        return len(solution.step_ends) if self.params.readout == "labels" else verification.shown
 
 
 def _first_token_params(params: GenerativeParams) -> Any:
     from bonbench.reward_models.generative.first_token import FirstTokenParams
 
-    return FirstTokenParams(**{name: getattr(params, name) for name in _FIELDS})
-
-
-#: What a model that is read at its first token takes from the entry.
-_FIELDS = (
-    *(
-        "model",
-        "preset",
-        "template",
-        "answer_yes",
-        "answer_no",
-        "dtype",
-        "device",
-        "too_long",
-        "max_batch_tokens",
-        "backend",
-    ),
-    *("tensor_parallel_size", "pipeline_parallel_size", "max_model_len", "engine"),
-)
+    shared = FirstTokenParams.model_fields.keys() & GenerativeParams.model_fields.keys()
+    return FirstTokenParams.model_validate({name: getattr(params, name) for name in shared})

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from bonbench.reward_models.generative.presets import PRESETS, TEMPLATES
 from bonbench.reward_models.generative.readouts import READERS, Reader, grade, yes_or_no
+from bonbench.reward_models.known_models import KNOWN_MODELS
 from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.components import (
     ComponentParams,
@@ -21,6 +22,7 @@ from harness.core.components import (
     Runtime,
 )
 from harness.core.errors import UserError
+from harness.core.hub_models import hub_id
 from harness.core.verifications import Per, check_template
 
 Preset = Literal["judge", "grader", "pairwise", "listwise", "genrm", "genrm-cot", "thinkprm", "genprm"]
@@ -33,16 +35,21 @@ _PER: dict[str, Per] = {"labels": "response", "choice": "pair", "ranking": "grou
 class QuestionParams(ComponentParams):
     """What a judge is asked.
 
-    An entry says a ``preset``, a ``template`` of its own, or both: what it leaves out is the preset's.
+    An entry says a ``preset``, a ``question`` of its own, or both: what it leaves out is the preset's.
     """
 
     preset: Preset | None = Field(
         None, description="whose convention to follow; null: judge where replies are sampled, genrm where none are"
     )
-    template: DataPath | None = Field(
+    question: DataPath | None = Field(
         None,
         description="a file with the question as a Jinja template: {{ problem }}, {{ response }}, {{ steps }}, "
         "{{ step }}, {{ responses }}; null: the preset's",
+    )
+    system: str | None = Field(
+        None,
+        description="what the judge is told before the question, in the place of its generator's system_prompt; null: "
+        "the preset's, if any",
     )
     answer_yes: str = Field("Yes", min_length=1, description="the answer for a correct response")
     answer_no: str = Field("No", min_length=1, description="the answer for a wrong response")
@@ -53,23 +60,23 @@ class QuestionParams(ComponentParams):
         Raises:
             UserError: for a file that cannot be read.
         """
-        if self.template is None:
+        if self.question is None:
             return TEMPLATES[self.preset or "genrm"]
         try:
-            return Path(self.template).read_text(encoding="utf-8")
+            return Path(self.question).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"template: {self.template}: cannot be read: {error}") from None
+            raise UserError(f"question: {self.question}: cannot be read: {error}") from None
 
     @property
     def label(self) -> str:
         """A short name for what is asked, which may be part of a file's name."""
-        stem = Path(self.template).stem if self.template is not None else self.preset or "genrm"
+        stem = Path(self.question).stem if self.question is not None else self.preset or "genrm"
         return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem)
 
     @property
     def place(self) -> str:
         """The template, for error lines."""
-        return f"template {self.template}" if self.template is not None else f"preset {self.label}"
+        return f"question {self.question}" if self.question is not None else f"preset {self.label}"
 
 
 class GenerativeParams(QuestionParams, BackendParams):
@@ -148,6 +155,8 @@ class GenerativeParams(QuestionParams, BackendParams):
             )
         if self.readout != "first-token" and self.generator is None:
             raise UserError(f"readout: {self.readout} reads a reply: say generator instead of model (its name will do)")
+        if self.model is not None and (known := KNOWN_MODELS.get(hub_id(self.model))):
+            raise UserError(f"{self.model} is no judge: set type: {known.family}")
         if self.per == "step" and self.about != "step":
             raise UserError(f"per: {self.readout} is not about single steps: leave it out")
         if self.model is not None and self.verifications > 1:

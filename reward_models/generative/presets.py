@@ -97,9 +97,9 @@ in which X is Yes or No."""
 # ThinkPRM (Khalifa et al. 2025, "Process Reward Models That Think", arXiv 2504.16828), after the code in
 # mukhal/ThinkPRM and the cards of launch/ThinkPRM-1.5B, -7B and -14B: numbered steps, one a line, and a reply that
 # begins with "Let's verify step by step:", has a box for each step in its thoughts, and says after them whether the
-# solution is correct. (The cards' question has no full stop at its end, the code's has.) The publication averages the probability
-# of "Yes" there over several replies; here the answer is read from the text. The code's labels of steps, too, are read
-# from the text, with ``readout: labels``.
+# solution is correct. (The cards' question has no full stop at its end, the code's has.) The publication averages the
+# probability of "Yes" there over several replies; here the answer is read from the text. The code's labels of steps,
+# too, are read from the text, with ``readout: labels``.
 _THINKPRM = (
     "You are given a math problem and a proposed step-by-step solution:\n\n"
     "[Math Problem]\n\n"
@@ -139,7 +139,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "begins": "\nLet's verify step by step:",
         "max_tokens": 4096,
     },
-    "genprm": {"readout": "yes-no", "per": "step", "system_prompt": _GENPRM_SYSTEM, "temperature": 0.6, "top_p": 0.95},
+    "genprm": {"readout": "yes-no", "per": "step", "system": _GENPRM_SYSTEM, "temperature": 0.6, "top_p": 0.95},
 }
 
 #: The templates of the presets.

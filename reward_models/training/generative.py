@@ -77,7 +77,8 @@ def build_verdicts(
     Raises:
         UserError: when all responses are right, or all wrong.
     """
-    encoder = partial(_as_questions, params.text(), params.place)  # workers may not have the template's file
+    # Workers may not have the template's file.
+    encoder = partial(_as_questions, params.text(), params.place, params.system)
     prepared = prepare(data, params, encoder, (), place)
     examples, apart = split(prepared, single(prepared, params, params.balance), params)
     rollouts = Rollouts(
@@ -86,9 +87,9 @@ def build_verdicts(
     return rollouts, {**describe(prepared, examples), **about(prepared, apart)}
 
 
-def _as_questions(text: str, place: str, params: TrainingParams) -> Encode:
+def _as_questions(text: str, place: str, system: str | None, params: TrainingParams) -> Encode:
     from bonbench.reward_models.generative.first_token import asked_about
     from bonbench.reward_models.training.encode import for_layout
     from harness.core.verifications import QuestionTemplate
 
-    return for_layout(params.base, partial(asked_about, QuestionTemplate(text, place)))
+    return for_layout(params.base, partial(asked_about, QuestionTemplate(text, place), system))

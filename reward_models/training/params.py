@@ -11,7 +11,7 @@ from bonbench.reward_models.generative.params import QuestionParams
 from bonbench.reward_models.training.subsets import share_of
 from harness.core.components import ComponentParams, ModelPath, Runtime, TrainerParams, Unkeyed
 from harness.core.errors import UserError
-from harness.core.user_template import UserTemplate
+from harness.core.prompt import Asked
 
 #: Objectives that learn from pairs of a correct and an incorrect response.
 PAIRED = ("dpo", "nca", "bradley-terry")
@@ -42,10 +42,9 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class TrainingParams(TrainerParams):
+class TrainingParams(TrainerParams, Asked):
     """What is trained on, for how long and on what machine."""
 
-    user_template: UserTemplate = None
     lr: float = Field(1e-6, gt=0, description="highest learning rate; it falls from there on a cosine")
     epochs: int = Field(1, ge=1, description="times that the examples are gone through")
     instructions: float = Field(
@@ -242,14 +241,14 @@ class AutoPSVTrainerParams(TrainingParams):
 
 
 class GenerativeTrainerParams(QuestionParams, TrainingParams):
-    """Parameters of :class:`~reward_models.training.generative.GenerativeTrainer`."""
+    """Parameters of :class:`~reward_models.training.generative.GenerativeTrainer`.
+
+    The question is all that is asked: what the rollouts' generator says around problems has no effect.
+    """
 
     batch_size: int = Field(64, ge=1, description="responses per step, over all workers")
     balance: Literal["none", "dataset", "instruction"] = Field(
         "none",
         description="drop responses of the larger class until both are equal, over the dataset or within each "
         "instruction (problem)",
-    )
-    user_template: UserTemplate = Field(
-        None, description="without effect: the question's template is all that is asked"
     )

@@ -9,12 +9,16 @@ import pytest
 
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution
-from harness.core.verifications import Per, QuestionTemplate, Verifications, check_template
+from harness.core.verifications import Per, Question, QuestionTemplate, Verifications, check_template
 
 PROBLEMS = [Problem("p", "1 + 1", "2"), Problem("q", "2 + 2", "4")]
 TEXTS = {"p": ["a\n\nb", "c", "a\n\nb", "d\n\ne\n\nf"], "q": ["same", "same"]}
 RESPONSES = [Response(id_, "g", i, text) for id_, texts in TEXTS.items() for i, text in enumerate(texts)]
 SOLUTIONS = [Solution(p, r) for p in PROBLEMS for r in RESPONSES if r.problem_id == p.problem_id]
+
+
+def texts(question: Question) -> list[str]:
+    return [solution.response.text for solution in question.about]
 
 
 def asked(per: Per, template: str, n: int = 3) -> Verifications:
@@ -35,7 +39,7 @@ def asked(per: Per, template: str, n: int = 3) -> Verifications:
     ],
 )
 def test_equal_responses_are_asked_about_once(per: Per, template: str, ids: list[str]) -> None:
-    questions = list(asked(per, template).questions(PROBLEMS, RESPONSES))
+    questions = list(asked(per, template).questions(SOLUTIONS))
     assert [q.id for q in questions] == ids
     counts = [asked(per, template).n_questions(3, 2), asked(per, template).n_questions(1, 1)]
     assert sum(counts) == len(ids)  # the three responses to p have two steps on average
@@ -44,15 +48,15 @@ def test_equal_responses_are_asked_about_once(per: Per, template: str, ids: list
 def test_every_reply_reaches_the_responses_that_it_is_about() -> None:
     for per, template in (("response", "{{ response }}"), ("step", "{{ step }}"), ("pair", "x"), ("group", "x")):
         what = asked(per, template)  # type: ignore[arg-type]
-        questions = {q.id: q for q in what.questions(PROBLEMS, RESPONSES)}
+        questions = {q.id: q for q in what.questions(SOLUTIONS)}
         replies = [Response(q, "judge", i, f"{q} {i}") for q in questions for i in range(what.sampling.n)]
         for solution in what.told(SOLUTIONS, replies):
             text = solution.response.text
-            mine = [q for q in questions.values() if q.problem == solution.problem and text in q.texts]
+            mine = [q for q in questions.values() if q.problem == solution.problem and text in texts(q)]
             assert [v.question for v in solution.verifications] == [q.id for q in mine]
             for verification, question in zip(solution.verifications, mine, strict=True):
-                assert question.texts[verification.place] == text
-                assert (verification.step, verification.shown) == (question.step, len(question.texts))
+                assert texts(question)[verification.place] == text
+                assert (verification.step, verification.shown) == (question.step, len(question.about))
                 expected = [f"> {question.id} {i}" for i in range(what.sampling.n)]
                 assert [reply.text for reply in verification.replies] == expected
 
@@ -63,15 +67,15 @@ def test_a_question_without_replies_is_told_as_such() -> None:
 
 
 def test_a_group_is_shown_in_a_different_order_for_each_reply() -> None:
-    questions = list(asked("group", "x", n=20).questions(PROBLEMS, RESPONSES))
-    assert len({q.texts for q in questions}) > 3
-    assert all(set(q.texts) == set(TEXTS["p"]) for q in questions)
+    questions = list(asked("group", "x", n=20).questions(SOLUTIONS))
+    assert len({tuple(texts(q)) for q in questions}) > 3
+    assert all(set(texts(q)) == set(TEXTS["p"]) for q in questions)
 
 
 def test_what_is_asked_goes_to_other_processes() -> None:
     what = asked("response", "{{ problem }}? {{ response }}")
-    before = [q.asked() for q in what.questions(PROBLEMS, RESPONSES)]
-    assert [q.asked() for q in pickle.loads(pickle.dumps(what)).questions(PROBLEMS, RESPONSES)] == before
+    before = [q.asked() for q in what.questions(SOLUTIONS)]
+    assert [q.asked() for q in pickle.loads(pickle.dumps(what)).questions(SOLUTIONS)] == before
 
 
 @pytest.mark.parametrize(
@@ -99,4 +103,10 @@ def test_bad_templates_are_refused_in_a_line(template: str, per: Per, complaint:
 
 def test_text_of_a_problem_or_response_is_never_a_template() -> None:
     template = QuestionTemplate("{{ problem }} | {{ response }}", "t")
-    assert template.render("{{ 1 + 1 }}", ["{% raw %} <b>&"], None) == "{{ 1 + 1 }} | {% raw %} <b>&"
+    assert template.render("{{ 1 + 1 }}", ["{% raw %} <b>&"]) == "{{ 1 + 1 }} | {% raw %} <b>&"
+
+
+def test_steps_that_a_data_set_gives_are_the_steps() -> None:
+    solution = Solution(PROBLEMS[0], Response("p", "g", 0, "one\n\ntwo three"), given_ends=(9, 14))
+    questions = list(asked("step", "{{ problem }} {{ steps[step - 1] }}").questions([solution]))
+    assert [q.asked().problem for q in questions] == ["1 + 1 one\n\ntwo", "1 + 1 three"]

@@ -18,7 +18,7 @@ from harness.analysis.costs import reward_model_costs
 from harness.analysis.verdicts import verdicts
 from harness.core.components import ComponentParams, Generator
 from harness.core.errors import UserError
-from harness.core.records import LedgerRow, Problem, Response, Sampling
+from harness.core.records import LedgerRow, Problem, Response, Sampling, Solution
 from harness.core.stages import StageKind
 from harness.core.verifications import Verifications
 from harness.engine import tasks
@@ -112,8 +112,8 @@ def test_a_run_with_judges(config: Path) -> None:
     assert all(after[name] == content for name, content in before.items())
     assert scores(results, "steps")["p"] == [[1.0, 0.0], [1.0], []]
     asked = Verifications(generator="judge", template="x", per="group", n=2)
-    problem, about = Problem("p", "What is p?", ""), [Response("p", "g", i, t) for i, t in enumerate(TEXTS["p"])]
-    orders = [question.texts for question in asked.questions([problem], about)]
+    about = [Solution(Problem("p", "What is p?", ""), Response("p", "g", i, t)) for i, t in enumerate(TEXTS["p"])]
+    orders = [[s.response.text for s in question.about] for question in asked.questions(about)]
     expected = [[sum((2 - order.index(text)) / 2 for order in orders) / 2] for text in TEXTS["p"]]
     assert scores(results, "ranks")["p"] == expected
 
@@ -145,16 +145,16 @@ def test_what_changes_the_replies_and_what_the_scores_alone(config: Path) -> Non
     plain = graph(config)
     other = graph(config, preset="grader", readout="yes-no")
     assert keys(other, StageKind.VERIFY) != keys(plain, StageKind.VERIFY)
-    for change in ({"temperature": 1.0}, {"max_tokens": 99}, {"verifications": 2}, {"system_prompt": "Judge."}):
+    for change in ({"temperature": 1.0}, {"max_tokens": 99}, {"verifications": 2}, {"system": "Judge."}):
         assert keys(graph(config, **change), StageKind.VERIFY) != keys(plain, StageKind.VERIFY)
     for change in ({"readout": "grade"}, {"readout": "grade", "best": 5}):
         assert keys(graph(config, **change), StageKind.VERIFY) == keys(plain, StageKind.VERIFY)
         assert keys(graph(config, **change), StageKind.SCORE) != keys(plain, StageKind.SCORE)
     template = config.parent / "own.jinja"
     template.write_text("{{ problem }} {{ response }}?")
-    first = graph(config, template=str(template))
+    first = graph(config, question=str(template))
     template.write_text("{{ problem }} {{ response }}!")
-    assert keys(graph(config, template=str(template)), StageKind.VERIFY) != keys(first, StageKind.VERIFY)
+    assert keys(graph(config, question=str(template)), StageKind.VERIFY) != keys(first, StageKind.VERIFY)
 
 
 def test_a_judge_is_a_generator_a_model_or_an_entry(config: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_judge_is_a_generator_a_model_or_an_entry(config: Path) -> None:
         ({"per": "step", "readout": "labels"}, "per: labels is not about single steps"),
         ({"verifications": 4, "temperature": 0}, "temperature: 0 gives the same reply 4 times"),
         ({"readout": "grade", "best": 0}, "best: 0 is the worst grade too"),
-        ({"template": "no.jinja"}, "no.jinja: no such file"),
+        ({"question": "no.jinja"}, "no.jinja: no such file"),
         ({"preset": "thinkprm", "generator": {"type": "openai", "model": "x"}}, "cannot go on from the beginning"),
         ({"generator": {"type": "openai"}}, "generator.model: missing"),
         ({"generator": {"model": "x"}}, "generator: type: missing"),
@@ -220,7 +220,8 @@ def test_a_solvers_words_around_problems_are_not_put_around_questions(config: Pa
     with pytest.raises(UserError, match="solver says its user_template around every prompt"):
         build_graph(Experiment.model_validate(raw))
     raw["reward_models"]["rm"]["generator"] = "asks"  # an entry of the judge's own may say what it likes
-    assert build_graph(Experiment.model_validate(raw)).verifications["rm"].spec.user_template == "Solve: {problem}"
+    judge = build_graph(Experiment.model_validate(raw)).verifications["rm"].spec
+    assert judge.params.user_template == "Solve: {problem}"
 
 
 def test_too_few_recorded_replies_fail_in_a_line(config: Path) -> None:

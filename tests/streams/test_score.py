@@ -60,7 +60,7 @@ def test_a_response_that_is_too_long_has_no_score(tmp_path: Path, capsys: pytest
     long = {"problem": "What is 2 + 3?", "response": "2 + 3 = 5. " * 300}
     spec = f"implicit:policy={MODELS / 'middle'},reference=null"
     assert score(tmp_path, [ROWS[0], long, ROWS[1]], spec) == 0
-    reason = "longer than what a model of its token passes reads"
+    reason = "longer than what a model of its token passes reads, or refused by its chat template"
     assert f"2 scored, 1 without a score: {reason}" in "".join(capsys.readouterr())
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert rows[1] == {**long, "step_rewards": [], "step_ends": [], "score": None, "unscored_because": reason}
@@ -96,7 +96,7 @@ def test_bad_lines_and_bad_models_are_one_line(tmp_path: Path, capsys: pytest.Ca
 def test_a_judge_is_asked_about_each_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its replies depend on their questions alone, so rows score as they do in another file."""
     (tmp_path / "own.jinja").write_text("{{ problem }} {{ response }}")
-    judge = f"generator: {MODELS / 'weak'}, template: {tmp_path / 'own.jinja'}, max_tokens: 40"
+    judge = f"generator: {MODELS / 'weak'}, question: {tmp_path / 'own.jinja'}, max_tokens: 40"
     # Whatever this model writes after it, "correct? yes" is read.
     spec = f"generative:{{{judge}, verifications: 2, begins: 'Is it correct? yes. '}}"
     assert score(tmp_path, [*ROWS], spec) == 0

@@ -8,7 +8,8 @@ import pytest
 
 from bonbench.reward_models.generative.params import GenerativeParams, Preset
 from bonbench.reward_models.generative.presets import PRESETS, TEMPLATES
-from harness.core.records import Problem, Response
+from harness.core.records import Problem, Response, Solution
+from harness.core.steps import step_spans
 from harness.core.verifications import QuestionTemplate
 
 
@@ -32,7 +33,8 @@ def test_an_entry_has_the_last_word() -> None:
 
 def test_thinkprm_is_asked_in_the_words_of_its_code() -> None:
     template = QuestionTemplate(TEMPLATES["thinkprm"], "thinkprm")
-    question = template.render("Solve for x: 2x + 3 = 7", ["Step 1: 2x = 4\n\nStep 2: x = 1,\nor so"], None)
+    text = "Step 1: 2x = 4\n\nStep 2: x = 1,\nor so"
+    question = template.render("Solve for x: 2x + 3 = 7", [text], step_texts(text))
     assert question.split("\n") == [
         "You are given a math problem and a proposed step-by-step solution:",
         "",
@@ -53,13 +55,17 @@ def test_thinkprm_is_asked_in_the_words_of_its_code() -> None:
 
 def test_a_step_is_asked_about_with_those_before_it() -> None:
     steps = ["Let x = 3.", "Then 2x = 6.", "The answer is 6."]
-    response = Response("p", "g", 0, "\n\n".join(steps))
+    solution = Solution(Problem("p", "What is 2x?", ""), Response("p", "g", 0, "\n\n".join(steps)))
     for preset in ("genprm", "judge"):
         asked = GenerativeParams(generator="g", preset=preset, per="step")
-        questions = list(_asked(asked).questions([Problem("p", "What is 2x?", "")], [response]))
+        questions = list(_asked(asked).questions([solution]))
         for k, question in enumerate(questions):
             text = question.asked().problem
             assert [step in text for step in steps] == [j <= k for j in range(3)] and "What is 2x?" in text
+
+
+def step_texts(text: str) -> list[str]:
+    return [text[a:b] for a, b in step_spans(text)]
 
 
 def _asked(params: GenerativeParams):  # type: ignore[no-untyped-def]
