@@ -18,6 +18,7 @@ from harness.analysis.costs import reward_model_costs
 from harness.analysis.verdicts import verdicts
 from harness.core.components import ComponentParams, Generator
 from harness.core.errors import UserError
+from harness.core.incomplete import Incomplete
 from harness.core.records import LedgerRow, Problem, Response, Sampling, Solution
 from harness.core.stages import StageKind
 from harness.core.verifications import Verifications
@@ -252,6 +253,35 @@ def test_what_a_server_computes_is_not_known(tmp_path: Path) -> None:
     write_rows(folder / "ledger" / "verifications" / "hosted-judge" / "weak", LedgerRow, [row], 1)
     charged = reward_model_costs(load_results(folder)).set_index("reward_model").loc["judge"]
     assert charged.completion_tokens == 8 and math.isnan(charged.flops) and math.isnan(charged.plain_flops)
+
+
+class Failing(Hosted):
+    """Fails on the questions that hold a word, until it does not."""
+
+    fails = True
+
+    def generate(self, problems: Any, sampling: Sampling, seeds: Any) -> list[Response]:
+        bad = [p.problem_id for p in problems if self.fails and "hard" in p.problem]
+        made = super().generate([p for p in problems if p.problem_id not in bad], sampling, seeds)
+        if bad:
+            raise Incomplete(made, dict.fromkeys(bad, "refused"))
+        return made
+
+
+def test_a_question_that_fails_costs_its_problem_alone() -> None:
+    asked = Verifications("judge", "{{ problem }} {{ response }}", n=2)
+    problems = to_table(Problem, [Problem("p", "What is p?", ""), Problem("q", "What is q?", "")])
+    texts = {"p": ["4", "a hard one"], "q": ["5"]}
+    responses = to_table(Response, [Response(p, "g", i, t) for p, ts in texts.items() for i, t in enumerate(ts)])
+    judge = Failing(ComponentParams(), "judge")
+    first = tasks.verify(judge, problems, responses, asked, run_seed=0)
+    assert first.missing == {"p": "question 'p#1': refused"}
+    stored = [(r.problem_id, r.sample) for r in to_records(Response, first.table)]
+    assert stored == [("p#0", 0), ("p#0", 1), ("q#0", 0), ("q#0", 1)]
+    judge.fails = False
+    again = tasks.verify(judge, problems, responses, asked, run_seed=0, kept=first.table)
+    whole = tasks.verify(judge, problems, responses, asked, run_seed=0)
+    assert again.missing == {} and again.table.equals(whole.table)
 
 
 def test_a_model_writes_the_same_replies_whatever_else_is_asked() -> None:
