@@ -14,7 +14,9 @@ from places import MODELS
 from results_folder import write_results, write_rows
 from runs import bonbench, contents, costs, table
 
+from harness.analysis.ablation_tables import scoring_cost
 from harness.analysis.costs import reward_model_costs
+from harness.analysis.evaluation import Evaluation
 from harness.analysis.verdicts import verdicts
 from harness.core.components import ComponentParams, Generator
 from harness.core.errors import UserError
@@ -248,11 +250,21 @@ def test_what_a_server_computes_is_not_known(tmp_path: Path) -> None:
     hosted = Hosted(ComponentParams(), "judge")
     result = tasks.verify(hosted, to_table(Problem, problems), to_table(Response, responses), asked, run_seed=0)
     assert (result.prompt_tokens, result.completion_tokens) == (9, 8) and math.isnan(result.flops)
-    folder = write_results(tmp_path / "r", {"judge": {"verifications": "hosted-judge"}, "length": {}})
-    row = LedgerRow("verify", "hosted-judge", "", "", 9, 8, 0, math.nan, 2.0, 5.0)
-    write_rows(folder / "ledger" / "verifications" / "hosted-judge" / "weak", LedgerRow, [row], 1)
-    charged = reward_model_costs(load_results(folder)).set_index("reward_model").loc["judge"]
-    assert charged.completion_tokens == 8 and math.isnan(charged.flops) and math.isnan(charged.plain_flops)
+    models = {"hosted": {"verifications": "hosted-judge"}, "own": {"verifications": "own-judge"}}
+    folder = write_results(tmp_path / "r", models)
+    sampled = LedgerRow("sample", "weak", "m", "cpu", 100, 1000, 0, 1e9, 8.0, 5.0)
+    write_rows(folder / "ledger" / "responses" / "weak", LedgerRow, [sampled], 1)
+    for what, flops in (("hosted-judge", math.nan), ("own-judge", 25e7)):
+        row = LedgerRow("verify", what, "", "", 9, 8, 0, flops, 2.0, 5.0)
+        write_rows(folder / "ledger" / "verifications" / what / "weak", LedgerRow, [row], 1)
+    results = load_results(folder)
+    charged = reward_model_costs(results).set_index("reward_model")
+    assert list(charged.completion_tokens) == [8, 8] and list(charged.flops.isna()) == [True, False]
+    assert charged.plain_flops.isna().loc["hosted"]
+    table4 = scoring_cost(Evaluation.of(results))
+    assert table4 is not None
+    shares = {row.labels[1]: row.values for row in table4.rows}
+    assert shares["own"] == (0.25, 0.25) and shares["hosted"][0] == 0.25 and math.isnan(shares["hosted"][1])
 
 
 class Failing(Hosted):
