@@ -46,8 +46,8 @@ def copy_experiment(name: str, target: Path) -> Path:
         raise UserError(f"no experiment is named {name!r}{suggest(name, shipped)}")
     file = target / f"{name}.yaml" if target.is_dir() else target
     try:
-        with file.open("x") as copied:
-            copied.write(shipped[name].read_text())
+        with file.open("xb") as copied:
+            copied.write(shipped[name].read_bytes())
     except FileExistsError:
         raise UserError(f"{file}: the file exists already; name another file, or move this one away") from None
     except OSError as error:

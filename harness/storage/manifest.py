@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from harness.core.errors import UserError
 from harness.core.files import replacing
 from harness.core.shipped import shipped_path
 from harness.core.terms import IntervalMethod, Protocol, ScoreType
+from harness.data.documents import read_json
 
 
 class _Facts(BaseModel):
@@ -107,14 +109,14 @@ class Manifest(_Facts):
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a results folder."""
     with replacing(folder / "manifest.json") as path:
-        path.write_text(manifest.model_dump_json(indent=1) + "\n")
+        path.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a results folder, or None where there is no readable one."""
     try:
-        return Manifest.model_validate_json((folder / "manifest.json").read_bytes())
-    except (OSError, ValueError):
+        return Manifest.model_validate(read_json(folder / "manifest.json"))
+    except (UserError, ValueError):
         return None
 
 

@@ -21,7 +21,7 @@ from harness.data.documents import read_json
 from harness.storage.arrow import SCHEMAS
 from harness.storage.ledger import read_ledger
 from harness.storage.manifest import Manifest
-from harness.storage.shards import LEDGER, read_shard, shard_meta
+from harness.storage.shards import LEDGER, in_columns, read_shard, shard_meta
 
 
 @dataclass
@@ -213,9 +213,8 @@ def _read(path: Path, record: type, columns: list[str] | None = None) -> pa.Tabl
     schema = SCHEMAS[record]
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
-    try:
-        if record is LedgerRow:
-            return read_ledger(path)
-        return read_shard(path, columns).select(schema.names).cast(schema)
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise UserError(f"{path}: not a readable shard of results: {error}") from None
+    if record is LedgerRow:
+        return read_ledger(path)
+    table = read_shard(path, columns)
+    with in_columns(path):
+        return table.select(schema.names).cast(schema)

@@ -8,17 +8,21 @@ name, synced, renamed), so a killed run leaves whole shards or none.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.core.files import replacing
+from harness.core.errors import UserError, shortened
+from harness.core.files import no_file, replacing, said
 
 #: The folder, below the results folder, that has the costs of every shard under the shard's own path.
 LEDGER = "ledger"
+
+_REMEDY = "remove the file, and run the experiment again"
 
 
 def shard_path(folder: Path, index: int) -> Path:
@@ -31,30 +35,78 @@ def ledger_path(results: Path, folder: str, index: int) -> Path:
 
 
 def write_shard(path: Path, table: pa.Table, key: str, meta: dict[str, Any] | None = None) -> None:
-    """Write a shard atomically with its key, and facts about it, in the file's metadata."""
+    """Write a shard atomically with its key, and facts about it, in the file's metadata.
+
+    Its pages have checksums: damage on the disk is noticed when the shard is read.
+
+    Raises:
+        OSError: naming the file, where the disk takes no more.
+    """
     metadata = {b"key": key.encode(), b"meta": json.dumps(meta or {}, sort_keys=True).encode()}
     table = table.replace_schema_metadata(metadata)
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def shard_key(path: Path) -> str | None:
     """The key a shard was written with, or None where there is no readable shard."""
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowInvalid):
+        return _metadata(path).get(b"key", b"").decode(errors="replace") or None
+    except UserError:
         return None
-    return metadata.get(b"key", b"").decode() or None
 
 
 def shard_meta(path: Path) -> dict[str, Any]:
-    """The facts a shard was written with."""
-    return json.loads((pq.read_schema(path).metadata or {}).get(b"meta", b"{}"))  # type: ignore[no-any-return]
+    """The facts a shard was written with.
+
+    Raises:
+        UserError: naming the file, where it is not a readable shard.
+    """
+    try:
+        meta = json.loads(_metadata(path).get(b"meta", b"{}"))
+    except (ValueError, RecursionError):
+        meta = None
+    if not isinstance(meta, dict):
+        raise UserError(f"{path}: not a readable shard of results: its facts are damaged: {_REMEDY}")
+    return meta
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table of a shard, or some of its columns.
+
+    Raises:
+        UserError: naming the file, where it is not a readable shard.
+    """
     # One thread: shards are small, and a pool per reader would fight over the cores that models use.
-    return pq.read_table(path, columns=columns, use_threads=False, partitioning=None)
+    with _readable(path):
+        return pq.read_table(
+            path, columns=columns, use_threads=False, partitioning=None, page_checksum_verification=True
+        )
+
+
+def _metadata(path: Path) -> dict[bytes, bytes]:
+    with _readable(path):
+        return pq.read_schema(path).metadata or {}
+
+
+@contextmanager
+def in_columns(path: Path) -> Iterator[None]:
+    """Let a :class:`UserError` say that a shard has other columns than it should have."""
+    try:
+        yield
+    except (pa.ArrowException, LookupError, ValueError) as error:
+        raise UserError(f"{path}: not a shard of these results: {shortened(str(error))}: {_REMEDY}") from None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Let a :class:`UserError` say what is wrong with the file of a shard."""
+    if reason := no_file(path):
+        raise UserError(f"{path}: not a readable shard of results: {reason}")
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:  # Arrow's errors are no OSErrors, and some of those are not Arrow's
+        raise UserError(f"{path}: not a readable shard of results: {shortened(said(error))}: {_REMEDY}") from None
 
 
 def remove_other_shards(results: Path, folder: str, keep: int, log: Callable[[str], None]) -> None:

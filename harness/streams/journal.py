@@ -12,8 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from harness.core.errors import UserError
-from harness.core.files import put_in_place
+from harness.core.files import put_in_place, replacing, said
 from harness.data.lines import Row, parse_row
+from harness.streams.formats import writer_of
 
 
 def bad_row(line: int, error: str) -> Row:
@@ -27,9 +28,9 @@ def is_bad(row: Row) -> bool:
 
 
 class Journal:
-    """A file of JSON lines that appears when it is complete.
+    """A file of rows that appears when it is complete, in the format that its name says.
 
-    Before that, the rows are in a hidden file beside it. One process at a time holds the hidden file. Its name contains
+    Before that, the rows are JSON lines in a hidden file beside it. One process at a time holds the hidden file. Its name contains
     the digest, so that a later call with the same digest finds the rows of an earlier call. A hidden file without a
     good row is removed.
 
@@ -38,20 +39,17 @@ class Journal:
         digest: identifies all that the rows depend on.
 
     Raises:
-        UserError: where the file cannot be written, or another process writes it.
+        UserError: where the file cannot be written, its name says no format, or another process writes it.
     """
 
     def __init__(self, output: Path, digest: str) -> None:
         self._output = output
         self._hidden = output.parent / f".{output.name}.{digest}.partial"
         self._is_worthless = False  # the rows of an earlier call are not read yet
-        if output.is_dir():
-            raise UserError(f"{output}: is a folder; name a file in it")
-        try:
+        self._write = writer_of(output)
+        with _written(output):
             output.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._hidden.open("ab+")
-        except OSError as error:
-            raise UserError(f"{output}: cannot be written: {error.strerror}") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             is_there = os.path.samestat(os.fstat(self._file.fileno()), self._hidden.stat())
@@ -98,14 +96,42 @@ class Journal:
         Raises:
             UserError: where the disk takes no more.
         """
-        try:
+        with _written(self._output):
             self._file.write(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
             self._file.flush()
-        except OSError as error:
-            raise UserError(f"{self._output}: cannot be written: {error.strerror}") from None
         self._is_worthless &= all(map(is_bad, rows))
 
     def commit(self) -> None:
-        """Let the file appear; it replaces an earlier one."""
-        put_in_place(self._hidden, self._output)
+        """Let the file appear, in the format that its name says; it replaces an earlier one.
+
+        Raises:
+            UserError: where the disk takes no more. The rows are not lost.
+        """
+        with _written(self._output):
+            if self._write is None:
+                put_in_place(self._hidden, self._output)
+            else:
+                with replacing(self._output) as temporary:
+                    self._write(_Rows(self._hidden), temporary)
+                self._hidden.unlink()
         self._is_worthless = False
+
+
+class _Rows:
+    """The rows of a file of JSON lines that this process has written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[Row]:
+        with self._path.open("rb") as file:
+            yield from map(json.loads, file)
+
+
+@contextlib.contextmanager
+def _written(output: Path) -> Iterator[None]:
+    """Let a :class:`UserError` say that a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written: {said(error)}") from None
