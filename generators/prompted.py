@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from bonbench.generators.prompts import Codec, PromptParams, conversation, raw_prompt
+from bonbench.generators.tokenizers import tokenizer_of
 from harness.core.components import Generator, ModelPath, Unkeyed
 from harness.core.errors import UserError
-from harness.core.hub_models import config_file, pretrained
+from harness.core.hub_models import config_file
 from harness.core.records import Problem, Response, Sampling, Solution
 from harness.data.documents import read_json
 
@@ -125,9 +126,7 @@ class PromptedGenerator(Generator[P]):
         suspects = [s for batch in batches for s in batch if _most_tokens(params, s) >= limit]
         if not suspects:
             return 0
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model), local_files_only=True)
+        tokenizer = tokenizer_of(params.model, local_files_only=True)
         codec = Codec(params, tokenizer, params.model, None)
         return sum(len(codec.encode(s.problem.problem, s.response.text)) >= limit for s in suspects)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import Field
 
+from bonbench.generators.tokenizers import tokenizer_of
 from bonbench.reward_models.text.layouts import numbered
 from bonbench.reward_models.text.limits import refusal
 from harness.core.components import ComponentParams, ModelPath, Precision, TokenScorer, TooLong
-from harness.core.hub_models import pretrained
 from harness.core.records import Solution, TokenLogprobs
 from harness.core.user_template import UserTemplate
 
@@ -128,12 +128,9 @@ class LMScorer(TokenScorer[P]):
 
 
 def _encoder(params: LMScorerParams) -> SolutionEncoder:
-    from transformers import AutoTokenizer
-
     from bonbench.reward_models.text.encoding import SolutionEncoder
 
-    tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
-    return SolutionEncoder(tokenizer, params.model, params.user_template)
+    return SolutionEncoder(tokenizer_of(params.model), params.model, params.user_template)
 
 
 def _rewritten(params: LMScorerParams, text: str) -> tuple[str, list[int]]:

@@ -12,6 +12,7 @@ import typer
 
 from harness.cli.exit_codes import ExitCode
 from harness.cli.options import Debug
+from harness.cli.streams import drop_stdout, make_streams_usable
 from harness.cli.verbs.compare import compare
 from harness.cli.verbs.copy import copy
 from harness.cli.verbs.grade import grade
@@ -23,7 +24,6 @@ from harness.cli.verbs.run import run
 from harness.cli.verbs.score import score
 from harness.cli.verbs.train import train
 from harness.core.ending import ends_when_stopped, stopped
-from harness.cli.streams import drop_stdout, make_streams_usable
 from harness.core.errors import UserError, one_line
 
 app = typer.Typer(

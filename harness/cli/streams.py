@@ -36,4 +36,4 @@ def drop_stdout() -> bool:
 
 
 def _nowhere() -> io.TextIOWrapper:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    return open(os.devnull, "w", encoding="utf-8")

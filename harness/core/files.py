@@ -14,12 +14,11 @@ _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
 }
 
 
 def no_file(path: Path) -> str:
-    """Why a path cannot be read as a file; "" where it can. Its content is not read.
+    """Why a path is not to be opened as a file; "" for a file. Its content is not read.
 
     A pipe is no file: whoever opens it waits for ever if nobody writes, and nobody can read it twice.
     """
@@ -31,7 +30,8 @@ def no_file(path: Path) -> str:
         return f"cannot be read: {said(error)}"
     if stat.S_ISDIR(mode):
         return "is a folder"
-    return "" if stat.S_ISREG(mode) else f"is {_KINDS.get(stat.S_IFMT(mode), 'no file')}: write its content to a file"
+    kind = _KINDS.get(stat.S_IFMT(mode))
+    return f"is {kind}: write its content to a file" if kind else ""
 
 
 def read_bytes(path: Path) -> bytes:

@@ -17,15 +17,15 @@ _LONGEST_YAML = 1 << 20
 
 #: How files begin that are no text.
 _MAGIC = {
-    b"\xff\xfe": "UTF-16: save it as UTF-8",
-    b"\xfe\xff": "UTF-16: save it as UTF-8",
-    b"\x1f\x8b": "compressed: its name must end in .gz",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it, or compress it with gzip",
-    b"BZh": "compressed with bzip2: unpack it, or compress it with gzip",
-    b"\xfd7zXZ": "compressed with xz: unpack it, or compress it with gzip",
-    b"PK\x03\x04": "a zip archive: unpack it",
-    b"PAR1": "Parquet: its name must end in .parquet",
-    b"ARROW1": "an Arrow file: write it as Parquet",
+    b"\xff\xfe": "it is UTF-16: save it as UTF-8",
+    b"\xfe\xff": "it is UTF-16: save it as UTF-8",
+    b"\x1f\x8b": "a compressed file must be named .gz",
+    b"\x28\xb5\x2f\xfd": "it is compressed with zstd: unpack it, or use gzip",
+    b"BZh": "it is compressed with bzip2: unpack it, or use gzip",
+    b"\xfd7zXZ": "it is compressed with xz: unpack it, or use gzip",
+    b"PK\x03\x04": "it is a zip archive: unpack it",
+    b"PAR1": "a Parquet file must be named .parquet",
+    b"ARROW1": "it is an Arrow file: write it as Parquet",
 }
 
 
@@ -95,7 +95,5 @@ def read_text(path: Path) -> str:
 
 def not_utf8(content: bytes, start: int) -> str:
     """What is wrong with a content that is no UTF-8 text from the byte ``start`` (from 0) on."""
-    for magic, what in _MAGIC.items():
-        if content.startswith(magic):
-            return f"not UTF-8 text, but {what}"
-    return f"not UTF-8 text, from byte {start + 1} on: save it as UTF-8"
+    hint = next((hint for magic, hint in _MAGIC.items() if content.startswith(magic)), "save it as UTF-8")
+    return f"not UTF-8 text, from byte {start + 1} on ({hint})"

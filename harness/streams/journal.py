@@ -30,9 +30,9 @@ def is_bad(row: Row) -> bool:
 class Journal:
     """A file of rows that appears when it is complete, in the format that its name says.
 
-    Before that, the rows are JSON lines in a hidden file beside it. One process at a time holds the hidden file. Its name contains
-    the digest, so that a later call with the same digest finds the rows of an earlier call. A hidden file without a
-    good row is removed.
+    Before that, the rows are JSON lines in a hidden file beside it. One process at a time holds the hidden file. Its
+    name contains the digest, so that a later call with the same digest finds the rows of an earlier call. A hidden file
+    without a good row is removed.
 
     Args:
         output: the file.

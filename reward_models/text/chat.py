@@ -5,11 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from bonbench.reward_models.text.layouts import Piece
-from harness.core.errors import UserError
+from harness.core.errors import UserError, one_line
 
 
 class ChatTemplate:
@@ -55,9 +54,9 @@ class ChatTemplate:
         messages = [{"role": role, "content": content} for role, content in turns]
         try:
             return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=ready, tokenize=False))
-        except TemplateError as error:
+        except Exception as error:  # a template is a program: it raises whatever it likes
             roles = ", ".join(role for role, _ in turns)
-            raise UserError(f"{self._model}: its chat template refuses turns of {roles}: {error}") from error
+            raise UserError(f"{self._model}: its chat template refuses turns of {roles}: {one_line(error)}") from error
 
     def _frame(self, roles: tuple[str, ...], ready: bool) -> tuple[list[str], list[bool]]:
         """What the template writes before, between and after the contents, and which contents it trims."""
