@@ -26,6 +26,8 @@ from harness.cli.verbs.train import train
 from harness.core.ending import ends_when_stopped, stopped
 from harness.core.errors import UserError, one_line
 
+_LONGEST = 3000  # characters of a line of error
+
 app = typer.Typer(
     name="bonbench",
     help="Compare reward models by best-of-N: sample, grade, score, report.\n\n"
@@ -86,6 +88,8 @@ def _main(words: list[str]) -> int:
 def _complain(text: str) -> None:
     """Say it on stderr, in one line that has no character which a terminal would obey."""
     line = " ".join(part.strip() for part in text.splitlines() if part.strip())
+    if len(line) > _LONGEST:  # a file has thousands of columns, and the line names them
+        line = f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 :]}"
     print("bonbench:", "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
 
 

@@ -10,11 +10,24 @@ from pathlib import Path
 
 from harness.core.errors import UserError
 
+FOLDER = "a folder"
+
 _KINDS = {
+    stat.S_IFDIR: FOLDER,
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+
+def other_than_file(path: Path) -> str:
+    """What is at a path where that is no file: a folder, a pipe, a device; "" for a file.
+
+    Raises:
+        OSError: where nothing is, or the system does not say what.
+        ValueError: for what is no path.
+    """
+    return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "")
 
 
 def no_file(path: Path) -> str:
@@ -23,15 +36,12 @@ def no_file(path: Path) -> str:
     A pipe is no file: whoever opens it waits for ever if nobody writes, and nobody can read it twice.
     """
     try:
-        mode = path.stat().st_mode
+        other = other_than_file(path)
     except FileNotFoundError:
         return "a link to nowhere" if path.is_symlink() else "no such file"
     except (OSError, ValueError) as error:  # a circle of links, no permission, a null character
         return f"cannot be read: {said(error)}"
-    if stat.S_ISDIR(mode):
-        return "is a folder"
-    kind = _KINDS.get(stat.S_IFMT(mode))
-    return f"is {kind}: write its content to a file" if kind else ""
+    return f"is {other}{'' if other == FOLDER else ': write its content to a file'}" if other else ""
 
 
 def read_bytes(path: Path) -> bytes:

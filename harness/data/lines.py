@@ -108,7 +108,7 @@ def check_is_file(path: Path, shown: str = "") -> None:
         UserError: for a folder, a pipe, and where nothing has this path.
     """
     if reason := no_file(path):
-        expected = "; a .jsonl, .jsonl.gz or .parquet file is expected" if reason == "is a folder" else ""
+        expected = "; a .jsonl, .jsonl.gz or .parquet file is expected" if path.is_dir() else ""
         raise UserError(f"{shown or path}: {reason}{expected}")
 
 

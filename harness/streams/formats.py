@@ -12,17 +12,19 @@ import csv
 import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError
-from harness.core.files import no_file
+from harness.core.files import FOLDER, other_than_file
 from harness.data.lines import Row
 
 #: Writes rows to a path. The rows may be iterated several times.
 Writer = Callable[[Iterable[Row], Path], None]
 
+_STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 _BATCH = 1000
 _EXACT = 2**53  # as far as float64 has every integer
 
@@ -33,11 +35,10 @@ def writer_of(output: Path) -> Writer | None:
     Raises:
         UserError: for a name without a known format, and where there is something else than a file.
     """
-    reason = no_file(output)
-    if reason == "is a folder":
-        raise UserError(f"{output}: is a folder; name a file in it")
-    if reason.startswith("is "):  # a device or a pipe, which must not be replaced by a file
-        raise UserError(f"{output}: {reason.partition(':')[0]}; name a file")
+    with suppress(OSError):  # nothing is there, or whoever writes the file will say what
+        # A file would take the place of the device, or of a link that stands for the stream of a process.
+        if other := other_than_file(output) or ("a stream" if output.parent in _STREAMS else ""):
+            raise UserError(f"{output}: is {other}; name a file{' in it' if other == FOLDER else ''}")
     if output.suffix in ("", ".jsonl"):
         return None
     for suffix, writer in _WRITERS.items():

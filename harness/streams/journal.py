@@ -43,10 +43,11 @@ class Journal:
     """
 
     def __init__(self, output: Path, digest: str) -> None:
-        self._output = output
+        self._write = writer_of(output)
+        with _written(output):
+            self._output = output = Path(os.path.realpath(output))  # a link stays, and what it points to is written
         self._hidden = output.parent / f".{output.name}.{digest}.partial"
         self._is_worthless = False  # the rows of an earlier call are not read yet
-        self._write = writer_of(output)
         with _written(output):
             output.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._hidden.open("ab+")
