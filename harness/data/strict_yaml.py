@@ -133,6 +133,8 @@ def _checked(value: Any) -> Any:
     if isinstance(value, str):
         return _whole(value)
     if value is None or isinstance(value, bool | int | float):
+        if value != value:
+            raise ValueError(".nan is no value of anything here")
         return value
     if isinstance(value, list):
         return [_checked(item) for item in value]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.core.errors import UserError
 from harness.core.files import replacing
@@ -25,7 +25,7 @@ class EvaluationFacts(_Facts):
     problems: str = "test"
     n: list[int]
     aggregation: list[str] | None = None
-    bootstrap: int = 1000
+    bootstrap: int = Field(default=1000, ge=1, le=10**6)
     interval: IntervalMethod = "bca"
     protocol: list[Protocol] = ["subsets"]
 
@@ -88,7 +88,7 @@ class Manifest(_Facts):
     """
 
     name: str
-    seed: int
+    seed: int = Field(ge=0)
     n: int = 0
     config: dict[str, Any] = {}
     evaluation: EvaluationFacts
