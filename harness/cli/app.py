@@ -80,7 +80,8 @@ def _main(words: list[str]) -> int:
             raise
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = ": make room, and run the same command again to continue" if is_full else ""
-        _complain(f"{'' if drop_stdout() else 'standard output: '}{_of_the_system(error)}{remedy}")
+        _complain(f"{_of_the_system(error)}{remedy}")
+        drop_stdout()
         return ExitCode.FAILED if is_full else ExitCode.MISTAKE
     return stopped() if code is ExitCode.STOPPED else code
 

@@ -20,19 +20,13 @@ def make_streams_usable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def drop_stdout() -> bool:
-    """Drop what is not yet written, where it cannot be: Python would try once more when it ends, and complain.
-
-    Returns:
-        Whether all could be written.
-    """
+def drop_stdout() -> None:
+    """Drop what is not yet written, where it cannot be: Python would try once more when it ends, and complain."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
 
 
 def _nowhere() -> io.TextIOWrapper:

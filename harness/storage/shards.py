@@ -37,12 +37,13 @@ def ledger_path(results: Path, folder: str, index: int) -> Path:
 def write_shard(path: Path, table: pa.Table, key: str, meta: dict[str, Any] | None = None) -> None:
     """Write a shard atomically with its key, and facts about it, in the file's metadata.
 
-    Its pages have checksums: damage on the disk is noticed when the shard is read.
+    Its pages have checksums, and the number of rows stands apart: damage on the disk is noticed when it is read.
 
     Raises:
         OSError: naming the file, where the disk takes no more.
     """
-    metadata = {b"key": key.encode(), b"meta": json.dumps(meta or {}, sort_keys=True).encode()}
+    facts = json.dumps(meta or {}, sort_keys=True)
+    metadata = {b"key": key.encode(), b"meta": facts.encode(), b"rows": str(len(table)).encode()}
     table = table.replace_schema_metadata(metadata)
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
@@ -79,9 +80,13 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """
     # One thread: shards are small, and a pool per reader would fight over the cores that models use.
     with _readable(path):
-        return pq.read_table(
+        table: pa.Table = pq.read_table(
             path, columns=columns, use_threads=False, partitioning=None, page_checksum_verification=True
         )
+        rows = (table.schema.metadata or {}).get(b"rows")  # shards of earlier versions do not say
+        if rows is not None and rows != str(len(table)).encode():
+            raise pa.ArrowInvalid(f"{len(table)} rows of {rows.decode(errors='replace')}")
+    return table
 
 
 def _metadata(path: Path) -> dict[bytes, bytes]:
