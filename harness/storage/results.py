@@ -21,7 +21,7 @@ from harness.data.documents import read_json
 from harness.storage.arrow import SCHEMAS
 from harness.storage.ledger import read_ledger
 from harness.storage.manifest import Manifest
-from harness.storage.shards import LEDGER, in_columns, read_shard, shard_meta
+from harness.storage.shards import LEDGER, in_columns, read_shard, shard_files, shard_meta
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Results:
     def unscored(self, reward_model: str, generator: str) -> Unscored:
         """What a reward model left unscored of a generator's responses."""
         unscored = Unscored(0, Counter())
-        for path in sorted((self.folder / StageKind.SCORE.folder / reward_model / generator).glob("part-*.parquet")):
+        for path in shard_files(self.folder / StageKind.SCORE.folder / reward_model / generator):
             rewards = _read(path, StepScores, ["step_rewards"]).column("step_rewards")
             unscored.n_responses += len(rewards)
             if n := pc.sum(pc.equal(pc.list_value_length(rewards), 0)).as_py():
@@ -62,7 +62,7 @@ class Results:
     def unanswered(self, generator: str, kind: StageKind = StageKind.SAMPLE) -> dict[str, str]:
         """The problems that a generator, or policy, left without responses, each with the reason."""
         reasons: dict[str, str] = {}
-        for path in sorted((self.folder / kind.folder / generator).glob("part-*.parquet")):
+        for path in shard_files(self.folder / kind.folder / generator):
             meta = shard_meta(path)
             reasons |= dict.fromkeys(meta.get("unanswered", ()), meta.get("unanswered_because", ""))
         return reasons
@@ -110,7 +110,7 @@ class RowsByProblem:
     def __init__(self, folder: Path, record: type) -> None:
         self._record = record
         self._shards: dict[str, list[Path]] = {}
-        for path in sorted(folder.glob("part-*.parquet")):
+        for path in shard_files(folder):
             for problem_id in _read(path, record, ["problem_id"]).column("problem_id").unique().to_pylist():
                 self._shards.setdefault(problem_id, []).append(path)
         self._path: Path | None = None
@@ -152,7 +152,7 @@ def load_results(folder: Path) -> Results:
         raise UserError(f"{folder}: no problems under problems/{manifest.problem_set}; run the experiment again")
     grades = {name: _frame(folder / StageKind.GRADE.folder / name, Grade) for name in manifest.generators}
     missing = [name for name, frame in grades.items() if frame.empty]
-    costs = [path for place in _places(manifest) for path in sorted((folder / LEDGER / place).glob("part-*.parquet"))]
+    costs = [path for place in _places(manifest) for path in shard_files(folder / LEDGER / place)]
     results = Results(
         folder,
         manifest,
@@ -200,7 +200,7 @@ def _frame(folder: Path, record: type) -> pd.DataFrame:
 
 
 def _table(folder: Path, record: type) -> pa.Table:
-    return _concatenate(sorted(folder.glob("part-*.parquet")), record)
+    return _concatenate(shard_files(folder), record)
 
 
 def _concatenate(paths: list[Path], record: type) -> pa.Table:

@@ -8,6 +8,7 @@ name, synced, renamed), so a killed run leaves whole shards or none.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from harness.core.files import no_file, replacing, said
 #: The folder, below the results folder, that has the costs of every shard under the shard's own path.
 LEDGER = "ledger"
 
+_NAME = re.compile(r"part-[0-9]{5,}\.parquet")
+
 _REMEDY = "remove the file, and run the experiment again"
 
 
@@ -32,6 +35,11 @@ def shard_path(folder: Path, index: int) -> Path:
 def ledger_path(results: Path, folder: str, index: int) -> Path:
     """The file with the costs of a shard: ``<results>/ledger/<folder>/part-<index>.parquet``."""
     return shard_path(results / LEDGER / folder, index)
+
+
+def shard_files(folder: Path) -> list[Path]:
+    """The shards of a folder, by index. What else lies there, a copy that somebody made, is none of them."""
+    return sorted(path for path in folder.glob("part-*.parquet") if _NAME.fullmatch(path.name))
 
 
 def write_shard(path: Path, table: pa.Table, key: str, meta: dict[str, Any] | None = None) -> None:
@@ -83,6 +91,8 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         table: pa.Table = pq.read_table(
             path, columns=columns, use_threads=False, partitioning=None, page_checksum_verification=True
         )
+        if missing := set(columns or ()) - set(table.column_names):
+            raise pa.ArrowInvalid(f"no column {min(missing)!r}")
         rows = (table.schema.metadata or {}).get(b"rows")  # shards of earlier versions do not say
         if rows is not None and rows != str(len(table)).encode():
             raise pa.ArrowInvalid(f"{len(table)} rows of {rows.decode(errors='replace')}")
@@ -120,7 +130,7 @@ def remove_other_shards(results: Path, folder: str, keep: int, log: Callable[[st
     An earlier run with more problems left these shards. The results of two runs must not mix.
     """
     for place in (results / folder, results / LEDGER / folder):
-        for path in sorted(place.glob("part-*.parquet")):
+        for path in shard_files(place):
             if int(path.stem.removeprefix("part-")) >= keep:
                 log(f"removing {path}: not part of this experiment any more")
                 path.unlink()
