@@ -84,7 +84,8 @@ class Quarantined(_Facts):
 class Manifest(_Facts):
     """``manifest.json``: what a results folder holds, and what made it.
 
-    ``n`` is the number of responses per problem. ``results_key`` is the key of everything that a report is made from.
+    ``n`` is the number of responses per problem. ``shards`` is what :mod:`harness.storage.inventory` says of the folders,
+    ``results_key`` the key of everything that a report is made from.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Manifest(_Facts):
     second_verifier: VerifierFacts | None = None
     quarantined: list[Quarantined] = []
     results_key: str | None = None
+    shards: dict[str, str] = {}
     versions: dict[str, str] = {}
     machine: Any = None
     commit: str | None = None

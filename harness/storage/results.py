@@ -19,6 +19,7 @@ from harness.core.stages import StageKind
 from harness.core.terms import AGGREGATIONS
 from harness.data.documents import read_json
 from harness.storage.arrow import SCHEMAS
+from harness.storage.inventory import check_inventory
 from harness.storage.ledger import read_ledger
 from harness.storage.manifest import Manifest
 from harness.storage.shards import LEDGER, in_columns, read_shard, shard_files, shard_meta
@@ -133,8 +134,8 @@ def load_results(folder: Path) -> Results:
     """Read a results folder.
 
     Raises:
-        UserError: for a folder without a manifest, a manifest that is not one, results without problems or grades, and
-            a generator without a response to any problem.
+        UserError: for a folder without a manifest, a manifest that is not one, shards that are lost or damaged, results
+            without problems or grades, and a generator without a response to any problem.
     """
     path = folder / "manifest.json"
     if not path.is_file():
@@ -146,6 +147,7 @@ def load_results(folder: Path) -> Results:
     for aggregation in manifest.evaluation.aggregation or []:
         if aggregation not in AGGREGATIONS:
             raise UserError(f"{path}: evaluation.aggregation: no aggregation is named {aggregation!r}")
+    check_inventory(folder, manifest.shards)
 
     problems = _frame(folder / "problems" / manifest.problem_set, Problem)
     if problems.empty:

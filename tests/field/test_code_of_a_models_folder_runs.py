@@ -91,7 +91,7 @@ def test_whatever_is_loaded_says_so() -> None:
 def test_a_tokenizer_that_is_missing_or_damaged(
     model: Path, tmp_path: Path, files: dict[str, str | None], says: str
 ) -> None:
-    """huggingface/open-r1#85 and its like: without the file of its vocabulary a tokenizer gave no tokens, in silence."""
+    """huggingface/open-r1#85: without the file of its vocabulary a tokenizer gave no tokens, in silence."""
     folder = shutil.copytree(model, tmp_path / "model")
     for file in ("tokenizer.json", "tokenizer_config.json"):
         if files.get(file, "") is not None:
