@@ -55,7 +55,7 @@ def check_inventory(results: Path, expected: Mapping[str, str]) -> None:
         what = (
             f"{n} shards, and a finished run left {n_left}" if n != n_left else "other shards than a finished run left"
         )
-        raise UserError(f"{results / name}: {what} there: the run is not complete, start it again")
+        raise UserError(f"{results / name}: {what}: the run is not complete, start it again")
 
 
 def _folders(results: Path) -> Iterator[Path]:

@@ -84,8 +84,8 @@ class Quarantined(_Facts):
 class Manifest(_Facts):
     """``manifest.json``: what a results folder holds, and what made it.
 
-    ``n`` is the number of responses per problem. ``shards`` is what :mod:`harness.storage.inventory` says of the folders,
-    ``results_key`` the key of everything that a report is made from.
+    ``n`` is the number of responses per problem, ``results_key`` the key of everything that a report is made from,
+    ``shards`` what :mod:`harness.storage.inventory` says of the folders.
     """
 
     name: str

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError
-from harness.core.files import FOLDER, other_than_file
+from harness.core.files import FOLDER, other_than_file, put_in_place, replacing
 from harness.data.lines import Row
 
 #: Writes rows to a path. The rows may be iterated several times.
@@ -29,12 +30,46 @@ _BATCH = 1000
 _EXACT = 2**53  # as far as float64 has every integer
 
 
-def writer_of(output: Path) -> Writer | None:
-    """What writes a file of this name; None for JSON lines, which need no other form.
+def publish(lines: Path, output: Path) -> None:
+    """Let a file of JSON lines, which this process has written, become ``output`` in the format that its name says.
+
+    A link stays, and what it points to is replaced.
+
+    Raises:
+        UserError: as :func:`check_output`.
+        OSError: where the disk takes no more. The lines are left then.
+    """
+    writer, output = _writer(output), Path(os.path.realpath(output))
+    if writer is None:
+        put_in_place(lines, output)
+        return
+    with replacing(output) as temporary:
+        writer(_Rows(lines), temporary)
+    lines.unlink()
+
+
+class _Rows:
+    """The rows of a file of JSON lines, as often as they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[Row]:
+        with self._path.open("rb") as file:
+            yield from map(json.loads, file)
+
+
+def check_output(output: Path) -> None:
+    """Check that a file of this name can be written: before the work.
 
     Raises:
         UserError: for a name without a known format, and where there is something else than a file.
     """
+    _writer(output)
+
+
+def _writer(output: Path) -> Writer | None:
+    """What writes a file of this name; None for JSON lines, which need no other form."""
     with suppress(OSError):  # nothing is there, or whoever writes the file will say what
         # A file would take the place of the device, or of a link that stands for the stream of a process.
         if other := other_than_file(output) or ("a stream" if output.parent in _STREAMS else ""):

@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from harness.core.errors import UserError
-from harness.core.files import put_in_place, replacing, said
+from harness.core.files import said
 from harness.data.lines import Row, parse_row
-from harness.streams.formats import writer_of
+from harness.streams.formats import check_output, publish
 
 
 def bad_row(line: int, error: str) -> Row:
@@ -43,9 +43,8 @@ class Journal:
     """
 
     def __init__(self, output: Path, digest: str) -> None:
-        self._write = writer_of(output)
-        with _written(output):
-            self._output = output = Path(os.path.realpath(output))  # a link stays, and what it points to is written
+        check_output(output)
+        self._output = output
         self._hidden = output.parent / f".{output.name}.{digest}.partial"
         self._is_worthless = False  # the rows of an earlier call are not read yet
         with _written(output):
@@ -109,24 +108,8 @@ class Journal:
             UserError: where the disk takes no more. The rows are not lost.
         """
         with _written(self._output):
-            if self._write is None:
-                put_in_place(self._hidden, self._output)
-            else:
-                with replacing(self._output) as temporary:
-                    self._write(_Rows(self._hidden), temporary)
-                self._hidden.unlink()
+            publish(self._hidden, self._output)
         self._is_worthless = False
-
-
-class _Rows:
-    """The rows of a file of JSON lines that this process has written."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __iter__(self) -> Iterator[Row]:
-        with self._path.open("rb") as file:
-            yield from map(json.loads, file)
 
 
 @contextlib.contextmanager

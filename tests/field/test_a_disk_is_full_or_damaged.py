@@ -20,6 +20,8 @@ from runs import bonbench
 
 from harness.core.errors import UserError
 from harness.core.files import replacing
+from harness.storage.inventory import check_inventory
+from harness.storage.manifest import read_manifest
 from harness.storage.shards import read_shard, shard_key, shard_meta, write_shard
 from harness.storage.trained import trained_facts, trained_key
 
@@ -94,6 +96,35 @@ def test_damaged_results_are_one_line(whole: Path, tmp_path: Path, damage: str, 
     spoil(results / place)
     done = bonbench(verb[0], results, *verb[1:])
     assert done.code == 2 and says in done.err and str(results) in done.err and done.err.count("\n") == 1
+
+
+def test_lost_and_exchanged_shards_are_noticed(tmp_path: Path) -> None:
+    """A report of what is left would look like any other, with fewer problems."""
+    rows = [{"problem_id": i, "problem": f"{i} + 1?", "gold": f"{i + 1}", "samples": [{"text": "2"}]} for i in range(4)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "e.yaml").write_text(
+        f"name: a\nresponses: {tmp_path / 'in.jsonl'}\noutput: {tmp_path / 'out'}\nproblems_per_shard: 2\n"
+        "reward_models: {length: {type: length}}\nevaluation: {bootstrap: 10}\n"
+    )
+    run, results = ["run", tmp_path / "e.yaml", "--local", "--until", "score"], tmp_path / "out"
+    assert bonbench(*run).code == 0
+    inventory = (read_manifest(results) or pytest.fail()).shards
+    check_inventory(results, inventory)
+    for folder in ("scores/length/recorded", "grades/recorded", "problems/test", "ledger/grades/recorded"):
+        shards = sorted((results / folder).iterdir())
+        content = shards[-1].read_bytes()
+        shards[-1].unlink()
+        with pytest.raises(
+            UserError, match=rf"{folder}: {len(shards) - 1} shards, and a finished run left {len(shards)}"
+        ):
+            check_inventory(results, inventory)
+        shards[-1].write_bytes(content)
+    shards = sorted((results / "scores/length/recorded").iterdir())
+    shards[1].write_bytes(shards[0].read_bytes())
+    done = bonbench("report", results)
+    assert done.code == 2 and "scores/length/recorded: other shards than a finished run left" in done.err
+    assert bonbench(*run).code == 0
+    check_inventory(results, inventory)
 
 
 def test_facts_of_a_shard_and_of_a_training_that_are_none(tmp_path: Path) -> None:

@@ -19,14 +19,20 @@ import pytest
 from runs import bonbench
 
 from harness.core.errors import UserError
-from harness.streams.formats import writer_of
-from harness.streams.journal import Journal
+from harness.streams.formats import check_output, publish
 
 ROWS: list[dict[str, Any]] = [
     {"text": 'a,"b"\né', "n": 1, "x": 0.5, "rewards": [], "ids": [1], "ok": True, "any": "1", "deep": {"a": [1]}},
     {"text": None, "n": 2**60, "x": 2, "rewards": [0.5, 1], "ids": [2, 3], "ok": None, "any": 1, "late": "z"},
     {"line": 3, "error": "not JSON"},
 ]
+
+
+def written(output: Path) -> None:
+    """The rows, in the format that the name says."""
+    lines = output.parent / "lines"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    publish(lines, output)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -47,11 +53,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", ["o.jsonl", "o.jsonl.gz", "o.json", "o.csv", "o.parquet", "o"])
 def test_the_name_says_the_format(tmp_path: Path, name: str) -> None:
-    with Journal(tmp_path / name, "key") as journal:
-        list(journal.finished_rows())
-        journal.append(ROWS[:2])
-        journal.append(ROWS[2:])
-        journal.commit()
+    written(tmp_path / name)
     assert os.listdir(tmp_path) == [name]
     rows = read(tmp_path / name)
     if name == "o.csv":
@@ -85,10 +87,8 @@ def test_a_device_a_pipe_and_a_link_are_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
     for path, what in ((Path("/dev/null"), "a device"), (tmp_path / "pipe.jsonl", "a pipe")):
         with pytest.raises(UserError, match=rf"{path}: is {what}; name a file"):
-            writer_of(path)
+            check_output(path)
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     (tmp_path / "link.jsonl").symlink_to("there.jsonl")
-    with Journal(tmp_path / "link.jsonl", "key") as journal:
-        journal.append(ROWS)
-        journal.commit()
+    written(tmp_path / "link.jsonl")
     assert (tmp_path / "link.jsonl").is_symlink() and read(tmp_path / "there.jsonl") == ROWS

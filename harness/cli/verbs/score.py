@@ -21,12 +21,12 @@ def score(source: Source, reward_model: ScoredBy, output: Output, debug: Debug =
     """
     from harness.data.lines import check_is_file
     from harness.engine.progress import Board
-    from harness.streams.formats import writer_of
+    from harness.streams.formats import check_output
     from harness.streams.score import score_file
     from harness.streams.scorer import Scorer
 
     check_is_file(source)
-    writer_of(output)  # what is wrong with a name is said before a model is loaded
+    check_output(output)  # before a model is loaded
     scorer = Scorer(reward_model)
     with Board() as board:
         done = score_file(source, output, scorer, board.line("score", None, "responses").start().advance)
