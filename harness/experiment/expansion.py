@@ -68,12 +68,12 @@ def sweep(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, 
     train = entry.get("train")
     if isinstance(train, Mapping):
         lists += [(("train", k), v) for k, v in train.items() if isinstance(v, list) and k not in _LISTS]
-    for keys, values in lists:
-        if not values:
+    for keys, choices in lists:
+        if not choices:
             raise UserError(
                 f"{'.'.join(keys)}: an empty list stands for no entry at all: give it a value, or remove it"
             )
-    if (n := math.prod(len(values) for _, values in lists)) > _MOST_ENTRIES:
+    if (n := math.prod(len(choices) for _, choices in lists)) > _MOST_ENTRIES:
         raise UserError(f"its lists stand for {n:,} entries, more than {_MOST_ENTRIES:,}: shorten them")
     for values in itertools.product(*(v for _, v in lists)):
         expanded: dict[str, Any] = dict(entry)

@@ -20,9 +20,10 @@ from runs import bonbench
 
 from harness.core.errors import UserError
 from harness.core.files import replacing
+from harness.storage.files import locked
 from harness.storage.inventory import check_inventory
 from harness.storage.manifest import read_manifest
-from harness.storage.shards import read_shard, shard_key, shard_meta, write_shard
+from harness.storage.shards import read_shard, remove_other_shards, shard_files, shard_key, shard_meta, write_shard
 from harness.storage.trained import trained_facts, trained_key
 
 SHARD = Path("scores/ce-2/weak/part-00000.parquet")
@@ -147,3 +148,20 @@ def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     for place, number in (("a", errno.EEXIST), ("a/b", errno.ENOTDIR)):
         done = bonbench("run", tmp_path / "e.yaml", "--local", "--set", f"output={tmp_path / place}")
         assert done.code == 2 and done.err == f"bonbench: {tmp_path / place}: {os.strerror(number)}\n"
+
+
+def test_files_that_are_no_shards_are_left_alone(tmp_path: Path) -> None:
+    """A copy that somebody made of a shard is not read beside it, and not removed with it."""
+    table = pa.table({"a": [1]})
+    for name in ("part-00000.parquet", "part-00003.parquet", "part-100000.parquet", "part-00000 (copy).parquet"):
+        write_shard(tmp_path / "scores" / name, table, "key")
+    assert [path.name for path in shard_files(tmp_path / "scores")][:2] == ["part-00000.parquet", "part-00003.parquet"]
+    remove_other_shards(tmp_path, "scores", 1, lambda line: None)
+    left = ["part-00000 (copy).parquet", "part-00000.parquet"]
+    assert sorted(os.listdir(tmp_path / "scores")) == left
+
+
+def test_a_lock_that_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".lock")
+    with pytest.raises(UserError, match=r"\.lock: is a pipe; remove it"), locked(tmp_path):
+        pass
