@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def load_results(folder: Path) -> Results:
     try:
         manifest = Manifest.model_validate(read_json(path))
     except ValidationError as error:
-        raise UserError(f"{path}: {first_error(error, Manifest)}") from None
+        raise UserError(f"{path}: {first_error(error, Manifest)}{_by_another(path)}") from None
     for aggregation in manifest.evaluation.aggregation or []:
         if aggregation not in AGGREGATIONS:
             raise UserError(f"{path}: evaluation.aggregation: no aggregation is named {aggregation!r}")
@@ -170,6 +171,16 @@ def load_results(folder: Path) -> Results:
     if missing:
         raise UserError(f"{folder}: no grades of {', '.join(missing)}: the run is not complete, start it again")
     return results
+
+
+def _by_another(path: Path) -> str:
+    """The end of an error line where another version of BonBench wrote a manifest, or nothing of the kind did."""
+    content = read_json(path)
+    versions = content.get("versions") if isinstance(content, dict) else None
+    wrote = versions.get("bonbench") if isinstance(versions, dict) else None
+    if wrote == version("bonbench"):
+        return ""
+    return f"; BonBench {wrote} wrote it, and this is {version('bonbench')}" if wrote else "; is it one of BonBench?"
 
 
 def _places(manifest: Manifest) -> list[str]:

@@ -15,14 +15,17 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from places import ROOT
 from results_folder import write_results
 from runs import bonbench
 
+from harness.analysis.published_numbers import load_published
 from harness.core.errors import UserError
 from harness.core.files import replacing
 from harness.storage.files import locked
 from harness.storage.inventory import check_inventory
 from harness.storage.manifest import read_manifest
+from harness.storage.results import load_results
 from harness.storage.shards import read_shard, remove_other_shards, shard_files, shard_key, shard_meta, write_shard
 from harness.storage.trained import trained_facts, trained_key
 
@@ -165,3 +168,30 @@ def test_a_lock_that_is_none(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".lock")
     with pytest.raises(UserError, match=r"\.lock: is a pipe; remove it"), locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "header"), [("table1.csv", "llama-8b@4"), ("figure2.csv", "of_ce"), ("figure3.csv", "method")]
+)
+def test_published_numbers_in_other_columns(tmp_path: Path, name: str, header: str) -> None:
+    folder = shutil.copytree(ROOT / "results" / "paper", tmp_path / "paper")
+    first, _, rest = (folder / name).read_text().partition("\n")
+    columns = first.split(",")
+    columns[columns.index(header) if header in columns else -1] = "other"
+    (folder / name).write_text(f"{','.join(columns)}\n{rest}")
+    with pytest.raises(UserError, match=rf"{name}: not the table that is drawn"):
+        load_published(folder)
+
+
+def test_results_of_another_version_say_so(whole: Path, tmp_path: Path) -> None:
+    results = shutil.copytree(whole, tmp_path / "results")
+    facts = json.loads((results / "manifest.json").read_text()) | {
+        "generators": ["weak"],
+        "versions": {"bonbench": "99"},
+    }
+    (results / "manifest.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match=r"manifest\.json: generators: .*; BonBench 99 wrote it, and this is"):
+        load_results(results)
+    (results / "manifest.json").write_text('{"some": "tool"}')
+    with pytest.raises(UserError, match=r"manifest\.json: name: missing; is it one of BonBench\?"):
+        load_results(results)
