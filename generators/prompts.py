@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from harness.core.components import ComponentParams
-from harness.core.errors import UserError
+from harness.core.errors import UserError, one_line
 from harness.core.user_template import UserTemplate, filled, has_a_place
 
 
@@ -106,8 +106,9 @@ class Codec:
         messages = conversation(self._params, problem)
         try:
             return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
-        except TemplateError as error:
-            raise UserError(f"{self._model}: its chat template refuses the prompt: {error}") from error
+        except Exception as error:  # a template is a program: it raises whatever it likes
+            why = error if isinstance(error, TemplateError) else one_line(error)
+            raise UserError(f"{self._model}: its chat template refuses the prompt: {why}") from error
 
     def encode(self, problem: str, prefix: str = "") -> list[int]:
         """The prompt, and after it the beginning of a response, as token ids.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from bonbench.reward_models.text.layouts import Piece
@@ -56,7 +57,8 @@ class ChatTemplate:
             return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=ready, tokenize=False))
         except Exception as error:  # a template is a program: it raises whatever it likes
             roles = ", ".join(role for role, _ in turns)
-            raise UserError(f"{self._model}: its chat template refuses turns of {roles}: {one_line(error)}") from error
+            why = error if isinstance(error, TemplateError) else one_line(error)
+            raise UserError(f"{self._model}: its chat template refuses turns of {roles}: {why}") from error
 
     def _frame(self, roles: tuple[str, ...], ready: bool) -> tuple[list[str], list[bool]]:
         """What the template writes before, between and after the contents, and which contents it trims."""
