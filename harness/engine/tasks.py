@@ -6,12 +6,13 @@ A task takes a component and Arrow tables. It returns the table of the shard, an
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,9 +21,12 @@ from harness.core.components import Component, Generator, ModelFacts, RewardMode
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
 from harness.core.stages import Task
+from harness.core.text import mended_records
 from harness.cost_model.shape import ModelShape
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
 from harness.storage.arrow import to_records, to_table
+
+R = TypeVar("R", Response, Grade)
 
 
 @dataclass
@@ -68,7 +72,7 @@ def sample(
         p.problem_id: [response_seed(run_seed, component.name, p.problem_id, i) for i in range(sampling.n)]
         for p in block
     }
-    responses = component.generate(block, sampling, seeds)
+    responses = _whole(component, component.generate(block, sampling, seeds))
     n_of = Counter(r.problem_id for r in responses)
     counts = {p.problem_id: sampling.n for p in block}
     unanswered: list[str] = []
@@ -117,7 +121,7 @@ def complete(
         ]
         for p in begun
     }
-    sampled = component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
+    sampled = _whole(component, component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else [])
     completions = [replace(r, sample=tally_by_id[r.problem_id].n + r.sample) for r in sampled]
     result = Result(to_table(Response, completions))
     _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in completions))
@@ -151,7 +155,7 @@ def label(
 def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table) -> Result:
     """Grade every response."""
     grades = component.grade(to_records(Problem, problems), to_records(Response, responses))
-    return Result(to_table(Grade, grades))
+    return Result(to_table(Grade, _whole(component, grades)))
 
 
 def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Table) -> Result:
@@ -194,6 +198,19 @@ def run(task: Task, component: Any, payload: Mapping[str, Any]) -> Result:
     result = TASKS[task](component, **payload)
     result.started_at = started_at
     return result
+
+
+def _whole(component: Component[Any], records: Sequence[R]) -> list[R]:
+    """What a component made, with every half of a character replaced: no table and no tokenizer takes it."""
+    whole, changed = mended_records(records)
+    if changed:
+        first = changed[0]
+        logging.getLogger("bonbench").warning(
+            "%s: %d of %d have half a character (a lone surrogate), stored as U+FFFD; the first is sample %d of "
+            "problem %r",
+            component.name, len(changed), len(whole), first.sample, first.problem_id,
+        )  # fmt: skip
+    return whole
 
 
 def _about(problems: pa.Table, rows: pa.Table) -> pa.Table:

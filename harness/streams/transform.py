@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError
-from harness.data.lines import Row, check_is_file, parse_row, read_lines
+from harness.data.lines import Row, check_is_file, read_lines
 from harness.streams.journal import Journal, bad_row, is_bad
 
 _SHOWN_BAD_LINES = 20
@@ -116,7 +116,7 @@ def _checked(source: Path, check: Callable[[Row], str]) -> Iterator[Row]:
     for line in read_lines(source):
         if not line.is_blank():
             try:
-                row = parse_row(line.content)
+                row = line.parsed()
                 error = check(row)
             except ValueError as failed:
                 row, error = {}, str(failed)
