@@ -13,6 +13,7 @@ steps of ``text`` (:mod:`harness.core.steps`). A single score is that of the who
 from __future__ import annotations
 
 import hashlib
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -68,7 +69,10 @@ def derived_id(problem: str) -> str:
 
 @dataclass(slots=True)
 class ScoreRange:
-    """The scores of one reward model in a file: their range, and the first response without them."""
+    """The scores of one reward model in a file: their range, and the first response without them.
+
+    Values that are not finite do not count in the range: whoever takes such a score refuses it.
+    """
 
     low: float
     high: float
@@ -180,9 +184,10 @@ class RecordedFile:
         for model, values in step_scores.items():
             if model not in self.scores:
                 first = f"sample 0 of problem {self.problems[0].problem_id!r}"
-                self.scores[model] = ScoreRange(values[0], values[0], first if n_before else None)
+                self.scores[model] = ScoreRange(math.inf, -math.inf, first if n_before else None)
             scores = self.scores[model]
-            scores.low, scores.high = min(scores.low, *values), max(scores.high, *values)
+            finite = list(filter(math.isfinite, values))
+            scores.low, scores.high = min([scores.low, *finite]), max([scores.high, *finite])
         if len(step_scores) < len(self.scores):
             for model, scores in self.scores.items():
                 if model not in step_scores and scores.lacking is None:
