@@ -111,11 +111,11 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
         """The record of a solution that has no score.
 
         Raises:
-            UserError: where ``too_long`` makes an error of it.
+            UserError: where it is too long, and ``too_long`` makes an error of it.
         """
-        if self.params.too_long == "error":
+        short = next((role for role, tokens in solution.logprobs.items() if not tokens.was_read), None)
+        if self.params.too_long == "error" and short is not None:
             response = solution.response
-            short = next(role for role, tokens in solution.logprobs.items() if not tokens.was_read)
             raise UserError(
                 f"sample {response.sample} of {response.generator} for problem {response.problem_id!r} is longer than "
                 f"the {short} reads: lower sampling.max_tokens, or let too_long be skip or truncate"

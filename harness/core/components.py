@@ -323,6 +323,19 @@ class TokenScorer(Component[P]):
     def logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
         """One record per solution, in order. Solutions to one problem are adjacent."""
 
+    def checked_logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
+        """As :meth:`logprobs`, checked to be what logarithms of probabilities can be: -inf is, NaN and inf are not.
+
+        Raises:
+            UserError: naming the first response with another number.
+        """
+        records = self.logprobs(batch)
+        for record in records:
+            if not sum(record.logprobs) < math.inf:  # a sum is NaN where a number is
+                value = next(value for value in record.logprobs if not value < math.inf)
+                raise not_finite(self.name, "log-probability", value, record)
+        return records
+
 
 class RewardModel(Component[P]):
     """Scores solutions.
@@ -371,16 +384,40 @@ class RewardModel(Component[P]):
         A record without step rewards (see :meth:`unscored`) leaves its response without a score.
         """
 
+    def why_unscored(self, solution: Solution) -> str:
+        """The reason that the report gives for a solution that has no score."""
+        if any(tokens.was_read and not tokens.is_possible for tokens in solution.logprobs.values()):
+            return "a model of its token passes gives one of its tokens the probability 0"
+        return self.unscored_because
+
     def unscored(self, solution: Solution) -> StepScores:
         """The record of a solution that has no score."""
         response = solution.response
         return StepScores(response.problem_id, response.generator, response.sample, self.name, (), (), 0)
 
     def score_read(self, batch: Sequence[Solution]) -> list[StepScores]:
-        """As :meth:`score`; a solution that a model of its token passes could not read is left unscored."""
+        """As :meth:`score`, checked to be finite; a solution that a model of its token passes could not read, or holds
+        impossible, is left unscored.
+
+        Raises:
+            UserError: naming the first response with a step reward that is not finite.
+        """
         read = [solution for solution in batch if solution.was_read]
-        scores = iter(self.score(read) if read else [])
-        return [next(scores) if solution.was_read else self.unscored(solution) for solution in batch]
+        scores = self.score(read) if read else []
+        for record in scores:
+            for value in record.step_rewards:
+                if not math.isfinite(value):
+                    raise not_finite(self.name, "step reward", value, record)
+        rest = iter(scores)
+        return [next(rest) if solution.was_read else self.unscored(solution) for solution in batch]
+
+
+def not_finite(who: str, what: str, value: float, record: StepScores | TokenLogprobs) -> UserError:
+    """What to raise where a model gives a response a number that nothing can be computed with."""
+    return UserError(
+        f"{who} gives sample {record.sample} of problem {record.problem_id!r} a {what} of {value}: look for such "
+        "numbers in its weights, and for 16-bit ones that overflow (dtype: float32)"
+    )
 
 
 class Trainer(Component[T]):

@@ -1,8 +1,8 @@
 """What is text, and what only looks like it.
 
-JSON can spell half of a surrogate pair (``"\\ud83d"``), and Python's strings can hold it: what a model wrote when it was
-cut off in the middle of a character, or a file that somebody else cut. It has no bytes, so no tokenizer and no table
-takes it. Whatever comes in has such halves replaced by U+FFFD, as decoders replace bytes that are no text.
+JSON can spell half of a surrogate pair (``"\\ud83d"``), and Python's strings can hold it: what a model wrote when it
+was cut off in the middle of a character, or a file that somebody else cut. It has no bytes, so no tokenizer and no
+table takes it. Whatever comes in has such halves replaced by U+FFFD, as decoders replace bytes that are no text.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from harness.core.errors import UserError
 
 def is_gold(value: Any) -> TypeGuard[str | int | float]:
     """Whether a value is an answer: a text or a number. NaN stands for nothing where a table has gaps, and is none."""
-    return isinstance(value, str | int) and not isinstance(value, bool) or is_finite(value, float)
+    return (isinstance(value, str | int) and not isinstance(value, bool)) or is_finite(value, float)
 
 
 def is_finite(value: Any, of: type | tuple[type, ...] = (int, float)) -> bool:

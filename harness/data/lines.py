@@ -87,8 +87,9 @@ def read_rows(path: Path, shown: str = "") -> Iterator[tuple[str, Row]]:
 def read_lines(path: Path, shown: str = "") -> Iterator[Line]:
     """The lines of a JSONL file (compressed where its name ends in ``.gz``), or the rows of a ``.parquet`` file.
 
-    A line is not yet parsed: whoever goes on after a bad line calls :meth:`Line.parsed`. A file that is damaged half-way
-    gives the lines before the damage, and then the error. How many lines had half a character is said at the end.
+    A line is not yet parsed: whoever goes on after a bad line calls :meth:`Line.parsed`. A file that is damaged
+    half-way gives the lines before the damage, and then the error. How many lines had half a character is said at the
+    end.
 
     Args:
         path: the file.

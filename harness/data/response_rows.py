@@ -51,8 +51,6 @@ class RecordedSample:
         return None if self.text[position:].strip() else (*starts[1:], len(self.text))
 
 
-
-
 def _no_truth_value(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("a number is expected, not true or false")

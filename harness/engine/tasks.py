@@ -121,7 +121,9 @@ def complete(
         ]
         for p in begun
     }
-    sampled = _whole(component, component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else [])
+    sampled = _whole(
+        component, component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
+    )
     completions = [replace(r, sample=tally_by_id[r.problem_id].n + r.sample) for r in sampled]
     result = Result(to_table(Response, completions))
     _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in completions))
@@ -160,7 +162,7 @@ def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table) -> 
 
 def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Table) -> Result:
     """Log-probabilities of every response token under one model."""
-    passes = component.logprobs(_solutions(problems, responses, {}))
+    passes = component.checked_logprobs(_solutions(problems, responses, {}))
     result = Result(to_table(TokenLogprobs, passes))
     read = [t for t in passes if t.was_read]
     _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in read))

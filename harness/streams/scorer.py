@@ -59,7 +59,9 @@ class Scorer:
             response = Response(id_, "", i, text, finish_reason="stop")
             solutions.append(Solution(Problem(id_, problem, ""), response))
         try:
-            roles: Mapping[str, Any] = {role: scorer.logprobs(solutions) for role, scorer in self._passes.items()}
+            roles: Mapping[str, Any] = {
+                role: scorer.checked_logprobs(solutions) for role, scorer in self._passes.items()
+            }
             full = [
                 Solution(s.problem, s.response, {role: records[i] for role, records in roles.items()})
                 for i, s in enumerate(solutions)
