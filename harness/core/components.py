@@ -30,7 +30,7 @@ from harness.core.workers import Launcher, Progress, Workers
 class ComponentParams(BaseModel):
     """Base of every component's parameters: unknown keys are errors, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Mark(StrEnum):
@@ -261,8 +261,9 @@ class Generator(Component[P]):
         return None
 
     @classmethod
-    def available_samples(cls, params: P) -> int | None:
-        """The number of recorded responses to the problem with the fewest; None where responses are sampled."""
+    def available_samples(cls, params: P, problems: Sequence[Problem] | None = None) -> Mapping[str, int] | None:
+        """How many recorded responses there are to each of the problems (by the id), or to each that has any; None
+        where responses are sampled."""
         return None
 
     @abstractmethod

@@ -40,6 +40,7 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
         f"{where} {over}, a response drawn at random is right in {shares[0]} of the cases (pass@1), the majority's "
         f"answer in {shares[1]}, and a perfect choice would be in {shares[2]} (pass@n)."
     ]
+    lines += evaluation.results.manifest.notes
     lines += unanswered_lines(evaluation.unanswered)
     lines += unscored_lines(evaluation.unscored)
     lines += left_out_lines(evaluation.left_out)

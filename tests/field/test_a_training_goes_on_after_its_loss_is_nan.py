@@ -36,7 +36,9 @@ def train(folder: Path, base: str, data: list[GradedSolution], **more: object) -
 
 
 def test_it_stops_at_the_first_loss_that_is_no_number(tmp_path: Path, base: str, data: list[GradedSolution]) -> None:
-    with pytest.raises(UserError, match=r"^the (loss|gradient norm) of step 2 is (nan|inf): .* Lower lr \(it is 1e\+30\)"):
+    with pytest.raises(
+        UserError, match=r"^the (loss|gradient norm) of step 2 is (nan|inf): .* Lower lr \(it is 1e\+30\)"
+    ):
         train(tmp_path, base, data, lr=1e30, batch_size=4)
     assert not list(tmp_path.rglob("*.safetensors"))
 
