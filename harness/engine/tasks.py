@@ -171,10 +171,12 @@ def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Ta
 
 def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, **passes: pa.Table) -> Result:
     """Score every step of every response; ``passes`` maps roles to the token passes asked for."""
-    scores = component.score_read(_solutions(problems, responses, passes))
+    solutions = _solutions(problems, responses, passes)
+    scores = component.score_read(solutions)
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
-    if any(not s.step_rewards for s in scores):
-        meta["unscored_because"] = component.unscored_because
+    reasons = Counter(component.why_unscored(s) for s, of in zip(solutions, scores, strict=True) if not of.step_rewards)
+    if reasons:
+        meta["unscored_because"] = next(iter(reasons)) if len(reasons) == 1 else dict(reasons)
     result = Result(to_table(StepScores, scores), meta)
     facts = _described(component)
     if facts is not None:
