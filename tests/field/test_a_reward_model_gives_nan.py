@@ -36,11 +36,11 @@ RESPONSES = to_table(Response, [Response("p", "g", i, text) for i, text in enume
 
 def test_recorded_scores_cost_their_own_model_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From the file to the report."""
-    rows = [
-        {"problem_id": f"q{i}", "problem": f"{i} + 1?", "gold": str(i + 1),
-         "samples": [{"text": str(k), "step_scores": {"good": [0.1 * k], "bad": [NAN if i == k else 0.5]}} for k in (1, 2)]}
-        for i in range(4)
-    ]  # fmt: skip
+    rows = []
+    for i in range(4):
+        scores = [{"good": [0.1 * k], "bad": [NAN if i == k else 0.5]} for k in (1, 2)]
+        samples = [{"text": str(k), "step_scores": of} for k, of in enumerate(scores, 1)]
+        rows.append({"problem_id": f"q{i}", "problem": f"{i} + 1?", "gold": str(i + 1), "samples": samples})
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = {"name": "x", "responses": f"{tmp_path}/r.jsonl", "output": f"{tmp_path}/out", "problems_per_shard": 1}
     (tmp_path / "e.yaml").write_text(json.dumps({**config, "evaluation": {"n": [1, 2], "bootstrap": 20}}))
@@ -52,7 +52,7 @@ def test_recorded_scores_cost_their_own_model_alone(tmp_path: Path, capsys: pyte
     [row] = evaluation.left_out
     assert row.reward_model == "bad" and why in row.why
     assert any(line.startswith("bad is left out: ") and why in line for line in summary(evaluation, None))
-    with pytest.raises(UserError, match="bad is left out: .*problem 'q1'"):
+    with pytest.raises(UserError, match=r"bad is left out: .*problem 'q1'"):
         compare(evaluation.results, "bad", "good")
     assert compare(evaluation.results, "good", "majority").rows
 
@@ -135,7 +135,7 @@ def test_weights_of_a_head_that_are_no_numbers(model: str, wrong: float, dtype: 
     check_head(lm, "mine")
     with torch.no_grad():
         lm.lm_head.weight[7] = wrong
-    with pytest.raises(UserError, match="^mine gives logits that are NaN or infinite: "):
+    with pytest.raises(UserError, match=r"^mine gives logits that are NaN or infinite: "):
         check_head(lm, "mine")
 
 

@@ -1,4 +1,4 @@
-"""The loss is NaN after a few steps, the training goes through all of its steps and saves weights of NaN, without a word
+"""The loss is NaN after a few steps; the training goes through all of its steps and saves weights of NaN without a word
 (Nerogar/OneTrainer#1147, modelscope/ms-swift#5418)."""
 
 from __future__ import annotations

@@ -55,9 +55,9 @@ def test_short_problems_are_left_out_where_the_experiment_says_so(responses: str
         "Left out for fewer than 3 responses: 1 of 4 problems (problem 'q2' has 1 response of generators.recorded; "
         "3 problems have 3 responses)."
     ]
-    with pytest.raises(UserError, match="sampling.n: no problem has 9 responses: "):
+    with pytest.raises(UserError, match=r"sampling.n: no problem has 9 responses: "):
         graph(responses, sampling={"n": 9, "too_few": "skip"})
-    with pytest.raises(ValueError, match="skip needs sampling.n"):
+    with pytest.raises(ValueError, match=r"skip needs sampling.n"):
         graph(responses, sampling={"too_few": "skip"})
 
 
