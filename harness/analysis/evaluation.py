@@ -70,7 +70,7 @@ class Evaluation:
 
     @cached_property
     def left_out(self) -> list[LeftOutRow]:
-        """The reward models without rows, as nothing can be computed with their numbers; no rows where there is none."""
+        """The reward models that nothing can be computed of; no rows where there is none."""
         return left_out(self.accuracies)
 
     @cached_property

@@ -82,7 +82,8 @@ class Quarantined(_Facts):
 class Manifest(_Facts):
     """``manifest.json``: what a results folder holds, and what made it.
 
-    ``n`` is the number of responses per problem. ``notes`` are sentences on the problems and responses compared. ``results_key`` is the key of everything that a report is made from.
+    ``n`` is the number of responses per problem. ``results_key`` is the key of everything that a report is
+    made from. ``notes`` are sentences on the problems and responses that are compared.
     """
 
     name: str
