@@ -37,22 +37,35 @@ def spared(
         blocks = [list(block) for _, block in groupby(rows, key=problem_of)]
         if breaks_process(error) or len(blocks) < 2:
             raise
-        made: list[Made] = []
-        missing: dict[str, str] = {}
-        for half in (blocks[: len(blocks) // 2], blocks[len(blocks) // 2 :]):
-            try:
-                made += spared(make, [row for block in half for row in block], problem_of)
-            except Incomplete as part:
-                made += part.made
-                missing |= part.missing
-            except UserError:
-                raise
-            except Exception as again:
-                if breaks_process(again):
-                    raise
-                missing |= {problem_of(block[0]): one_line(again) for block in half}
-        if not missing:
-            return made
+        made, missing = _apart(make, blocks, problem_of)
         if len(missing) == len(blocks):
             raise
-        raise Incomplete(made, missing) from error
+        if missing:
+            raise Incomplete(made, missing) from error
+        return made
+
+
+def _apart(
+    make: Callable[[list[Row]], list[Made]], blocks: Sequence[list[Row]], problem_of: Callable[[Row], str]
+) -> tuple[list[Made], dict[str, str]]:
+    """What is made of several problems' rows, one half after the other, and why nothing is made of some problems."""
+    made: list[Made] = []
+    missing: dict[str, str] = {}
+    for half in (blocks[: len(blocks) // 2], blocks[len(blocks) // 2 :]):
+        try:
+            made += make([row for block in half for row in block])
+        except Incomplete as part:
+            made += part.made
+            missing |= part.missing
+        except UserError:
+            raise
+        except Exception as error:
+            if breaks_process(error):
+                raise
+            if len(half) == 1:
+                missing[problem_of(half[0][0])] = one_line(error)
+            else:
+                more, failed = _apart(make, half, problem_of)
+                made += more
+                missing |= failed
+    return made, missing

@@ -33,7 +33,11 @@ Answer = Callable[[dict[str, Any]], Reply]
 
 def completion(content: Any, n_tokens: Any = 3, finish_reason: Any = "stop", **message: Any) -> dict[str, Any]:
     """A chat completion as servers write it."""
-    choice = {"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant", "content": content, **message}}
+    choice = {
+        "index": 0,
+        "finish_reason": finish_reason,
+        "message": {"role": "assistant", "content": content, **message},
+    }
     return {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": n_tokens}}
 
 
