@@ -439,6 +439,14 @@ class Trainer(Component[T]):
         """What else a plan assumes of the training."""
         return Effort()
 
+    @classmethod
+    def rehearse(cls, params: T) -> None:
+        """Raise :class:`~harness.core.errors.UserError` where the training could not begin, or its model not be saved.
+
+        Called before anything is computed for the training. Its base may be on no machine yet. It should take seconds:
+        weights need not be read.
+        """
+
     @abstractmethod
     def train(
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher

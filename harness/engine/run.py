@@ -27,7 +27,7 @@ from harness.engine.progress import Board, Line
 from harness.engine.provenance import describe_results
 from harness.engine.tasks import Result
 from harness.engine.too_long import too_long_lines
-from harness.engine.training import recount_development, run_training
+from harness.engine.training import recount_development, rehearse, run_training
 from harness.storage.arrow import to_table
 from harness.storage.files import locked
 from harness.storage.keys import digest
@@ -123,6 +123,8 @@ class _Run:
         try:
             for node in todo:
                 self._executor.check(node.spec)
+            for training in (node for node in todo if isinstance(node, Training)):
+                rehearse(training, self._results)
             if (line := large_without_gpus(self._graph, todo)) and self._executor.hides_gpus():
                 self._board.say(line)
             for line in too_long_lines(self._graph, todo):
