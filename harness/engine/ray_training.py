@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
+from harness.core.errors import UserError
 from harness.core.files import replacing
 from harness.core.workers import Progress, Workers
 from harness.engine.failures import breaks_process
@@ -202,22 +203,35 @@ def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: 
                 name="train",
                 storage_path=str(said.parent),
                 # Ray Train gives up on workers that wait a minute for their CPUs, which other stages may hold for
-                # hours: it is to try again as often as it takes.
-                failure_config=FailureConfig(max_failures=_RESTARTS, controller_failure_limit=-1),
+                # hours: it is to try again as often as it takes. Workers that fail are started again here, or not.
+                failure_config=FailureConfig(max_failures=0, controller_failure_limit=-1),
                 logging_config=LoggingConfig(log_level="ERROR"),
             ),
         )
         try:
             return trainer.fit().return_value  # type: ignore[no-any-return]
         except WorkerGroupError as error:
-            failure = next(iter(error.worker_failures.values()))
-            cause = getattr(failure, "_base_exc", failure)
-            cause.add_note(str(failure))
-            raise cause from None
+            died, is_gone = _cause([*error.worker_failures.values()])
+            if not is_gone:
+                raise died from None
         except DIED as error:  # the controller, an actor that looks after the workers
             died = error
             _end_group(said)
     raise died
+
+
+def _cause(failures: Sequence[Exception]) -> tuple[Exception, bool]:
+    """Why a group of workers ended, and whether that was a death, after which others may do better.
+
+    When one of them raises, or dies, the others may fail for want of it: what one raised on its own account counts.
+    """
+    causes = [getattr(failure, "_base_exc", failure) for failure in failures]
+    for cause, failure in zip(causes, failures, strict=True):
+        cause.add_note(str(failure))
+    deaths = [cause for cause in causes if isinstance(cause, DIED) or breaks_process(cause)]
+    if deaths:
+        return deaths[0], True
+    return next((cause for cause in causes if isinstance(cause, UserError)), causes[0]), False
 
 
 def _end_group(said: Path) -> None:

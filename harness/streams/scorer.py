@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.analysis.selection import aggregate
 from harness.core.components import RewardModel, TokenScorer
-from harness.core.errors import UserError
+from harness.core.errors import Unreadable, UserError
 from harness.core.records import Problem, Response, Solution, StepScores
 from harness.core.registry import find
 from harness.experiment.entries import build, parse_spec, token_scorer_entry
@@ -47,6 +47,7 @@ class Scorer:
         """Scores of (problem, finished response) pairs, in order. The scores' ``problem_id`` numbers the problems.
 
         Raises:
+            Unreadable: for a pair that the model cannot read.
             UserError: for a pair that the model refuses to score.
         """
         # Solutions to one problem stand together, so that they can share the computation of the problem.
@@ -65,6 +66,8 @@ class Scorer:
                 for i, s in enumerate(solutions)
             ]
             scored = self.model.score_read(full)
+        except Unreadable:
+            raise
         except UserError as error:
             raise UserError(f"{self._where}: {error}") from None
         by_row = dict(zip(order, scored, strict=True))
