@@ -16,10 +16,9 @@ from typing import Any, NamedTuple, TypeVar
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
-from harness.core.errors import UserError
 from harness.core.files import replacing
 from harness.core.workers import Progress, Workers
-from harness.engine.failures import breaks_process
+from harness.engine.failures import breaks_process, lost_peer
 from harness.engine.progress import Reason
 from harness.engine.ray_actors import Actors, hide_gpus_unless, node_of
 from harness.engine.ray_room import TURN, free_on_ray, waiting_for_room
@@ -211,8 +210,8 @@ def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: 
         try:
             return trainer.fit().return_value  # type: ignore[no-any-return]
         except WorkerGroupError as error:
-            died, is_gone = _cause([*error.worker_failures.values()])
-            if not is_gone:
+            died, may_pass = _cause([*error.worker_failures.values()])
+            if not may_pass:
                 raise died from None
         except DIED as error:  # the controller, an actor that looks after the workers
             died = error
@@ -221,17 +220,17 @@ def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: 
 
 
 def _cause(failures: Sequence[Exception]) -> tuple[Exception, bool]:
-    """Why a group of workers ended, and whether that was a death, after which others may do better.
+    """Why a group of workers ended, and whether new ones may do better: where a process died, or its device broke.
 
-    When one of them raises, or dies, the others may fail for want of it: what one raised on its own account counts.
+    What one of them raised on its own account it would raise again. The others may fail for the loss of it.
     """
     causes = [getattr(failure, "_base_exc", failure) for failure in failures]
     for cause, failure in zip(causes, failures, strict=True):
         cause.add_note(str(failure))
-    deaths = [cause for cause in causes if isinstance(cause, DIED) or breaks_process(cause)]
-    if deaths:
-        return deaths[0], True
-    return next((cause for cause in causes if isinstance(cause, UserError)), causes[0]), False
+    of_ray = [cause for cause in causes if type(cause).__module__.split(".")[0] == "ray"]  # it missed a worker
+    deaths = [*of_ray, *(cause for cause in causes if breaks_process(cause))]
+    own = [cause for cause in causes if not lost_peer(cause)]
+    return (own[0], False) if own and not deaths else ([*deaths, *causes][0], True)
 
 
 def _end_group(said: Path) -> None:
