@@ -21,6 +21,7 @@ from harness.core.records import LedgerRow, Problem
 from harness.engine.critical_path import by_urgency
 from harness.engine.executor import Executor, Pool, ShardFailed, StageFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
+from harness.engine.learnable import check_grades, readers
 from harness.engine.logs import Log
 from harness.engine.placement import large_without_gpus
 from harness.engine.progress import Board, Line
@@ -101,6 +102,7 @@ class _Run:
         self._tasks: dict[Node, asyncio.Task[None]] = {}
         self._available: dict[Shard, asyncio.Future[bool]] = {}
         self._trained: dict[Training, bool] = {}
+        self._refused: dict[Training, UserError | None] = {}  # of the trainings whose rollouts are graded
         self._maker = {shard: node for node in nodes if isinstance(node, Stage) for shard in node.shards}
 
     async def execute(self) -> Outcome:
@@ -176,6 +178,10 @@ class _Run:
             for shard in missing:
                 self._available[shard].set_result(False)
             return
+        if not await self._is_wanted(stage):
+            for shard in missing:
+                self._available[shard].set_result(False)
+            return
         if stage.spec.pool.holds_resources:
             missing = [shard for shard in missing if await self._has_inputs(shard)]
         if not missing:
@@ -187,6 +193,21 @@ class _Run:
             line.waits(lambda: pool.waits_for() or self._waits_for(stage, missing))
             for shard in missing:
                 group.create_task(self._shard(stage, shard, pool, line))
+
+    async def _is_wanted(self, stage: Stage) -> bool:
+        """Whether any training has a use for what a stage makes, where it makes it for trainings alone."""
+        trainings = [training for training in readers(stage, self._nodes) if not self._trained[training]]
+        return not trainings or any([await self._can_learn(training) for training in trainings])
+
+    async def _can_learn(self, training: Training) -> bool:
+        """Whether there is something to learn from a training's rollouts, once they are graded."""
+        if training not in self._refused and all(await asyncio.gather(*(self._available[s] for s in training.grades))):
+            self._refused[training] = None
+            try:
+                check_grades(training, self._results)
+            except UserError as error:
+                self._refused[training] = error
+        return self._refused.get(training) is None
 
     def _waits_for(self, node: Node, shards: Iterable[Shard] = ()) -> str | None:
         """Which other stages and trainings a node waits for."""
@@ -280,6 +301,9 @@ class _Run:
         await asyncio.gather(*(self._tasks[node] for node in training.requires))
         reads = [*training.rollouts, *training.grades, *training.completions, *training.labels]
         reads += [shard for shards in training.passes.values() for shard in shards]
+        if not await self._can_learn(training) and (mistake := self._refused[training]):
+            self._fail(training, mistake)
+            return
         if not all(self._available[s].result() for s in reads):
             self._quarantine(training, None, "some of its rollouts are missing")
             return
