@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.core.errors import UserError
+from harness.core.errors import NotFinite, UserError
 from harness.core.records import (
     Grade,
     GradedSolution,
@@ -328,7 +328,7 @@ class TokenScorer(Component[P]):
         """As :meth:`logprobs`, checked to be what logarithms of probabilities can be: -inf is, NaN and inf are not.
 
         Raises:
-            UserError: naming the first response with another number.
+            NotFinite: naming the first response with another number.
         """
         records = self.logprobs(batch)
         for record in records:
@@ -401,7 +401,7 @@ class RewardModel(Component[P]):
         impossible, is left unscored.
 
         Raises:
-            UserError: naming the first response with a step reward that is not finite.
+            NotFinite: naming the first response with a step reward that is not finite.
         """
         read = [solution for solution in batch if solution.was_read]
         scores = self.score(read) if read else []
@@ -413,11 +413,12 @@ class RewardModel(Component[P]):
         return [next(rest) if solution.was_read else self.unscored(solution) for solution in batch]
 
 
-def not_finite(who: str, what: str, value: float, record: StepScores | TokenLogprobs) -> UserError:
+def not_finite(who: str, what: str, value: float, record: StepScores | TokenLogprobs) -> NotFinite:
     """What to raise where a model gives a response a number that nothing can be computed with."""
-    return UserError(
-        f"{who} gives sample {record.sample} of problem {record.problem_id!r} a {what} of {value}: look for such "
-        "numbers in its weights, and for 16-bit ones that overflow (dtype: float32)"
+    hint = "look for such numbers in its weights, and for 16-bit ones that overflow (dtype: float32)"
+    return NotFinite(
+        f"{who} gives sample {record.sample} of problem {record.problem_id!r} a {what} of {value}: {hint}",
+        why=f"{who} gives it a {what} of {value}: {hint}",
     )
 
 
@@ -476,6 +477,22 @@ class Trainer(Component[T]):
     def effort(cls, params: T) -> Effort:
         """What else a plan assumes of the training."""
         return Effort()
+
+    @classmethod
+    def rehearse(cls, params: T) -> None:
+        """Raise :class:`~harness.core.errors.UserError` where the training could not begin, or its model not be saved.
+
+        Called before anything is computed for the training. Its base may be on no machine yet. It should take seconds:
+        weights need not be read.
+        """
+
+    @classmethod
+    def check_grades(cls, params: T, correct: Mapping[str, Sequence[bool]]) -> None:
+        """Raise :class:`~harness.core.errors.UserError` where there is nothing to learn from rollouts that are so graded.
+
+        Called when all rollouts are graded, before a model reads or completes them. ``correct`` has, by problem,
+        whether each of its first ``responses`` rollouts is.
+        """
 
     @abstractmethod
     def train(

@@ -18,6 +18,11 @@ _TRANSIENT = re.compile(
     r"Free memory on device|Connection reset by peer|Remote end closed connection|Server disconnected"
     r"|\b(?:429 Client Error|5\d\d Server Error)\b|Too Many Requests|Service Unavailable|Bad Gateway|Gateway Time-?out"
 )
+#: What a worker says whose group lost another worker: its own work may be without fault.
+_LOST_PEER = re.compile(
+    r"closed by peer|reset by peer|Broken pipe|Connection refused|Socket Timeout|[Gg]loo|NCCL|TCPStore|ProcessGroup"
+    r"|DistError|DistNetworkError|DistStoreError|DistBackendError"
+)
 _TRANSIENT_STATUS = (429, 500, 502, 503, 504)
 
 
@@ -34,6 +39,11 @@ def is_transient(error: BaseException) -> bool:
         or _TRANSIENT.search(_text(one)) is not None
         for one in _chain(error)
     )
+
+
+def lost_peer(error: BaseException) -> bool:
+    """Whether an error says no more than that another worker of a training is gone."""
+    return isinstance(error, ConnectionError) or _LOST_PEER.search(_text(error)) is not None
 
 
 def _text(error: BaseException) -> str:

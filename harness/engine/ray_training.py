@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,7 +18,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 
 from harness.core.files import replacing
 from harness.core.workers import Progress, Workers
-from harness.engine.failures import breaks_process
+from harness.engine.failures import breaks_process, lost_peer
 from harness.engine.progress import Reason
 from harness.engine.ray_actors import Actors, hide_gpus_unless, node_of
 from harness.engine.ray_room import TURN, free_on_ray, waiting_for_room
@@ -202,22 +202,35 @@ def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: 
                 name="train",
                 storage_path=str(said.parent),
                 # Ray Train gives up on workers that wait a minute for their CPUs, which other stages may hold for
-                # hours: it is to try again as often as it takes.
-                failure_config=FailureConfig(max_failures=_RESTARTS, controller_failure_limit=-1),
+                # hours: it is to try again as often as it takes. Workers that fail are started again here, or not.
+                failure_config=FailureConfig(max_failures=0, controller_failure_limit=-1),
                 logging_config=LoggingConfig(log_level="ERROR"),
             ),
         )
         try:
             return trainer.fit().return_value  # type: ignore[no-any-return]
         except WorkerGroupError as error:
-            failure = next(iter(error.worker_failures.values()))
-            cause = getattr(failure, "_base_exc", failure)
-            cause.add_note(str(failure))
-            raise cause from None
+            died, may_pass = _cause([*error.worker_failures.values()])
+            if not may_pass:
+                raise died from None
         except DIED as error:  # the controller, an actor that looks after the workers
             died = error
             _end_group(said)
     raise died
+
+
+def _cause(failures: Sequence[Exception]) -> tuple[Exception, bool]:
+    """Why a group of workers ended, and whether new ones may do better: where a process died, or its device broke.
+
+    What one of them raised on its own account it would raise again. The others may fail for the loss of it.
+    """
+    causes = [getattr(failure, "_base_exc", failure) for failure in failures]
+    for cause, failure in zip(causes, failures, strict=True):
+        cause.add_note(str(failure))
+    of_ray = [cause for cause in causes if type(cause).__module__.split(".")[0] == "ray"]  # it missed a worker
+    deaths = [*of_ray, *(cause for cause in causes if breaks_process(cause))]
+    own = [cause for cause in causes if not lost_peer(cause)]
+    return (own[0], False) if own and not deaths else ([*deaths, *causes][0], True)
 
 
 def _end_group(said: Path) -> None:

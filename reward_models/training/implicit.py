@@ -91,6 +91,13 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
             return params.epochs + (params.epochs + 1) / 3
         return params.epochs
 
+    @classmethod
+    def rehearse(cls, params: ImplicitTrainerParams) -> None:
+        from bonbench.reward_models.training.responses import for_their_likelihood
+        from bonbench.reward_models.training.rehearsal import rehearse
+
+        rehearse("implicit", params, for_their_likelihood)
+
     def train(
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
     ) -> TrainingFacts:

@@ -37,6 +37,7 @@ from bonbench.reward_models.training.lora import adapter_params, merged, with_ad
 from bonbench.reward_models.training.model_losses import MODEL_LOSSES, Batch, Judgement, ModelLoss
 from bonbench.reward_models.training.precision import bfloat16, weights_dtype
 from bonbench.reward_models.training.reference import mismatched_reference
+from bonbench.reward_models.training.rehearsal import rehearse_saving
 from bonbench.reward_models.training.schedule import Schedule, Steps, costs
 from bonbench.reward_models.training.step import Passes, go, summed
 from bonbench.reward_models.training.validation import Validation, look, looks
@@ -67,6 +68,8 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.base))
     base = loss.load(job.model)
     stored_dtype = base.dtype
+    if rank == 0:
+        rehearse_saving(base, tokenizer, output, stored_dtype if params.lora is not None else torch.float32)
     model = base.to(weights_dtype(params))
     model.forward = MethodType(loss.forward, model)
     learning = model if params.lora is None else with_adapters(model, params.lora, loss.head)

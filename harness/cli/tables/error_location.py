@@ -13,8 +13,11 @@ from harness.streams.processbench import SubsetResult
 _COLUMNS = ("", "solutions", "accuracy, wrong", "accuracy, right", "F1", "F1, own threshold (upper bound)")
 
 
-def show_error_location(threshold: float, results: Sequence[SubsetResult]) -> None:
-    """Print a row for each subset, and the threshold, which was tuned on the first."""
+_SHOWN_BAD_LINES = 20
+
+
+def show_error_location(threshold: float, results: Sequence[SubsetResult], complaints: Sequence[str] = ()) -> None:
+    """Print a row for each subset, the threshold, which was tuned on the first, and the bad lines."""
     table = Table(box=None, pad_edge=False)
     for column in _COLUMNS:
         table.add_column(column, justify="right" if column else "left", overflow="fold")
@@ -26,4 +29,7 @@ def show_error_location(threshold: float, results: Sequence[SubsetResult]) -> No
         if r.unscored:
             name = Path(r.name).name
             print(f"{r.unscored} of the {r.n} solutions of {name} have no score and count as judged wrongly")
+    if complaints:
+        more = f"; and {n} more" if (n := len(complaints) - _SHOWN_BAD_LINES) > 0 else ""
+        print(f"{len(complaints)} bad lines: {'; '.join(complaints[:_SHOWN_BAD_LINES])}{more}")
     print(f"threshold {threshold:.6g}, tuned on {results[0].name}")
