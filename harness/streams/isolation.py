@@ -46,7 +46,7 @@ def isolated(work: Callable[[Sequence[R]], Sequence[T]], items: Sequence[R]) -> 
                 continue
             done.append(Failed(error.why if isinstance(error, Unreadable) else _words(error)))
             is_its_own = isinstance(error, Unreadable) and not isinstance(error, NotFinite)
-            if not is_its_own and _ALIKE <= len(done) and set(done) == {done[-1]}:
+            if not is_its_own and len(done) >= _ALIKE and all(one == done[-1] for one in done):
                 raise
     return done
 

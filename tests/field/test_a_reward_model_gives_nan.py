@@ -28,6 +28,9 @@ from harness.engine import tasks
 from harness.report.summary import summary
 from harness.storage.arrow import to_records, to_table
 from harness.storage.results import load_results
+from harness.streams import processbench
+from harness.streams.score import score_file
+from harness.streams.scorer import Scorer
 
 NAN, INF = math.nan, math.inf
 PROBLEMS = to_table(Problem, [Problem("p", "1 + 1?", "2")])
@@ -90,6 +93,49 @@ def test_no_reward_model_stores_one(wrong: float) -> None:
     model.rewards = (0.5, wrong, NAN)
     with pytest.raises(UserError, match=f"^mine gives sample 1 of problem 'p' a step reward of {wrong}: "):
         tasks.score(model, PROBLEMS, RESPONSES)
+
+
+MINE = """
+from harness import ComponentParams, RewardModel, StepScores
+
+class Mine(RewardModel[ComponentParams]):
+    aggregation = "sum"
+    def score(self, batch):
+        rewards = {"nan": float("nan"), "huge": 1.7e308}
+        return [
+            StepScores(s.response.problem_id, s.response.generator, s.response.sample, self.name,
+                       (rewards.get(s.response.text[-4:].strip(), 0.5),) * 2, None, 1)
+            for s in batch
+        ]
+"""
+
+
+def test_a_line_costs_itself_alone(tmp_path: Path) -> None:
+    """In `bonbench score` and `bonbench processbench`. What is finite may have a sum that is not."""
+    (tmp_path / "mine.py").write_text(MINE)
+    scorer = Scorer(f"{tmp_path}/mine.py:Mine")
+    texts = ["2", "is nan", "3", "is huge"]
+    rows = [{"problem": "1 + 1?", "response": text, "steps": ["a", text], "label": -1} for text in texts]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = score_file(tmp_path / "in.jsonl", tmp_path / "out.jsonl", scorer)
+    out = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row.get("score") for row in out] == [1.0, None, 1.0, None]
+    assert [number for number, _ in done.file.bad_lines] == [2, 4]
+    assert "a step reward of nan: " in out[1]["error"] and "a sum of step rewards of inf: " in out[3]["error"]
+    said: list[str] = []
+    data = processbench.load(str(tmp_path / "in.jsonl"))
+    rewards = processbench.step_rewards(data, scorer, lambda _: None, said.append)
+    assert [len(of) for of in rewards] == [2, 0, 2, 2]
+    assert len(said) == 1 and said[0].startswith(f"{tmp_path}/in.jsonl line 2: ") and "a step reward of nan" in said[0]
+
+
+def test_a_model_of_nothing_but_nan_is_refused_early(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    row = json.dumps({"problem": "1 + 1?", "response": "is nan"}) + "\n"
+    (tmp_path / "in.jsonl").write_text(row * 20)
+    with pytest.raises(UserError, match=r"a step reward of nan: look for such numbers in its weights"):
+        score_file(tmp_path / "in.jsonl", tmp_path / "out.jsonl", Scorer(f"{tmp_path}/mine.py:Mine"))
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 class Pass(TokenScorer[ComponentParams]):
