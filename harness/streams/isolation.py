@@ -44,8 +44,10 @@ def isolated(work: Callable[[Sequence[R]], Sequence[T]], items: Sequence[R]) -> 
                 half = len(some) // 2
                 waiting += [some[half:], some[:half]]
                 continue
-            done.append(Failed(error.why if isinstance(error, Unreadable) else _words(error)))
-            if not isinstance(error, Unreadable) and _ALIKE <= len(done) and set(done) == {done[-1]}:
+            failed = Failed(error.why if isinstance(error, Unreadable) else _words(error))
+            done.append(failed)
+            are_alike = all(isinstance(one, Failed) and one == failed for one in done)
+            if are_alike and len(done) >= _ALIKE and not isinstance(error, Unreadable):
                 raise
     return done
 
