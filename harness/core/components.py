@@ -488,7 +488,7 @@ class Trainer(Component[T]):
 
     @classmethod
     def check_grades(cls, params: T, correct: Mapping[str, Sequence[bool]]) -> None:
-        """Raise :class:`~harness.core.errors.UserError` where there is nothing to learn from rollouts that are so graded.
+        """Raise :class:`~harness.core.errors.UserError` where there is nothing to learn from rollouts so graded.
 
         Called when all rollouts are graded, before a model reads or completes them. ``correct`` has, by problem,
         whether each of its first ``responses`` rollouts is.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 #: Errors of a device or of what drives it, after which a process computes nothing right: CUDA keeps its first error for
 #: ever, and an engine whose processes are dead stays dead. A lack of memory is none of them.
@@ -41,8 +41,21 @@ def is_transient(error: BaseException) -> bool:
     )
 
 
-def lost_peer(error: BaseException) -> bool:
-    """Whether an error says no more than that another worker of a training is gone."""
+def own_failure(errors: Sequence[Exception]) -> Exception | None:
+    """What a worker of a group, which ended with these errors, raised on its own account, and would raise again.
+
+    None where a process died (which Ray says in errors of its own), or a device broke: the others fail for the loss.
+    """
+    if any(_is_of_ray(error) or breaks_process(error) for error in errors):
+        return None
+    return next((error for error in errors if not _lost_peer(error)), None)
+
+
+def _is_of_ray(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] == "ray"
+
+
+def _lost_peer(error: BaseException) -> bool:
     return isinstance(error, ConnectionError) or _LOST_PEER.search(_text(error)) is not None
 
 

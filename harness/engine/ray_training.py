@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,7 +18,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 
 from harness.core.files import replacing
 from harness.core.workers import Progress, Workers
-from harness.engine.failures import breaks_process, lost_peer
+from harness.engine.failures import breaks_process, own_failure
 from harness.engine.progress import Reason
 from harness.engine.ray_actors import Actors, hide_gpus_unless, node_of
 from harness.engine.ray_room import TURN, free_on_ray, waiting_for_room
@@ -210,27 +210,17 @@ def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: 
         try:
             return trainer.fit().return_value  # type: ignore[no-any-return]
         except WorkerGroupError as error:
-            died, may_pass = _cause([*error.worker_failures.values()])
-            if not may_pass:
-                raise died from None
+            failures = [*error.worker_failures.values()]
+            causes = [getattr(failure, "_base_exc", failure) for failure in failures]
+            for cause, failure in zip(causes, failures, strict=True):
+                cause.add_note(str(failure))
+            if own := own_failure(causes):
+                raise own from None
+            died = causes[0]
         except DIED as error:  # the controller, an actor that looks after the workers
             died = error
             _end_group(said)
     raise died
-
-
-def _cause(failures: Sequence[Exception]) -> tuple[Exception, bool]:
-    """Why a group of workers ended, and whether new ones may do better: where a process died, or its device broke.
-
-    What one of them raised on its own account it would raise again. The others may fail for the loss of it.
-    """
-    causes = [getattr(failure, "_base_exc", failure) for failure in failures]
-    for cause, failure in zip(causes, failures, strict=True):
-        cause.add_note(str(failure))
-    of_ray = [cause for cause in causes if type(cause).__module__.split(".")[0] == "ray"]  # it missed a worker
-    deaths = [*of_ray, *(cause for cause in causes if breaks_process(cause))]
-    own = [cause for cause in causes if not lost_peer(cause)]
-    return (own[0], False) if own and not deaths else ([*deaths, *causes][0], True)
 
 
 def _end_group(said: Path) -> None:

@@ -44,9 +44,11 @@ def isolated(work: Callable[[Sequence[R]], Sequence[T]], items: Sequence[R]) -> 
                 half = len(some) // 2
                 waiting += [some[half:], some[:half]]
                 continue
-            done.append(Failed(error.why if isinstance(error, Unreadable) else _words(error)))
+            failed = Failed(error.why if isinstance(error, Unreadable) else _words(error))
+            done.append(failed)
+            are_alike = all(isinstance(one, Failed) and one == failed for one in done)
             is_its_own = isinstance(error, Unreadable) and not isinstance(error, NotFinite)
-            if not is_its_own and len(done) >= _ALIKE and all(one == done[-1] for one in done):
+            if are_alike and len(done) >= _ALIKE and not is_its_own:
                 raise
     return done
 

@@ -93,8 +93,8 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
 
     @classmethod
     def rehearse(cls, params: ImplicitTrainerParams) -> None:
-        from bonbench.reward_models.training.responses import for_their_likelihood
         from bonbench.reward_models.training.rehearsal import rehearse
+        from bonbench.reward_models.training.responses import for_their_likelihood
 
         rehearse("implicit", params, for_their_likelihood)
 

@@ -48,8 +48,8 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
 
     @classmethod
     def rehearse(cls, params: OutcomeTrainerParams) -> None:
-        from bonbench.reward_models.training.responses import as_chats
         from bonbench.reward_models.training.rehearsal import rehearse
+        from bonbench.reward_models.training.responses import as_chats
 
         rehearse("outcome", params, as_chats)
 

@@ -84,9 +84,8 @@ def rehearse_saving(
         shutil.rmtree(folder, ignore_errors=True)
     needed = sum(weights.numel() for weights in model.parameters()) * dtype.itemsize
     if needed > free:
-        raise UserError(
-            f"{output}: the trained model takes {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free: make room"
-        )
+        sizes = f"{needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"
+        raise UserError(f"{output}: the trained model takes {sizes}: make room")
 
 
 def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
