@@ -80,12 +80,18 @@ def made_of(
         made, missing = error.made, error.missing
     if kept is None and not missing:
         return made, {}
-    by_place = {(record.problem_id, record.sample): record for record in [*(kept or ()), *made]}
+    by_place: dict[tuple[str, int], Made] = {}
+    for records in (kept or (), made):
+        by_place.update({(record.problem_id, record.sample): record for record in records})
     return [by_place[p] for row in rows if (p := _place(row)) in by_place and p[0] not in missing], dict(missing)
 
 
 def scores_of(component: RewardModel[Any], solutions: list[Solution]) -> list[StepScores]:
-    """The scores of solutions; with those that no model could read where a reward model tells of failed problems."""
+    """The scores of solutions.
+
+    Raises:
+        Incomplete: where the reward model does; with the solutions that no model could read among what was made.
+    """
     try:
         return component.score_read(solutions)
     except Incomplete as error:

@@ -88,9 +88,10 @@ def without(table: pa.Table, problem_ids: Collection[str]) -> pa.Table:
     return table.filter(pc.invert(pc.is_in(table["problem_id"], value_set=pa.array(list(problem_ids), pa.string()))))
 
 
-def failure_of(missing: Mapping[str, str]) -> str:
-    """A part of a shard, in one line."""
-    return f"{missing_line(missing)}; the rest is stored: the next start asks for what is missing"
+def failure_of(missing: Mapping[str, str], is_made: bool) -> str:
+    """What failed of a shard in one line; ``is_made`` says that there is a rest."""
+    rest = "; the rest is stored: the next start asks for what is missing" if is_made else ""
+    return missing_line(missing) + rest
 
 
 def _key(shard: Shard, missing: Collection[str]) -> str:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from harness.core.components import Mark
@@ -24,6 +22,7 @@ from harness.engine.executor import Executor, Pool, ShardFailed, StageFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
 from harness.engine.learnable import check_grades, readers
 from harness.engine.logs import Log
+from harness.engine.outcome import Outcome
 from harness.engine.parts import Parts, failure_of, without
 from harness.engine.placement import large_without_gpus
 from harness.engine.progress import Board, Line
@@ -36,27 +35,6 @@ from harness.storage.files import locked
 from harness.storage.keys import digest
 from harness.storage.manifest import Quarantined, portable, write_manifest
 from harness.storage.shards import read_shard, remove_other_shards, shard_key, shard_path, write_shard
-
-
-@dataclass
-class Outcome:
-    """What a run did: the shards and trainings that it computed or found stored, what it quarantined, and the mistakes
-    of the user among the quarantined. ``gpu_seconds`` are those of what it computed, as in the ledger."""
-
-    computed: int = 0
-    stored: int = 0
-    gpu_seconds: float = 0.0
-    quarantined: list[Quarantined] = field(default_factory=list)
-    mistakes: list[UserError] = field(default_factory=list)
-
-    def lines(self, results: Path) -> list[str]:
-        """It in words, for results in a folder."""
-        said = f"Computed {self.computed} shards and trainings; {self.stored} were stored already."
-        if self.gpu_seconds:
-            said += f" What it computed took {self.gpu_seconds / 3600:.2f} GPU-hours, without loading models."
-        if self.computed == 0:
-            said = f"Nothing to compute: all {self.stored} shards and trainings are stored in {results}."
-        return [said, *(f"quarantined: {entry.shard}: {entry.error}" for entry in self.quarantined)]
 
 
 def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> Outcome:
@@ -290,14 +268,15 @@ class _Run:
             gpus=stage.spec.pool.num_gpus,
         )
         missing = self._parts.missing(shard.inputs.values()) | result.missing
-        if len(missing) < len(shard.problems) or result.table.num_rows:
+        is_made = result.table.num_rows > 0 or not result.missing
+        if is_made:
             key, meta = self._parts.add(shard, missing), result.meta | ({"missing": missing} if missing else {})
             write_shard(shard.ledger(self._results), to_table(LedgerRow, [row]), key)
             write_shard(shard.path(self._results), result.table, key, meta)
             self._count(row)
         if result.missing:
-            self._quarantine(stage, shard, failure_of(result.missing), result.missing)
-        self._available[shard].set_result(len(missing) < len(shard.problems))
+            self._quarantine(stage, shard, failure_of(result.missing, is_made), result.missing)
+        self._available[shard].set_result(is_made and len(missing) < len(shard.problems))
 
     def _count(self, row: LedgerRow) -> None:
         self._outcome.computed += 1
@@ -313,7 +292,8 @@ class _Run:
     def _quarantine(self, node: Node, shard: Shard | None, error: str, part: Collection[str] = ()) -> None:
         """A node fails, or one shard of it, or ``part`` of the problems of a shard."""
         place = f"{shard.folder}/part-{shard.index:05d}" if shard else f"{node.kind.folder}/{node.who}"
-        ids = [p.problem_id for p in shard.problems if not part or p.problem_id in part] if shard else []
+        all_ids = [problem.problem_id for problem in shard.problems] if shard else []
+        ids = [id_ for id_ in all_ids if id_ in part] or all_ids
         entry = Quarantined(stage=node.kind, who=node.who, shard=place, problem_ids=ids, error=error)
         self._outcome.quarantined.append(entry)
         whole = self._logs[node].hint()

@@ -42,7 +42,7 @@ def completion(content: Any, n_tokens: Any = 3, finish_reason: Any = "stop", **m
 
 
 class ModelServer(ThreadingHTTPServer):
-    """Answers POST with ``answer(body)``, and GET with a list of models that ``owner`` has. ``asked`` are the bodies."""
+    """Answers POST with ``answer(body)``, GET with a list of models that ``owner`` has. ``asked`` are the bodies."""
 
     daemon_threads = True
 
