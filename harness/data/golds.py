@@ -15,8 +15,9 @@ def is_gold(value: Any) -> TypeGuard[str | int | float]:
 
 def is_finite(value: Any, of: type | tuple[type, ...] = (int, float)) -> bool:
     """Whether a value is a number of these types, not a truth value, that a float holds: no NaN, nothing infinite."""
+    number: Any = value
     try:
-        return isinstance(value, of) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, of) and not isinstance(value, bool) and math.isfinite(number)
     except OverflowError:  # an integer beyond the range of floats
         return False
 

@@ -78,6 +78,10 @@ def made_of(
         made = spared(make, waiting, lambda row: _place(row)[0]) if waiting or kept is None else []
     except Incomplete as error:
         made, missing = error.made, error.missing
+    except Exception as error:
+        if not kept or isinstance(error, UserError) or breaks_process(error):
+            raise
+        made, missing = [], {_place(row)[0]: one_line(error) for row in waiting}
     if kept is None and not missing:
         return made, {}
     by_place: dict[tuple[str, int], Made] = {}

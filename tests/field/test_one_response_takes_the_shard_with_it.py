@@ -137,3 +137,12 @@ def test_a_run_names_the_problem_and_has_the_others(tmp_path: Path, capsys: pyte
     accuracies = compute_accuracies(results)
     has = {c: accuracies.values("recorded", c, 2) for c in (MAJORITY, Chooser("best_of_n", "mine", "min"))}
     assert [sum(v == v) for v in has.values() if v is not None] == [4, 3] and not accuracies.left_out
+
+
+def test_what_was_kept_stays_where_the_rest_fails_again() -> None:
+    problems = to_table(Problem, [Problem(id_, f"{id_}?", "1") for id_ in IDS])
+    responses = to_table(Response, [Response(id_, "g", k, str(k)) for id_, k in ROWS])
+    component = Fragile(ComponentParams(), "mine")
+    first = tasks.grade(component, problems, responses)
+    again = tasks.grade(component, problems, responses, kept=first.table)
+    assert again.table == first.table and again.missing == first.missing == {"b": "MemoryError: b"}
