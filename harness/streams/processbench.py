@@ -13,18 +13,17 @@ the bad lines. A line that is no labelled solution is passed over and named.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness.core.arrays import Floats
 from harness.core.errors import UserError
 from harness.core.steps import join_steps
+from harness.data.golds import is_finite
 from harness.data.hub import HubSplit, load_split
 from harness.data.lines import Row, read_lines
 from harness.streams.isolation import Failed, isolated
@@ -131,18 +130,11 @@ def _labelled(row: Row, where: str) -> Labelled:
         raise UserError(f'{where}: "steps" is not a list of texts')
     if type(label) is not int or not -1 <= label < len(steps):
         raise UserError(f'{where}: "label" is not the index of one of {len(steps)} steps, or -1')
-    if rewards is not None and not (isinstance(rewards, list) and all(map(_is_finite, rewards))):
+    if rewards is not None and not (isinstance(rewards, list) and all(map(is_finite, rewards))):
         raise UserError(f'{where}: "step_rewards" is not a list of finite numbers')
     if rewards is not None and len(rewards) != len(steps):
         raise UserError(f"{where}: {len(rewards)} step_rewards for {len(steps)} steps")
     return Labelled(problem, tuple(steps), label, None if rewards is None else tuple(map(float, rewards)), where)
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return type(value) in (int, float) and math.isfinite(value)
-    except OverflowError:  # an integer beyond the range of floats
-        return False
 
 
 def step_rewards(
