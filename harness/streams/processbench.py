@@ -107,11 +107,7 @@ def load(source: str, complain: Complain | None = None) -> list[Labelled]:
         if line.is_blank():
             continue
         try:
-            try:
-                row = line.parsed()
-            except ValueError as error:
-                raise UserError(f"{line.where}: {error}") from None
-            data.append(_labelled(row, line.where))
+            data.append(_labelled(line.row(), line.where))
         except UserError as error:
             if complain is None:
                 raise
