@@ -3,12 +3,11 @@
 import os
 import signal
 import sys
-from typing import NoReturn
 
 _STOPPED = b"bonbench: stopped; run the same command again to continue\n"  # as `harness.core.ending` says it
 
 
-def _stop(*_: object) -> NoReturn:
+def _stop(*_: object) -> None:
     """Nothing has been started yet. An exception instead would be lost where Python imports a module."""
     os.write(2, _STOPPED)
     os._exit(130)

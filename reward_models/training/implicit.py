@@ -97,6 +97,9 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
         from bonbench.reward_models.training.responses import for_their_likelihood
 
         rehearse("implicit", params, for_their_likelihood)
+        if params.reference not in (None, params.base):
+            as_base = params.model_copy(update={"base": params.reference, "lora": None})
+            rehearse("implicit", as_base, for_their_likelihood)
 
     def train(
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher

@@ -36,7 +36,9 @@ from harness.core.records import Problem, Response, Solution
 
 #: Where the second rehearsal saves, in the output folder.
 _FOLDER = "rehearsal"
-_SOLUTION = Solution(Problem("rehearsal", "What is 1 + 1?", "2"), Response("rehearsal", "", 0, "1 + 1 = 2.", "stop"))
+_SOLUTION = Solution(
+    Problem("rehearsal", "What is 1 + 1?", "2"), Response("rehearsal", "", 0, "1 + 1 = 2.", finish_reason="stop")
+)
 
 
 def rehearse(loss: str, params: TrainingParams, encoder: Encoder) -> None:

@@ -41,7 +41,7 @@ def job(base: str) -> Job:
     return Job("implicit", params, rollouts, base, Path())
 
 
-@pytest.mark.parametrize("lora", [None, LoraParams(rank=2)])
+@pytest.mark.parametrize("lora", [None, pytest.param(LoraParams(rank=2), marks=pytest.mark.thorough)])
 def test_what_nothing_here_samples_by_refuses_no_model(job: Job, tmp_path: Path, lora: LoraParams | None) -> None:
     params = job.params.model_copy(update={"lora": lora})
     facts, _ = trained(replace(job, params=params, output=tmp_path / "out"))

@@ -66,15 +66,20 @@ def no_template(folder: Path) -> None:
     (folder / "chat_template.jinja").unlink()
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
+DAMAGES = {
+    cut: "cannot be loaded",
+    pointer: "cannot be loaded",
+    half_an_index: "cannot be loaded|lacks weights",
+    no_template: "chat template",
+    narrower: "has weights of another shape",
+}
+
+
 @pytest.mark.parametrize(
-    ("damage", "complaint"),
+    ("trainer", "damage", "complaint"),
     [
-        (cut, "cannot be loaded"),
-        (pointer, "cannot be loaded"),
-        (narrower, "has weights of another shape"),
-        (half_an_index, "cannot be loaded|lacks weights"),
-        (no_template, "chat template"),
+        *(("outcome", damage, complaint) for damage, complaint in DAMAGES.items()),
+        *((trainer, narrower, DAMAGES[narrower]) for trainer in TRAINERS if trainer != "outcome"),
     ],
 )
 def test_a_base_that_cannot_be_trained_is_refused_at_the_start(
@@ -85,6 +90,9 @@ def test_a_base_that_cannot_be_trained_is_refused_at_the_start(
     damage(folder)
     with pytest.raises(UserError, match=complaint):
         rehearse(trainer, folder)
+    if trainer == "implicit":
+        with pytest.raises(UserError, match=complaint):
+            rehearse(trainer, base, reference=str(folder))
 
 
 def test_only_the_head_that_a_training_puts_on_may_be_missing(base: Path, tmp_path: Path) -> None:

@@ -55,8 +55,9 @@ def rows(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("choice", ["skip", "error"])
-@pytest.mark.parametrize("spec", [f"step-token:model={MODEL}", f"implicit:policy={MODEL},reference=null"])
+@pytest.mark.parametrize(
+    ("spec", "choice"), [(f"step-token:model={MODEL}", "error"), (f"implicit:policy={MODEL},reference=null", "skip")]
+)
 def test_a_response_too_long_for_the_model_is_a_bad_line(tmp_path: Path, spec: str, choice: str) -> None:
     source = lines(tmp_path / "in.jsonl", ["2", LONG, "3"])
     done = bonbench("score", source, "--reward-model", f"{spec},too_long={choice}", "-o", tmp_path / "out.jsonl")
