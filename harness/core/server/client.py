@@ -45,6 +45,8 @@ _LONGEST_ANSWER = 256 * 2**20  # bytes
 _TRIES_UNUSABLE = 3
 #: So many unusable answers before the first usable one: the server speaks another protocol.
 _UNUSABLE_AT_FIRST = 8
+#: Requests about so many things failed before the first usable answer: it is not what they are about.
+_ABOUT_AT_FIRST = 4
 #: So many times the requests in flight fail in a row: the server is down, and no request to blame.
 _FAILED_IN_A_ROW = 4
 
@@ -141,8 +143,8 @@ class Client:
     ) -> tuple[dict[K, T], dict[K, RequestFailed | ServerFailed]]:
         """Ask much side by side, of all callers at most ``concurrency`` at a time: what was given, and what failed.
 
-        When the server fails, what is under way is finished, and nothing further is asked. Where the server has never
-        given a usable answer, and failed all of this, about several things, it is taken to be at fault.
+        When the server fails, what is under way is finished, and nothing further is asked. Where the server has failed
+        requests about four things, and has never given a usable answer, it is taken to be at fault.
 
         Args:
             asks: each calls :meth:`post`, once or one call after the other. :meth:`post` bounds nothing by itself.
@@ -180,7 +182,7 @@ class Client:
             raise stop[0]
         if failed and not self.has_answered:
             self._failed_about |= {about(key) for key in failed}
-            if len(self._failed_about) > 1:
+            if len(self._failed_about) >= _ABOUT_AT_FIRST:
                 raise ServerFailed(str(next(iter(failed.values()))))
         return given, failed
 
@@ -278,8 +280,9 @@ class Client:
         return parts._replace(path=f"{parts.path}/{path.lstrip('/')}").geturl()
 
     def _shown(self, text: str) -> str:
-        """A text without the secrets."""
-        return whole_characters(without_secrets(text, self._secrets))
+        """A text without the secrets, and without what would steer a terminal."""
+        shown = without_secrets(text, self._secrets)
+        return "".join(char if char.isprintable() else "\ufffd" for char in shown)
 
 
 class _Unwanted(RequestFailed):

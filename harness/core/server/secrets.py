@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from harness.core.errors import UserError
+from harness.core.errors import UserError, shortened
 
 _SHORTEST = 4  # a shorter value is a word that any message may have
 
@@ -35,6 +35,6 @@ def shown_url(url: str) -> str:
     """An address without what may be secret in it."""
     try:
         parts = urlsplit(url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        return shortened(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl(), 200)
     except ValueError:
         return "another address"
