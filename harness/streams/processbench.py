@@ -4,7 +4,8 @@ The protocol of ProcessBench (Zheng et al., 2024): the label of a solution is th
 where all steps are right. A process reward model finds the first step whose reward is below a threshold. One accuracy
 is computed over the solutions with a wrong step, another one over the solutions without a wrong step. F1 is the
 harmonic mean of the two accuracies. The threshold is chosen on the first subset (by convention GSM8K), where its F1 is
-the best, and is used unchanged on the other subsets.
+the best, and is used unchanged on the other subsets. Models that predict a label for each step are judged at a fixed
+threshold instead, by convention 0.5.
 
 A solution without a score is judged by nobody: too long for the model, say. It counts as not judged right, whatever its
 label. (The benchmark's own code counts a critique without a readable verdict in the same way.) Its line is named among
@@ -16,18 +17,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from harness.core.arrays import Floats
 from harness.core.errors import UserError
-from harness.core.steps import join_steps
+from harness.core.steps import joined_steps
 from harness.data.golds import is_finite
 from harness.data.hub import HubSplit, load_split
 from harness.data.lines import Row, read_lines
 from harness.streams.isolation import Failed, isolated
-from harness.streams.scorer import Scorer
+from harness.streams.scorer import Scored, Scorer
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+:\w+")
 _BATCH = 32  # solutions between two signs of progress
@@ -75,8 +77,8 @@ class ErrorLocationScores:
 class SubsetResult:
     """The scores of a subset at the shared threshold.
 
-    ``best`` are its scores at the threshold that is best for this subset. They are an upper bound. ``unscored`` of the
-    ``n`` solutions have no score.
+    ``best`` are its scores at the threshold that is best for this subset. They are an upper bound. ``given`` are its
+    scores at a threshold that was not tuned, where one is given. ``unscored`` of the ``n`` solutions have no score.
     """
 
     name: str
@@ -84,6 +86,7 @@ class SubsetResult:
     unscored: int
     scores: ErrorLocationScores
     best: ErrorLocationScores
+    given: ErrorLocationScores | None = None
 
 
 def load(source: str, complain: Complain | None = None) -> list[Labelled]:
@@ -148,9 +151,9 @@ def step_rewards(
     first, is_useless = "", True
     for start in range(0, len(data), _BATCH):
         part = data[start : start + _BATCH]
-        texts = [join_steps(item.steps) for item in part]
-        pairs = [(item.problem, text) for item, text in zip(part, texts, strict=True)]
-        for item, text, scored in zip(part, texts, isolated(scorer.score, pairs), strict=True):
+        texts = [joined_steps(item.steps) for item in part]
+        solutions = [(item.problem, text, ends) for item, (text, ends) in zip(part, texts, strict=True)]
+        for item, (text, _), scored in zip(part, texts, isolated(partial(_scored, scorer), solutions), strict=True):
             if isinstance(scored, Failed):
                 complain(f"{item.where}: {scored.why}")
                 first = first or f"{item.where}: {scored.why}"
@@ -163,13 +166,18 @@ def step_rewards(
             if score.step_rewards and not is_cut and len(score.step_rewards) != len(item.steps):
                 raise UserError(
                     f"{scorer.model.name} gives {len(score.step_rewards)} rewards for {len(item.steps)} steps: "
-                    "ProcessBench needs a process reward model"
+                    "ProcessBench needs a process reward model, of the steps in solution.step_ends"
                 )
             rewards.append(np.asarray(score.step_rewards, dtype=np.float64))
         progress(len(part))
     if is_useless and first:
         raise UserError(first)
     return rewards
+
+
+def _scored(scorer: Scorer, solutions: Sequence[tuple[str, str, tuple[int, ...]]]) -> list[Scored]:
+    """The scores of (problem, text, ends of its steps)."""
+    return scorer.score([(problem, text) for problem, text, _ in solutions], [ends for _, _, ends in solutions])
 
 
 def recorded_rewards(data: Sequence[Labelled], source: str) -> list[Floats]:
@@ -235,10 +243,15 @@ def _covered(points: Floats, low: Floats, high: Floats) -> Floats:
     return (begun - over) / max(len(low), 1)
 
 
-def evaluate(subsets: Sequence[tuple[str, Sequence[Floats], Sequence[int]]]) -> tuple[float, list[SubsetResult]]:
+def evaluate(
+    subsets: Sequence[tuple[str, Sequence[Floats], Sequence[int]]], given: float | None = None
+) -> tuple[float, list[SubsetResult]]:
     """The threshold that is best on the first subset, and the results of all subsets.
 
     A subset is (name, rewards, labels); the rewards of a solution are [steps].
+
+    Args:
+        given: another threshold, at which all subsets are judged too.
     """
     threshold = best_threshold(subsets[0][1], subsets[0][2])
     return threshold, [
@@ -248,6 +261,7 @@ def evaluate(subsets: Sequence[tuple[str, Sequence[Floats], Sequence[int]]]) -> 
             sum(not len(values) for values in rewards),
             error_location_scores(rewards, labels, threshold),
             error_location_scores(rewards, labels, best_threshold(rewards, labels)),
+            None if given is None else error_location_scores(rewards, labels, given),
         )
         for name, rewards, labels in subsets
     ]
