@@ -44,7 +44,7 @@ def test_a_rollout_that_the_reference_holds_impossible_is_left_out(base: str, da
     one = replace(data[1], solution=replace(data[1].solution, logprobs={"reference": impossible}))
     params = ImplicitTrainerParams.model_validate({"base": base, "objective": "ce", "responses": 4})
     _, facts = build_rollouts([data[0], one, *data[2:]], params)
-    assert facts["left_out"]["impossible for the reference"] == 1
+    assert facts["dropped"]["impossible for the reference"] == 1
 
 
 def test_it_stops_at_the_first_loss_that_is_no_number(tmp_path: Path, base: str, data: list[GradedSolution]) -> None:
