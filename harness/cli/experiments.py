@@ -100,6 +100,8 @@ def compute(graph: Graph, nodes: list[Node], address: str | None, local: bool) -
 
     executor = _executor(address, local)
     with Board(live=not local) as board:
+        for note in graph.notes:
+            board.say(note)
         outcome = run_stages(graph, nodes, executor, board)
         for line in outcome.lines(graph.results):
             board.say(line)

@@ -10,6 +10,7 @@ import yaml
 
 from harness.core.errors import UserError
 from harness.core.files import read_bytes
+from harness.core.text import joined
 from harness.data.strict_yaml import load_yaml
 
 #: PyYAML takes about ten seconds for so much, and an experiment is a page or two.
@@ -49,13 +50,13 @@ def parse_yaml(text: str, where: str) -> Any:
     """
     line, reason = "", "nested too deeply"
     try:
-        return load_yaml(text)
+        return joined(load_yaml(text))
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark and "\n" in text.strip() else ""
         reason = error.problem or error.context or "a mistake"
     except yaml.reader.ReaderError as error:
         reason = f"character {error.position + 1} is none that YAML allows"
-    except ValueError as error:  # a date such as 2026-13-01, or a number with thousands of digits
+    except ValueError as error:  # a date such as 2026-13-01, a number with thousands of digits, half a character
         reason = str(error)
     except RecursionError:
         pass
@@ -70,10 +71,10 @@ def read_json(path: Path) -> Any:
     """
     line, reason = "", "nested too deeply"
     try:
-        return json.loads(read_text(path))
+        return joined(json.loads(read_text(path)))
     except json.JSONDecodeError as error:
         line, reason = f" line {error.lineno}", f"{error.msg} at column {error.colno}"
-    except ValueError as error:  # a number with thousands of digits
+    except ValueError as error:  # a number with thousands of digits, half a character
         reason = str(error)
     except RecursionError:
         pass

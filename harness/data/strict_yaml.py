@@ -125,14 +125,12 @@ def _refused(node: Node, reason: str) -> yaml.MarkedYAMLError:
 
 
 def _checked(value: Any) -> Any:
-    """A value of YAML's plain kinds, its texts whole characters.
+    """A value of YAML's plain kinds.
 
     Raises:
-        ValueError: for a value of another kind, such as a set, and for half a character.
+        ValueError: for a value of another kind, such as a set.
     """
-    if isinstance(value, str):
-        return _whole(value)
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, str | bool | int | float):
         if value != value:
             raise ValueError(".nan is no value of anything here")
         return value
@@ -145,13 +143,3 @@ def _checked(value: Any) -> Any:
         odd = next(key for key in value if not isinstance(key, str))
         raise ValueError(f"the key {odd!r} is not a text: write it in quotes")
     raise ValueError(f"{value!r} is not a text, number, list or mapping: write it in quotes")
-
-
-def _whole(text: str) -> str:
-    """A text whose surrogate pairs, as JSON spells characters, are the characters."""
-    if text.isascii():
-        return text
-    try:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16")
-    except UnicodeDecodeError:
-        raise ValueError("half a character (one of a surrogate pair)") from None

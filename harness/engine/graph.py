@@ -213,6 +213,7 @@ class Graph:
     n: int
     nodes: list[Node]
     stand_ins: list[str]  # problem sets that cannot be read here: nameless problems stand in for them
+    notes: list[str] = field(default_factory=list)  # sentences on the problems and responses that are compared
 
     @property
     def results(self) -> Path:

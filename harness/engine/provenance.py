@@ -56,6 +56,7 @@ def describe_results(graph: Graph, quarantined: list[Quarantined]) -> Manifest:
         verifier=_verifier(config.verifier),
         second_verifier=_second_verifier(graph),
         quarantined=quarantined,
+        notes=graph.notes,
         results_key=results_key(graph, quarantined),
         shards=inventory(graph.results),
         versions=_versions(),
@@ -74,7 +75,7 @@ def results_key(graph: Graph, quarantined: Sequence[Quarantined]) -> str:
     missing = [shard.model_dump(mode="json") for shard in quarantined]
     evaluation = graph.experiment.evaluation.model_dump(mode="json")
     keys = [shard_key(shard.path(graph.results)) for shard in stored]
-    return digest("report", keys, costs, missing, evaluation, version("bonbench"), LEDGER_REVISION)
+    return digest("report", keys, costs, missing, evaluation, version("bonbench"), LEDGER_REVISION, *graph.notes)
 
 
 def _evaluated(graph: Graph, quarantined: Sequence[Quarantined]) -> list[str]:

@@ -6,6 +6,7 @@ A task takes a component and Arrow tables. It returns the table of the shard, an
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,12 +23,14 @@ from harness.core.errors import UserError
 from harness.core.incomplete import Incomplete
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
 from harness.core.stages import Task
+from harness.core.text import mended_records
 from harness.cost_model.shape import ModelShape
 from harness.engine.going_on import made_of, sampled, scores_of
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
 from harness.storage.arrow import to_records, to_table
 
 R = TypeVar("R", Response, Grade, StepScores, TokenLogprobs)
+Text = TypeVar("Text", Response, Grade)
 
 
 @dataclass
@@ -82,6 +85,7 @@ def sample(
         for p in block
     }
     responses, missing = sampled(component, block, sampling, seeds, _records(Response, kept))
+    responses = _whole(component, responses)
     n_of = Counter(r.problem_id for r in responses)
     counts = {p.problem_id: sampling.n for p in block}
     unanswered: list[str] = []
@@ -131,7 +135,9 @@ def complete(
         ]
         for p in begun
     }
-    sampled = component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
+    sampled = _whole(
+        component, component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
+    )
     completions = [replace(r, sample=tally_by_id[r.problem_id].n + r.sample) for r in sampled]
     result = Result(to_table(Response, completions))
     _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in completions))
@@ -168,15 +174,17 @@ def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table, kep
     grades, missing = made_of(
         to_records(Response, responses), _records(Grade, kept), lambda some: component.grade(block, some)
     )
-    return Result(to_table(Grade, grades), missing=missing)
+    return Result(to_table(Grade, _whole(component, grades)), missing=missing)
 
 
 def token_pass(
     component: TokenScorer[Any], problems: pa.Table, responses: pa.Table, kept: pa.Table | None = None
 ) -> Result:
     """Log-probabilities of every response token under one model."""
-    passes, _ = made_of(_solutions(problems, responses, {}), _records(TokenLogprobs, kept), component.logprobs)
-    result = Result(to_table(TokenLogprobs, passes))
+    passes, missing = made_of(
+        _solutions(problems, responses, {}), _records(TokenLogprobs, kept), component.checked_logprobs
+    )
+    result = Result(to_table(TokenLogprobs, passes), missing=missing)
     read = [t for t in passes if t.was_read]
     _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in read))
     return result
@@ -193,8 +201,11 @@ def score(
     solutions = _solutions(problems, responses, passes)
     scores, missing = made_of(solutions, _records(StepScores, kept), partial(scores_of, component))
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
-    if any(not s.step_rewards for s in scores):
-        meta["unscored_because"] = component.unscored_because
+    solution_of = {(s.response.problem_id, s.response.sample): s for s in solutions}
+    unscored = (solution_of[of.problem_id, of.sample] for of in scores if not of.step_rewards)
+    reasons = Counter(map(component.why_unscored, unscored))
+    if reasons:
+        meta["unscored_because"] = next(iter(reasons)) if len(reasons) == 1 else dict(reasons)
     result = Result(to_table(StepScores, scores), meta, missing=missing)
     facts = _described(component)
     if facts is not None:
@@ -224,6 +235,19 @@ def run(task: Task, component: Any, payload: Mapping[str, Any]) -> Result:
         result = Result(pa.table({}), missing=error.missing)
     result.started_at = started_at
     return result
+
+
+def _whole(component: Component[Any], records: Sequence[Text]) -> list[Text]:
+    """What a component made, with every half of a character replaced: no table and no tokenizer takes it."""
+    whole, changed = mended_records(records)
+    if changed:
+        first = changed[0]
+        logging.getLogger("bonbench").warning(
+            "%s: %d of %d have half a character (a lone surrogate), stored as U+FFFD; the first is sample %d of "
+            "problem %r",
+            component.name, len(changed), len(whole), first.sample, first.problem_id,
+        )  # fmt: skip
+    return whole
 
 
 def _records(record: type[R], kept: pa.Table | None) -> list[R] | None:

@@ -85,7 +85,8 @@ class Manifest(_Facts):
     """``manifest.json``: what a results folder holds, and what made it.
 
     ``n`` is the number of responses per problem, ``results_key`` the key of everything that a report is made from,
-    ``shards`` what :mod:`harness.storage.inventory` says of the folders.
+    ``shards`` what :mod:`harness.storage.inventory` says of the folders. ``notes`` are sentences on the problems and
+    responses that are compared.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Manifest(_Facts):
     verifier: VerifierFacts = VerifierFacts(type="math")
     second_verifier: VerifierFacts | None = None
     quarantined: list[Quarantined] = []
+    notes: list[str] = []
     results_key: str | None = None
     shards: dict[str, str] = {}
     versions: dict[str, str] = {}

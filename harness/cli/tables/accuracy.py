@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.table import Table
@@ -15,12 +16,19 @@ def show_accuracy(results: Path) -> None:
     """Print Table 1 of a results folder without its intervals, and where the report is."""
     source = results / "tables" / "table1.csv"
     if source.exists():
-        try:
-            accuracy = pd.read_csv(source, index_col=0)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{source}: not a readable table: {error}; `bonbench report {results}` makes it") from None
-        print_wide(_table(accuracy))
+        print_wide(_table(_readable(source, results, index_col=0)))
+    left_out = results / "tables" / "left_out.csv"
+    if left_out.exists():
+        for row in _readable(left_out, results).itertuples():
+            print(f"{row.reward_model} is left out: {row.why}")
     print(f"\nReport: {results / 'report.html'}")
+
+
+def _readable(table: Path, results: Path, **options: Any) -> pd.DataFrame:
+    try:
+        return pd.read_csv(table, **options)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{table}: not a readable table: {error}; `bonbench report {results}` makes it") from None
 
 
 def _table(accuracy: pd.DataFrame) -> Table:

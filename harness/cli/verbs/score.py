@@ -17,7 +17,8 @@ ScoredBy = Annotated[str, typer.Option("--reward-model", metavar="SPEC", help=f"
 def score(source: Source, reward_model: ScoredBy, output: Output, debug: Debug = False) -> ExitCode:
     """Score solutions: adds step_rewards, step_ends and score to every line, in order. Needs no experiment.
 
-    Stop it at any time and run it again: it continues. Exit code 2: some lines were bad.
+    Stop it at any time and run it again: it continues. Exit code 2: some lines were bad, or have no
+    score. Mend them and run it again: what was scored stays scored.
     """
     from harness.data.lines import check_is_file
     from harness.engine.progress import Board
