@@ -11,20 +11,22 @@ import shutil
 from pathlib import Path
 
 from harness.core.errors import UserError, shortened
-from harness.core.files import put_in_place
+from harness.core.files import cache_folder, put_in_place
 
 
 def to_folder(file: Path, digest: str) -> Path:
     """The folder that ``file`` is converted to; ``digest`` identifies the file's content.
 
-    The cache is ``$BONBENCH_CACHE`` (``~/.cache/bonbench``); it has one folder per content. A folder appears when it is
+    It lies in the cache folder (:func:`harness.core.files.cache_folder`), which has one folder per content. A folder appears when it is
     complete. If several processes convert the same file at once, the first copy stays, and all copies are equal.
 
     Raises:
         UserError: for a file that is not GGUF, or holds a model that `transformers` cannot read from it.
     """
-    cache = Path(os.environ.get("BONBENCH_CACHE", "~/.cache/bonbench")).expanduser() / "gguf"
-    folder = cache / f"{file.stem}-{digest[:16]}"
+    try:
+        folder = cache_folder() / "gguf" / f"{file.stem}-{digest[:16]}"
+    except RuntimeError as error:
+        raise UserError(f"{file} has to be converted, and there is no folder for that: set $BONBENCH_CACHE") from error
     if folder.is_dir():
         return folder
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")

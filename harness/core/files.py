@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept: ``$BONBENCH_CACHE``, else ``bonbench`` in the user's cache folder.
+
+    Raises:
+        RuntimeError: where nothing names a folder, and the user has no home.
+    """
+    if own := os.environ.get("BONBENCH_CACHE"):
+        return Path(own).expanduser()
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))  # a relative path is to be ignored, says the XDG specification
+    return (caches if caches.is_absolute() else Path("~/.cache").expanduser()) / "bonbench"
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``. The file written there replaces ``path`` on success; an error removes it."""
+def replacing(path: Path, unique: bool = False) -> Iterator[Path]:
+    """A temporary path beside ``path``. The file written there replaces ``path`` on success; an error removes it.
+
+    Args:
+        unique: whether other processes may write the same file at the same time.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp" if unique else f"{path.name}.tmp")
     try:
         yield temporary
         put_in_place(temporary, path)

@@ -55,6 +55,7 @@ def describe_results(graph: Graph, quarantined: list[Quarantined]) -> Manifest:
         verifier=_verifier(config.verifier),
         second_verifier=_second_verifier(graph),
         quarantined=quarantined,
+        commits=graph.commits,
         results_key=results_key(graph, quarantined),
         versions=_versions(),
         machine={"cpus": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()},

@@ -22,6 +22,7 @@ from harness.engine.critical_path import by_urgency
 from harness.engine.executor import Executor, Pool, ShardFailed, StageFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
 from harness.engine.logs import Log
+from harness.engine.moved_models import moved_models
 from harness.engine.placement import large_without_gpus
 from harness.engine.progress import Board, Line
 from harness.engine.provenance import describe_results
@@ -67,6 +68,8 @@ def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board
             where nothing is stored in spite of the run.
     """
     with locked(graph.results):
+        for line in moved_models(graph):
+            board.say(line)
         _write_problems(graph, board)
         for training in (node for node in nodes if isinstance(node, Training)):
             if recount_development(training, graph.results):

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from harness.core.components import ComponentParams, Mark, PassOf
 from harness.core.errors import UserError, first_error
-from harness.core.hub_models import at_revision
+from harness.core.hub_models import at_revision, canonical
 from harness.core.registry import absolute, find
 from harness.core.shipped import located
 from harness.core.terms import Kind
@@ -51,7 +51,8 @@ def build(
     resources = pool_of(options, where, pool)
     options = {key: value for key, value in options.items() if key not in Pool.model_fields}
     if user_templates and (main := _main_model(cls.Params)):
-        options = asked_with(user_templates.get(str(options.get(main))), options, cls.Params)
+        asked = asked_as(str(options.get(main)), models, user_templates)
+        options = asked_with(asked, options, cls.Params)
     spec: Spec[Any] = Spec(
         kind=kind,
         name=name,
@@ -75,6 +76,14 @@ def pool_of(entry: Mapping[str, Any], where: str, defaults: Pool | None = None) 
     given = {key: entry[key] for key in Pool.model_fields if key in entry}
     pool: Pool = _validated(Pool, (defaults or Pool()).model_dump() | given, where)
     return pool
+
+
+def asked_as(model: str, models: Mapping[str, str], user_templates: Mapping[str, str]) -> str | None:
+    """The ``user_template`` of a model that is spelled by a name of the experiment or in any other way."""
+    if model in models:
+        return user_templates.get(model)
+    names = (name for name, path in models.items() if path == canonical(located(model)))
+    return next(filter(None, map(user_templates.get, names)), None)
 
 
 def asked_with(user_template: str | None, options: Mapping[str, Any], params: type[ComponentParams]) -> dict[str, Any]:
@@ -156,12 +165,16 @@ def _with_paths(
         for field in marked(params, mark):
             value = options.get(field)
             if isinstance(value, str):
-                resolved[field] = models[value] if mark is Mark.MODEL and value in models else located(value)
+                resolved[field] = _model(value, models) if mark is Mark.MODEL else located(value)
     main = _main_model(params)
     if main in resolved and "revision" in resolved and "revision" not in params.model_fields:
         with _named(where):
             resolved[main] = at_revision(str(resolved[main]), str(resolved.pop("revision")))
     return resolved
+
+
+def _model(spelled: str, models: Mapping[str, str]) -> str:
+    return models[spelled] if spelled in models else canonical(located(spelled))
 
 
 def _main_model(params: type[ComponentParams]) -> str | None:

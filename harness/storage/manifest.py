@@ -82,7 +82,8 @@ class Quarantined(_Facts):
 class Manifest(_Facts):
     """``manifest.json``: what a results folder holds, and what made it.
 
-    ``n`` is the number of responses per problem. ``results_key`` is the key of everything that a report is made from.
+    ``n`` is the number of responses per problem. ``commits`` are the models of the hub, as the experiment names them, as
+    ``owner/name@commit``. ``results_key`` is the key of everything that a report is made from.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Manifest(_Facts):
     verifier: VerifierFacts = VerifierFacts(type="math")
     second_verifier: VerifierFacts | None = None
     quarantined: list[Quarantined] = []
+    commits: dict[str, str] = {}
     results_key: str | None = None
     versions: dict[str, str] = {}
     machine: Any = None
