@@ -11,7 +11,7 @@ from pydantic import Field
 from bonbench.generators.prompted import PromptedGenerator, PromptedParams, fitting
 from bonbench.generators.prompts import Codec
 from harness.core.components import Device, ModelFacts, Precision, Runtime
-from harness.core.devices import check_fits, placed
+from harness.core.devices import placed
 from harness.core.errors import cannot_load
 from harness.core.hub_models import pretrained
 from harness.core.memory import halving
@@ -58,21 +58,19 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         super().__init__(params, name)
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
-        # It builds a plan for every new shape: every token makes one.
-        torch.backends.cuda.enable_cudnn_sdp(False)
+        from bonbench.generators.loading import avoid_cudnn_attention, load_model
+
+        avoid_cudnn_attention()
         placement = placed(params.device, torch.cuda)
         # Most CPUs are several times slower at 16 bits.
         dtype = "float32" if params.dtype == "auto" and not placement else params.dtype
         try:
-            tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
-            model = AutoModelForCausalLM.from_pretrained(**pretrained(params.model), dtype=dtype, **placement)
-        except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
-            raise cannot_load(params.model, error) from error
+            tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model), trust_remote_code=False)
+        except Exception as error:  # a wrong value in one of its files raises whatever the tokenizer's code meets first
+            raise cannot_load(f"the tokenizer of {params.model}", error) from error
+        model = load_model(AutoModelForCausalLM, params.model, dtype=dtype, **placement)
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)
-        check_fits(model, params.model)
         self.model = model.eval()
         self._rows_that_fitted: int | None = None  # at once, where memory was too short for more
 

@@ -29,7 +29,8 @@ def replacing(path: Path, unique: bool = False) -> Iterator[Path]:
         unique: whether other processes may write the same file at the same time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp" if unique else f"{path.name}.tmp")
+    own = f".{os.getpid()}-{threading.get_ident()}" if unique else ""
+    temporary = path.with_name(f"{path.name}{own}.tmp")
     try:
         yield temporary
         put_in_place(temporary, path)

@@ -14,6 +14,7 @@ from harness.core.digests import file_digest
 from harness.core.errors import UserError, suggest
 from harness.core.hub_models import at_commit, canonical, is_hub_model
 from harness.core.registry import is_file, source_digest
+from harness.core.weight_files import check_weights
 from harness.data.documents import read_json
 from harness.experiment.spec import Spec, marked, unkeyed
 
@@ -30,6 +31,10 @@ def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
     """Raise :class:`UserError` unless ``model`` is a folder with weights, a convertible file or may be a hub id."""
     folder = Path(model)
     if folder.is_dir():
+        try:
+            check_weights(folder)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
         if not (folder / "config.json").is_file():
             raise UserError(f"{where}: {model} has no config.json: not a model folder in transformers format")
         try:

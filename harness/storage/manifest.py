@@ -82,8 +82,8 @@ class Quarantined(_Facts):
 class Manifest(_Facts):
     """``manifest.json``: what a results folder holds, and what made it.
 
-    ``n`` is the number of responses per problem. ``commits`` are the models of the hub, as the experiment names them, as
-    ``owner/name@commit``. ``results_key`` is the key of everything that a report is made from.
+    ``n`` is the number of responses per problem. ``commits`` are the models of the hub, by what the experiment calls
+    them, as ``owner/name@commit``. ``results_key`` is the key of everything that a report is made from.
     """
 
     name: str

@@ -26,7 +26,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from bonbench.reward_models.lm.causal_lm import avoid_cudnn_attention
+from bonbench.generators.loading import avoid_cudnn_attention
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
 from bonbench.reward_models.training.dealing import Dealer
 from bonbench.reward_models.training.history import Curves, StepSums, history, summary
