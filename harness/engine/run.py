@@ -34,6 +34,7 @@ from harness.storage.files import locked
 from harness.storage.keys import digest
 from harness.storage.manifest import Quarantined, portable, write_manifest
 from harness.storage.shards import read_shard, remove_other_shards, shard_key, shard_path, write_shard
+from harness.storage.trained import trained_facts
 
 
 @dataclass
@@ -299,6 +300,8 @@ class _Run:
             return
         self._trained[training] = True
         self._count(cost)
+        if note := trained_facts(training.folder).get("note"):
+            line.say(note)
 
 
 def _first(error: BaseException) -> BaseException:
