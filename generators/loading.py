@@ -15,7 +15,7 @@ from harness.core.devices import check_fits
 from harness.core.errors import UserError, cannot_load
 from harness.core.hub_models import pretrained
 from harness.core.memory import is_short
-from harness.core.weight_files import check_weights
+from harness.core.weight_files import check_weights, refuse_adapter
 
 #: Weights of a checkpoint's body that no model needs: what is computed from the config, and the other senses of a
 #: multimodal model whose language model alone is loaded.
@@ -44,6 +44,7 @@ def load_model(kind: Any, model: str, new_head: str | None = None, **options: An
     folder = Path(model)
     try:
         if folder.is_dir():
+            refuse_adapter(folder)
             check_weights(folder)
         elif find_adapter_config_file(**_found(model)):
             raise UserError(f"{model} is a PEFT adapter, which is nothing without its base: name a whole model")

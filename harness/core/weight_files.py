@@ -18,16 +18,20 @@ _POINTER = b"version https://git-lfs"
 _LONGEST_HEADER = 100_000_000
 
 
-def check_weights(folder: Path) -> None:
-    """Raise :class:`UserError`, naming the file, unless the weights of a model folder can be loaded from it.
-
-    A folder with weights under other names than usual is left to the library that loads it.
-    """
+def refuse_adapter(folder: Path) -> None:
+    """Raise :class:`UserError` for an adapter: whoever loads one gets its base with it, of which nothing is known."""
     if (folder / "adapter_config.json").is_file():
         raise UserError(
             f"{folder} is a PEFT adapter (adapter_config.json), which is nothing without its base: add it to the base "
             "(merge_and_unload of PEFT) and save the whole model. Where that is done, remove adapter_config.json"
         )
+
+
+def check_weights(folder: Path) -> None:
+    """Raise :class:`UserError`, naming the file, unless the weights of a model folder can be loaded from it.
+
+    A folder with weights under other names than usual is left to the library that loads it.
+    """
     found = [folder / name for name in _NAMES if (folder / name).is_file()]
     if {"model.safetensors", "model.safetensors.index.json"} <= {file.name for file in found}:
         raise UserError(

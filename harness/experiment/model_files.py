@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -14,7 +15,7 @@ from harness.core.digests import file_digest
 from harness.core.errors import UserError, suggest
 from harness.core.hub_models import at_commit, canonical, is_hub_model
 from harness.core.registry import is_file, source_digest
-from harness.core.weight_files import check_weights
+from harness.core.weight_files import refuse_adapter
 from harness.data.documents import read_json
 from harness.experiment.spec import Spec, marked, unkeyed
 
@@ -31,16 +32,12 @@ def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
     """Raise :class:`UserError` unless ``model`` is a folder with weights, a convertible file or may be a hub id."""
     folder = Path(model)
     if folder.is_dir():
-        try:
-            check_weights(folder)
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
+        with named(where):
+            refuse_adapter(folder)
         if not (folder / "config.json").is_file():
             raise UserError(f"{where}: {model} has no config.json: not a model folder in transformers format")
-        try:
+        with named(where):
             config = read_json(folder / "config.json")
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
         if not isinstance(config, dict):
             raise UserError(f"{where}: {folder / 'config.json'} is not a JSON object")
         if not any(f.suffix in _WEIGHTS for f in folder.iterdir()):
@@ -53,6 +50,15 @@ def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
         raise UserError(
             f"{where}: {model!r} is no model folder, no hub id and no name in this experiment{suggest(model, names)}"
         )
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Add the place of an entry to the error line of a mistake that is found inside."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def loadable(params: P) -> P:
