@@ -59,7 +59,9 @@ def target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torch
             chosen = logits.gather(-1, column.clamp(0, len(weight) - 1)[:, None])[:, 0]
             of_targets = torch.where(here, chosen, of_targets)
             first += len(weight)
-        logprobs.append(of_targets - torch.stack(sums).logsumexp(dim=0))
+        total = torch.stack(sums).logsumexp(dim=0)
+        # An infinite logit leaves the other tokens the probability 0, which would pass for what the model says of them.
+        logprobs.append(torch.where(total < torch.inf, of_targets - total, torch.nan))
     return torch.cat(logprobs)
 
 
@@ -109,7 +111,7 @@ def check_head(model: PreTrainedModel, name: str) -> None:
     logits a cap would go unseen.
 
     Raises:
-        UserError: where its own forward gives other logits, or cannot be run.
+        UserError: where its own forward gives other logits, or such as are not numbers, or cannot be run.
     """
     times: list[float] = []
 
@@ -134,6 +136,11 @@ def check_head(model: PreTrainedModel, name: str) -> None:
         if is_short(error):
             raise
         raise UserError(f"{name}: {type(model).__name__} cannot be read here: {one_line(error)}") from error
+    if not (whole < torch.inf).all():  # NaN is not, either
+        raise UserError(
+            f"{name} gives logits that are NaN or infinite: look for such numbers in its weights, and for 16-bit ones "
+            "that overflow (dtype: float32)"
+        )
     if not agrees:
         raise UserError(f"{name}: {type(model).__name__} transforms its logits in a way that is not supported")
 
