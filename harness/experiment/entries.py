@@ -50,8 +50,7 @@ def build(
     resources = pool_of(options, where, pool)
     options = {key: value for key, value in options.items() if key not in Pool.model_fields}
     if user_templates and (main := _main_model(cls.Params)):
-        asked = asked_as(str(options.get(main)), models, user_templates)
-        options = asked_with(asked, options, cls.Params)
+        options = asked_with(user_templates.get(str(options.get(main))), options, cls.Params)
     spec: Spec[Any] = Spec(
         kind=kind,
         name=name,
@@ -75,14 +74,6 @@ def pool_of(entry: Mapping[str, Any], where: str, defaults: Pool | None = None) 
     given = {key: entry[key] for key in Pool.model_fields if key in entry}
     pool: Pool = _validated(Pool, (defaults or Pool()).model_dump() | given, where)
     return pool
-
-
-def asked_as(model: str, models: Mapping[str, str], user_templates: Mapping[str, str]) -> str | None:
-    """The ``user_template`` of a model that is spelled by a name of the experiment or in any other way."""
-    if model in models:
-        return user_templates.get(model)
-    names = (name for name, path in models.items() if path == canonical(located(model)))
-    return next(filter(None, map(user_templates.get, names)), None)
 
 
 def asked_with(user_template: str | None, options: Mapping[str, Any], params: type[ComponentParams]) -> dict[str, Any]:
