@@ -88,6 +88,17 @@ def check_complete(loaded: PreTrainedModel, info: dict[str, Any], model: str, ne
         )
 
 
+def check_tokens(model: PreTrainedModel, largest: int, name: str) -> None:
+    """Refuse a token that a model does not have: a GPU would stop all of its process at it.
+
+    Raises:
+        UserError: naming the token.
+    """
+    n = model.get_input_embeddings().weight.shape[0]
+    if largest >= n:
+        raise UserError(f"{name}: its tokenizer makes token {largest}, and the model has {n}: it is another model's")
+
+
 def _may_be_left_out(key: str, loaded: PreTrainedModel) -> bool:
     if _NEEDLESS.search(key):
         return True

@@ -87,10 +87,12 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         import numpy as np
 
         from bonbench.generators.decoding import sample
+        from bonbench.generators.loading import check_tokens
         from bonbench.generators.uniforms import seed_array
 
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         prompts = fitting(self.codec, self.params, limit, problems, prefixes, sampling.max_tokens)
+        check_tokens(self.model, max((max(prompt.ids) for prompt in prompts), default=0), self.params.model)
         # Prompts of similar length share a batch, so that little of it is padding.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
         rows = [(i, j) for i in order for j in range(sampling.n)]

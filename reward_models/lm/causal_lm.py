@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from bonbench.generators.loading import avoid_cudnn_attention, load_model
+from bonbench.generators.loading import avoid_cudnn_attention, check_tokens, load_model
 from bonbench.reward_models.lm.body import body
 from bonbench.reward_models.lm.logits import check_head, target_logprobs
 from bonbench.reward_models.lm.prefix_tree import PrefixTree
@@ -99,9 +99,11 @@ def read(
 
     Raises:
         MemoryError: where not even one sequence fits.
+        UserError: for a token that the model does not have.
     """
     if not readings:
         return []
+    check_tokens(model, max(max(reading.ids) for reading in readings), model.name_or_path)
     # What follows the last position that is read need not be.
     fed = [reading.ids[: reading.reads[-1] + 1] for reading in readings]
     tree = PrefixTree(fed) if supports_trees(model) else None

@@ -26,7 +26,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from bonbench.generators.loading import avoid_cudnn_attention
+from bonbench.generators.loading import avoid_cudnn_attention, check_tokens
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
 from bonbench.reward_models.training.dealing import Dealer
 from bonbench.reward_models.training.history import Curves, StepSums, history, summary
@@ -65,6 +65,7 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     crossed = mismatched_reference(job, loss, args.device)
     tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.base))
     base = loss.load(job.model)
+    check_tokens(base, int(rollouts.sequences.ids.max(initial=0)), job.model)
     stored_dtype = base.dtype
     model = base.to(weights_dtype(params))
     model.forward = MethodType(loss.forward, model)

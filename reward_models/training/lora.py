@@ -30,7 +30,8 @@ class Adapted(PeftModel):  # type: ignore[misc]
     @property
     def body(self) -> torch.nn.Module:
         """The model without its head."""
-        return body(self.get_base_model())
+        below: torch.nn.Module = body(self.get_base_model())
+        return below
 
 
 def with_adapters(model: PreTrainedModel, lora: LoraParams, head: str | None) -> Adapted:

@@ -15,14 +15,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_models import make_model
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from bonbench.generators.loading import load_model
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
 from bonbench.reward_models.lm.causal_lm import load, load_as
+from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.training.model_losses import ImplicitLoss, OutcomeLoss, ValueLoss
 from bonbench.reward_models.training.params import ImplicitTrainerParams, OutcomeTrainerParams, TrainingParams
 from harness.core.errors import UserError
+from harness.core.records import Problem, Response, Sampling, Solution
 from harness.experiment.model_files import check_model
 
 Change = Callable[[Path], object]
@@ -192,3 +194,16 @@ def test_an_adapter_is_refused_before_anything_starts(model: Path) -> None:
 def test_whole_files_are_taken(model: Path) -> None:
     sharded(model)
     load(str(model), "float32", "cpu")
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model(model: Path) -> None:
+    """Tokens were added, and the embeddings have no rows for them."""
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.add_tokens(["apples"])
+    tokenizer.save_pretrained(model)
+    problem = Problem("p", "How many apples?", "2")
+    line = "its tokenizer makes token 300, and the model has 300"
+    with pytest.raises(UserError, match=line):
+        TransformersGenerator(TransformersParams(model=str(model))).generate([problem], Sampling(n=1), {"p": [1]})
+    with pytest.raises(UserError, match=line):
+        CausalLMScorer(CausalLMParams(model=str(model))).logprobs([Solution(problem, Response("p", "g", 0, "2"))])
