@@ -59,6 +59,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        from bonbench.generators.decoding import check_sampling
         from bonbench.generators.loading import avoid_cudnn_attention, load_model
 
         avoid_cudnn_attention()
@@ -72,6 +73,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         model = load_model(AutoModelForCausalLM, params.model, dtype=dtype, **placement)
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)
         self.model = model.eval()
+        check_sampling(self.model, params.model)
         self._rows_that_fitted: int | None = None  # at once, where memory was too short for more
 
     def describe(self) -> ModelFacts:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_logits_are_scaled import tiny
 
+from bonbench.generators.decoding import check_sampling, sample
 from bonbench.reward_models.lm import tree_attention
 from bonbench.reward_models.lm.causal_lm import response_logprobs
 from bonbench.reward_models.lm.tree_attention import reads_alone, supports_trees
@@ -47,6 +49,24 @@ def test_log_probabilities_are_those_of_each_text_alone(type_: str) -> None:
             own = model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
         wanted = [float(own[at - 1, ids[at]]) for at in range(4, len(ids))]
         assert values == pytest.approx(wanted, abs=1e-4)
+
+
+def test_sampling_is_that_of_whole_texts_or_refused() -> None:
+    for type_, own in {"llama": {}, **OWN}.items():
+        model, prompts = tiny(type_, **own), [[1, 5, 9, 4, 33, 21, 7, 14], [1, 5, 9, 44, 12]]
+        if type_ in ("minimax", "recurrent_gemma", "mamba"):  # some raise, some sample something else
+            with pytest.raises(UserError, match="cannot be sampled from here"):
+                check_sampling(model, "m")
+            continue
+        check_sampling(model, "m")
+        seeds, most = np.arange(3, dtype=np.uint64), np.full(3, 6)
+        sampled = sample(model, prompts, [0, 0, 1], seeds, [60], most, temperature=0, top_p=1)
+        for row, prompt in enumerate((prompts[0], prompts[0], prompts[1])):
+            text = list(prompt)
+            for _ in range(6):
+                with torch.no_grad():
+                    text.append(int(model(torch.tensor([text]), use_cache=False).logits[0, -1].argmax()))
+            assert sampled.tokens[row].tolist() == text[len(prompt) :], type_
 
 
 def test_whatever_a_tree_raises_it_is_read_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
