@@ -66,11 +66,11 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         placement = placed(params.device, torch.cuda)
         # Most CPUs are several times slower at 16 bits.
         dtype = "float32" if params.dtype == "auto" and not placement else params.dtype
+        model = load_model(AutoModelForCausalLM, params.model, dtype=dtype, **placement)
         try:
             tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model), trust_remote_code=False)
         except Exception as error:  # a wrong value in one of its files raises whatever the tokenizer's code meets first
             raise cannot_load(f"the tokenizer of {params.model}", error) from error
-        model = load_model(AutoModelForCausalLM, params.model, dtype=dtype, **placement)
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)
         self.model = model.eval()
         check_sampling(self.model, params.model)
