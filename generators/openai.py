@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from bonbench.generators.prompts import PromptParams, conversation, raw_prompt
 from harness.core import shard_progress
 from harness.core.components import ComponentParams, Generator, Runtime, Unkeyed
 from harness.core.errors import UserError, shortened
+from harness.core.prompt import PromptParams, conversation, raw_prompt
 from harness.core.records import Problem, Response, Sampling
 
 if TYPE_CHECKING:

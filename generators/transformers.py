@@ -71,7 +71,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
             tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model), trust_remote_code=False)
         except Exception as error:  # a wrong value in one of its files raises whatever the tokenizer's code meets first
             raise cannot_load(f"the tokenizer of {params.model}", error) from error
-        self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)
+        self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id, params.date)
         self.model = model.eval()
         check_sampling(self.model, params.model)
         self._rows_that_fitted: int | None = None  # at once, where memory was too short for more

@@ -74,8 +74,7 @@ def build_graph(
     policies, scores = {}, []
     if evaluated:
         for name, entry in reward_models.items():
-            where, templates = f"reward_models.{name}", layout.user_templates
-            specs[name] = build("reward_models", name, entry, where, layout.models, user_templates=templates)
+            specs[name] = build("reward_models", name, entry, f"reward_models.{name}", layout.models, asks=layout.asks)
         scores = [layout.scoring(spec, samples) for spec in specs.values()]
         policies = {name: layout.policy(name, entry, asked, n) for name, entry in experiment.policies.models.items()}
     nodes = _in_order(
