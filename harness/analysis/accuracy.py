@@ -26,6 +26,7 @@ from harness.analysis.estimators import (
     pass_at_n,
 )
 from harness.analysis.inference import Bootstrap, Difference, Interval
+from harness.analysis.lowest_step import LowestStep, lowest_step
 from harness.analysis.rows import Columns
 from harness.analysis.selection import best_of_n, response_scores, unshared, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
@@ -72,10 +73,30 @@ class Samples:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """A reward model's scores of a generator's samples, 0 where one is missing and -inf where the response was left
+    unscored; and the problems that have all of them."""
+
+    values: Floats  # [P, N]
+    complete: Bools  # [P]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is derived from the stored step rewards of a generator's responses, which are read once."""
+
+    scores: dict[tuple[str, str], Scores]  # by reward model and aggregation
+    percentiles: dict[str, Floats]  # by reward model
+    lowest: dict[str, LowestStep]
+
+
+@dataclass(frozen=True)
 class Accuracies:
     """Expected accuracy per problem, as fractions; NaN where a problem has no responses or scores.
 
+    ``samples``: generator → its graded samples. ``scores``: (generator, best-of-n chooser) → the scores it goes by.
     ``percentiles``: (reward model, generator) → the 1st to 99th percentile of its step rewards, float [99].
+    ``lowest``: (reward model, generator) → where in a response its lowest step reward lies; for those with steps.
     ``unshared``: (generator, chooser) → how often what it chooses among all responses to a problem is an answer that no
     other response has, float [P]; for best-of-n choosers and for a random choice.
     """
@@ -85,7 +106,10 @@ class Accuracies:
     protocols: tuple[str, ...]
     headline_n: tuple[int, ...]
     rows: dict[Key, Floats]
+    samples: Mapping[str, Samples]
+    scores: Mapping[tuple[str, Chooser], Scores]
     percentiles: Mapping[tuple[str, str], Floats]
+    lowest: Mapping[tuple[str, str], LowestStep]
     unshared: Mapping[tuple[str, Chooser], Floats]
     bootstrap: Bootstrap
 
@@ -125,6 +149,16 @@ class Accuracies:
         if chooser == PASS_AT_1:
             n = self.ns(generator)[-1]
         return self.rows.get(Key(generator, chooser, self.protocol, n))
+
+    def has_scores(self, generator: str, chooser: Chooser) -> Bools:
+        """The problems with responses, all of them graded, and scored by a best-of-n chooser's model: bool [P]."""
+        samples = self.samples[generator]
+        return samples.complete & ~samples.unanswered & self.scores[generator, chooser].complete
+
+    def scored(self, choosers: Iterable[Chooser]) -> list[tuple[str, Chooser]]:
+        """(generator, chooser) of those best-of-n ``choosers`` that have scores of a problem, by generator."""
+        pairs = [(generator, chooser) for generator in self.generators for chooser in choosers]
+        return [pair for pair in pairs if pair in self.scores and self.has_scores(*pair).any()]
 
     def curve(self, generator: str, chooser: Chooser) -> dict[int, Interval]:
         """n → mean over problems with its interval, for every n that has values."""
@@ -174,7 +208,10 @@ def compute_accuracies(
     seed = manifest.seed
     problem_ids = tuple(results.problems["problem_id"])
     rows: dict[Key, Floats] = {}
+    samples_of: dict[str, Samples] = {}
+    scores_of: dict[tuple[str, Chooser], Scores] = {}
     percentiles: dict[tuple[str, str], Floats] = {}
+    lowest: dict[tuple[str, str], LowestStep] = {}
     of_choices: dict[tuple[str, Chooser], Floats] = {}
     sizes = []
     for generator in manifest.generators:
@@ -187,8 +224,12 @@ def compute_accuracies(
         if n is not None and not 1 <= n <= sizes[-1]:
             raise UserError(f"n = {n}: {generator} has {sizes[-1]} responses per problem; choose 1 to {sizes[-1]}")
         ns = grid(sizes[-1], manifest.evaluation.n) if n is None else sorted({n, sizes[-1]})
-        scores, of_rewards = _scores(results, generator, problem_ids, samples, reward_models)
-        percentiles |= {(name, generator): values for name, values in of_rewards.items()}
+        read = _scores(results, generator, problem_ids, samples, reward_models)
+        scores = read.scores
+        samples_of[generator] = samples
+        scores_of |= {(generator, Chooser("best_of_n", *variant)): own for variant, own in scores.items()}
+        percentiles |= {(name, generator): values for name, values in read.percentiles.items()}
+        lowest |= {(name, generator): steps for name, steps in read.lowest.items()}
         of_choices |= {(generator, chooser): values for chooser, values in _unshared(samples, scores)}
         for protocol in manifest.evaluation.protocol:
             for chooser, values in _curves(results, samples, scores, protocol, ns, seed):
@@ -203,7 +244,10 @@ def compute_accuracies(
         protocols=tuple(manifest.evaluation.protocol),
         headline_n=tuple(sorted(headline)),
         rows=rows,
+        samples=samples_of,
+        scores=scores_of,
         percentiles=percentiles,
+        lowest=lowest,
         unshared=of_choices,
         bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
     )
@@ -226,7 +270,7 @@ def _averages(rows: dict[Key, Floats], generators: Sequence[str]) -> dict[Key, F
 def _curves(
     results: Results,
     samples: Samples,
-    scores: dict[tuple[str, str], tuple[Floats, Bools]],
+    scores: Mapping[tuple[str, str], Scores],
     protocol: str,
     ns: Sequence[int],
     seed: int,
@@ -235,35 +279,32 @@ def _curves(
     correct, classes = samples.correct, samples.classes
     models = results.manifest.reward_models
     weights = [
-        vote_weights(values, models[name].score_type, models[name].coefficient)
-        for (name, _), (values, _) in scores.items()
+        vote_weights(own.values, models[name].score_type, models[name].coefficient) for (name, _), own in scores.items()
     ]
     if protocol == "subsets":
         mean = np.tile(correct.mean(axis=1), (len(ns), 1))
-        best = [expected_best_of_n(values, correct, ns) for values, _ in scores.values()]
+        best = [expected_best_of_n(own.values, correct, ns) for own in scores.values()]
         oracle = pass_at_n(correct, ns)
         plain, weighted = expected_votes(classes, correct, weights, ns, seed)
     else:
         mean, oracle = first_n_average(correct, ns), first_n_oracle(correct, ns)
-        best = [first_n_best(values, correct, ns) for values, _ in scores.values()]
+        best = [first_n_best(own.values, correct, ns) for own in scores.values()]
         plain, weighted = first_n_votes(classes, correct, weights, ns)
 
     for chooser, values in ((PASS_AT_1, mean), (ORACLE, oracle), (MAJORITY, plain)):
         yield chooser, np.where(samples.complete, values, np.nan)
-    for i, ((name, aggregation), (_, scored)) in enumerate(scores.items()):
-        complete = samples.complete & scored
+    for i, ((name, aggregation), own) in enumerate(scores.items()):
+        complete = samples.complete & own.complete
         yield Chooser("best_of_n", name, aggregation), np.where(complete, best[i], np.nan)
         yield Chooser("weighted_best_of_n", name, aggregation), np.where(complete, weighted[i], np.nan)
 
 
-def _unshared(
-    samples: Samples, scores: Mapping[tuple[str, str], tuple[Floats, Bools]]
-) -> Iterable[tuple[Chooser, Floats]]:
+def _unshared(samples: Samples, scores: Mapping[tuple[str, str], Scores]) -> Iterable[tuple[Chooser, Floats]]:
     """How often a choice among all samples is an answer that no other sample has, float [P]."""
     alone = unshared(samples.classes)
     yield PASS_AT_1, np.where(samples.complete, alone.mean(axis=1), np.nan)
-    for (name, aggregation), (values, scored) in scores.items():
-        of_choices = np.where(samples.complete & scored, best_of_n(values, alone), np.nan)
+    for (name, aggregation), own in scores.items():
+        of_choices = np.where(samples.complete & own.complete, best_of_n(own.values, alone), np.nan)
         yield Chooser("best_of_n", name, aggregation), of_choices
 
 
@@ -289,16 +330,8 @@ def _scores(
     problem_ids: Sequence[str],
     samples: Samples,
     reward_models: Collection[str] | None,
-) -> tuple[dict[tuple[str, str], tuple[Floats, Bools]], dict[str, Floats]]:
-    """What is derived from the stored step rewards, which are read once.
-
-    Returns:
-        For each (reward model, aggregation) the scores, float [P, N], 0 where one is missing and -inf where the
-        response was left unscored, and which problems have all of them, bool [P]; for each reward model the percentiles
-        of its step rewards, float [99].
-    """
-    scores: dict[tuple[str, str], tuple[Floats, Bools]] = {}
-    percentiles: dict[str, Floats] = {}
+) -> _Read:
+    read = _Read({}, {}, {})
     by_model: dict[str, list[str]] = {}
     for name, aggregation in results.variants():
         if reward_models is not None and name not in reward_models:
@@ -311,7 +344,7 @@ def _scores(
         rewards = table.column("step_rewards").combine_chunks()
         flat = rewards.flatten().to_numpy(zero_copy_only=False)
         if len(flat):
-            percentiles[name] = np.quantile(flat, _PERCENTILES)
+            read.percentiles[name] = np.quantile(flat, _PERCENTILES)
         lengths = rewards.value_lengths().to_numpy(zero_copy_only=False)
         rows = pd.Index(problem_ids).get_indexer(pd.Index(table.column("problem_id").to_pandas()))
         columns = table.column("sample").to_numpy()
@@ -319,6 +352,8 @@ def _scores(
         scored = np.zeros(samples.correct.shape, dtype=bool)
         scored[rows[keep], columns[keep]] = True
         scored[samples.unanswered] = True  # there is nothing to score, and nothing to choose from
+        if steps := lowest_step(flat, lengths):
+            read.lowest[name] = steps
         if lengths.max() == 1:
             aggregations = aggregations[:1]  # a single reward is the score, however it is aggregated
         for aggregation in aggregations:
@@ -328,5 +363,5 @@ def _scores(
                 raise UserError(f"{results.folder}: scores of {name} for {generator}: {error}") from None
             matrix = np.zeros(samples.correct.shape)
             matrix[rows[keep], columns[keep]] = values[keep]
-            scores[name, aggregation] = (matrix, np.asarray(scored.all(axis=1)))
-    return scores, percentiles
+            read.scores[name, aggregation] = Scores(matrix, np.asarray(scored.all(axis=1)))
+    return read

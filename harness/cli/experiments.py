@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.cost_model.gpus import Gpu
     from harness.engine.executor import Executor
     from harness.engine.graph import Graph, Node, Training
-    from harness.engine.run import Outcome
+    from harness.engine.outcome import Outcome
 
 
 def experiment_file(config: Path) -> Path:

@@ -65,6 +65,10 @@ class Shard:
     def stored(self, results: Path) -> bool:
         return shard_key(self.path(results)) == self.key
 
+    def usable(self, results: Path) -> bool:
+        """Whether it is stored, or a part of it (:mod:`harness.engine.parts`)."""
+        return (shard_key(self.path(results)) or "").partition("-")[0] == self.key
+
 
 @dataclass(eq=False, kw_only=True)
 class Node(ABC):

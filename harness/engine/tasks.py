@@ -10,26 +10,32 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.core.components import Component, Generator, ModelFacts, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError
+from harness.core.incomplete import Incomplete
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
 from harness.core.stages import Task
 from harness.cost_model.shape import ModelShape
+from harness.engine.going_on import made_of, sampled, scores_of
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
 from harness.storage.arrow import to_records, to_table
+
+R = TypeVar("R", Response, Grade, StepScores, TokenLogprobs)
 
 
 @dataclass
 class Result:
     """A finished shard: its table, facts stored beside it, and its cost (see ``harness.core.records.LedgerRow``).
 
-    ``notes`` are warnings of the component, for the one who looks on.
+    ``notes`` are warnings of the component, for the one who looks on. ``missing`` are the problems that failed, each
+    with the reason (:class:`~harness.core.incomplete.Incomplete`): the table has all of the others.
     """
 
     table: pa.Table
@@ -41,6 +47,7 @@ class Result:
     wall_s: float = 0.0
     started_at: float = 0.0
     notes: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 def response_seed(run_seed: int, generator: str, problem_id: str, sample: int) -> int:
@@ -50,7 +57,12 @@ def response_seed(run_seed: int, generator: str, problem_id: str, sample: int) -
 
 
 def sample(
-    component: Generator[Any], problems: pa.Table, sampling: Sampling, run_seed: int, fewer: bool = False
+    component: Generator[Any],
+    problems: pa.Table,
+    sampling: Sampling,
+    run_seed: int,
+    fewer: bool = False,
+    kept: pa.Table | None = None,
 ) -> Result:
     """Sample ``sampling.n`` responses to each problem, or take so many recorded responses.
 
@@ -59,6 +71,7 @@ def sample(
 
     Args:
         fewer: whether a problem may have fewer recorded responses.
+        kept: responses of the shard that are there already.
 
     Raises:
         UserError: where a problem has too few recorded responses.
@@ -68,16 +81,17 @@ def sample(
         p.problem_id: [response_seed(run_seed, component.name, p.problem_id, i) for i in range(sampling.n)]
         for p in block
     }
-    responses = component.generate(block, sampling, seeds)
+    responses, missing = sampled(component, block, sampling, seeds, _records(Response, kept))
     n_of = Counter(r.problem_id for r in responses)
     counts = {p.problem_id: sampling.n for p in block}
     unanswered: list[str] = []
     if component.recorded:
         counts = {id_: min(n, n_of[id_]) for id_, n in counts.items()}
     elif component.unanswered_because:
-        unanswered = [id_ for id_ in counts if not n_of[id_]]
+        unanswered = [id_ for id_ in counts if not n_of[id_] and id_ not in missing]
         counts |= dict.fromkeys(unanswered, 0)
-    if [(r.problem_id, r.sample) for r in responses] != [(id_, i) for id_, n in counts.items() for i in range(n)]:
+    whole = [(r.problem_id, r.sample) for r in responses if r.problem_id not in missing]
+    if whole != [(id_, i) for id_, n in counts.items() if id_ not in missing for i in range(n)]:
         raise RuntimeError(f"{component.name} did not return {sampling.n} ordered responses for every problem")
     short = next((id_ for id_, n in counts.items() if n < sampling.n), None)
     if component.recorded and short is not None and (not fewer or not responses):
@@ -85,7 +99,7 @@ def sample(
         raise UserError(
             f"{component.name}: {counts[short]} responses to problem {short!r} are recorded, {sampling.n} wanted{hint}"
         )
-    result = Result(to_table(Response, responses))
+    result = Result(to_table(Response, responses), missing=missing)
     if unanswered:
         result.meta |= {"unanswered": unanswered, "unanswered_because": component.unanswered_because}
     _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in responses))
@@ -148,28 +162,40 @@ def label(
     return Result(to_table(StepLabels, step_labels(prefix_by_text, rollouts, correct, tally_by_id)))
 
 
-def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table) -> Result:
-    """Grade every response."""
-    grades = component.grade(to_records(Problem, problems), to_records(Response, responses))
-    return Result(to_table(Grade, grades))
+def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table, kept: pa.Table | None = None) -> Result:
+    """Grade every response; those to problems of which grades are ``kept`` have theirs."""
+    block = to_records(Problem, problems)
+    grades, missing = made_of(
+        to_records(Response, responses), _records(Grade, kept), lambda some: component.grade(block, some)
+    )
+    return Result(to_table(Grade, grades), missing=missing)
 
 
-def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Table) -> Result:
+def token_pass(
+    component: TokenScorer[Any], problems: pa.Table, responses: pa.Table, kept: pa.Table | None = None
+) -> Result:
     """Log-probabilities of every response token under one model."""
-    passes = component.logprobs(_solutions(problems, responses, {}))
+    passes, _ = made_of(_solutions(problems, responses, {}), _records(TokenLogprobs, kept), component.logprobs)
     result = Result(to_table(TokenLogprobs, passes))
     read = [t for t in passes if t.was_read]
     _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in read))
     return result
 
 
-def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, **passes: pa.Table) -> Result:
+def score(
+    component: RewardModel[Any],
+    problems: pa.Table,
+    responses: pa.Table,
+    kept: pa.Table | None = None,
+    **passes: pa.Table,
+) -> Result:
     """Score every step of every response; ``passes`` maps roles to the token passes asked for."""
-    scores = component.score_read(_solutions(problems, responses, passes))
+    solutions = _solutions(problems, responses, passes)
+    scores, missing = made_of(solutions, _records(StepScores, kept), partial(scores_of, component))
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
     if any(not s.step_rewards for s in scores):
         meta["unscored_because"] = component.unscored_because
-    result = Result(to_table(StepScores, scores), meta)
+    result = Result(to_table(StepScores, scores), meta, missing=missing)
     facts = _described(component)
     if facts is not None:
         prompts = {(r["problem_id"], r["sample"]): r["n_prompt_tokens"] for r in responses.to_pylist()}
@@ -189,11 +215,19 @@ TASKS: dict[Task, Callable[..., Result]] = {
 
 
 def run(task: Task, component: Any, payload: Mapping[str, Any]) -> Result:
-    """Run a task by name. Whoever asks for it times it."""
+    """Run a task by name. Whoever asks for it times it. A task that needs all problems makes nothing where some
+    failed."""
     started_at = time.time()
-    result = TASKS[task](component, **payload)
+    try:
+        result = TASKS[task](component, **payload)
+    except Incomplete as error:
+        result = Result(pa.table({}), missing=error.missing)
     result.started_at = started_at
     return result
+
+
+def _records(record: type[R], kept: pa.Table | None) -> list[R] | None:
+    return None if kept is None else to_records(record, kept)
 
 
 def _about(problems: pa.Table, rows: pa.Table) -> pa.Table:

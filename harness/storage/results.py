@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from harness.core.errors import UserError, first_error
-from harness.core.records import Grade, LedgerRow, Problem, StepScores
+from harness.core.records import Grade, LedgerRow, Problem, Response, StepScores
 from harness.core.stages import StageKind
 from harness.core.terms import AGGREGATIONS
 from harness.data.documents import read_json
@@ -48,6 +48,14 @@ class Results:
         An Arrow table: step rewards of a large run do not fit comfortably in Python objects.
         """
         return _table(self.folder / StageKind.SCORE.folder / reward_model / generator, StepScores)
+
+    def lengths(self, generator: str) -> pd.DataFrame:
+        """How long a generator's responses are: ``problem_id``, ``sample``, ``characters``. One shard is in memory."""
+        frames = [pd.DataFrame({"problem_id": [], "sample": [], "characters": []})]
+        for path in sorted((self.folder / StageKind.SAMPLE.folder / generator).glob("part-*.parquet")):
+            table = _read(path, Response, ["problem_id", "sample", "text"])
+            frames.append(table.set_column(2, "characters", pc.utf8_length(table.column("text"))).to_pandas())
+        return pd.concat(frames, ignore_index=True)
 
     def unscored(self, reward_model: str, generator: str) -> Unscored:
         """What a reward model left unscored of a generator's responses."""
