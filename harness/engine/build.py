@@ -85,6 +85,18 @@ def build_graph(
             specs[name] = build("reward_models", name, entry, f"reward_models.{name}", layout.models, asks=layout.asks)
         scores = [layout.scoring(spec, samples) for spec in specs.values()]
         policies = {name: layout.policy(name, entry, asked, n) for name, entry in experiment.policies.models.items()}
+    nodes = _in_order(
+        # Rollouts come first: trainings wait for them.
+        *rollouts,
+        samples,
+        grades,
+        second_grades,
+        *([*training.after, training] for training in trainings),
+        *([*score.passes.values(), score.stage] for score in scores),
+        *policies.values(),
+    )
+    for node in nodes:
+        node.spec = layout.artifacts.pinned(node.spec)
     return Graph(
         experiment=experiment,
         problems=problems,
@@ -94,16 +106,7 @@ def build_graph(
         policies={name: policy.responses.spec for name, policy in policies.items()},
         passes={score.stage.who: {role: pass_.who for role, pass_ in score.passes.items()} for score in scores},
         n=n,
-        nodes=_in_order(
-            # Rollouts come first: trainings wait for them.
-            *rollouts,
-            samples,
-            grades,
-            second_grades,
-            *([*training.after, training] for training in trainings),
-            *([*score.passes.values(), score.stage] for score in scores),
-            *policies.values(),
-        ),
+        nodes=nodes,
         stand_ins=stood_in,
         notes=what.notes,
     )
