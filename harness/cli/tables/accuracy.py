@@ -8,13 +8,18 @@ import pandas as pd
 from rich.table import Table
 
 from harness.cli.tables.wide import print_wide
+from harness.core.errors import UserError
 
 
 def show_accuracy(results: Path) -> None:
     """Print Table 1 of a results folder without its intervals, and where the report is."""
     source = results / "tables" / "table1.csv"
     if source.exists():
-        print_wide(_table(pd.read_csv(source, index_col=0)))
+        try:
+            accuracy = pd.read_csv(source, index_col=0)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{source}: not a readable table: {error}; `bonbench report {results}` makes it") from None
+        print_wide(_table(accuracy))
     left_out = results / "tables" / "left_out.csv"
     if left_out.exists():
         for row in pd.read_csv(left_out).itertuples():
