@@ -52,7 +52,6 @@ def load_model(kind: Any, model: str, new_head: str | None = None, **options: An
             **pretrained(model),
             output_loading_info=True,
             ignore_mismatched_sizes=True,
-            trust_remote_code=False,
             **options,
         )
     except UserError:
