@@ -8,7 +8,7 @@ from typing import Any
 
 from bonbench.generators.vllm_engine import Engine, settle_environment
 from harness.core.errors import UserError, first_error, shortened
-from harness.core.hub_models import hub_id, pretrained
+from harness.core.hub_models import pretrained
 
 #: Engine arguments on CPU, where they differ from vLLM's own. Compiling a model takes longer than most CPU runs. Blocks
 #: of 32 tokens share more of a prompt than those of 128.
@@ -24,6 +24,17 @@ def find_vllm() -> None:
     if importlib.util.find_spec("vllm") is None:
         raise UserError("vLLM is not installed where the model is to run: pip install 'bonbench[vllm]'")
     settle_environment()
+
+
+def without_remote_code(engine: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a user for vLLM's engine.
+
+    Raises:
+        ValueError: where they ask for running the code of a model's folder.
+    """
+    if engine.get("trust_remote_code"):
+        raise ValueError("trust_remote_code: the code of a model's folder is never run: remove it")
+    return engine
 
 
 def start_engine(
@@ -46,17 +57,18 @@ def start_engine(
             f"tensor_parallel_size x pipeline_parallel_size is {n_devices}, the actor sees "
             f"{current_platform.device_count()} GPUs: set num_gpus: {n_devices} on the entry"
         )
+    which = pretrained(model)
     arguments: dict[str, Any] = {
         **(_ON_CPU if current_platform.is_cpu() else {}),
-        "model": hub_id(model),
+        "model": which["pretrained_model_name_or_path"],
         "tensor_parallel_size": tensor_parallel_size,
         "pipeline_parallel_size": pipeline_parallel_size,
         "distributed_executor_backend": "uni" if n_devices == 1 else "mp",
     }
-    if revision := pretrained(model).get("revision"):
+    if (revision := which.get("revision")) and "revision" not in users:
         arguments |= {"revision": revision, "tokenizer_revision": revision}
     try:
-        return Engine({**arguments, **own, **users})
+        return Engine({**arguments, **own, **users, "trust_remote_code": False})
     except (TypeError, ValueError, OSError) as error:
         raise UserError(f"vLLM refuses {model} with these arguments: {_reason(error)}") from error
 

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from bonbench.reward_models.known_models import KNOWN_IMPLICIT
 from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.components import ModelPath, OwnAggregation, PassOf, RewardModel, TooLong
-from harness.core.errors import UserError
+from harness.core.errors import Unreadable, UserError
 from harness.core.hub_models import hub_id
 from harness.core.prompt import Asked, asks
 from harness.core.records import Solution, StepScores
@@ -109,14 +109,16 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
         """The record of a solution that has no score.
 
         Raises:
-            UserError: where ``too_long`` makes an error of it.
+            UserError: where it is too long, and ``too_long`` makes an error of it.
         """
-        if self.params.too_long == "error":
+        short = next((role for role, tokens in solution.logprobs.items() if not tokens.was_read), None)
+        if self.params.too_long == "error" and short is not None:
             response = solution.response
-            short = next(role for role, tokens in solution.logprobs.items() if not tokens.was_read)
-            raise UserError(
-                f"sample {response.sample} of {response.generator} for problem {response.problem_id!r} is longer than "
-                f"the {short} reads: lower sampling.max_tokens, or let too_long be skip or truncate"
+            long = f"is longer than the {short} reads"
+            raise Unreadable(
+                f"sample {response.sample} of {response.generator} for problem {response.problem_id!r} {long}: "
+                "lower sampling.max_tokens, or let too_long be skip or truncate",
+                why=f"it {long}: shorten it, or let too_long be skip or truncate",
             )
         return super().unscored(solution)
 

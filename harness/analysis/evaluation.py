@@ -14,7 +14,7 @@ from harness.analysis.costs import reward_model_costs
 from harness.analysis.overoptimisation import PeakRow, ScoreRow, peaks, score_curves
 from harness.analysis.second_opinion import SecondOpinion
 from harness.analysis.trainings import TrainedAs, headline, trained_as
-from harness.analysis.unscored import UnansweredRow, UnscoredRow, unanswered, unscored
+from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow, left_out, unanswered, unscored
 from harness.analysis.verdicts import VerdictsRow, verdicts
 from harness.storage.results import Results
 
@@ -74,6 +74,11 @@ class Evaluation:
     def verdicts(self) -> list[VerdictsRow]:
         """How many verdicts of generative reward models could be read; no rows without such reward models."""
         return verdicts(self.results)
+
+    @cached_property
+    def left_out(self) -> list[LeftOutRow]:
+        """The reward models that nothing can be computed of; no rows where there is none."""
+        return left_out(self.accuracies)
 
     @cached_property
     def second_opinion(self) -> SecondOpinion | None:

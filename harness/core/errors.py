@@ -15,13 +15,40 @@ class UserError(Exception):
     """A mistake of the user's: shown as one line that names what, where and how to fix it; exit code 2."""
 
 
+class Unreadable(UserError):
+    """A solution that a model cannot read, where none may be.
+
+    Attributes:
+        why: what is wrong with it, without saying which it is.
+    """
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message, why)
+        self.why = why
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class NotFinite(Unreadable):
+    """A model gave a solution a number that nothing can be computed with.
+
+    Where it does so for one solution after the other, it is the model that is at fault.
+    """
+
+
 class Unavailable(UserError):
     """Data that are not on this machine and could not be fetched."""
 
 
 def cannot_load(what: str, error: Exception) -> UserError:
     """What to raise where a model, a tokenizer or a data set cannot be loaded, with what helps against a gated one."""
-    hint = "gated" in str(error) or any(f"{status} Client Error" in str(error) for status in (401, 403))
+    message = str(error)
+    if "custom code" in message and "trust_remote_code" in message:
+        return UserError(f"{what} cannot be loaded: it needs code of its own folder, which is never run here")
+    if "weights_only" in message:
+        return UserError(f"{what} cannot be loaded: its pickled weights hold code, which is never run: use safetensors")
+    hint = "gated" in message or any(f"{status} Client Error" in message for status in (401, 403))
     login = "; if it is gated, ask for access on its page, then `hf auth login` on every node" if hint else ""
     return UserError(f"{what} cannot be loaded: {one_line(error)}{login}")
 

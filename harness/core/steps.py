@@ -14,7 +14,7 @@ from itertools import accumulate
 
 _MARKER = re.compile(r"^[ \t]*(?:\*\*|#+[ \t]*)?Step[ \t]+\d+[ \t]*[:.]", re.MULTILINE | re.IGNORECASE)
 _BARE = re.compile(_MARKER.pattern + r"[ \t]*", _MARKER.flags)
-_PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
+_PARAGRAPH = re.compile(r"\n[ \t\r]*\n\s*")
 _LINE = re.compile(r"\n\s*")
 
 

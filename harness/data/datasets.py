@@ -15,7 +15,7 @@ from pydantic import Field
 from harness.core.components import ComponentParams, DataPath, Dataset
 from harness.core.errors import UserError
 from harness.core.records import Problem
-from harness.data.golds import gold_text
+from harness.data.golds import gold_text, is_gold, row_id
 from harness.data.hub import HubSplit, load_split
 from harness.data.lines import Row, read_rows
 
@@ -48,23 +48,29 @@ def _problems(rows: Iterator[tuple[str, Row]], params: RowParams) -> list[Proble
         if params.limit is not None and len(problems) == params.limit:
             break
         problem, answer = row.get(params.problem), row.get(params.answer)
-        if not isinstance(problem, str) or not isinstance(answer, str | int | float) or isinstance(answer, bool):
+        if not isinstance(problem, str) or not is_gold(answer):
             column = params.answer if isinstance(problem, str) else params.problem
             raise UserError(f"{where}: no text in column {column!r}; the columns are {', '.join(map(str, row))}")
+        ids = (row_id(row.get(column), f"{where}: column {column!r}") for column in (params.id, "problem_id"))
         # A row without an id is named by its place, as evaluation sets are never reordered.
-        identifier = str(row.get(params.id) or row.get("problem_id") or f"{params.split}-{len(problems):05d}")
+        identifier = next(filter(None, ids), f"{params.split}-{len(problems):05d}")
         if identifier in problems:
             raise UserError(f"{where}: an earlier row has the id {identifier!r} too; give each problem its own id")
-        level = _LEVEL.fullmatch(str(row.get("level") or ""))
+        level = _LEVEL.fullmatch(_first(row, "level"))
         problems[identifier] = Problem(
             problem_id=identifier,
             problem=problem,
             answer=gold_text(answer),
-            subject=str(row.get("subject") or row.get("type") or ""),
+            subject=_first(row, "subject", "type"),
             level=int(level[1]) if level else None,
             split=params.split,
         )
     return list(problems.values())
+
+
+def _first(row: Row, *columns: str) -> str:
+    """What the first of the columns that says anything says: 0 is something, null and an empty text are nothing."""
+    return next((str(row[column]) for column in columns if row.get(column) not in (None, "")), "")
 
 
 class FileDataset(Dataset[FileParams]):

@@ -23,7 +23,7 @@ from harness.experiment.config import Experiment
 from harness.experiment.defaults import with_defaults
 from harness.experiment.entries import build
 from harness.experiment.expansion import expand
-from harness.experiment.generators import check_generators, responses_per_problem
+from harness.experiment.generators import check_generators, compared
 from harness.experiment.problem_sets import load_problem_sets
 from harness.experiment.spec import Pool, Spec
 
@@ -53,7 +53,15 @@ def build_graph(
         raise UserError("generators: none is evaluated, as each says evaluate: false; remove it from one of them")
     asked = problems.get(experiment.evaluation.problems, [])
     evaluated = generators.evaluated if asked else []
-    n = responses_per_problem(experiment, [generators.specs[name] for name in evaluated])
+    what = compared(
+        experiment,
+        [generators.specs[name] for name in evaluated],
+        asked,
+        stand_in=experiment.evaluation.problems in stood_in,
+    )
+    n, asked = what.n, what.problems
+    if asked:
+        problems[experiment.evaluation.problems] = asked
     verifier = build("verifiers", "verifier", experiment.verifier, "verifier", {}, Pool(num_cpus=0))
     second_verifiers = _second_verifiers(experiment)
     entries = expand(experiment, extra)
@@ -77,6 +85,18 @@ def build_graph(
             specs[name] = build("reward_models", name, entry, f"reward_models.{name}", layout.models, asks=layout.asks)
         scores = [layout.scoring(spec, samples) for spec in specs.values()]
         policies = {name: layout.policy(name, entry, asked, n) for name, entry in experiment.policies.models.items()}
+    nodes = _in_order(
+        # Rollouts come first: trainings wait for them.
+        *rollouts,
+        samples,
+        grades,
+        second_grades,
+        *([*training.after, training] for training in trainings),
+        *([*score.reads, score.stage] for score in scores),
+        *policies.values(),
+    )
+    for node in nodes:
+        node.spec = layout.artifacts.pinned(node.spec)
     return Graph(
         experiment=experiment,
         problems=problems,
@@ -87,17 +107,9 @@ def build_graph(
         passes={score.stage.who: {role: pass_.who for role, pass_ in score.passes.items()} for score in scores},
         verifications={score.stage.who: stage for score in scores if (stage := score.verifications)},
         n=n,
-        nodes=_in_order(
-            # Rollouts come first: trainings wait for them.
-            *rollouts,
-            samples,
-            grades,
-            second_grades,
-            *([*training.after, training] for training in trainings),
-            *([*score.reads, score.stage] for score in scores),
-            *policies.values(),
-        ),
+        nodes=nodes,
         stand_ins=stood_in,
+        notes=what.notes,
     )
 
 

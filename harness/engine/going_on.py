@@ -11,12 +11,17 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from harness.core.components import RewardModel
-from harness.core.errors import UserError
+from harness.core.errors import UserError, one_line
 from harness.core.incomplete import Incomplete
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepScores, TokenLogprobs
+from harness.engine.failures import breaks_process
+from harness.engine.sparing import spared
 
 Made = TypeVar("Made", Grade, StepScores, TokenLogprobs)
 Row = TypeVar("Row", Response, Solution)
+
+#: Samples responses to problems: (problems, sampling, seeds by problem id) -> responses.
+Generate = Callable[[Sequence[Problem], Sampling, Mapping[str, Sequence[int]]], list[Response]]
 
 
 class Sampled(NamedTuple):
@@ -27,7 +32,7 @@ class Sampled(NamedTuple):
 
 
 def sampled(
-    generate: Callable[[Sequence[Problem], Sampling, Mapping[str, Sequence[int]]], list[Response]],
+    generate: Generate,
     problems: Sequence[Problem],
     sampling: Sampling,
     seeds: Mapping[str, Sequence[int]],
@@ -36,7 +41,7 @@ def sampled(
     """The responses to ``problems``. Of those that are ``kept`` none is sampled again; an error costs none of them."""
     if kept is None:
         try:
-            return Sampled(generate(problems, sampling, seeds), {})
+            return Sampled(spared(_generating(generate, sampling, seeds), problems, _id), {})
         except Incomplete as error:
             return Sampled(error.made, error.missing)
     have = {(r.problem_id, r.sample) for r in kept}
@@ -46,13 +51,15 @@ def sampled(
         block = [p for p in problems if len(lacking[p.problem_id]) == n]
         wanted = {p.problem_id: [seeds[p.problem_id][i] for i in lacking[p.problem_id]] for p in block}
         try:
-            made = generate(block, replace(sampling, n=n), wanted)
+            made = spared(_generating(generate, replace(sampling, n=n), wanted), block, _id)
         except Incomplete as error:
             made = error.made
             missing |= error.missing
-        except UserError as error:
+        except Exception as error:
+            if breaks_process(error):
+                raise
             made = []
-            missing |= dict.fromkeys(wanted, str(error))
+            missing |= dict.fromkeys(wanted, str(error) if isinstance(error, UserError) else one_line(error))
         responses += [replace(r, sample=lacking[r.problem_id][r.sample]) for r in made]
     place = {p.problem_id: i for i, p in enumerate(problems)}
     responses.sort(key=lambda r: (place[r.problem_id], r.sample))
@@ -71,9 +78,13 @@ def made_of(
     missing: Mapping[str, str] = {}
     made: list[Made]
     try:
-        made = make(waiting) if waiting or kept is None else []
+        made = spared(make, waiting, lambda row: _place(row)[0]) if waiting or kept is None else []
     except Incomplete as error:
         made, missing = error.made, error.missing
+    except Exception as error:
+        if not kept or isinstance(error, UserError) or breaks_process(error):
+            raise
+        made, missing = [], {_place(row)[0]: one_line(error) for row in waiting}
     if kept is None and not missing:
         return made, {}
     by_place: dict[tuple[str, int], Made] = {}
@@ -93,6 +104,17 @@ def scores_of(component: RewardModel[Any], solutions: list[Solution]) -> list[St
     except Incomplete as error:
         unread = [component.unscored(s) for s in solutions if not s.was_read]
         raise Incomplete([*error.made, *unread], error.missing) from None
+
+
+def _generating(
+    generate: Generate, sampling: Sampling, seeds: Mapping[str, Sequence[int]]
+) -> Callable[[list[Problem]], list[Response]]:
+    """What samples of some of the problems."""
+    return lambda some: generate(some, sampling, {p.problem_id: seeds[p.problem_id] for p in some})
+
+
+def _id(problem: Problem) -> str:
+    return problem.problem_id
 
 
 def _place(row: Response | Solution) -> tuple[str, int]:

@@ -214,6 +214,7 @@ class Graph:
     n: int
     nodes: list[Node]
     stand_ins: list[str]  # problem sets that cannot be read here: nameless problems stand in for them
+    notes: list[str] = field(default_factory=list)  # sentences on the problems and responses that are compared
 
     @property
     def results(self) -> Path:
@@ -227,6 +228,11 @@ class Graph:
     def trainings(self) -> dict[str, Training]:
         """By the entry that asks for it."""
         return {node.who: node for node in self.nodes if isinstance(node, Training)}
+
+    @cached_property
+    def commits(self) -> dict[str, str]:
+        """The models of the hub, as entries name them, as ``owner/name@commit``, where the commit is known."""
+        return {getattr(n.spec.params, field): commit for n in self.nodes for field, commit in n.spec.commits}
 
     def stage(self, kind: StageKind, who: str) -> Stage:
         """The stage of a kind and name.

@@ -18,6 +18,7 @@ from harness.core.stages import StageKind
 from harness.engine.graph import Graph, Training
 from harness.engine.training import LEDGER_REVISION
 from harness.experiment.spec import Spec
+from harness.storage.inventory import inventory
 from harness.storage.keys import digest
 from harness.storage.manifest import (
     EvaluationFacts,
@@ -55,7 +56,10 @@ def describe_results(graph: Graph, quarantined: list[Quarantined]) -> Manifest:
         verifier=_verifier(config.verifier),
         second_verifier=_second_verifier(graph),
         quarantined=quarantined,
+        notes=graph.notes,
+        commits=graph.commits,
         results_key=results_key(graph, quarantined),
+        shards=inventory(graph.results),
         versions=_versions(),
         machine={"cpus": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()},
         commit=_commit(),
@@ -72,7 +76,7 @@ def results_key(graph: Graph, quarantined: Sequence[Quarantined]) -> str:
     missing = [shard.model_dump(mode="json") for shard in quarantined]
     evaluation = graph.experiment.evaluation.model_dump(mode="json")
     keys = [shard_key(shard.path(graph.results)) for shard in stored]
-    return digest("report", keys, costs, missing, evaluation, version("bonbench"), LEDGER_REVISION)
+    return digest("report", keys, costs, missing, evaluation, version("bonbench"), LEDGER_REVISION, *graph.notes)
 
 
 def _evaluated(graph: Graph, quarantined: Sequence[Quarantined]) -> list[str]:

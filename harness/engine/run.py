@@ -20,7 +20,9 @@ from harness.core.records import LedgerRow, Problem
 from harness.engine.critical_path import by_urgency
 from harness.engine.executor import Executor, Pool, ShardFailed, StageFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
+from harness.engine.learnable import check_grades, readers
 from harness.engine.logs import Log
+from harness.engine.moved_models import moved_models
 from harness.engine.outcome import Outcome
 from harness.engine.parts import Parts, failure_of, without
 from harness.engine.placement import large_without_gpus
@@ -28,12 +30,13 @@ from harness.engine.progress import Board, Line
 from harness.engine.provenance import describe_results
 from harness.engine.tasks import Result
 from harness.engine.too_long import too_long_lines
-from harness.engine.training import recount_development, run_training
+from harness.engine.training import recount_development, rehearse, run_training
 from harness.storage.arrow import to_table
 from harness.storage.files import locked
 from harness.storage.keys import digest
 from harness.storage.manifest import Quarantined, portable, write_manifest
 from harness.storage.shards import read_shard, remove_other_shards, shard_key, shard_path, write_shard
+from harness.storage.trained import trained_facts
 
 
 def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> Outcome:
@@ -47,6 +50,8 @@ def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board
             where nothing is stored in spite of the run.
     """
     with locked(graph.results):
+        for line in moved_models(graph):
+            board.say(line)
         _write_problems(graph, board)
         for training in (node for node in nodes if isinstance(node, Training)):
             if recount_development(training, graph.results):
@@ -82,6 +87,7 @@ class _Run:
         self._available: dict[Shard, asyncio.Future[bool]] = {}
         self._trained: dict[Training, bool] = {}
         self._parts = Parts(self._results)
+        self._refused: dict[Training, UserError | None] = {}  # of the trainings whose rollouts are graded
         self._maker = {shard: node for node in nodes if isinstance(node, Stage) for shard in node.shards}
 
     async def execute(self) -> Outcome:
@@ -104,6 +110,8 @@ class _Run:
         try:
             for node in todo:
                 self._executor.check(node.spec)
+            for training in (node for node in todo if isinstance(node, Training)):
+                rehearse(training, self._results)
             if (line := large_without_gpus(self._graph, todo)) and self._executor.hides_gpus():
                 self._board.say(line)
             for line in too_long_lines(self._graph, todo):
@@ -155,6 +163,10 @@ class _Run:
             for shard in missing:
                 self._available[shard].set_result(False)
             return
+        if not await self._is_wanted(stage):
+            for shard in missing:
+                self._available[shard].set_result(False)
+            return
         if stage.spec.pool.holds_resources:
             missing = [shard for shard in missing if await self._is_needed(stage, shard)]
         if not missing:
@@ -181,6 +193,21 @@ class _Run:
                 waiting[shard] = group.create_task(compute(shard))
         if failures:
             raise failures[0]
+
+    async def _is_wanted(self, stage: Stage) -> bool:
+        """Whether any training has a use for what a stage makes, where it makes it for trainings alone."""
+        trainings = [training for training in readers(stage, self._nodes) if not self._trained[training]]
+        return not trainings or any([await self._can_learn(training) for training in trainings])
+
+    async def _can_learn(self, training: Training) -> bool:
+        """Whether there is something to learn from a training's rollouts, once they are graded."""
+        if training not in self._refused and all(await asyncio.gather(*(self._available[s] for s in training.grades))):
+            self._refused[training] = None
+            try:
+                check_grades(training, self._results)
+            except UserError as error:
+                self._refused[training] = error
+        return self._refused.get(training) is None
 
     def _waits_for(self, node: Node, shards: Iterable[Shard] = ()) -> str | None:
         """Which other stages and trainings a node waits for."""
@@ -290,6 +317,9 @@ class _Run:
         await asyncio.gather(*(self._tasks[node] for node in training.requires))
         reads = [*training.rollouts, *training.grades, *training.completions, *training.labels]
         reads += [shard for shards in training.passes.values() for shard in shards]
+        if not await self._can_learn(training) and (mistake := self._refused[training]):
+            self._fail(training, mistake)
+            return
         lacking = self._parts.missing(reads)
         if lacking or not all(self._available[s].result() for s in reads):
             self._quarantine(
@@ -311,6 +341,8 @@ class _Run:
             return
         self._trained[training] = True
         self._count(cost)
+        if note := trained_facts(training.folder).get("note"):
+            line.say(note)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -5,6 +5,7 @@ A task takes a component and Arrow tables. It returns the table of the shard, an
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from harness.core.incomplete import Incomplete
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
 from harness.core.seeds import response_seed
 from harness.core.stages import Task
+from harness.core.text import mended_records
 from harness.core.verifications import Verifications
 from harness.cost_model.shape import ModelShape
 from harness.engine.going_on import made_of, sampled, scores_of
@@ -30,6 +32,7 @@ from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
 from harness.storage.arrow import to_records, to_table
 
 R = TypeVar("R", Response, Grade, StepScores, TokenLogprobs)
+Text = TypeVar("Text", Response, Grade)
 
 
 @dataclass
@@ -78,6 +81,7 @@ def sample(
         for p in block
     }
     responses, missing = sampled(component.generate, block, sampling, seeds, _records(Response, kept))
+    responses = _whole(component, responses)
     n_of = Counter(r.problem_id for r in responses)
     counts = {p.problem_id: sampling.n for p in block}
     unanswered: list[str] = []
@@ -127,7 +131,9 @@ def complete(
         ]
         for p in begun
     }
-    sampled = component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
+    sampled = _whole(
+        component, component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
+    )
     completions = [replace(r, sample=tally_by_id[r.problem_id].n + r.sample) for r in sampled]
     result = Result(to_table(Response, completions))
     _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in completions))
@@ -164,15 +170,17 @@ def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table, kep
     grades, missing = made_of(
         to_records(Response, responses), _records(Grade, kept), lambda some: component.grade(block, some)
     )
-    return Result(to_table(Grade, grades), missing=missing)
+    return Result(to_table(Grade, _whole(component, grades)), missing=missing)
 
 
 def token_pass(
     component: TokenScorer[Any], problems: pa.Table, responses: pa.Table, kept: pa.Table | None = None
 ) -> Result:
     """Log-probabilities of every response token under one model."""
-    passes, _ = made_of(_solutions(problems, responses, {}), _records(TokenLogprobs, kept), component.logprobs)
-    result = Result(to_table(TokenLogprobs, passes))
+    passes, missing = made_of(
+        _solutions(problems, responses, {}), _records(TokenLogprobs, kept), component.checked_logprobs
+    )
+    result = Result(to_table(TokenLogprobs, passes), missing=missing)
     read = [t for t in passes if t.was_read]
     _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in read))
     return result
@@ -202,6 +210,7 @@ def verify(
     seeds = {id_: [response_seed(run_seed, who, id_, i) for i in range(n)] for id_ in about}
     have = None if kept is None else [r for r in to_records(Response, kept) if r.problem_id in about]
     replies, failed = sampled(partial(component.replies, asked.begins), questions, asked.sampling, seeds, have)
+    replies = _whole(component, replies)
     missing: dict[str, str] = {}
     for id_, why in failed.items():
         missing.setdefault(about[id_].problem.problem_id, f"question {id_!r}: {why}")
@@ -229,8 +238,11 @@ def score(
         solutions = asked.told(solutions, to_records(Response, verifications))
     scores, missing = made_of(solutions, _records(StepScores, kept), partial(scores_of, component))
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
-    if any(not s.step_rewards for s in scores):
-        meta["unscored_because"] = component.unscored_because
+    solution_of = {(s.response.problem_id, s.response.sample): s for s in solutions}
+    unscored = (solution_of[of.problem_id, of.sample] for of in scores if not of.step_rewards)
+    reasons = Counter(map(component.why_unscored, unscored))
+    if reasons:
+        meta["unscored_because"] = next(iter(reasons)) if len(reasons) == 1 else dict(reasons)
     if verdicts := component.verdicts(solutions):
         meta["verdicts"] = dict(verdicts)
     result = Result(to_table(StepScores, scores), meta, missing=missing)
@@ -263,6 +275,19 @@ def run(task: Task, component: Any, payload: Mapping[str, Any]) -> Result:
         result = Result(pa.table({}), missing=error.missing)
     result.started_at = started_at
     return result
+
+
+def _whole(component: Component[Any], records: Sequence[Text]) -> list[Text]:
+    """What a component made, with every half of a character replaced: no table and no tokenizer takes it."""
+    whole, changed = mended_records(records)
+    if changed:
+        first = changed[0]
+        logging.getLogger("bonbench").warning(
+            "%s: %d of %d have half a character (a lone surrogate), stored as U+FFFD; the first is sample %d of "
+            "problem %r",
+            component.name, len(changed), len(whole), first.sample, first.problem_id,
+        )  # fmt: skip
+    return whole
 
 
 def _records(record: type[R], kept: pa.Table | None) -> list[R] | None:

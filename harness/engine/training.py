@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -13,11 +12,13 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 
 from harness.core.components import TrainingFacts
+from harness.core.errors import UserError
 from harness.core.files import put_in_place
 from harness.core.records import LedgerRow, Response
 from harness.core.stages import DevelopmentItem
 from harness.core.workers import Launcher, Progress
 from harness.cost_model.shape import ModelShape
+from harness.data.documents import read_json
 from harness.engine.graph import Shard, Training
 from harness.engine.prefixes import prefixes
 from harness.engine.stored_rollouts import stored_rollouts
@@ -35,6 +36,21 @@ from harness.storage.trained import trained_facts, trained_key, write_trained_ke
 LEDGER_REVISION = 3
 
 
+def rehearse(training: Training, results: Path) -> None:
+    """Try what may refuse a training after hours, before anything is computed for it.
+
+    A training whose base is still to be trained is rehearsed by its workers alone.
+
+    Raises:
+        UserError: naming the entry, where it would be refused.
+    """
+    if all(before.is_done(results) for before in training.trained):
+        try:
+            training.spec.cls.rehearse(training.spec.params)
+        except UserError as error:
+            raise UserError(f"{training.spec.where}: {error}") from None
+
+
 def run_training(training: Training, results: Path, progress: Progress, launch: Launcher) -> LedgerRow:
     """Train, put the model at ``training.folder``, and its development costs into the ledger.
 
@@ -43,7 +59,7 @@ def run_training(training: Training, results: Path, progress: Progress, launch: 
         work: of their last attempt, where workers died.
     """
     data = stored_rollouts(training, results)
-    trainer = training.spec.cls(loadable(training.spec.params), training.who)
+    trainer = training.spec.cls(loadable(training.spec.loads), training.who)
     temporary = training.folder.with_name(training.folder.name + ".partial")
     if trained_key(temporary) != training.key:  # else a run was killed here, and the trainer goes on from what it left
         shutil.rmtree(temporary, ignore_errors=True)
@@ -78,7 +94,7 @@ def recount_development(training: Training, results: Path) -> bool:
         return False
     sizes = ("train_tokens", "train_positions", "forward_tokens", "forward_positions", "adapter_params")
     facts = TrainingFacts(
-        config=json.loads(config.read_text()),
+        config=read_json(config),
         device=reported.get("device", ""),
         output_head=training.spec.cls.output_head,
         **{size: reported[size] for size in sizes if size in reported},

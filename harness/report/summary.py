@@ -8,7 +8,7 @@ from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
 from harness.analysis.overoptimisation import PeakRow
-from harness.analysis.unscored import UnansweredRow, UnscoredRow
+from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow
 from harness.analysis.verdicts import VerdictsRow
 from harness.report.text import p_value, percent, signed_percent
 
@@ -44,9 +44,11 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
         f"{where} {over}, a response drawn at random is right in {shares[0]} of the cases (pass@1), the majority's "
         f"answer in {shares[1]}, and a perfect choice would be in {shares[2]} (pass@n)."
     ]
+    lines += evaluation.results.manifest.notes
     lines += unanswered_lines(evaluation.unanswered)
     lines += unscored_lines(evaluation.unscored)
     lines += verdict_lines(evaluation.verdicts)
+    lines += left_out_lines(evaluation.left_out)
     lines += falling_lines(evaluation.peaks)
     if best is None:
         return lines
@@ -102,6 +104,11 @@ def verdict_lines(rows: Sequence[VerdictsRow]) -> list[str]:
         if shares
         else []
     )
+
+
+def left_out_lines(rows: Sequence[LeftOutRow]) -> list[str]:
+    """A sentence on each reward model that is in no table."""
+    return [f"{row.reward_model} is left out: {row.why}." for row in rows]
 
 
 def falling_lines(rows: Sequence[PeakRow]) -> list[str]:

@@ -8,17 +8,24 @@ name, synced, renamed), so a killed run leaves whole shards or none.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.core.files import replacing
+from harness.core.errors import UserError, shortened
+from harness.core.files import no_file, replacing, said
 
 #: The folder, below the results folder, that has the costs of every shard under the shard's own path.
 LEDGER = "ledger"
+
+_NAME = re.compile(r"part-[0-9]{5,}\.parquet")
+
+_REMEDY = "remove the file, and run the experiment again"
 
 
 def shard_path(folder: Path, index: int) -> Path:
@@ -30,31 +37,91 @@ def ledger_path(results: Path, folder: str, index: int) -> Path:
     return shard_path(results / LEDGER / folder, index)
 
 
+def shard_files(folder: Path) -> list[Path]:
+    """The shards of a folder, by index. What else lies there, a copy that somebody made, is none of them."""
+    return sorted(path for path in folder.glob("part-*.parquet") if _NAME.fullmatch(path.name))
+
+
 def write_shard(path: Path, table: pa.Table, key: str, meta: dict[str, Any] | None = None) -> None:
-    """Write a shard atomically with its key, and facts about it, in the file's metadata."""
-    metadata = {b"key": key.encode(), b"meta": json.dumps(meta or {}, sort_keys=True).encode()}
+    """Write a shard atomically with its key, and facts about it, in the file's metadata.
+
+    Its pages have checksums, and the number of rows stands apart: damage on the disk is noticed when it is read.
+
+    Raises:
+        OSError: naming the file, where the disk takes no more.
+    """
+    facts = json.dumps(meta or {}, sort_keys=True)
+    metadata = {b"key": key.encode(), b"meta": facts.encode(), b"rows": str(len(table)).encode()}
     table = table.replace_schema_metadata(metadata)
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def shard_key(path: Path) -> str | None:
     """The key a shard was written with, or None where there is no readable shard."""
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowInvalid):
+        return _metadata(path).get(b"key", b"").decode(errors="replace") or None
+    except UserError:
         return None
-    return metadata.get(b"key", b"").decode() or None
 
 
 def shard_meta(path: Path) -> dict[str, Any]:
-    """The facts a shard was written with."""
-    return json.loads((pq.read_schema(path).metadata or {}).get(b"meta", b"{}"))  # type: ignore[no-any-return]
+    """The facts a shard was written with.
+
+    Raises:
+        UserError: naming the file, where it is not a readable shard.
+    """
+    try:
+        meta = json.loads(_metadata(path).get(b"meta", b"{}"))
+    except (ValueError, RecursionError):
+        meta = None
+    if not isinstance(meta, dict):
+        raise UserError(f"{path}: not a readable shard of results: its facts are damaged: {_REMEDY}")
+    return meta
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table of a shard, or some of its columns.
+
+    Raises:
+        UserError: naming the file, where it is not a readable shard.
+    """
     # One thread: shards are small, and a pool per reader would fight over the cores that models use.
-    return pq.read_table(path, columns=columns, use_threads=False, partitioning=None)
+    with _readable(path):
+        table: pa.Table = pq.read_table(
+            path, columns=columns, use_threads=False, partitioning=None, page_checksum_verification=True
+        )
+        if missing := set(columns or ()) - set(table.column_names):
+            raise pa.ArrowInvalid(f"no column {min(missing)!r}")
+        rows = (table.schema.metadata or {}).get(b"rows")  # shards of earlier versions do not say
+        if rows is not None and rows != str(len(table)).encode():
+            raise pa.ArrowInvalid(f"{len(table)} rows of {rows.decode(errors='replace')}")
+    return table
+
+
+def _metadata(path: Path) -> dict[bytes, bytes]:
+    with _readable(path):
+        return pq.read_schema(path).metadata or {}
+
+
+@contextmanager
+def in_columns(path: Path) -> Iterator[None]:
+    """Let a :class:`UserError` say that a shard has other columns than it should have."""
+    try:
+        yield
+    except (pa.ArrowException, LookupError, ValueError) as error:
+        raise UserError(f"{path}: not a shard of these results: {shortened(str(error))}: {_REMEDY}") from None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Let a :class:`UserError` say what is wrong with the file of a shard."""
+    if reason := no_file(path):
+        raise UserError(f"{path}: not a readable shard of results: {reason}")
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:  # Arrow's errors are no OSErrors, and some of those are not Arrow's
+        raise UserError(f"{path}: not a readable shard of results: {shortened(said(error))}: {_REMEDY}") from None
 
 
 def remove_other_shards(results: Path, folder: str, keep: int, log: Callable[[str], None]) -> None:
@@ -63,7 +130,7 @@ def remove_other_shards(results: Path, folder: str, keep: int, log: Callable[[st
     An earlier run with more problems left these shards. The results of two runs must not mix.
     """
     for place in (results / folder, results / LEDGER / folder):
-        for path in sorted(place.glob("part-*.parquet")):
+        for path in shard_files(place):
             if int(path.stem.removeprefix("part-")) >= keep:
                 log(f"removing {path}: not part of this experiment any more")
                 path.unlink()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.core.records import StepScores
 from harness.data.lines import Row
-from harness.streams.scorer import Scorer
+from harness.streams.scorer import Scored, Scorer
 from harness.streams.transform import Transformed, silent, transform
 
 #: Rows scored together: enough to share prompts, few enough that progress shows and a kill loses little.
@@ -44,7 +43,7 @@ class ScoreSummary:
     def __str__(self) -> str:
         reasons = "".join(f", {count} without a score: {reason}" for reason, count in self.unscored.items())
         unread = f", no verdict can be read in {self.unread} replies" if self.unread else ""
-        return f"{self.file.good - self.unscored.total()} scored{reasons}{unread}{self.file.complaint()}"
+        return f"{self.file.good} scored{reasons}{unread}{self.file.complaint()}"
 
 
 def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[int], None] = silent) -> ScoreSummary:
@@ -53,37 +52,41 @@ def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[i
     A row has ``problem`` and ``response``, and may have other columns. The row is written with ``step_rewards``,
     ``step_ends`` and ``score`` added. ``step_ends`` are character offsets into the response; they are null for a model
     whose steps are not spans of the response. Where the model gives no score, ``step_rewards`` is empty, ``score`` is
-    null, and ``unscored_because`` says why. With a judge, ``replies_without_verdict`` is how many of its replies have
-    no verdict that can be read.
+    null, and ``unscored_because`` says why. Such a line counts as bad. With a judge, ``replies_without_verdict`` is how
+    many of its replies have no verdict that can be read.
 
     Raises:
         UserError: for a file that cannot be read or written, or that has no good line.
     """
-    work = partial(_scored, scorer)
     done = transform(
         source,
         output,
         key=scorer.key,
         check=_complaint,
-        work=work,
+        work=partial(_scored, scorer),
         batch=BATCH,
         counted=(_REASON, _UNREAD),
+        complain=lambda row: row.get(_REASON) or "",
+        is_costly=True,
         progress=progress,
     )
     return ScoreSummary(done)
 
 
 def _scored(scorer: Scorer, rows: Sequence[Row]) -> list[Row]:
-    judged = scorer.judge([(row["problem"], row["response"]) for row in rows])
-    return [_with_score(scorer, row, *one) for row, one in zip(rows, judged, strict=True)]
+    scores = scorer.score([(row["problem"], row["response"]) for row in rows])
+    return [_with_score(scorer, row, score) for row, score in zip(rows, scores, strict=True)]
 
 
-def _with_score(scorer: Scorer, row: Row, scores: StepScores, verdicts: Mapping[str, int]) -> Row:
-    total = scorer.total(scores)
-    scored = {**row, "step_rewards": scores.step_rewards, "step_ends": scores.step_ends, "score": total}
-    if verdicts:
-        scored[_UNREAD] = verdicts.get("unreadable", 0) + verdicts.get("cut off", 0)
-    return scored if total is not None else {**scored, _REASON: scorer.model.unscored_because}
+def _with_score(scorer: Scorer, row: Row, scored: Scored) -> Row:
+    scores, total = scored.scores, scorer.total(scored.scores)
+    told = {
+        name: value for name, value in row.items() if name not in (_REASON, _UNREAD)
+    }  # an earlier scoring may have had one
+    new = {**told, "step_rewards": scores.step_rewards, "step_ends": scores.step_ends, "score": total}
+    if scored.verdicts:
+        new[_UNREAD] = scored.verdicts.get("unreadable", 0) + scored.verdicts.get("cut off", 0)
+    return new if total is not None else {**new, _REASON: scored.unscored_because}
 
 
 def _complaint(row: Row) -> str:

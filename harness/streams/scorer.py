@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.analysis.selection import aggregate
-from harness.core.components import Generator, RewardModel, TokenScorer
-from harness.core.errors import UserError
+from harness.core.components import Generator, RewardModel, TokenScorer, not_finite
+from harness.core.errors import NotFinite, Unreadable, UserError
 from harness.core.records import Problem, Response, Solution, StepScores
 from harness.core.registry import find
 from harness.core.seeds import response_seed
@@ -19,6 +20,15 @@ from harness.experiment.model_files import Artifacts, loadable
 from harness.experiment.spec import Spec
 from harness.experiment.verifying import verifying_generator
 from harness.storage.keys import digest
+
+
+class Scored(NamedTuple):
+    """The scores of a response, where it has none, why, and what became of the replies about it
+    (:meth:`harness.core.components.RewardModel.verdicts`)."""
+
+    scores: StepScores
+    unscored_because: str
+    verdicts: Mapping[str, int]
 
 
 class Scorer:
@@ -41,7 +51,7 @@ class Scorer:
             identity = digest(artifacts.identity(scorer))
             if identity not in loaded:
                 identities.append(artifacts.identity(scorer))
-                loaded[identity] = self._built(scorer)
+                loaded[identity] = self._built(artifacts.pinned(scorer))
             self._passes[role] = loaded[identity]
         self._asked = find("reward_models", spec.type_).verifications(spec.params)
         self._generator: Generator[Any] | None = None
@@ -56,30 +66,21 @@ class Scorer:
             if generator.cls.recorded:
                 raise UserError(f"{where}: recorded replies belong to the responses of an experiment: run it there")
             identities += [artifacts.identity(generator), self._asked.identity]
-            self._generator = self._built(generator)
-        self.model: RewardModel[Any] = self._built(spec)
+            self._generator = self._built(artifacts.pinned(generator))
+        self.model: RewardModel[Any] = self._built(artifacts.pinned(spec))
         self.key = digest("scoring", *identities)
 
     def score(
         self, rows: Sequence[tuple[str, str]], step_ends: Sequence[tuple[int, ...] | None] | None = None
-    ) -> list[StepScores]:
+    ) -> list[Scored]:
         """Scores of (problem, finished response) pairs, in order. The scores' ``problem_id`` numbers the problems.
 
         Args:
             step_ends: where the steps of each response end, where a data set says what its steps are.
 
         Raises:
-            UserError: for a pair that the model refuses to score.
-        """
-        return [scores for scores, _ in self.judge(rows, step_ends)]
-
-    def judge(
-        self, rows: Sequence[tuple[str, str]], step_ends: Sequence[tuple[int, ...] | None] | None = None
-    ) -> list[tuple[StepScores, Mapping[str, int]]]:
-        """As :meth:`score`, with what became of the replies about each response
-        (:meth:`harness.core.components.RewardModel.verdicts`).
-
-        Raises:
+            Unreadable: for a pair that the model cannot read.
+            NotFinite: for a pair that the model gives a number which is not finite.
             UserError: for a pair that the model refuses to score.
         """
         # Solutions to one problem stand together, so that they can share the computation of the problem.
@@ -93,16 +94,27 @@ class Scorer:
             ends = step_ends[i] if step_ends else None
             solutions.append(Solution(Problem(id_, problem, ""), response, given_ends=ends))
         try:
-            roles: Mapping[str, Any] = {role: scorer.logprobs(solutions) for role, scorer in self._passes.items()}
+            roles: Mapping[str, Any] = {
+                role: scorer.checked_logprobs(solutions) for role, scorer in self._passes.items()
+            }
             full = [
                 replace(s, logprobs={role: records[i] for role, records in roles.items()})
                 for i, s in enumerate(solutions)
             ]
             full = self._told(full)
-            scored = zip(self.model.score_read(full), (self.model.verdicts([s]) for s in full), strict=True)
-            by_row = dict(zip(order, scored, strict=True))
+            scored = self.model.score_read(full)
+        except (Unreadable, NotFinite):
+            raise
         except UserError as error:
             raise UserError(f"{self._where}: {error}") from None
+        by_row = {
+            i: Scored(
+                scores,
+                "" if scores.step_rewards else self.model.why_unscored(solution),
+                self.model.verdicts([solution]),
+            )
+            for i, scores, solution in zip(order, scored, full, strict=True)
+        }
         return [by_row[i] for i in range(len(rows))]
 
     def _told(self, solutions: list[Solution]) -> list[Solution]:
@@ -119,15 +131,23 @@ class Scorer:
         return asked.told(solutions, generator.replies(asked.begins, questions, asked.sampling, seeds))
 
     def total(self, scores: StepScores) -> float | None:
-        """The score of a response: its step rewards, aggregated by the default aggregation; None without any."""
+        """The score of a response: its step rewards, aggregated by the default aggregation; None without any.
+
+        Raises:
+            NotFinite: where they are beyond the range of floats together.
+        """
         if not scores.step_rewards:
             return None
         rewards = np.asarray(scores.step_rewards, dtype=np.float64)
         lengths = np.array([len(rewards)], dtype=np.int64)
-        return float(aggregate(rewards, lengths, self.model.aggregation, self.model.score_type)[0])
+        with np.errstate(over="ignore"):
+            total = float(aggregate(rewards, lengths, self.model.aggregation, self.model.score_type)[0])
+        if not math.isfinite(total):
+            raise not_finite(self.model.name, f"{self.model.aggregation} of step rewards", total, scores)
+        return total
 
     def _built(self, spec: Spec[Any]) -> Any:
         try:
-            return spec.cls(loadable(spec.params), spec.name)
+            return spec.cls(loadable(spec.loads), spec.name)
         except UserError as error:
             raise UserError(f"{self._where}: {error}") from None

@@ -40,7 +40,6 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
             from bonbench.reward_models.generative.first_token import FirstToken
 
             self._first_token = FirstToken(_first_token_params(params), name)
-            self.unscored_because = self._first_token.unscored_because
         else:
             self._reader = params.reader()
 
@@ -91,6 +90,13 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
         if self._first_token is not None:
             return self._first_token.score(batch)
         return [self._scored(solution) for solution in batch]
+
+    def why_unscored(self, solution: Solution) -> str:
+        if self._first_token is not None:
+            return self._first_token.why_unscored(solution)
+        if any(not verification.replies for verification in solution.verifications):
+            return "a question about it is longer than the judge reads"
+        return super().why_unscored(solution)
 
     def verdicts(self, batch: Sequence[Solution]) -> Mapping[str, int]:
         """How many replies were ``read``, ``unreadable`` and ``cut off``, and how many questions ``too long``."""

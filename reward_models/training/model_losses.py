@@ -14,13 +14,16 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
-    AutoTokenizer,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
+from bonbench.generators.loading import load_model
+from bonbench.generators.tokenizers import tokenizer_of
 from bonbench.reward_models.generative.first_token import answer_ids
-from bonbench.reward_models.lm.causal_lm import LOGITS_BLOCK, target_logprobs, token_logits
+from bonbench.reward_models.lm.body import body
+from bonbench.reward_models.lm.logits import LOGITS_BLOCK, check_head, target_logprobs, token_logits
 from bonbench.reward_models.step_token import ANSWERS
 from bonbench.reward_models.text.pieces import PieceEncoder
 from bonbench.reward_models.training import objectives
@@ -31,7 +34,7 @@ from bonbench.reward_models.training.params import (
     OutcomeTrainerParams,
     TrainingParams,
 )
-from harness.core.hub_models import pretrained
+from harness.core.errors import UserError
 
 P = TypeVar("P", bound=TrainingParams)
 
@@ -73,7 +76,17 @@ class ModelLoss(ABC, Generic[P]):
         return False
 
     def load(self, model: str, dtype: str | torch.dtype = "auto") -> PreTrainedModel:
-        return self.kind.from_pretrained(**pretrained(model), dtype=dtype, **self.config)
+        """The model with its head, which is a new one where the model has none of its kind.
+
+        Raises:
+            UserError: for a model that lacks weights, or has a head that is not read here.
+        """
+        loaded = savable(load_model(self.kind, model, self.head, dtype=dtype, **self.config))
+        if self.head is None:
+            check_head(loaded, model)
+        elif not hasattr(loaded, self.head):
+            raise UserError(f"{model}: {type(loaded).__name__} is not a decoder")
+        return loaded
 
     def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         """Make the model's config ready to be saved."""
@@ -82,7 +95,7 @@ class ModelLoss(ABC, Generic[P]):
         self, model: PreTrainedModel, input_ids: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
     ) -> torch.Tensor:
         """Float32 outputs for the tokens of ``input_ids`` [rows, tokens] at (``rows``, ``columns``) [reads]."""
-        hidden = model.base_model(input_ids=input_ids, use_cache=False).last_hidden_state[rows, columns]
+        hidden = body(model)(input_ids=input_ids, use_cache=False).last_hidden_state[rows, columns]
         return self.read(model, hidden, input_ids.roll(-1, dims=1)[rows, columns])
 
     @abstractmethod
@@ -245,7 +258,7 @@ class StepTokenLoss(ModelLoss[TrainingParams]):
 
     def __init__(self, params: TrainingParams) -> None:
         super().__init__(params)
-        encoder = PieceEncoder(AutoTokenizer.from_pretrained(**pretrained(params.base)), params.base)
+        encoder = PieceEncoder(tokenizer_of(params.base), params.base)
         self._answers = [encoder.only_token(answer) for answer in ANSWERS]
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
@@ -264,7 +277,7 @@ class VerdictLoss(ModelLoss[GenerativeTrainerParams]):
 
     def __init__(self, params: GenerativeTrainerParams) -> None:
         super().__init__(params)
-        encoder = PieceEncoder(AutoTokenizer.from_pretrained(**pretrained(params.base)), params.base)
+        encoder = PieceEncoder(tokenizer_of(params.base), params.base)
         self._answers = answer_ids(encoder, params, params.base)
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
@@ -285,6 +298,21 @@ MODEL_LOSSES: dict[str, type[ModelLoss[Any]]] = {
     "step-token": StepTokenLoss,
     "verdict": VerdictLoss,
 }
+
+
+def savable(model: PreTrainedModel) -> PreTrainedModel:
+    """A model that `transformers` will save: without what it would refuse to write into a ``generation_config.json``.
+
+    It loads such a file with a warning, and refuses to save it (huggingface/transformers#29988). Nothing here samples
+    by it: of a file that is refused, the numbers of the special tokens are kept.
+    """
+    if (before := getattr(model, "generation_config", None)) is not None:
+        try:
+            before.validate(strict=True)
+        except ValueError:
+            ids = {name: id_ for name, id_ in before.to_dict().items() if name.endswith("_token_id")}
+            model.generation_config = GenerationConfig(**ids)
+    return model
 
 
 def row_sums(values: torch.Tensor, batch: Batch) -> torch.Tensor:

@@ -89,7 +89,7 @@ def test_what_is_too_long_has_no_score(base: str, template: str) -> None:
     model = GenerativeRewardModel(GenerativeParams(model=base, question=template), "rm")
     short, long = model.score(solutions("7", "3 + 4 = 7. " * 200))
     assert short.step_rewards and not long.step_rewards
-    assert "512 tokens" in model.unscored_because
+    assert "512 tokens" in model.why_unscored(solutions("3")[0])
     params = GenerativeParams(model=base, question=template)
     assert GenerativeRewardModel.count_too_long(params, [solutions("7", "3 + 4 = 7. " * 200)]) == 1
 
