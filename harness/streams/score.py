@@ -80,9 +80,8 @@ def _scored(scorer: Scorer, rows: Sequence[Row]) -> list[Row]:
 
 def _with_score(scorer: Scorer, row: Row, scored: Scored) -> Row:
     scores, total = scored.scores, scorer.total(scored.scores)
-    told = {
-        name: value for name, value in row.items() if name not in (_REASON, _UNREAD)
-    }  # an earlier scoring may have had one
+    # An earlier scoring may have said them.
+    told = {name: value for name, value in row.items() if name not in (_REASON, _UNREAD)}
     new = {**told, "step_rewards": scores.step_rewards, "step_ends": scores.step_ends, "score": total}
     if scored.verdicts:
         new[_UNREAD] = scored.verdicts.get("unreadable", 0) + scored.verdicts.get("cut off", 0)
