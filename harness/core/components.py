@@ -355,6 +355,14 @@ class RewardModel(Component[P]):
         return {}
 
     @classmethod
+    def members(cls, params: P) -> Sequence[str]:
+        """The reward models of the experiment whose scores it reads, as ``solution.scores[name]``.
+
+        All responses to a problem are then in one call of :meth:`score`.
+        """
+        return ()
+
+    @classmethod
     def with_trained(cls, entry: dict[str, Any], model: str, base: str, training: Any) -> dict[str, Any]:
         """The entry's parameters once its ``train:`` block (``training``) has produced ``model`` from ``base``."""
         return {"model": model, **entry}

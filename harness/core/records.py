@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.core.terms import ScoreType
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -137,12 +139,25 @@ class TokenLogprobs:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberScore:
+    """What another reward model makes of a response.
+
+    ``score`` is its score, in that reward model's own aggregation; None where it gave none.
+    """
+
+    score: float | None
+    score_type: ScoreType
+
+
+@dataclass(frozen=True, slots=True)
 class Solution:
-    """What a reward model sees: a problem, one response to it, and the token passes it asked for by name."""
+    """What a reward model sees: a problem, one response to it, and what it asked for by name: token passes, and the
+    scores of other reward models."""
 
     problem: Problem
     response: Response
     logprobs: Mapping[str, TokenLogprobs] = field(default_factory=dict)
+    scores: Mapping[str, MemberScore] = field(default_factory=dict)
 
     @property
     def was_read(self) -> bool:

@@ -267,7 +267,10 @@ class Graph:
 
 
 def only_calculates(spec: Spec[RewardModel[Any]]) -> bool:
-    """Whether a reward model runs no model of its own: it has token passes, and they run all of its models."""
+    """Whether a reward model runs no model of its own: it has members, or it has token passes that run all of its
+    models."""
+    if spec.cls.members(spec.params):
+        return True
     asked = spec.cls.token_passes(spec.params)
     passed = {value for one in asked.values() for value in ([one] if isinstance(one, str) else one.values())}
     return bool(asked) and passed.issuperset(spec.paths(Mark.MODEL).values())

@@ -15,6 +15,7 @@ from harness.core.stages import StageKind, Task
 from harness.engine.graph import Graded, Shard, Stage, Training, only_calculates, producers, training_ids
 from harness.engine.labels import Labels, pass_label
 from harness.engine.step_labelling import StepLabelling
+from harness.engine.tasks import score_role
 from harness.experiment.config import Experiment
 from harness.experiment.entries import asked_with, build, pool_of, token_scorer_entry
 from harness.experiment.generators import Generators
@@ -139,14 +140,15 @@ class Layout:
 
     # -- token passes and scores --------------------------------------------------------------------------------
 
-    def scoring(self, spec: Spec[RewardModel[Any]], samples: Sequence[Stage]) -> Scored:
-        """The scores of a reward model."""
+    def scoring(self, spec: Spec[RewardModel[Any]], samples: Sequence[Stage], members: Mapping[str, Stage]) -> Scored:
+        """The scores of a reward model. ``members`` are the scores of others that it reads."""
         asked = spec.cls.token_passes(spec.params)
         passes = {role: self._token_pass(StageKind.TOKEN_PASS, model, samples, spec) for role, model in asked.items()}
         identity = [Task.SCORE, spec.name, self._artifacts.identity(spec)]
         shards = []
         for i, response in enumerate(shard for stage in samples for shard in stage.shards):
             inputs = {"responses": response} | {role: stage.shards[i] for role, stage in passes.items()}
+            inputs |= {score_role(name): stage.shards[i] for name, stage in members.items()}
             folder = f"{StageKind.SCORE.folder}/{spec.name}/{response.generator}"
             shards.append(response.derived(folder, identity, inputs))
         stage = Stage(
@@ -155,7 +157,7 @@ class Layout:
             # What the entry asks for is for its passes, where the rest is arithmetic.
             spec=dataclasses.replace(spec, pool=Pool()) if only_calculates(spec) else spec,
             shards=shards,
-            after=list(passes.values()) or list(samples),
+            after=[*passes.values(), *members.values()] or list(samples),
             trained=self._producers(spec),
         )
         return Scored(stage, passes)

@@ -113,6 +113,7 @@ def _reward_model(graph: Graph, name: str) -> RewardModelFacts | None:
         type=portable(spec.type_),
         **shard_meta(stored.path(graph.results)),
         token_passes=graph.passes[name],
+        members=list(spec.cls.members(spec.params)),
         train=_training(graph, training) if training else None,
         trained_by=training.who if training else None,
     )

@@ -13,16 +13,29 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.core.aggregation import aggregate
 from harness.core.components import Component, Generator, ModelFacts, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError
-from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
+from harness.core.records import (
+    Grade,
+    MemberScore,
+    Problem,
+    Response,
+    Sampling,
+    Solution,
+    StepLabels,
+    StepScores,
+    TokenLogprobs,
+)
 from harness.core.stages import Task
 from harness.cost_model.shape import ModelShape
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
 from harness.storage.arrow import to_records, to_table
+from harness.storage.shards import table_meta
 
 
 @dataclass
@@ -156,16 +169,27 @@ def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table) -> 
 
 def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Table) -> Result:
     """Log-probabilities of every response token under one model."""
-    passes = component.logprobs(_solutions(problems, responses, {}))
+    passes = component.logprobs(_solutions(problems, responses, {}, {}))
     result = Result(to_table(TokenLogprobs, passes))
     read = [t for t in passes if t.was_read]
     _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in read))
     return result
 
 
-def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, **passes: pa.Table) -> Result:
-    """Score every step of every response; ``passes`` maps roles to the token passes asked for."""
-    scores = component.score_read(_solutions(problems, responses, passes))
+_SCORES_OF = "scores of "
+
+
+def score_role(reward_model: str) -> str:
+    """The role in which the scores of another reward model are an input of :func:`score`."""
+    return f"{_SCORES_OF}{reward_model}"
+
+
+def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, **inputs: pa.Table) -> Result:
+    """Score every step of every response; ``inputs`` maps roles to the token passes asked for, and
+    :func:`score_role` to the scores of other reward models."""
+    passes = {role: table for role, table in inputs.items() if not role.startswith(_SCORES_OF)}
+    others = {role.removeprefix(_SCORES_OF): table for role, table in inputs.items() if role not in passes}
+    scores = component.score_read(_solutions(problems, responses, passes, others))
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
     if any(not s.step_rewards for s in scores):
         meta["unscored_because"] = component.unscored_because
@@ -201,16 +225,32 @@ def _about(problems: pa.Table, rows: pa.Table) -> pa.Table:
     return rows.filter(pc.is_in(rows["problem_id"], value_set=problems["problem_id"].combine_chunks()))
 
 
-def _solutions(problems: pa.Table, responses: pa.Table, passes: Mapping[str, pa.Table]) -> list[Solution]:
+def _solutions(
+    problems: pa.Table, responses: pa.Table, passes: Mapping[str, pa.Table], others: Mapping[str, pa.Table]
+) -> list[Solution]:
     by_id = {p.problem_id: p for p in to_records(Problem, problems)}
     by_role = {role: to_records(TokenLogprobs, table) for role, table in passes.items()}
+    by_other = {name: to_records(StepScores, table) for name, table in others.items()}
+    totals = {name: _member_scores(records, others[name]) for name, records in by_other.items()}
     solutions = []
     for row, response in enumerate(to_records(Response, responses)):
         roles = {role: records[row] for role, records in by_role.items()}
-        if any((t.problem_id, t.sample) != (response.problem_id, response.sample) for t in roles.values()):
-            raise RuntimeError("a token pass is not aligned with its responses")
-        solutions.append(Solution(by_id[response.problem_id], response, roles))
+        read = [*roles.values(), *(records[row] for records in by_other.values())]
+        if any((r.problem_id, r.sample) != (response.problem_id, response.sample) for r in read):
+            raise RuntimeError("what a reward model reads is not aligned with its responses")
+        scores = {name: member[row] for name, member in totals.items()}
+        solutions.append(Solution(by_id[response.problem_id], response, roles, scores))
     return solutions
+
+
+def _member_scores(records: Sequence[StepScores], stored: pa.Table) -> list[MemberScore]:
+    """The scores of a reward model in its own aggregation, from a shard of them."""
+    meta = table_meta(stored)
+    scored = [r for r in records if r.step_rewards]
+    flat = np.array([reward for r in scored for reward in r.step_rewards], dtype=np.float64)
+    lengths = np.array([len(r.step_rewards) for r in scored], dtype=np.int64)
+    totals = iter(aggregate(flat, lengths, meta["aggregation"], meta["score_type"]).tolist())
+    return [MemberScore(next(totals) if r.step_rewards else None, meta["score_type"]) for r in records]
 
 
 def _described(component: Component[Any]) -> ModelFacts | None:

@@ -48,7 +48,7 @@ class RewardModelFacts(_Facts):
     """A reward model: what its numbers mean, the token passes that it reads, and its training, if it was trained.
 
     ``trained_by`` names the entry whose training made the model that this entry scores with. ``shape`` are the sizes
-    of the model that the reward model runs itself, if any.
+    of the model that the reward model runs itself, if any. ``members`` are the reward models whose scores it combines.
     """
 
     type: str
@@ -58,6 +58,7 @@ class RewardModelFacts(_Facts):
     coefficient: float = 1.0
     shape: dict[str, Any] | None = None
     token_passes: dict[str, str] = {}
+    members: list[str] = []
     train: dict[str, Any] | None = None
     trained_by: str | None = None
 

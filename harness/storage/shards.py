@@ -49,7 +49,16 @@ def shard_key(path: Path) -> str | None:
 
 def shard_meta(path: Path) -> dict[str, Any]:
     """The facts a shard was written with."""
-    return json.loads((pq.read_schema(path).metadata or {}).get(b"meta", b"{}"))  # type: ignore[no-any-return]
+    return _meta(pq.read_schema(path))
+
+
+def table_meta(table: pa.Table) -> dict[str, Any]:
+    """The facts that the shard which a table was read from was written with."""
+    return _meta(table.schema)
+
+
+def _meta(schema: pa.Schema) -> dict[str, Any]:
+    return json.loads((schema.metadata or {}).get(b"meta", b"{}"))  # type: ignore[no-any-return]
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.analysis.selection import aggregate
+from harness.core.aggregation import aggregate
 from harness.core.components import RewardModel, TokenScorer
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution, StepScores
@@ -29,6 +29,11 @@ class Scorer:
         name, entry = parse_spec(text)
         self._where = f"--reward-model {text}"
         spec = build("reward_models", name, entry, self._where, {})
+        if spec.cls.members(spec.params):
+            raise UserError(
+                f"{self._where}: it combines reward models of an experiment: make it an entry of one, or add it with "
+                "`bonbench run CONFIG --reward-model`"
+            )
         artifacts = Artifacts()
         identities = [artifacts.identity(spec)]
         self._passes: dict[str, TokenScorer[Any]] = {}
