@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from bonbench.reward_models.known_models import KNOWN_IMPLICIT
+from bonbench.reward_models.text.limits import unread
 from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.components import ModelPath, OwnAggregation, PassOf, RewardModel, TooLong
 from harness.core.errors import UserError
@@ -114,12 +115,7 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
             UserError: where ``too_long`` makes an error of it.
         """
         if self.params.too_long == "error":
-            response = solution.response
-            short = next(role for role, tokens in solution.logprobs.items() if not tokens.was_read)
-            raise UserError(
-                f"sample {response.sample} of {response.generator} for problem {response.problem_id!r} is longer than "
-                f"the {short} reads: lower sampling.max_tokens, or let too_long be skip or truncate"
-            )
+            raise unread(solution)
         return super().unscored(solution)
 
     def _scored(self, solution: Solution) -> StepScores:

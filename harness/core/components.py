@@ -319,6 +319,14 @@ class Verifier(Component[P]):
 class TokenScorer(Component[P]):
     """Log-probabilities of response tokens under one causal LM: a pass that reward models share."""
 
+    @classmethod
+    def columns(cls, params: P) -> Sequence[str]:
+        """The columns of :class:`TokenLogprobs` that it fills beyond the usual ones.
+
+        What asks for them is in no key: a pass that has them is, for all others, the pass without them.
+        """
+        return ()
+
     @abstractmethod
     def logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
         """One record per solution, in order. Solutions to one problem are adjacent."""

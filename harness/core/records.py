@@ -123,6 +123,9 @@ class TokenLogprobs:
 
     Where prompt and response together are longer than the model reads, the record is empty and ``n_prompt_tokens`` is
     0: nothing was read. (The prompt of a pass that was read has at least one token.)
+
+    A pass that was asked for more has, for every token, the entropy of the distribution that it was drawn from
+    (``entropies``) and how far that is from the uniform one, KL(uniform || p) (``self_certainty``), in nats.
     """
 
     problem_id: str
@@ -131,6 +134,8 @@ class TokenLogprobs:
     logprobs: tuple[float, ...]
     token_ends: tuple[int, ...]
     n_prompt_tokens: int
+    entropies: tuple[float, ...] | None = None
+    self_certainty: tuple[float, ...] | None = None
 
     @property
     def was_read(self) -> bool:

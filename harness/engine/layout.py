@@ -172,11 +172,16 @@ class Layout:
             template = next(filter(None, map(self.user_templates.get, names)), None)
             entry = asked_with(template, entry, find("token_scorers", entry["type"]).Params)
         spec: Spec[Any] = build("token_scorers", label, entry, label, self.models, pool)
-        identity = self._artifacts.identity(spec)
+        identity, columns = self._artifacts.identity(spec), spec.cls.columns(spec.params)
         key = (kind, *(stage.who for stage in sampled), digest(identity))
         if key in self._passes:
             shared = self._passes[key]
-            shared.spec = dataclasses.replace(shared.spec, pool=shared.spec.pool.at_least(pool))
+            pool = shared.spec.pool.at_least(pool)
+            if len(columns) > len(shared.spec.cls.columns(shared.spec.params)):
+                shared.spec = dataclasses.replace(shared.spec, params=spec.params)
+                for shard in shared.shards:
+                    shard.columns = columns
+            shared.spec = dataclasses.replace(shared.spec, pool=pool)
             return shared
         label = self._labels.claim(kind, label, identity)
         several = kind is StageKind.ROLLOUT_PASS and len(self._rollouts) > 1
@@ -192,6 +197,8 @@ class Layout:
             after=list(sampled),
             trained=self._producers(spec),
         )
+        for shard in self._passes[key].shards:
+            shard.columns = columns
         return self._passes[key]
 
     # -- trainings ----------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from harness.core.records import (
 from harness.core.stages import Task
 from harness.cost_model.shape import ModelShape
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
-from harness.storage.arrow import to_records, to_table
+from harness.storage.arrow import OPTIONAL, to_records, to_table
 from harness.storage.shards import table_meta
 
 
@@ -170,7 +170,9 @@ def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table) -> 
 def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Table) -> Result:
     """Log-probabilities of every response token under one model."""
     passes = component.logprobs(_solutions(problems, responses, {}, {}))
-    result = Result(to_table(TokenLogprobs, passes))
+    asked = component.columns(component.params)
+    table = to_table(TokenLogprobs, passes)
+    result = Result(table.drop_columns([name for name in OPTIONAL[TokenLogprobs] if name not in asked]))
     read = [t for t in passes if t.was_read]
     _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in read))
     return result

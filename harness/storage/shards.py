@@ -8,7 +8,7 @@ name, synced, renamed), so a killed run leaves whole shards or none.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,15 @@ def write_shard(path: Path, table: pa.Table, key: str, meta: dict[str, Any] | No
         pq.write_table(table, temporary, compression="zstd")
 
 
-def shard_key(path: Path) -> str | None:
-    """The key a shard was written with, or None where there is no readable shard."""
+def shard_key(path: Path, columns: Collection[str] = ()) -> str | None:
+    """The key a shard was written with, or None where there is no readable shard with these ``columns``."""
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        schema = pq.read_schema(path)
     except (OSError, pa.ArrowInvalid):
         return None
-    return metadata.get(b"key", b"").decode() or None
+    if not set(columns) <= set(schema.names):
+        return None
+    return (schema.metadata or {}).get(b"key", b"").decode() or None
 
 
 def shard_meta(path: Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from harness.core.memory import halving
 #: take tens of GiB with a vocabulary of 128 K.
 LOGITS_BLOCK = 2**26
 #: Tokens of the vocabulary in a block. On a CPU, what fits its caches is fastest.
-_LOGITS_COLUMNS = 2048
+LOGITS_COLUMNS = 2048
 #: Tokens, padding included, that go through a model at once. On a CPU, what fits its caches is fastest.
 _BATCH_TOKENS = {"cpu": 512, "cuda": 16384}
 #: A model that has too little memory for so many tokens has none for fewer: keys and values take it.
@@ -115,15 +115,33 @@ def response_logprobs(
     Raises:
         UserError: where nothing comes before a response.
     """
-    results: list[list[float]] = [[] for _ in solutions]
+    values = response_values(model, solutions, partial(target_logprobs, model), max_batch_tokens)
+    return [[] if logprobs is None else logprobs.tolist() for logprobs in values]
+
+
+@torch.inference_mode()
+def response_values(
+    model: PreTrainedModel,
+    solutions: Sequence[Encoded],
+    value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    max_batch_tokens: int | None = None,
+) -> list[torch.Tensor | None]:
+    """Values [tokens, ...] at the tokens that predict a response's, for each solution; None of an empty response.
+
+    Args:
+        value: as :func:`read` takes it.
+
+    Raises:
+        UserError: where nothing comes before a response.
+    """
+    results: list[torch.Tensor | None] = [None] * len(solutions)
     scored = with_response(solutions)
     readings = [
         Marked(solutions[i].ids, solutions[i].n_prompt, range(solutions[i].n_prompt - 1, len(solutions[i].ids) - 1))
         for i in scored
     ]
-    logprobs = read(model, readings, partial(target_logprobs, model), max_batch_tokens)
-    for i, values in zip(scored, logprobs, strict=True):
-        results[i] = values.tolist()
+    for i, values in zip(scored, read(model, readings, value, max_batch_tokens), strict=True):
+        results[i] = values
     return results
 
 
@@ -231,8 +249,8 @@ def target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torch
     """log softmax(logits)[target], float32 [tokens], for hidden states [tokens, width], a block at a time."""
     head = model.get_output_embeddings()
     hidden, targets = hidden.to(head.weight.device), targets.to(head.weight.device)
-    weights = head.weight.split(_LOGITS_COLUMNS)
-    biases = [None] * len(weights) if head.bias is None else head.bias.split(_LOGITS_COLUMNS)
+    weights = head.weight.split(LOGITS_COLUMNS)
+    biases = [None] * len(weights) if head.bias is None else head.bias.split(LOGITS_COLUMNS)
     size = max(1, LOGITS_BLOCK // len(weights[0]))
     logprobs = []
     for block, target in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):

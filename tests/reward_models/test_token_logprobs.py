@@ -84,7 +84,7 @@ def test_blocks_of_logits_change_nothing(model: str, monkeypatch: pytest.MonkeyP
     whole = scorer.logprobs(solutions())
     monkeypatch.setattr(causal_lm, "LOGITS_BLOCK", 1000)  # three positions at a time
     for columns in (300, 70):  # the whole vocabulary, and the fifth part of it that is shorter
-        monkeypatch.setattr(causal_lm, "_LOGITS_COLUMNS", columns)
+        monkeypatch.setattr(causal_lm, "LOGITS_COLUMNS", columns)
         for a, b in zip(whole, scorer.logprobs(solutions()), strict=True):
             np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)
 
