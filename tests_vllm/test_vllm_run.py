@@ -18,7 +18,8 @@ import pytest
 import yaml
 from pocket import problems, seeds
 
-from bonbench.generators.openai import OpenAIGenerator, OpenAIParams
+from bonbench.generators.openai import OpenAIGenerator
+from bonbench.generators.openai_params import OpenAIParams
 from bonbench.generators.transformers import TransformersGenerator, TransformersParams
 from harness.core.errors import UserError
 from harness.core.records import Sampling

@@ -15,16 +15,18 @@ from typing import Any
 
 import pytest
 
-import bonbench.generators.openai
-from bonbench.generators.openai import OpenAIGenerator, OpenAIParams
+import harness.core.server.client
+from bonbench.generators.openai import OpenAIGenerator
+from bonbench.generators.openai_params import OpenAIParams
 from harness.core.errors import UserError
+from harness.core.incomplete import Incomplete
 from harness.core.records import Problem, Sampling
 from harness.core.shard_progress import heard_by
 from harness.experiment.entries import build
 from harness.experiment.model_files import Artifacts
 
 PROBLEMS = [Problem(f"p{i}", f"What is {i} + 1?", str(i + 1)) for i in range(4)]
-SEEDS = {p.problem_id: [2**62 + 100 * i + j for j in range(5)] for i, p in enumerate(PROBLEMS)}
+SEEDS = {p.problem_id: [2**30 + 100 * i + j for j in range(5)] for i, p in enumerate(PROBLEMS)}
 ALL_SEEDS = [seed for p in PROBLEMS for seed in SEEDS[p.problem_id]]
 
 
@@ -36,6 +38,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.faults: dict[int, list[str]] = {}
+        self.owner = "somebody"
         self.asked: list[tuple[float, str, dict[str, Any], str | None]] = []
         self.answered: Counter[int] = Counter()
         self.in_flight = self.most_in_flight = 0
@@ -55,6 +58,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+    def do_GET(self) -> None:
+        self.reply(200, {"data": [{"id": "served", "owned_by": self.server.owner}]})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -135,7 +141,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bonbench.generators.openai, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(harness.core.server.client, "_PAUSE_S", 0.01)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
@@ -225,7 +231,7 @@ def test_refusals_that_need_a_hint(server: Server) -> None:
 
 def test_patience_ends(server: Server) -> None:
     server.faults = {SEEDS["p0"][0]: ["503"] * 9}
-    with pytest.raises(RuntimeError, match="answers 503"):
+    with pytest.raises(Incomplete, match="problem 'p0': .* answers 503"):
         generator(server, tries=4).generate(PROBLEMS[:1], Sampling(n=1), SEEDS)
     assert len(server.asked) == 4
     with socket.socket() as unused:
