@@ -26,14 +26,8 @@ from harness.core.incomplete import Incomplete
 from harness.core.records import Problem, Response, Sampling
 from harness.core.server.client import Client
 from harness.core.server.failures import RequestFailed, ServerFailed
+from harness.core.server.replies import is_too_long
 
-#: What servers answer where prompt and response are longer than the model reads: hosted models and vLLM's server (whose
-#: words change with its version), llama.cpp's.
-_TOO_LONG = re.compile(
-    r"context_length_exceeded|maximum context length|longer than the maximum model length"
-    r"|exceed_context_size_error|exceeds the available context size",
-    re.IGNORECASE,
-)
 _LIMIT = re.compile(r"(?:context length is|model length of|context size \()\D{0,3}(\d{1,12})", re.IGNORECASE)
 _LENGTHS = ("max_completion_tokens", "max_tokens")  # fields of a request that bound the response
 #: Seeds of requests are below this. Some servers take 32 bits, with or without a sign, and refuse anything more.
@@ -62,6 +56,10 @@ class OpenAIGenerator(Generator[OpenAIParams]):
         super().__init__(params, name)
         self._client = Client(params)
         self._neutral: asyncio.Task[Mapping[str, Any] | None] | None = None
+
+    @classmethod
+    def requests(cls, params: OpenAIParams, n_responses: int) -> int:
+        return n_responses
 
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
@@ -154,7 +152,7 @@ class _Asking:
         try:
             return await self._post(body)
         except RequestFailed as refused:
-            if not _TOO_LONG.search(refused.answer):
+            if not is_too_long(refused.answer):
                 raise
             if problem.problem_id not in self._rooms:
                 self._rooms[problem.problem_id] = asyncio.create_task(self._room(body, refused, problem))
@@ -187,7 +185,7 @@ class _Asking:
         try:
             n_prompt = await self._client.post(self._path, _bounded(body, 1), prompt_tokens)
         except RequestFailed as error:
-            if not _TOO_LONG.search(error.answer):
+            if not is_too_long(error.answer):
                 raise
             if self._params.too_long == "error":
                 raise UserError(f"problem {problem.problem_id!r}: {error}") from error

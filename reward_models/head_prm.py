@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bonbench.reward_models.lm.reader import HiddenStateReader
+    from bonbench.reward_models.reader import Reader
 
 
 class HeadPRMParams(HiddenStateParams):
@@ -51,8 +52,8 @@ class HeadPRM(HiddenStateRewardModel[HeadPRMParams]):
     }
     markers = ("<extra_0>",)
 
-    def __init__(self, params: HeadPRMParams, name: str = "") -> None:
-        super().__init__(params, name)
+    def __init__(self, params: HeadPRMParams, name: str = "", reader: Reader | None = None) -> None:
+        super().__init__(params, name, reader)
         if self.convention == "token-classifier":
             if self.reader.config.num_labels > 2:
                 raise UserError(f"{params.model} has {self.reader.config.num_labels} labels: one or two are expected")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from pydantic import Field
 
 from bonbench.reward_models.known_models import KNOWN_MODELS
+from bonbench.reward_models.reader import PartlyRead
 from bonbench.reward_models.text.layouts import Format, Layout
 from bonbench.reward_models.text.limits import refusal
 from bonbench.reward_models.vllm.params import BackendParams
@@ -26,6 +27,7 @@ from harness.core.components import (
 )
 from harness.core.errors import UserError, cannot_load
 from harness.core.hub_models import hub_id, pretrained
+from harness.core.incomplete import Incomplete
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_ends
 from harness.core.user_template import UserTemplate, filled
@@ -87,6 +89,9 @@ class HiddenStateRewardModel(RewardModel[P]):
     A solution may be longer than the model's positions reach; ``too_long`` says what becomes of it. By default it is
     left unscored, for what is cut off could be the answer.
 
+    Args:
+        reader: what runs the model; None: as the parameters say.
+
     Raises:
         UserError: when the model cannot be loaded, or its tokenizer does not have the convention's tokens.
     """
@@ -99,11 +104,11 @@ class HiddenStateRewardModel(RewardModel[P]):
     #: Tokens of the layouts that are special whether or not the tokenizer says so.
     markers: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, params: P, name: str = "") -> None:
+    def __init__(self, params: P, name: str = "", reader: Reader | None = None) -> None:
         super().__init__(params, name)
         self.convention = self._convention(params)
         self.chat, self.encoder = self._tokenizer(params)
-        self.reader = self._served() if params.backend == "vllm" else self._loaded()
+        self.reader = reader or (self._served() if params.backend == "vllm" else self._loaded())
         self.unscored_because = f"longer than the {self.reader.limit} tokens that the model reads"
         if known_model := KNOWN_MODELS.get(hub_id(params.model)):
             self._check_ids(known_model.ids)
@@ -199,10 +204,21 @@ class HiddenStateRewardModel(RewardModel[P]):
         solutions = {(s.problem.problem, s.response.text): s for s in reversed(batch)}
         encoded = dict(zip(solutions, self.encode(list(solutions.values())), strict=True))
         readings = {key: tokens for key, tokens in encoded.items() if tokens.reads}
-        rewards_of = dict(zip(readings, self.reader.rewards(list(readings.values())), strict=True))
-        scored = []
+        why: Mapping[int, str] = {}
+        rewards: Sequence[list[float] | None]
+        try:
+            rewards = self.reader.rewards(list(readings.values()))
+        except PartlyRead as error:
+            rewards, why = error.rewards, error.why
+        rewards_of = {key: of for key, of in zip(readings, rewards, strict=True) if of is not None}
+        unread = {key: why[place] for place, key in enumerate(readings) if place in why}
+        scored, missing = [], dict[str, str]()
         for solution in batch:
             key, response = (solution.problem.problem, solution.response.text), solution.response
+            if key in unread:
+                where = f"sample {response.sample} of {response.generator}"
+                missing.setdefault(response.problem_id, f"{where}: {unread[key]}")
+                continue
             if key not in readings:
                 scored.append(self.unscored(solution))
                 continue
@@ -218,6 +234,8 @@ class HiddenStateRewardModel(RewardModel[P]):
                     n_tokens=len(readings[key].ids) - readings[key].n_prompt,
                 )
             )
+        if missing:
+            raise Incomplete(scored, missing)
         return scored
 
     def encode(self, solutions: Sequence[Solution]) -> list[Marked]:

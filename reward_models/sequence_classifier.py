@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bonbench.reward_models.lm.reader import HiddenStateReader
+    from bonbench.reward_models.reader import Reader
 
 
 class SequenceClassifierParams(HiddenStateParams):
@@ -43,8 +44,8 @@ class SequenceClassifier(HiddenStateRewardModel[SequenceClassifierParams]):
         "armorm": Convention(chat_turns_gated, "bonbench.reward_models.lm.heads:ArmoRewardModel"),
     }
 
-    def __init__(self, params: SequenceClassifierParams, name: str = "") -> None:
-        super().__init__(params, name)
+    def __init__(self, params: SequenceClassifierParams, name: str = "", reader: Reader | None = None) -> None:
+        super().__init__(params, name, reader)
         if self.convention == "chat" and self.reader.config.num_labels != 1:
             raise UserError(f"{params.model} has {self.reader.config.num_labels} labels: a reward has one")
 

@@ -40,6 +40,7 @@ class Mark(StrEnum):
     """
 
     MODEL = "model"
+    TOKENIZER = "tokenizer"
     DATA = "data"
     RUNTIME = "runtime"
 
@@ -47,6 +48,9 @@ class Mark(StrEnum):
 #: A model: a folder in `transformers` format, a GGUF file, or a Hugging Face id. In an experiment the name of a
 #: generator or of a trained reward model may stand here too. Its content enters every key built from it.
 ModelPath = Annotated[str, Mark.MODEL]
+
+#: A model of which only the tokenizer and the config are read, as something else runs it: it needs no weights.
+TokenizerPath = Annotated[str, Mark.MODEL, Mark.TOKENIZER]
 
 #: The precision a model runs in, and where.
 Precision = Annotated[
@@ -223,6 +227,11 @@ class Component(ABC, Generic[P]):
         """
         return None
 
+    @classmethod
+    def requests(cls, params: P, n_responses: int) -> int:
+        """How many requests to a server it makes for so many responses, for a plan; 0 where it asks none."""
+        return 0
+
     def describe(self) -> ModelFacts | None:
         """The model that the component runs, for the ledger; None where it runs no model."""
         return None
@@ -348,6 +357,8 @@ class RewardModel(Component[P]):
     aggregation: str = "min"
     coefficient: float = 1.0
     unscored_because: str = "the reward model gave no reward"
+    #: What a server says of the model that it scores with, in JSON: it is stored with the scores.
+    served: Mapping[str, Any] | None = None
 
     def __init__(self, params: P, name: str = "") -> None:
         super().__init__(params, name)
@@ -361,6 +372,16 @@ class RewardModel(Component[P]):
         for it, as ``solution.logprobs[role]``.
         """
         return {}
+
+    @classmethod
+    def ask_server(cls, params: P) -> P:
+        """The parameters with what a server says of its model, in a parameter ``served``, before keys are made of them.
+
+        Raises:
+            Unavailable: where no server answers. A run then goes by what was stored with the scores that there are.
+            UserError: where the server does not have the model.
+        """
+        return params
 
     @classmethod
     def members(cls, params: P) -> Sequence[str]:

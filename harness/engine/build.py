@@ -19,6 +19,7 @@ from harness.core.errors import UserError
 from harness.core.stages import StageKind
 from harness.engine.graph import Graded, Graph, Node
 from harness.engine.layout import Layout, Scored
+from harness.engine.served import with_served
 from harness.experiment.config import Experiment
 from harness.experiment.defaults import with_defaults
 from harness.experiment.entries import build
@@ -76,7 +77,8 @@ def build_graph(
     if evaluated:
         for name, entry in reward_models.items():
             where, templates = f"reward_models.{name}", layout.user_templates
-            specs[name] = build("reward_models", name, entry, where, layout.models, user_templates=templates)
+            spec = build("reward_models", name, entry, where, layout.models, user_templates=templates)
+            specs[name] = with_served(spec, experiment.folder)
         of = {name: spec.cls.members(spec.params) for name, spec in specs.items()}
         for name in members_first(of):
             members = {member: scores[member].stage for member in of[name]}

@@ -195,6 +195,8 @@ def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, 
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
     if any(not s.step_rewards for s in scores):
         meta["unscored_because"] = component.unscored_because
+    if component.served is not None:
+        meta["served"] = component.served
     result = Result(to_table(StepScores, scores), meta)
     facts = _described(component)
     if facts is not None:
@@ -237,8 +239,9 @@ def _solutions(
     solutions = []
     for row, response in enumerate(to_records(Response, responses)):
         roles = {role: records[row] for role, records in by_role.items()}
-        read = [*roles.values(), *(records[row] for records in by_other.values())]
-        if any((r.problem_id, r.sample) != (response.problem_id, response.sample) for r in read):
+        about = [(tokens.problem_id, tokens.sample) for tokens in roles.values()]
+        about += [(records[row].problem_id, records[row].sample) for records in by_other.values()]
+        if any(place != (response.problem_id, response.sample) for place in about):
             raise RuntimeError("what a reward model reads is not aligned with its responses")
         scores = {name: member[row] for name, member in totals.items()}
         solutions.append(Solution(by_id[response.problem_id], response, roles, scores))

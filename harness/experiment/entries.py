@@ -173,7 +173,7 @@ def _check_files(spec: Spec[Any], models: Mapping[str, str]) -> None:
     """Raise :class:`UserError` where a model or a data file is missing."""
     for field, value in spec.paths(Mark.MODEL).items():
         if value not in models.values():
-            check_model(value, f"{spec.where}.{field}", models)
+            check_model(value, f"{spec.where}.{field}", models, field not in marked(type(spec.params), Mark.TOKENIZER))
     for field, value in spec.paths(Mark.DATA).items():
         if not Path(value).is_file():
             raise UserError(f"{spec.where}.{field}: {value}: no such file")

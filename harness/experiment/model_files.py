@@ -25,8 +25,12 @@ _WEIGHTS = (".safetensors", ".bin")
 _LARGE_FILE, _STRETCH, _BLOCK = 256 << 20, 1 << 20, 64 << 10
 
 
-def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
-    """Raise :class:`UserError` unless ``model`` is a folder with weights, a convertible file or may be a hub id."""
+def check_model(model: str, where: str, names: Mapping[str, str], has_weights: bool = True) -> None:
+    """Raise :class:`UserError` unless ``model`` is a folder with weights, a convertible file or may be a hub id.
+
+    Args:
+        has_weights: whether a folder must have weights.
+    """
     folder = Path(model)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -37,7 +41,7 @@ def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
             raise UserError(f"{where}: {error}") from None
         if not isinstance(config, dict):
             raise UserError(f"{where}: {folder / 'config.json'} is not a JSON object")
-        if not any(f.suffix in _WEIGHTS for f in folder.iterdir()):
+        if has_weights and not any(f.suffix in _WEIGHTS for f in folder.iterdir()):
             raise UserError(f"{where}: {model} has no weights ({', '.join(_WEIGHTS)})")
     elif folder.is_file() and _format(folder):
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,10 @@ class Scorer:
                 f"{self._where}: it combines reward models of an experiment: make it an entry of one, or add it with "
                 "`bonbench run CONFIG --reward-model`"
             )
+        try:
+            spec = replace(spec, params=spec.cls.ask_server(spec.params))
+        except UserError as error:
+            raise UserError(f"{self._where}: {error}") from None
         artifacts = Artifacts()
         identities = [artifacts.identity(spec)]
         self._passes: dict[str, TokenScorer[Any]] = {}

@@ -22,10 +22,22 @@ _OF_SERVER = {401, 402, 404, 405, 407, 410, 426, 501, 505, 511}
 _NO_CREDIT = re.compile(r"insufficient_quota|billing_hard_limit|billing_not_active|exceeded your current quota", re.I)
 _FOR_GOOD = re.compile(r"invalid_request|bad_?request|content_(?:filter|policy)|moderation|context_length", re.I)
 _OF_ACCOUNT = re.compile(r"authentication|invalid_api_key|permission_denied|model_not_found|not_found_error", re.I)
+#: What servers answer where prompt and response are longer than the model reads: hosted models and vLLM's server (whose
+#: words change with its version), llama.cpp's.
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|maximum context length|longer than the maximum model length"
+    r"|exceed_context_size_error|exceeds the available context size",
+    re.IGNORECASE,
+)
 _HALF = re.compile("[\ud800-\udfff]")
 _MARKUP = re.compile(r"<(script|style)\b.{0,2000}?</\1>|<[^<>]{1,500}>", re.DOTALL | re.IGNORECASE)
 _SAYS = ("error", "message", "detail", "msg", "errors", "title", "reason")
 _DEEPEST = 6
+
+
+def is_too_long(said: str) -> bool:
+    """Whether a server says of a request that it is longer than the model reads."""
+    return _TOO_LONG.search(said) is not None
 
 
 def whole_characters(text: str) -> str:
