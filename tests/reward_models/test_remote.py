@@ -52,7 +52,7 @@ def remote(server: RewardServer, **params: Any) -> RemoteRewardModel:
     return RemoteRewardModel(asked, "rm")
 
 
-# -- in JSON ------------------------------------------------------------------------------------------------------------
+# -- in JSON ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_number_for_a_response(server: RewardServer) -> None:
@@ -246,7 +246,7 @@ def test_a_server_that_answers_at_step_tags_alone(tmp_path: Path) -> None:
         server.rows = lambda outputs: outputs[:-1]
         with pytest.raises(Incomplete, match=r"sample 0 of g: .*/pooling: \d+ outputs for \d+ tokens, 2 of which are"):
             there.score(solutions()[:1])
-        with pytest.raises(UserError, match="has token-classifier, qwen2.5-math-prm"):
+        with pytest.raises(UserError, match=r"has token-classifier, qwen2\.5-math-prm"):
             remote(server, **{**asked, "convention": "skywork-o1-prm"})
 
 
@@ -258,7 +258,7 @@ def test_which_model_the_server_has(tmp_path: Path) -> None:
         server.version = "1.3"
         with pytest.raises(UserError, match=r"version 1\.3 now, and had .*version 1\.2 when this"):
             RemoteRewardModel(asked)
-        with pytest.raises(UserError, match="no server answered at .* start it again"):
+        with pytest.raises(UserError, match=r"no server answered at .* start it again"):
             RemoteRewardModel(params)
         server.models.append({**server.models[0], "id": "other"})
         with pytest.raises(UserError, match="has served, other: say which"):
