@@ -129,7 +129,7 @@ async def _in_shards(
         return sum([await sample(pool, block) for block in blocks])
 
     async def plain(_: Any) -> int:
-        shared = {"temperature": sampling.temperature, "max_tokens": sampling.max_tokens, "detokenize": False}
+        shared = {"temperature": sampling.temperature, "max_tokens": sampling.max_tokens}
         rows = [(p, seed) for p in problems for seed in seeds[p.problem_id]]
         settings = [SamplingParams(**shared, seed=seed, stop_token_ids=codec.stop_ids) for _, seed in rows]
         prompts = [TokensPrompt(prompt_token_ids=codec.encode(p.problem)) for p, _ in rows]

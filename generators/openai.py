@@ -18,11 +18,11 @@ from typing import Any
 from bonbench.generators.openai_answers import Completion, prompt_tokens, read_completion
 from bonbench.generators.openai_defaults import neutral_fields
 from bonbench.generators.openai_params import OpenAIParams
-from bonbench.generators.prompts import conversation, raw_prompt
 from harness.core import shard_progress
 from harness.core.components import Generator
 from harness.core.errors import UserError
 from harness.core.incomplete import Incomplete
+from harness.core.prompt import conversation, raw_prompt
 from harness.core.records import Problem, Response, Sampling
 from harness.core.server.client import Client
 from harness.core.server.failures import RequestFailed, ServerFailed

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from bonbench.generators.prompts import PromptParams
 from harness.core.components import Unkeyed
+from harness.core.prompt import PromptParams
 from harness.core.server.params import ServerParams
 
 _ENDPOINTS = ("/chat/completions", "/completions")

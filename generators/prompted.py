@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from bonbench.generators.prompts import Codec, PromptParams, conversation, raw_prompt
+from bonbench.generators.prompts import Codec
+from harness.core.chat_template import Refused
 from harness.core.components import Generator, ModelPath, Unkeyed
 from harness.core.errors import UserError
 from harness.core.hub_models import config_file, pretrained
+from harness.core.prompt import Day, PromptParams, conversation, raw_prompt
 from harness.core.records import Problem, Response, Sampling, Solution
 from harness.data.documents import read_json
 
@@ -31,6 +33,7 @@ class PromptedParams(PromptParams):
     """Parameters of the samplers that hold the model themselves."""
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
+    date: Day = None
     too_long: TooLongPrompt = "skip"
 
 
@@ -58,6 +61,8 @@ def fitting(
 ) -> list[Prompt]:
     """The prompts that fit the ``limit`` tokens that a model reads, with at least one token after them.
 
+    A problem that the chat template refuses, where it takes others, has no prompt.
+
     What would go past the limit is taken off ``max_tokens``. A prompt that leaves no room at all is left out, unless
     ``params.too_long`` is ``truncate``. Then its end is kept: as much as leaves room for the response, or half of what
     the model reads where the response may be longer than that.
@@ -66,12 +71,18 @@ def fitting(
         beginnings: of the response to each problem; "" for none.
 
     Raises:
-        UserError: at the first prompt without room, where ``params.too_long`` is ``error``.
+        UserError: at the first prompt without room, or problem refused, where ``params.too_long`` is ``error``; for a
+            chat template that refuses any problem.
     """
     lengths: dict[str, int] = {}
     prompts = []
     for problem, beginning in zip(problems, beginnings, strict=True):
-        ids = codec.encode(problem.problem, beginning)
+        try:
+            ids = codec.encode(problem.problem, beginning)
+        except Refused as refused:
+            if params.too_long == "error":
+                raise UserError(f"{refused} (problem {problem.problem_id!r}); let too_long be skip") from None
+            continue
         if problem.problem not in lengths:
             lengths[problem.problem] = len(codec.encode(problem.problem)) if beginning else len(ids)
         wanted = max(max_tokens - (len(ids) - lengths[problem.problem]), 1)
@@ -97,7 +108,7 @@ _TURN_TOKENS = 128
 class PromptedGenerator(Generator[P]):
     """Base of the samplers that can continue the beginning of a response. To sample is to continue the empty one."""
 
-    unanswered_because = "the prompt is longer than the model reads"
+    unanswered_because = "the prompt is longer than the model reads, or the chat template refuses the problem"
 
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
@@ -128,8 +139,16 @@ class PromptedGenerator(Generator[P]):
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model), local_files_only=True)
-        codec = Codec(params, tokenizer, params.model, None)
-        return sum(len(codec.encode(s.problem.problem, s.response.text)) >= limit for s in suspects)
+        codec = Codec(params, tokenizer, params.model, None, params.date)
+        return sum(_n_tokens(codec, solution) >= limit for solution in suspects)
+
+
+def _n_tokens(codec: Codec, solution: Solution) -> int:
+    """The tokens of a prompt; 0 where the chat template refuses it."""
+    try:
+        return len(codec.encode(solution.problem.problem, solution.response.text))
+    except Refused:
+        return 0
 
 
 def _positions(config: dict[str, Any]) -> int | None:

@@ -71,7 +71,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
             model = AutoModelForCausalLM.from_pretrained(**pretrained(params.model), dtype=dtype, **placement)
         except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
             raise cannot_load(params.model, error) from error
-        self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id)
+        self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id, params.date)
         check_fits(model, params.model)
         self.model = model.eval()
         self._rows_that_fitted: int | None = None  # at once, where memory was too short for more

@@ -88,7 +88,7 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
         sizes = params.tensor_parallel_size, params.pipeline_parallel_size
         self.engine = start_engine(params.model, *sizes, own, params.engine)
         generation = self.engine.model_config.try_get_generation_config() or {}
-        self.codec = Codec(params, tokenizer, params.model, generation.get("eos_token_id"))
+        self.codec = Codec(params, tokenizer, params.model, generation.get("eos_token_id"), params.date)
 
     def describe(self) -> ModelFacts:
         return ModelFacts(self.engine.model_config.hf_config.to_dict(), device())

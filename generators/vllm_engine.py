@@ -11,6 +11,7 @@ import gc
 import os
 import queue
 import threading
+import time
 import traceback
 import weakref
 from collections import deque
@@ -26,6 +27,9 @@ _ENVIRONMENT = {
 }
 #: Requests that the engine holds, in units of what it computes at once. Those that wait cost nothing but memory.
 _HELD = 2
+#: How often a caller is woken for outputs at least, in times per call and in seconds.
+_WAKES = 16
+_WAKES_WITHIN_S = 1.0
 #: Seconds in which a thread that is told to end has ended, or is left alone.
 _ENDS_WITHIN_S = 60.0
 
@@ -86,20 +90,47 @@ class Engine:
 
 
 class _Call:
-    """The requests of one caller. All but ``next`` belongs to the engine's thread."""
+    """The requests of one caller. ``next`` is the caller's, all else the engine's thread's.
+
+    A caller that wakes up takes the interpreter's lock from the engine's thread. So it is woken for some outputs at a
+    time: for a share of its requests, or when the oldest has waited for a second.
+    """
 
     def __init__(self, requests: Sequence[Request]) -> None:
         self.waiting = deque(enumerate(requests))
         self.n_left = len(requests)  # that the caller has not taken
         self.is_over = False  # whether the caller has gone
-        self.results: queue.SimpleQueue[tuple[int, Any] | BaseException] = queue.SimpleQueue()
+        self.results: queue.SimpleQueue[list[tuple[int, Any]] | BaseException] = queue.SimpleQueue()
+        self._taken: deque[tuple[int, Any]] = deque()
+        self._finished: list[tuple[int, Any]] = []  # that the caller has not been woken for
+        self._n_computed = len(requests)  # that are to finish still
+        self._share = max(1, len(requests) // _WAKES)
+        self._due = 0.0
 
     def next(self) -> tuple[int, Any]:
-        result = self.results.get()
-        if isinstance(result, BaseException):
-            raise result
+        if not self._taken:
+            results = self.results.get()
+            if isinstance(results, BaseException):
+                raise results
+            self._taken.extend(results)
         self.n_left -= 1
-        return result
+        return self._taken.popleft()
+
+    def finish(self, place: int, output: Any) -> None:
+        """A request is computed."""
+        if not self._finished:
+            self._due = time.monotonic() + _WAKES_WITHIN_S
+        self._finished.append((place, output))
+        self._n_computed -= 1
+
+    def hand_over(self) -> bool:
+        """Wake the caller where it is time to; whether nothing is left to hand over."""
+        if self._finished and (
+            len(self._finished) >= self._share or not self._n_computed or time.monotonic() >= self._due
+        ):
+            self.results.put(self._finished)
+            self._finished = []
+        return not self._finished
 
 
 class _Stepper:
@@ -110,6 +141,7 @@ class _Stepper:
         self._most = _HELD * at_once
         self._calls: deque[_Call] = deque()  # with requests that the engine does not hold yet
         self._held: dict[str, tuple[_Call, int, str]] = {}  # by our id: whose, which, and the engine's own id
+        self._finishing: set[_Call] = set()  # with outputs that their callers have not been woken for
         self._count = 0
 
     @property
@@ -132,7 +164,9 @@ class _Stepper:
         for output in self._engine.step():
             if output.finished and (held := self._held.pop(output.request_id, None)):
                 call, place, _ = held
-                call.results.put((place, output))
+                call.finish(place, output)
+                self._finishing.add(call)
+        self._finishing = {call for call in self._finishing if not call.hand_over()}
 
     def fail(self, error: BaseException) -> None:
         """Tell everyone who waits."""
@@ -165,6 +199,7 @@ class _Stepper:
             self._engine.abort_request(list(held.values()), internal=True)
         if call in self._calls:
             self._calls.remove(call)
+        self._finishing.discard(call)
 
 
 def _run(

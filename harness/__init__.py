@@ -33,7 +33,7 @@ from harness.core.records import (
 )
 from harness.core.registry import register
 from harness.core.rollouts import RolloutShard, RolloutShards
-from harness.core.steps import join_steps, step_ends, step_of_token, step_spans
+from harness.core.steps import step_ends, step_of_token, step_spans
 from harness.core.workers import Launcher, Progress, Workers
 
 __all__ = [
@@ -66,7 +66,6 @@ __all__ = [
     "UserError",
     "Verifier",
     "Workers",
-    "join_steps",
     "pretrained",
     "register",
     "step_ends",

@@ -11,11 +11,11 @@ from pydantic import Field, model_validator
 from bonbench.reward_models.text.limits import unread
 from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.components import ModelPath, PassOf, RewardModel, TooLong
+from harness.core.prompt import Asked, asks
 from harness.core.records import Solution, StepScores, TokenLogprobs
-from harness.core.user_template import UserTemplate
 
 
-class ConfidenceParams(BackendParams):
+class ConfidenceParams(BackendParams, Asked):
     """Parameters of :class:`Confidence`. ``backend`` and what belongs to it are those of the token pass."""
 
     model: ModelPath = Field(description="whose confidence: the generator by its name, or any other causal LM")
@@ -29,7 +29,6 @@ class ConfidenceParams(BackendParams):
         ge=1,
         description="the score is the lowest mean over so many tokens in a row; null: the mean over all tokens",
     )
-    user_template: UserTemplate = None
     too_long: TooLong = "skip"
 
     @model_validator(mode="after")
@@ -60,8 +59,7 @@ class Confidence(RewardModel[ConfidenceParams]):
         more: dict[str, Any] = {} if params.measure == "log-probability" else {"statistics": True}
         if params.too_long == "truncate":
             more["too_long"] = params.too_long
-        if params.user_template is not None:
-            more["user_template"] = params.user_template
+        more |= asks(params)
         if params.backend == "vllm":
             more |= {"type": "vllm", **params.of_engine()}
         return {"model": {"model": params.model, **more} if more else params.model}

@@ -13,9 +13,10 @@ from pydantic import Field
 
 from bonbench.reward_models.known_models import KNOWN_MODELS
 from bonbench.reward_models.reader import PartlyRead
-from bonbench.reward_models.text.layouts import Format, Layout
+from bonbench.reward_models.text.layouts import Format, Layout, laid_out
 from bonbench.reward_models.text.limits import refusal
 from bonbench.reward_models.vllm.params import BackendParams
+from harness.core.chat_template import Refused
 from harness.core.components import (
     Device,
     ModelFacts,
@@ -28,9 +29,8 @@ from harness.core.components import (
 from harness.core.errors import UserError, cannot_load
 from harness.core.hub_models import hub_id, pretrained
 from harness.core.incomplete import Incomplete
-from harness.core.records import Solution, StepScores
-from harness.core.steps import step_ends
-from harness.core.user_template import UserTemplate, filled
+from harness.core.prompt import Asked, asks
+from harness.core.records import Problem, Response, Solution, StepScores
 
 if TYPE_CHECKING:
     import torch
@@ -55,19 +55,20 @@ class Convention:
 
     ``model_class`` is ``module:class``. It is imported when a model is loaded, for torch is slow to import.
     ``served_as`` is what vLLM runs it as: ``CLASSIFIER``, ``CAUSAL_LM`` or an architecture of vLLM's; None: nothing.
+    ``is_asked`` says whether the sampler's prompt stands before the response, and no prompt of the convention's own.
     """
 
     layout: Format
     model_class: str
     served_as: str | None = None
+    is_asked: bool = False
 
 
-class HiddenStateParams(BackendParams):
+class HiddenStateParams(BackendParams, Asked):
     """Parameters of a reward model that is one language model."""
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
     convention: str | None = Field(None, description=CONVENTION)
-    user_template: UserTemplate = None
     dtype: Precision = "auto"
     device: Device = "auto"
     too_long: TooLong = "skip"
@@ -104,6 +105,8 @@ class HiddenStateRewardModel(RewardModel[P]):
     #: Tokens of the layouts that are special whether or not the tokenizer says so.
     markers: ClassVar[tuple[str, ...]] = ()
 
+    _REFUSED: ClassVar[str] = ", or refused by its chat template"
+
     def __init__(self, params: P, name: str = "", reader: Reader | None = None) -> None:
         super().__init__(params, name)
         self.convention = self._convention(params)
@@ -120,6 +123,9 @@ class HiddenStateRewardModel(RewardModel[P]):
         if known_model and known_model.family != cls.family:
             raise UserError(f"{params.model} is no {cls.family}: set type: {known_model.family}")
         convention = cls._convention(params)
+        strange = asks(params).keys() - {"user_template", "date"}
+        if strange and not cls.conventions[convention].is_asked:
+            raise UserError(f"{min(strange)}: {convention} models have a prompt of their own: leave it out")
         if params.backend == "vllm" and cls.conventions[convention].served_as is None:
             raise UserError(f"backend: vLLM has no head for {convention} models: let it be transformers")
 
@@ -139,7 +145,11 @@ class HiddenStateRewardModel(RewardModel[P]):
         for batch in batches:
             layouts = [cls._laid_out(params, chat, solution) for solution in batch]
             # A token stands for one byte at least: most responses need not be tokenised.
-            suspects = [layout for layout in layouts if layout.n_bytes + len(encoder.prefix) > limit]
+            suspects = [
+                layout
+                for layout in layouts
+                if not isinstance(layout, Refused) and layout.n_bytes + len(encoder.prefix) > limit
+            ]
             count += sum(len(tokens.ids) > limit for tokens in encoder.encode_layouts(suspects))
         return count
 
@@ -150,9 +160,12 @@ class HiddenStateRewardModel(RewardModel[P]):
         return params.convention or default
 
     @classmethod
-    def _laid_out(cls, params: P, chat: ChatTemplate, solution: Solution) -> Layout:
-        lay_out = cls.conventions[cls._convention(params)].layout
-        return lay_out(chat, filled(params.user_template, solution.problem.problem), solution.response.text)
+    def _laid_out(cls, params: P, chat: ChatTemplate, solution: Solution) -> Layout | Refused:
+        return laid_out(cls._format(params), chat, solution)
+
+    @classmethod
+    def _format(cls, params: P) -> Format:
+        return cls.conventions[cls._convention(params)].layout
 
     @classmethod
     def _tokenizer(cls, params: P) -> tuple[ChatTemplate, PieceEncoder]:
@@ -165,7 +178,8 @@ class HiddenStateRewardModel(RewardModel[P]):
             tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
         except Exception as error:  # a wrong value in one of its files raises whatever the tokenizer's code meets first
             raise cannot_load(f"the tokenizer of {params.model}", error) from error
-        return ChatTemplate(tokenizer, params.model), PieceEncoder(tokenizer, params.model, cls.markers)
+        encoder = PieceEncoder(tokenizer, params.model, cls.markers)
+        return ChatTemplate(tokenizer, params.model, params, encoder.special), encoder
 
     def _loaded(self) -> HiddenStateReader:
         """The model in this process."""
@@ -201,7 +215,7 @@ class HiddenStateRewardModel(RewardModel[P]):
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
         # Of equal ones the first, which an error line then names.
-        solutions = {(s.problem.problem, s.response.text): s for s in reversed(batch)}
+        solutions = {_what_is_read(s): s for s in reversed(batch)}
         encoded = dict(zip(solutions, self.encode(list(solutions.values())), strict=True))
         readings = {key: tokens for key, tokens in encoded.items() if tokens.reads}
         why: Mapping[int, str] = {}
@@ -214,7 +228,7 @@ class HiddenStateRewardModel(RewardModel[P]):
         unread = {key: why[place] for place, key in enumerate(readings) if place in why}
         scored, missing = [], dict[str, str]()
         for solution in batch:
-            key, response = (solution.problem.problem, solution.response.text), solution.response
+            key, response = _what_is_read(solution), solution.response
             if key in unread:
                 where = f"sample {response.sample} of {response.generator}"
                 missing.setdefault(response.problem_id, f"{where}: {unread[key]}")
@@ -222,7 +236,7 @@ class HiddenStateRewardModel(RewardModel[P]):
             if key not in readings:
                 scored.append(self.unscored(solution))
                 continue
-            ends = step_ends(response.text) if self.reward == "PRM" else (len(response.text),)
+            ends = solution.step_ends if self.reward == "PRM" else (len(response.text),)
             scored.append(
                 StepScores(
                     problem_id=response.problem_id,
@@ -250,6 +264,8 @@ class HiddenStateRewardModel(RewardModel[P]):
     def _fitting(self, tokens: Marked, solution: Solution) -> Marked:
         """The tokens that the model reads of a solution, as ``too_long`` wants it."""
         limit = self.reader.limit
+        if tokens.refused:
+            return self._refused(tokens, solution)
         if limit is None or len(tokens.ids) <= limit:
             return tokens
         if self.params.too_long == "error":
@@ -260,9 +276,22 @@ class HiddenStateRewardModel(RewardModel[P]):
         reads = [at for at in tokens.reads if at < limit] + ([limit - 1] if self.reward == "ORM" else [])
         return replace(tokens, ids=tokens.ids[:limit], reads=reads)
 
+    def _refused(self, tokens: Marked, solution: Solution) -> Marked:
+        """A solution that the chat template does not take is left unscored, and the reason says so from here on."""
+        response = solution.response
+        if self.params.too_long == "error":
+            raise UserError(
+                f"{tokens.refused} (sample {response.sample} of {response.generator} for problem "
+                f"{response.problem_id!r}); let too_long be skip to leave it without a score"
+            )
+        if self._REFUSED not in self.unscored_because:
+            self.unscored_because += self._REFUSED
+        return tokens
+
     def _check_ids(self, ids: Mapping[str, int]) -> None:
         """Tags and answers must be the tokens of the model's training, alone and where they stand in a layout."""
-        layout = self.conventions[self.convention].layout(self.chat, "1 + 1 = ?", "Step 1: 2")
+        solution = Solution(Problem("", "1 + 1 = ?", "2"), Response("", "", 0, "Step 1: 2"))
+        layout = self.conventions[self.convention].layout(self.chat, solution)
         tokens = self.encoder.encode([layout.pieces])[0]
         made = {text: {self.encoder.only_token(text)} for text in ids}
         for k, piece in enumerate(layout.pieces):
@@ -272,3 +301,7 @@ class HiddenStateRewardModel(RewardModel[P]):
             if made[text] != {id_}:
                 others = ", ".join(map(str, sorted(made[text])))
                 raise UserError(f"{self.params.model}: its tokenizer makes {others} of {text!r}, which should be {id_}")
+
+
+def _what_is_read(solution: Solution) -> tuple[str, str, tuple[int, ...] | None]:
+    return solution.problem.problem, solution.response.text, solution.given_ends

@@ -17,14 +17,14 @@ from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.components import ModelPath, OwnAggregation, PassOf, RewardModel, TooLong
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
+from harness.core.prompt import Asked, asks
 from harness.core.records import Solution, StepScores
-from harness.core.steps import step_ends, step_of_token
-from harness.core.user_template import UserTemplate
+from harness.core.steps import step_of_token
 
 Values = npt.NDArray[np.float64]
 
 
-class ImplicitParams(BackendParams):
+class ImplicitParams(BackendParams, Asked):
     """Parameters of :class:`ImplicitPRM`. ``backend`` and what belongs to it are those of policy and reference.
 
     With a public implicit PRM as ``policy``, what an entry leaves out is known (``known_models.KNOWN_IMPLICIT``).
@@ -32,7 +32,6 @@ class ImplicitParams(BackendParams):
 
     policy: ModelPath = Field(description="the model trained as an outcome reward model, or any other causal LM")
     reference: ModelPath | None = Field(description="the model that the policy was trained from; null drops its term")
-    user_template: UserTemplate = None
     beta: float = Field(0.05, gt=0, description="factor of the log-ratio")
     coefficient: float = Field(
         1.0, gt=0, description="scales a response's score before the sigmoid of weighted voting, and nothing else"
@@ -94,8 +93,7 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
         more: dict[str, Any] = {} if params.steps == "as-written" else {"steps": params.steps}
         if params.too_long == "truncate":
             more["too_long"] = params.too_long
-        if params.user_template is not None:
-            more["user_template"] = params.user_template
+        more |= asks(params)
         if params.backend == "vllm":
             more |= {"type": "vllm", **params.of_engine()}
         return {role: {"model": model, **more} for role, model in models.items()} if more else models
@@ -135,7 +133,7 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
 
     def _per_step(self, solution: Solution) -> tuple[tuple[int, ...], Values]:
         """Ends of the steps, and the sums of their tokens' log-ratios [steps]."""
-        ends = step_ends(solution.response.text)
+        ends = solution.step_ends
 
         def sums(role: str) -> Values:
             # Models with different tokenizers agree on steps, not on tokens: each is summed over its own.

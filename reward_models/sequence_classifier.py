@@ -37,9 +37,10 @@ class SequenceClassifier(HiddenStateRewardModel[SequenceClassifierParams]):
     Params = SequenceClassifierParams
     reward = "ORM"
     output_head = False
+    puts_in_turns = True
     family = "sequence-classifier"
     conventions: ClassVar = {
-        "chat": Convention(chat_turns, "transformers:AutoModelForSequenceClassification", CLASSIFIER),
+        "chat": Convention(chat_turns, "transformers:AutoModelForSequenceClassification", CLASSIFIER, is_asked=True),
         "eurus": Convention(eurus, "bonbench.reward_models.lm.heads:EurusRewardModel"),
         "armorm": Convention(chat_turns_gated, "bonbench.reward_models.lm.heads:ArmoRewardModel"),
     }

@@ -44,7 +44,7 @@ class StepTokenPRM(HiddenStateRewardModel[StepTokenParams]):
     score_type = "probability"
     family = "step-token"
     conventions: ClassVar = {
-        "step-end": Convention(step_ends, *_CAUSAL_LM),
+        "step-end": Convention(step_ends, *_CAUSAL_LM, is_asked=True),
         "math-shepherd": Convention(math_shepherd, *_CAUSAL_LM),
         "rlhflow": Convention(rlhflow, *_CAUSAL_LM),
     }

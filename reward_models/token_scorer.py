@@ -11,11 +11,11 @@ from pydantic import Field
 
 from bonbench.reward_models.text.layouts import numbered
 from bonbench.reward_models.text.limits import refusal
-from harness.core.components import ComponentParams, ModelPath, Precision, Runtime, TokenScorer, TooLong
+from harness.core.components import ModelPath, Precision, Runtime, TokenScorer, TooLong
 from harness.core.errors import UserError
 from harness.core.hub_models import pretrained
+from harness.core.prompt import Asked
 from harness.core.records import Solution, TokenLogprobs
-from harness.core.user_template import UserTemplate
 
 if TYPE_CHECKING:
     from bonbench.reward_models.text.encoding import Encoded, SolutionEncoder
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 STATISTICS = ("entropies", "self_certainty")
 
 
-class LMScorerParams(ComponentParams):
+class LMScorerParams(Asked):
     """Parameters of :class:`LMScorer`."""
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
-    user_template: UserTemplate = None
     steps: Literal["as-written", "numbered"] = Field(
         "as-written", description="the model reads the response as it is, or rewritten as numbered paragraphs"
     )
@@ -45,7 +44,7 @@ P = TypeVar("P", bound=LMScorerParams)
 class LMScorer(TokenScorer[P]):
     """Scores with a chat model in `transformers` format.
 
-    The model reads its chat template around the problem (in ``user_template``), then the response, then the end-of-turn
+    The model reads the prompt (see :class:`harness.core.prompt.PromptParams`), then the response, then the end-of-turn
     token if the response has finish_reason "stop". Equal responses to a problem are scored once. ``too_long`` says what
     becomes of a solution that is longer than the model's positions reach; by default the record of its response is
     empty.
@@ -92,10 +91,7 @@ class LMScorer(TokenScorer[P]):
         encoder = _encoder(params)
         count = 0
         for batch in batches:
-            texts = [
-                (s.problem.problem, _rewritten(params, s.response.text)[0], s.response.finish_reason == "stop")
-                for s in batch
-            ]
+            texts = [(s.problem.problem, _rewritten(params, s)[0], s.response.finish_reason == "stop") for s in batch]
             # A token stands for one byte at least: most responses need not be tokenised.
             suspects = [text for text in texts if encoder.n_bytes(*text) > limit]
             count += sum(len(tokens.ids) > limit for tokens in encoder.encode(suspects))
@@ -107,7 +103,7 @@ class LMScorer(TokenScorer[P]):
         Raises:
             UserError: for a solution longer than the model's positions, where ``too_long`` makes an error of it.
         """
-        rewritten = [_rewritten(self.params, s.response.text) for s in batch]
+        rewritten = [_rewritten(self.params, s) for s in batch]
         keys = [
             (s.problem.problem, text, s.response.finish_reason == "stop")
             for s, (text, _) in zip(batch, rewritten, strict=True)
@@ -147,6 +143,13 @@ class LMScorer(TokenScorer[P]):
     def _fitting(self, tokens: Encoded, solution: Solution) -> Encoded | None:
         """The tokens that the model reads of a solution, as ``too_long`` wants it; None where it reads none."""
         limit = self.limit
+        if tokens.refused:
+            if self.params.too_long == "error":
+                response = solution.response
+                raise UserError(
+                    f"{tokens.refused} (problem {response.problem_id!r}); let too_long be skip to leave it out"
+                )
+            return None
         if limit is None or len(tokens.ids) <= limit:
             return tokens
         if self.params.too_long == "error":
@@ -162,12 +165,12 @@ def _encoder(params: LMScorerParams) -> SolutionEncoder:
     from bonbench.reward_models.text.encoding import SolutionEncoder
 
     tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
-    return SolutionEncoder(tokenizer, params.model, params.user_template)
+    return SolutionEncoder(tokenizer, params.model, params)
 
 
-def _rewritten(params: LMScorerParams, text: str) -> tuple[str, list[int]]:
+def _rewritten(params: LMScorerParams, solution: Solution) -> tuple[str, list[int]]:
     """What the model reads of a response, and for each offset in it the one in the response ([]: the same)."""
-    return numbered(text) if params.steps == "numbered" else (text, [])
+    return numbered(solution.steps) if params.steps == "numbered" else (solution.response.text, [])
 
 
 def _unread(solution: Solution) -> TokenLogprobs:

@@ -34,15 +34,17 @@ class ComponentParams(BaseModel):
 
 
 class Mark(StrEnum):
-    """Marks a parameter whose value names a model or a data file, or that is in no key.
+    """Marks a parameter whose value names a model or a data file, or that is not in every key.
 
-    A mark is written as ``Annotated[str, Mark.MODEL]``.
+    A mark is written as ``Annotated[str, Mark.MODEL]``. ``RUNTIME`` is in no key. ``DATE`` is in the key where a chat
+    template of the component's models may ask for the day.
     """
 
     MODEL = "model"
     TOKENIZER = "tokenizer"
     DATA = "data"
     RUNTIME = "runtime"
+    DATE = "date"
 
 
 #: A model: a folder in `transformers` format, a GGUF file, or a Hugging Face id. In an experiment the name of a
@@ -195,7 +197,8 @@ class Component(ABC, Generic[P]):
     plan whether the model that the component runs or trains, if any, has a head over the vocabulary.
     ``shares_process`` tells that nothing of a dropped component is left in its process (settings, threads, memory), so
     that another stage may go on there; ``may_share_process`` where the parameters decide. A stage with the same
-    parameters may go on with the component itself, under another ``name``.
+    parameters may go on with the component itself, under another ``name``. ``puts_in_turns`` tells that it puts
+    responses into the turns of a chat template, which may rewrite them.
     """
 
     Params: ClassVar[type[ComponentParams]] = ComponentParams
@@ -203,6 +206,7 @@ class Component(ABC, Generic[P]):
     output_head: ClassVar[bool] = True
     shares_process: ClassVar[bool] = False
     shards_at_once: ClassVar[int] = 1
+    puts_in_turns: ClassVar[bool] = False
     registered_name: ClassVar[str] = ""  # set by @register
 
     def __init__(self, params: P, name: str = "") -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+from harness.core.steps import step_ends
 from harness.core.terms import ScoreType
 
 
@@ -157,12 +159,26 @@ class MemberScore:
 @dataclass(frozen=True, slots=True)
 class Solution:
     """What a reward model sees: a problem, one response to it, and what it asked for by name: token passes, and the
-    scores of other reward models."""
+    scores of other reward models.
+
+    ``given_ends`` are the offsets at which the steps of the response end, where a data set says what its steps are.
+    """
 
     problem: Problem
     response: Response
     logprobs: Mapping[str, TokenLogprobs] = field(default_factory=dict)
     scores: Mapping[str, MemberScore] = field(default_factory=dict)
+    given_ends: tuple[int, ...] | None = None
+
+    @property
+    def step_ends(self) -> tuple[int, ...]:
+        """The offsets at which the steps of the response end, increasing; the last one is its length."""
+        return self.given_ends or step_ends(self.response.text)
+
+    @property
+    def steps(self) -> list[str]:
+        """The steps of the response, of which it is made up."""
+        return [self.response.text[begin:end] for begin, end in pairwise((0, *self.step_ends))]
 
     @property
     def was_read(self) -> bool:

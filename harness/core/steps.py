@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 _MARKER = re.compile(r"^[ \t]*(?:\*\*|#+[ \t]*)?Step[ \t]+\d+[ \t]*[:.]", re.MULTILINE | re.IGNORECASE)
-_BARE = re.compile(_MARKER.pattern + r"[ \t]*", _MARKER.flags)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _LINE = re.compile(r"\n\s*")
 
@@ -59,21 +59,11 @@ def step_of_token(ends: tuple[int, ...], token_ends: tuple[int, ...]) -> list[in
     return steps
 
 
-def join_steps(steps: Sequence[str]) -> str:
-    """A text in which :func:`step_ends` finds the steps ``steps``: each step is a paragraph.
+def joined_steps(steps: Sequence[str]) -> tuple[str, tuple[int, ...]]:
+    """The text that steps make, a blank line between them, and the offsets at which they end in it.
 
-    Blank lines and markers inside a step, which would divide it, are changed.
-
-    Raises:
-        ValueError: for a blank step.
+    The steps are as they are, whatever they look like: nobody need find them again. A blank line belongs to the step
+    before it.
     """
-    if any(not step.strip() for step in steps):
-        raise ValueError("a step is blank")
-    paragraphs = [_PARAGRAPH.sub("\n", step.strip()) for step in steps]
-    if any(_MARKER.search(paragraph) for paragraph in paragraphs):
-        # One marker makes markers count everywhere: so every step begins with one, and has no other.
-        bare = [_BARE.sub("", paragraph).strip() or paragraph.strip(" *#:") for paragraph in paragraphs]
-        paragraphs = [f"Step {k}: {paragraph}" for k, paragraph in enumerate(bare, 1)]
-    elif len(paragraphs) == 1:
-        paragraphs = [_LINE.sub(" ", paragraphs[0])]
-    return "\n\n".join(paragraphs)
+    pieces = [f"{step}\n\n" for step in steps[:-1]] + list(steps[-1:])
+    return "".join(pieces), tuple(accumulate(map(len, pieces)))

@@ -76,8 +76,7 @@ def build_graph(
     scores: dict[str, Scored] = {}
     if evaluated:
         for name, entry in reward_models.items():
-            where, templates = f"reward_models.{name}", layout.user_templates
-            spec = build("reward_models", name, entry, where, layout.models, user_templates=templates)
+            spec = build("reward_models", name, entry, f"reward_models.{name}", layout.models, asks=layout.asks)
             specs[name] = with_served(spec, experiment.folder)
         of = {name: spec.cls.members(spec.params) for name, spec in specs.items()}
         for name in members_first(of):

@@ -277,8 +277,8 @@ def only_calculates(spec: Spec[RewardModel[Any]]) -> bool:
     if spec.cls.members(spec.params):
         return True
     asked = spec.cls.token_passes(spec.params)
-    passed = {value for one in asked.values() for value in ([one] if isinstance(one, str) else one.values())}
-    return bool(asked) and passed.issuperset(spec.paths(Mark.MODEL).values())
+    passed = [value for one in asked.values() for value in ([one] if isinstance(one, str) else one.values())]
+    return bool(asked) and all(model in passed for model in spec.paths(Mark.MODEL).values())
 
 
 def training_ids(rollouts: Iterable[Shard]) -> dict[tuple[str, str], str]:

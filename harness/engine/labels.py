@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.components import PassOf
+from harness.core.prompt import PROMPT
 from harness.core.shipped import shipped_path
 from harness.core.stages import StageKind
 from harness.storage.keys import digest
@@ -16,14 +17,14 @@ _LONGEST = 60
 
 
 def pass_label(asked: PassOf, models: Mapping[str, str]) -> str:
-    """The short name of a token pass: its model's, and the words in which more is asked of it, but for a text.
+    """The short name of a token pass: its model's, and the words in which more is asked of it, but for the prompt.
 
     Args:
         models: what a name means where a model is asked for (name -> folder or hub id).
     """
     if isinstance(asked, str):
         return _model_label(asked, models)
-    words = {key: value for key, value in asked.items() if key not in ("model", "user_template")}
+    words = {key: value for key, value in asked.items() if key != "model" and key not in PROMPT}
     rest = (value for _, value in sorted(words.items()) if isinstance(value, str))
     return "-".join([_model_label(asked["model"], models), *rest])
 

@@ -49,8 +49,8 @@ class Layout:
     """Makes the stages of one experiment. A stage that several entries need is made once, and they share it.
 
     ``models`` maps names to models: the name of a generator to its model, and the name of an entry to the folder of its
-    training, once that training is made. ``user_templates`` maps them to what the model is asked with, where that is
-    more than the problem.
+    training, once that training is made. ``asks`` maps them to the parameters of the prompt with which the model is
+    asked.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Layout:
         verifier: Spec[Verifier[Any]],
     ) -> None:
         self.models = dict(generators.models)
-        self.user_templates = generators.user_templates
+        self.asks: dict[str, dict[str, Any]] = generators.asks
         self._experiment, self._problems, self._verifier = experiment, problems, verifier
         self._generators = generators.specs
         self._artifacts = Artifacts()
@@ -128,7 +128,7 @@ class Layout:
             UserError: where it has fewer responses than are asked for: ``n``, where the experiment does not say.
         """
         spec: Spec[Generator[Any]] = build(
-            "generators", name, entry, f"policies.models.{name}", self.models, user_templates=self.user_templates
+            "generators", name, entry, f"policies.models.{name}", self.models, asks=self.asks
         )
         asked, available = self._experiment.policies.n or n, spec.cls.available_samples(spec.params)
         if available is not None and available < asked:
@@ -164,13 +164,13 @@ class Layout:
 
     def _token_pass(self, kind: StageKind, asked: PassOf, sampled: Sequence[Stage], asker: Spec[Any]) -> Stage:
         """A model's pass over responses. Whoever asks for the same shares it; it has the resources that any asks for,
-        so that the order of the entries does not decide where it runs. Where the asker knows no ``user_template``, the
-        model is asked as it is elsewhere in the experiment."""
+        so that the order of the entries does not decide where it runs. Of the prompt's parameters that the asker does
+        not know, the model's are those that it has elsewhere in the experiment."""
         label, pool, entry = pass_label(asked, self.models), asker.pool, token_scorer_entry(asked)
-        if "user_template" not in type(asker.params).model_fields:
-            names = (name for name, path in self.models.items() if path == entry["model"])
-            template = next(filter(None, map(self.user_templates.get, names)), None)
-            entry = asked_with(template, entry, find("token_scorers", entry["type"]).Params)
+        names = (name for name, path in self.models.items() if path == entry["model"])
+        elsewhere = next(filter(None, map(self.asks.get, names)), {})
+        unknown = {name: value for name, value in elsewhere.items() if name not in type(asker.params).model_fields}
+        entry = asked_with(unknown, entry, find("token_scorers", entry["type"]).Params)
         spec: Spec[Any] = build("token_scorers", label, entry, label, self.models, pool)
         identity, columns = self._artifacts.identity(spec), spec.cls.columns(spec.params)
         key = (kind, *(stage.who for stage in sampled), digest(identity))
@@ -231,8 +231,7 @@ class Layout:
         )
         self._trainings[name] = training
         self.models[name] = str(folder)
-        if spec.user_template is not None:
-            self.user_templates[name] = spec.user_template
+        self.asks[name] = spec.asks
         self._artifacts.planned[str(folder)] = training.key
         return training
 
@@ -242,7 +241,7 @@ class Layout:
         rest = {key: value for key, value in entry.items() if key not in ("train", "type")}
         cls = find("reward_models", entry["type"])
         trained = cls.with_trained(rest, str(training.folder), base, training.spec.params)
-        return {"type": entry["type"], **asked_with(training.spec.user_template, trained, cls.Params)}
+        return {"type": entry["type"], **asked_with(training.spec.asks, trained, cls.Params)}
 
     def _trainer(
         self, name: str, entry: Mapping[str, Any], sets: Sequence[str], base: Training | None
@@ -257,7 +256,7 @@ class Layout:
         if base is not None:
             block = cls.with_base(block, base.spec.params)
         asker = self._generators[self._experiment.rollouts[sets[0]].generator] if base is None else base.spec
-        block = asked_with(asker.user_template, block, cls.Params)
+        block = asked_with(asker.asks, block, cls.Params)
         pool = pool_of(entry, f"reward_models.{name}")
         spec: Spec[Trainer[Any]] = build("trainers", name, block, where, self.models, pool)
         assert isinstance(spec.params, TrainerParams)

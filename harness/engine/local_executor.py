@@ -189,7 +189,8 @@ def _asks_for_gpus(spec: Spec[Any]) -> bool:
 
 
 def _set_torch_threads(threads: int) -> None:
-    if torch := sys.modules.get("torch"):
+    torch = sys.modules.get("torch")
+    if torch and torch.get_num_threads() != threads:  # vLLM replaces the function by one that warns
         torch.set_num_threads(threads)
 
 

@@ -33,14 +33,14 @@ def build(
     where: str,
     models: Mapping[str, str],
     pool: Pool | None = None,
-    user_templates: Mapping[str, str] | None = None,
+    asks: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Spec[Any]:
     """Check an entry against its component's parameters.
 
     Args:
         models: what a name means where a model is asked for (name -> folder or hub id).
         pool: the defaults of ``replicas``, ``num_cpus`` and ``num_gpus``.
-        user_templates: what a model is asked with where its entry does not say (what the entry calls it -> template).
+        asks: how a model is asked where its entry does not say (what the entry calls it -> parameters of the prompt).
 
     Raises:
         UserError: naming ``where``, the key and the mistake.
@@ -50,8 +50,8 @@ def build(
         cls = find(kind, type_)
     resources = pool_of(options, where, pool)
     options = {key: value for key, value in options.items() if key not in Pool.model_fields}
-    if user_templates and (main := _main_model(cls.Params)):
-        options = asked_with(user_templates.get(str(options.get(main))), options, cls.Params)
+    if asks and (main := _main_model(cls.Params)):
+        options = asked_with(asks.get(str(options.get(main)), {}), options, cls.Params)
     spec: Spec[Any] = Spec(
         kind=kind,
         name=name,
@@ -77,12 +77,15 @@ def pool_of(entry: Mapping[str, Any], where: str, defaults: Pool | None = None) 
     return pool
 
 
-def asked_with(user_template: str | None, options: Mapping[str, Any], params: type[ComponentParams]) -> dict[str, Any]:
-    """The options with a ``user_template``, where ``params`` have one and the options do not say how to ask."""
-    says = "user_template" in options or options.get("template") is not None
-    if user_template is None or says or "user_template" not in params.model_fields:
+def asked_with(asks: Mapping[str, Any], options: Mapping[str, Any], params: type[ComponentParams]) -> dict[str, Any]:
+    """The options with the parameters of a prompt that ``params`` have and the options do not say.
+
+    Options with a raw ``template`` say all of the prompt. Options that say what a user's turn is mean a chat.
+    """
+    if options.get("template") is not None:
         return dict(options)
-    return {**options, "user_template": user_template}
+    known = params.model_fields.keys() - ({"template"} if "user_template" in options else set())
+    return {**{name: value for name, value in asks.items() if name in known}, **options}
 
 
 def token_scorer_entry(asked: PassOf) -> dict[str, Any]:
@@ -165,7 +168,7 @@ def _with_paths(
 
 
 def _main_model(params: type[ComponentParams]) -> str | None:
-    """The parameter that an entry's ``revision`` and inherited ``user_template`` are about: its first model."""
+    """The parameter that an entry's ``revision`` and inherited prompt are about: its first model."""
     return next(iter(marked(params, Mark.MODEL)), None)
 
 

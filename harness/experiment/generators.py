@@ -27,9 +27,9 @@ class Generators:
         return {name: path for name, path in paths.items() if path}
 
     @property
-    def user_templates(self) -> dict[str, str]:
-        """What the generators that have a ``user_template`` ask with, by the generator's name."""
-        return {name: template for name, spec in self.specs.items() if (template := spec.user_template) is not None}
+    def asks(self) -> dict[str, dict[str, Any]]:
+        """What the generators say of their prompts, by the generator's name."""
+        return {name: spec.asks for name, spec in self.specs.items()}
 
 
 def check_generators(config: Experiment) -> Generators:

@@ -10,9 +10,11 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.core.chat_template import CLOCK, THOUGHTS, mentions
 from harness.core.components import ComponentParams, Mark
 from harness.core.errors import UserError, suggest
 from harness.core.hub_models import is_hub_model
+from harness.core.prompt import DAY
 from harness.core.registry import is_file, source_digest
 from harness.data.documents import read_json
 from harness.experiment.spec import Spec, marked, unkeyed
@@ -115,13 +117,32 @@ class Artifacts:
 
     def identity(self, spec: Spec[Any]) -> dict[str, Any]:
         """Everything about a component that determines what it computes, as JSON."""
-        left_out = {*marked(type(spec.params), Mark.RUNTIME), *unkeyed(spec.params)}
+        dates = marked(type(spec.params), Mark.DATE)
+        left_out = {*marked(type(spec.params), Mark.RUNTIME), *unkeyed(spec.params), *dates}
         params = spec.params.model_dump(mode="json", exclude=left_out)
         for name, path in (spec.paths(Mark.MODEL) | spec.paths(Mark.DATA)).items():
             params[name] = self.id(path)
+        folders = self._folders(spec)
+        for name in dates:
+            day = getattr(spec.params, name)
+            # The template of a model that is not there yet may ask: then the day that is given counts.
+            may_ask = day is not None and len(folders) < len(spec.paths(Mark.MODEL))
+            if getattr(spec.params, "template", None) is None and (
+                may_ask or any(mentions(folder, CLOCK) for folder in folders)
+            ):
+                params[name] = str(day or DAY)
+        # Results of earlier versions are of thoughts in a frame that was found without any.
+        if spec.cls.puts_in_turns and any(mentions(folder, THOUGHTS) for folder in folders):
+            params["thoughts"] = "as rendered"
         return {
             "class": f"{spec.kind}:{spec.cls.__qualname__ if is_file(spec.type_) else spec.type_}",
             "source": source_digest(spec.type_),
             "revision": spec.cls.revision,
             "params": params,
         }
+
+    def _folders(self, spec: Spec[Any]) -> list[Path]:
+        """The models of a component that can be looked at: not those that this run trains, nor those of the hub. What
+        is in a key must not change once a model is there. (The key of a training has its base's.)"""
+        models = (Path(path) for path in spec.paths(Mark.MODEL).values() if path not in self.planned)
+        return [model for model in models if model.is_dir()]

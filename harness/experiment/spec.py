@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.core.components import Component, ComponentParams, Mark, Unkeyed
+from harness.core.prompt import asks
 from harness.core.registry import find
 from harness.core.terms import Kind
 
@@ -64,10 +65,9 @@ class Spec(Generic[C]):
         return cast(type[C], find(self.kind, self.type_))
 
     @property
-    def user_template(self) -> str | None:
-        """What the component says around a problem in a chat; None for nothing, or where it knows no such parameter."""
-        template: str | None = getattr(self.params, "user_template", None)
-        return template
+    def asks(self) -> dict[str, Any]:
+        """What the component's parameters say of the prompt (see :func:`harness.core.prompt.asks`)."""
+        return asks(self.params)
 
     @property
     def component(self) -> Hashable:

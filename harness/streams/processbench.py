@@ -4,7 +4,8 @@ The protocol of ProcessBench (Zheng et al., 2024): the label of a solution is th
 where all steps are right. A process reward model finds the first step whose reward is below a threshold. One accuracy
 is computed over the solutions with a wrong step, another one over the solutions without a wrong step. F1 is the
 harmonic mean of the two accuracies. The threshold is chosen on the first subset (by convention GSM8K), where its F1 is
-the best, and is used unchanged on the other subsets.
+the best, and is used unchanged on the other subsets. Models that predict a label for each step are judged at a fixed
+threshold instead, by convention 0.5.
 
 A solution without a score is judged by nobody: too long for the model, say. It counts as not judged right, whatever its
 label. (The benchmark's own code counts a critique without a readable verdict in the same way.)
@@ -23,7 +24,7 @@ import numpy as np
 
 from harness.core.arrays import Floats
 from harness.core.errors import UserError
-from harness.core.steps import join_steps
+from harness.core.steps import joined_steps
 from harness.data.hub import HubSplit, load_split
 from harness.data.lines import Row, read_rows
 from harness.streams.scorer import Scorer
@@ -63,8 +64,8 @@ class ErrorLocationScores:
 class SubsetResult:
     """The scores of a subset at the shared threshold.
 
-    ``best`` are its scores at the threshold that is best for this subset. They are an upper bound. ``unscored`` of the
-    ``n`` solutions have no score.
+    ``best`` are its scores at the threshold that is best for this subset. They are an upper bound. ``given`` are its
+    scores at a threshold that was not tuned, where one is given. ``unscored`` of the ``n`` solutions have no score.
     """
 
     name: str
@@ -72,6 +73,7 @@ class SubsetResult:
     unscored: int
     scores: ErrorLocationScores
     best: ErrorLocationScores
+    given: ErrorLocationScores | None = None
 
 
 def load(source: str) -> list[Labelled]:
@@ -128,14 +130,14 @@ def step_rewards(data: Sequence[Labelled], scorer: Scorer, progress: Callable[[i
     rewards = []
     for start in range(0, len(data), _BATCH):
         part = data[start : start + _BATCH]
-        texts = [join_steps(item.steps) for item in part]
-        scores = scorer.score([(item.problem, text) for item, text in zip(part, texts, strict=True)])
+        texts, ends = zip(*(joined_steps(item.steps) for item in part), strict=True)
+        scores = scorer.score([(item.problem, text) for item, text in zip(part, texts, strict=True)], ends)
         for item, text, score in zip(part, texts, scores, strict=True):
             is_cut = score.step_ends is not None and max(score.step_ends, default=0) < len(text)
             if score.step_rewards and not is_cut and len(score.step_rewards) != len(item.steps):
                 raise UserError(
                     f"{scorer.model.name} gives {len(score.step_rewards)} rewards for {len(item.steps)} steps: "
-                    "ProcessBench needs a process reward model"
+                    "ProcessBench needs a process reward model, of the steps in solution.step_ends"
                 )
             rewards.append(np.asarray(score.step_rewards, dtype=np.float64))
         progress(len(part))
@@ -205,10 +207,15 @@ def _covered(points: Floats, low: Floats, high: Floats) -> Floats:
     return (begun - over) / max(len(low), 1)
 
 
-def evaluate(subsets: Sequence[tuple[str, Sequence[Floats], Sequence[int]]]) -> tuple[float, list[SubsetResult]]:
+def evaluate(
+    subsets: Sequence[tuple[str, Sequence[Floats], Sequence[int]]], given: float | None = None
+) -> tuple[float, list[SubsetResult]]:
     """The threshold that is best on the first subset, and the results of all subsets.
 
     A subset is (name, rewards, labels); the rewards of a solution are [steps].
+
+    Args:
+        given: another threshold, at which all subsets are judged too.
     """
     threshold = best_threshold(subsets[0][1], subsets[0][2])
     return threshold, [
@@ -218,6 +225,7 @@ def evaluate(subsets: Sequence[tuple[str, Sequence[Floats], Sequence[int]]]) -> 
             sum(not len(values) for values in rewards),
             error_location_scores(rewards, labels, threshold),
             error_location_scores(rewards, labels, best_threshold(rewards, labels)),
+            None if given is None else error_location_scores(rewards, labels, given),
         )
         for name, rewards, labels in subsets
     ]

@@ -53,8 +53,13 @@ class Scorer:
         self.model: RewardModel[Any] = self._built(spec)
         self.key = digest("scoring", *identities)
 
-    def score(self, rows: Sequence[tuple[str, str]]) -> list[StepScores]:
+    def score(
+        self, rows: Sequence[tuple[str, str]], step_ends: Sequence[tuple[int, ...] | None] | None = None
+    ) -> list[StepScores]:
         """Scores of (problem, finished response) pairs, in order. The scores' ``problem_id`` numbers the problems.
+
+        Args:
+            step_ends: where the steps of each response end, where a data set says what its steps are.
 
         Raises:
             UserError: for a pair that the model refuses to score.
@@ -67,11 +72,12 @@ class Scorer:
             problem, text = rows[i]
             id_ = str(numbers[problem])
             response = Response(id_, "", i, text, finish_reason="stop")
-            solutions.append(Solution(Problem(id_, problem, ""), response))
+            ends = step_ends[i] if step_ends else None
+            solutions.append(Solution(Problem(id_, problem, ""), response, given_ends=ends))
         try:
             roles: Mapping[str, Any] = {role: scorer.logprobs(solutions) for role, scorer in self._passes.items()}
             full = [
-                Solution(s.problem, s.response, {role: records[i] for role, records in roles.items()})
+                replace(s, logprobs={role: records[i] for role, records in roles.items()})
                 for i, s in enumerate(solutions)
             ]
             scored = self.model.score_read(full)

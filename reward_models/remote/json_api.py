@@ -5,38 +5,45 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from bonbench.reward_models.remote.params import RemoteParams
 from harness.core.errors import shortened
 from harness.core.server.failures import Unusable
-from harness.core.steps import step_spans
 
 _IN_TEXT = re.compile(r"\{(problem|response|model)\}")
 _WHOLE = ("{steps}", "{problems}", "{responses}")
 
 
+class Asking(NamedTuple):
+    """What a request says of a solution."""
+
+    problem: str
+    response: str
+    steps: tuple[str, ...]
+
+
 class JsonApi:
-    """How one server is asked. ``at_once`` solutions, each a problem and a response, are in a request."""
+    """How one server is asked. ``at_once`` solutions are in a request."""
 
     def __init__(self, params: RemoteParams) -> None:
         self._params = params
         self._batched = _has(params.request, ("{problems}", "{responses}"))
         self.at_once = params.batch if self._batched else 1
 
-    def body(self, solutions: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        """The body of a request about (problem, response) pairs."""
-        problem, response = solutions[0]
-        texts = {"problem": problem, "response": response, "model": self._params.model or ""}
+    def body(self, solutions: Sequence[Asking]) -> dict[str, Any]:
+        """The body of a request about some solutions."""
+        first = solutions[0]
+        texts = {"problem": first.problem, "response": first.response, "model": self._params.model or ""}
         whole = {
-            "{steps}": [response[a:b].strip() for a, b in step_spans(response)],
-            "{problems}": [one for one, _ in solutions],
-            "{responses}": [one for _, one in solutions],
+            "{steps}": list(first.steps),
+            "{problems}": [one.problem for one in solutions],
+            "{responses}": [one.response for one in solutions],
         }
         filled: dict[str, Any] = _filled(self._params.request, texts, whole)
         return filled
 
-    def rewards(self, answer: Any, solutions: Sequence[tuple[str, str]]) -> list[list[float]]:
+    def rewards(self, answer: Any, solutions: Sequence[Asking]) -> list[list[float]]:
         """The step rewards of each of the solutions that a request was about, or one reward in all.
 
         Raises:
@@ -46,10 +53,9 @@ class JsonApi:
         of_each = _list_of(found, len(solutions), "solutions", where) if self._batched else [found]
         if self._params.per == "response":
             return [[_number(one, where)] for one in of_each]
-        n_steps = [len(step_spans(text)) for _, text in solutions]
         return [
-            [_number(one, where) for one in _list_of(steps, n, "steps", where)]
-            for steps, n in zip(of_each, n_steps, strict=True)
+            [_number(one, where) for one in _list_of(rewards, len(asking.steps), "steps", where)]
+            for rewards, asking in zip(of_each, solutions, strict=True)
         ]
 
 

@@ -8,20 +8,19 @@ from typing import Any, ClassVar
 
 from bonbench.reward_models.hidden_state_model import HiddenStateRewardModel
 from bonbench.reward_models.remote.identity import client_of, served_by
-from bonbench.reward_models.remote.json_api import JsonApi
+from bonbench.reward_models.remote.json_api import Asking, JsonApi
 from bonbench.reward_models.remote.params import RemoteParams
 from bonbench.reward_models.remote.vllm import ServedClassifier, read_score, score_body
 from harness.core.components import ModelFacts, RewardModel
 from harness.core.errors import Unavailable, UserError
 from harness.core.incomplete import Incomplete
+from harness.core.prompt import asks
 from harness.core.records import Solution, StepScores
 from harness.core.server.failures import RequestFailed, ServerFailed
 from harness.core.server.replies import is_too_long
-from harness.core.steps import step_ends
 from harness.core.user_template import filled
 
 Rewards = list[list[float]]  # of each solution that a request is about
-Texts = list[tuple[str, str]]  # a problem and a response, for each of them
 
 
 class RemoteRewardModel(RewardModel[RemoteParams]):
@@ -95,27 +94,27 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
             self._inner.name = self.name
             return self._inner.score(batch)
         if self.params.api == "vllm-score":
-            ask: Callable[[Texts], Awaitable[Rewards]] = self._ask_score
+            ask: Callable[[list[Asking]], Awaitable[Rewards]] = self._ask_score
         else:
             ask = self._ask_json
         return self._asked(batch, ask)
 
-    def _asked(self, batch: Sequence[Solution], ask: Callable[[Texts], Awaitable[Rewards]]) -> list[StepScores]:
+    def _asked(self, batch: Sequence[Solution], ask: Callable[[list[Asking]], Awaitable[Rewards]]) -> list[StepScores]:
         """What requests about the texts of the solutions give.
 
         Raises:
             Incomplete: where some fail for good.
             UserError: where ``too_long`` makes an error of a response that is too long.
         """
-        keys = [(s.problem.problem, s.response.text) for s in batch]
+        template = self.params.user_template
+        keys = [
+            Asking(filled(template, s.problem.problem), s.response.text, tuple(step.strip() for step in s.steps))
+            for s in batch
+        ]
         distinct, size = list(dict.fromkeys(keys)), self._api.at_once
         groups = {i: distinct[i : i + size] for i in range(0, len(distinct), size)}
-        template = self.params.user_template
-        asks = {
-            i: partial(ask, [(filled(template, problem), text) for problem, text in group])
-            for i, group in groups.items()
-        }
-        given, failed = self._client.wait_for(self._client.ask_all(asks, lambda i: groups[i][0][0]))
+        requests = {i: partial(ask, group) for i, group in groups.items()}
+        given, failed = self._client.wait_for(self._client.ask_all(requests, lambda i: groups[i][0].problem))
         rewards = {key: of for i, some in given.items() for key, of in zip(groups[i], some, strict=True)}
         errors = {key: error for i, error in failed.items() for key in groups[i]}
         made, missing = [], dict[str, str]()
@@ -133,13 +132,13 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
             raise Incomplete(made, missing)
         return made
 
-    async def _ask_json(self, solutions: Texts) -> Rewards:
+    async def _ask_json(self, solutions: list[Asking]) -> Rewards:
         body, params = self._api.body(solutions), self.params
         return await self._client.post(params.path, body, lambda answer: self._api.rewards(answer, solutions))
 
-    async def _ask_score(self, solutions: Texts) -> Rewards:
-        ((problem, response),) = solutions
-        return [await self._client.post("score", score_body(self._name, problem, response), read_score)]
+    async def _ask_score(self, solutions: list[Asking]) -> Rewards:
+        (asking,) = solutions
+        return [await self._client.post("score", score_body(self._name, asking.problem, asking.response), read_score)]
 
     def _record(self, solution: Solution, rewards: list[float]) -> StepScores:
         response = solution.response
@@ -149,7 +148,7 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
             sample=response.sample,
             reward_model=self.name,
             step_rewards=tuple(rewards),
-            step_ends=step_ends(response.text) if self.params.per == "step" else (len(response.text),),
+            step_ends=solution.step_ends if self.params.per == "step" else (len(response.text),),
             n_tokens=response.n_tokens,
         )
 
@@ -198,8 +197,8 @@ def _family(name: str) -> type[HiddenStateRewardModel[Any]]:
 
 
 def _params_of(family: type[HiddenStateRewardModel[Any]], params: RemoteParams) -> Any:
-    names = ("convention", "user_template", "too_long")
-    return family.Params.model_validate({"model": params.tokenizer, **params.model_dump(include=set(names))})
+    said = {"convention": params.convention, "too_long": params.too_long, **asks(params)}
+    return family.Params.model_validate({"model": params.tokenizer, **said})
 
 
 def _check_convention(params: RemoteParams, name: str) -> None:

@@ -7,16 +7,16 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from harness.core.components import OwnAggregation, Runtime, TokenizerPath, TooLong
+from harness.core.prompt import PROMPT, Asked
 from harness.core.server.params import ServerParams
 from harness.core.terms import ScoreType
-from harness.core.user_template import UserTemplate
 
 #: Parameters that are about one way to ask alone.
 _OF_JSON = ("path", "request", "answer", "per", "batch", "score_type", "about")
-_OF_TOKENS = ("tokenizer", "convention")
+_OF_TOKENS = ("tokenizer", "convention", *sorted(PROMPT - {"user_template"}))
 
 
-class RemoteParams(ServerParams):
+class RemoteParams(ServerParams, Asked):
     """Parameters of :class:`~bonbench.reward_models.remote.model.RemoteRewardModel`.
 
     Neither the address nor a secret identifies results: the name and version of the model do, as the server reports
@@ -46,7 +46,6 @@ class RemoteParams(ServerParams):
     convention: str | None = Field(
         None, description="how solutions are laid out, as for a model here (`bonbench list sequence-classifier`)"
     )
-    user_template: UserTemplate = None
     too_long: TooLong = "skip"
     path: str = Field("", description="what follows the address, for instance /score")
     request: dict[str, Any] = Field(

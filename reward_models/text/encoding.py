@@ -17,8 +17,9 @@ from transformers import PreTrainedTokenizerBase
 from bonbench.reward_models.text.chat import ChatTemplate
 from bonbench.reward_models.text.layouts import Piece
 from bonbench.reward_models.text.pieces import PieceEncoder
+from harness.core.chat_template import Refused
 from harness.core.errors import UserError
-from harness.core.user_template import filled
+from harness.core.prompt import Asked
 
 #: Strings tokenised at once. Their tokens' offsets take much more memory than what is kept.
 _AT_ONCE = 32
@@ -29,12 +30,14 @@ class Encoded:
     """Token ids of prompt and response; ``ids[:n_prompt]`` are the prompt's.
 
     A token that holds characters of both belongs to the response. ``token_ends`` are the response tokens' ends
-    as character offsets into the response text.
+    as character offsets into the response text. ``refused`` says why there are no tokens: the chat template does not
+    take what is said.
     """
 
     ids: list[int]
     n_prompt: int
     token_ends: list[int]
+    refused: str = ""
 
 
 def with_response(solutions: Sequence[Encoded]) -> list[int]:
@@ -50,28 +53,37 @@ def with_response(solutions: Sequence[Encoded]) -> list[int]:
 
 
 class SolutionEncoder:
-    """Encodes solutions for one chat model. The user's turn is ``user_template`` around the problem, if there is one.
+    """Encodes solutions as one model reads them: after the prompt of ``asked``, as they are.
 
     Raises:
-        UserError: when the tokenizer has no chat template or gives no character offsets.
+        UserError: when the tokenizer has no chat template and the prompt is not raw, or it gives no character offsets.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: str, user_template: str | None = None) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: str, asked: Asked | None = None) -> None:
         self._tokenizer = tokenizer
-        self._user_template = user_template
-        self._chat = ChatTemplate(tokenizer, model)
         self._encoder = PieceEncoder(tokenizer, model)
-        self.end_of_turn = self._end_of_turn(model)
+        self._chat = ChatTemplate(tokenizer, model, asked, self._encoder.special)
+        is_raw = asked is not None and asked.template is not None
+        self.end_of_turn = str(tokenizer.eos_token or "") if is_raw else self._end_of_turn(model)
 
     def encode(self, solutions: Sequence[tuple[str, str, bool]]) -> list[Encoded]:
         """Encode (problem, response text, whether the model ended its turn) triples."""
-        prompts = {problem: self._prompt(problem) for problem in dict.fromkeys(s[0] for s in solutions)}
+        prompts: dict[str, list[Piece]] = {}
+        refused: dict[str, str] = {}
+        for problem in dict.fromkeys(s[0] for s in solutions):
+            try:
+                prompts[problem] = self._chat.prompt(problem)
+            except Refused as error:
+                prompts[problem], refused[problem] = [], str(error)
         end = Piece(self.end_of_turn, trusted=True)
         encoded = []
         for start in range(0, len(solutions), _AT_ONCE):
             some = solutions[start : start + _AT_ONCE]
             texts = [[*prompts[problem], Piece(text), *([end] if ended else [])] for problem, text, ended in some]
             for (problem, text, _), tokens in zip(some, self._encoder.encode(texts), strict=True):
+                if problem in refused:
+                    encoded.append(Encoded([], 0, [], refused[problem]))
+                    continue
                 border = tokens.borders[len(prompts[problem])]
                 n_prompt = bisect_right(tokens.ends, border)
                 token_ends = (np.minimum(tokens.ends[n_prompt:], border + len(text)) - border).tolist()
@@ -79,25 +91,18 @@ class SolutionEncoder:
         return encoded
 
     def n_bytes(self, problem: str, text: str, ended: bool) -> int:
-        """The length of the string that :meth:`encode` makes tokens of, in UTF-8."""
-        written = self._rendered(problem) + text + (self.end_of_turn if ended else "")
-        return len(written.encode())
-
-    def _prompt(self, problem: str) -> list[Piece]:
-        rendered = self._rendered(problem)
-        pieces, _ = self._chat.pieces([("user", [Piece(filled(self._user_template, problem))])], ready=True)
-        # A template may do more to a turn than frame it; then what it writes is taken as it is.
-        as_framed = "".join(piece.text for piece in pieces) == rendered
-        return pieces if as_framed else [Piece(rendered, trusted=True)]
-
-    def _rendered(self, problem: str) -> str:
-        return self._chat.render([("user", filled(self._user_template, problem))], ready=True)
+        """The length of the string that :meth:`encode` makes tokens of, in UTF-8; 0 where the template refuses it."""
+        try:
+            written = "".join(piece.text for piece in self._chat.prompt(problem)) + text
+        except Refused:
+            return 0
+        return len((written + (self.end_of_turn if ended else "")).encode())
 
     def _end_of_turn(self, model: str) -> str:
         """What the chat template writes after the assistant's words, or the EOS token where it writes nothing."""
         words = "words of the assistant"
-        after = self._chat.render([("user", "problem"), ("assistant", words)]).rpartition(words)[2]
-        special = self._encoder.special.match(after.lstrip())
+        _, written, after = self._chat.render([("user", "problem"), ("assistant", words)]).rpartition(words)
+        special = self._encoder.special.match(after.lstrip()) if written else None
         token = special[0] if special else self._tokenizer.eos_token
         if not token:
             raise UserError(f"{model}: neither its chat template nor its tokenizer names an end-of-turn token")

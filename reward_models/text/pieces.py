@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from bonbench.reward_models.text.layouts import Layout, Piece
+from harness.core.chat_template import Refused
 from harness.core.errors import UserError
 
 
@@ -50,13 +51,15 @@ class Tokens:
 class Marked:
     """Token ids, ``ids[:n_prompt]`` the prompt's, and the increasing indices of those at which they are read.
 
-    ``steps``, where that is asked, has the number of the response's step that each read belongs to.
+    ``steps``, where that is asked, has the number of the response's step that each read belongs to. ``refused`` says
+    why there are no tokens: the chat template does not take what is said.
     """
 
     ids: list[int]
     n_prompt: int
     reads: Sequence[int]
     steps: Sequence[int] = ()
+    refused: str = ""
 
 
 class PieceEncoder:
@@ -79,8 +82,9 @@ class PieceEncoder:
         self._backend = Tokenizer.from_str(
             json.dumps(state | {"padding": None, "truncation": None, "post_processor": None})
         )
-        self._specials = {t.content for t in tokenizer.added_tokens_decoder.values() if t.special} | set(markers)
-        self.special = re.compile("|".join(map(re.escape, sorted(self._specials, key=len, reverse=True))) or r"(?!)")
+        self._specials = _special_tokens(tokenizer) | set(markers)
+        self.special = special_pattern(tokenizer, markers)
+        self._greedy = {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.lstrip or token.rstrip}
         self._disguised: tuple[Tokenizer, dict[str, str]] | None = None
         self._tokenizer = tokenizer
 
@@ -89,6 +93,16 @@ class PieceEncoder:
         """What the tokenizer puts before a text that is not a chat: a BOS token, or nothing."""
         probe = self._tokenizer("x", return_special_tokens_mask=True)
         return list(probe["input_ids"][: probe["special_tokens_mask"].index(0)])
+
+    def _spans(self, run: str, encoding: Encoding) -> list[tuple[int, int]]:
+        """The tokens' offsets, without the whitespace that some tokens swallow before or after them."""
+        spans: list[tuple[int, int]] = encoding.offsets
+        if self._greedy.isdisjoint(encoding.ids):
+            return spans
+        return [
+            _stripped(run, *span) if id_ in self._greedy else span
+            for id_, span in zip(encoding.ids, spans, strict=True)
+        ]
 
     def encode(self, texts: Sequence[Sequence[Piece]], prefix: bool = False) -> list[Tokens]:
         """Encode each string of pieces, after the tokenizer's own ``prefix`` if asked."""
@@ -106,7 +120,7 @@ class PieceEncoder:
             starts, ends, offset = [0] * len(ids), [0] * len(ids), 0
             for run in pieces:
                 encoding = next(batch) if harmless else self._literal().encode(run, add_special_tokens=False)
-                spans = encoding.offsets
+                spans = self._spans(run, encoding)
                 ids += encoding.ids
                 starts += [offset + start for start, _ in spans]
                 ends += [offset + end for _, end in spans]
@@ -114,19 +128,15 @@ class PieceEncoder:
             encoded.append(Tokens(ids, starts, ends, [0, *accumulate(map(len, words))]))
         return encoded
 
-    def encode_layouts(self, layouts: Sequence[Layout]) -> list[Marked]:
+    def encode_layouts(self, layouts: Sequence[Layout | Refused]) -> list[Marked]:
         """Encode layouts of one format."""
-        prefix = bool(layouts) and layouts[0].prefix
-        marked = []
-        for layout, tokens in zip(layouts, self.encode([layout.pieces for layout in layouts], prefix), strict=True):
-            border = tokens.borders[layout.response]
-            reads = [
-                tokens.first(k) if piece.read == "first" else tokens.last(k)
-                for k, piece in enumerate(layout.pieces)
-                if piece.read
-            ]
-            marked.append(Marked(tokens.ids, sum(end <= border for end in tokens.ends), reads))
-        return marked
+        laid_out = [layout for layout in layouts if not isinstance(layout, Refused)]
+        prefix = bool(laid_out) and laid_out[0].prefix
+        encoded = iter(self.encode([layout.pieces for layout in laid_out], prefix))
+        return [
+            Marked([], 0, [], refused=str(layout)) if isinstance(layout, Refused) else _marked(layout, next(encoded))
+            for layout in layouts
+        ]
 
     def only_token(self, text: str) -> int:
         """The id of a text that is one token when it stands alone.
@@ -164,6 +174,16 @@ class PieceEncoder:
         return self.special.sub(lambda match: names[match[0]], piece.text)
 
 
+def _marked(layout: Layout, tokens: Tokens) -> Marked:
+    border = tokens.borders[layout.response]
+    reads = [
+        tokens.first(k) if piece.read == "first" else tokens.last(k)
+        for k, piece in enumerate(layout.pieces)
+        if piece.read
+    ]
+    return Marked(tokens.ids, sum(end <= border for end in tokens.ends), reads)
+
+
 def _runs(pieces: Sequence[Piece], words: Sequence[str]) -> list[str]:
     """What is tokenised together: the pieces' words up to the next piece that stands apart."""
     runs: list[list[str]] = [[]]
@@ -172,6 +192,21 @@ def _runs(pieces: Sequence[Piece], words: Sequence[str]) -> list[str]:
             runs.append([])
         runs[-1].append(text)
     return ["".join(run) for run in runs]
+
+
+def _stripped(run: str, start: int, end: int) -> tuple[int, int]:
+    text = run[start:end]
+    return start + len(text) - len(text.lstrip()), end - (len(text) - len(text.rstrip()))
+
+
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
+    return {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+
+
+def special_pattern(tokenizer: PreTrainedTokenizerBase, markers: Iterable[str] = ()) -> re.Pattern[str]:
+    """Matches the texts of a tokenizer's special tokens, and ``markers``."""
+    texts = sorted(_special_tokens(tokenizer) | set(markers), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
 
 
 def _renamed(tokenizer: Tokenizer, specials: set[str]) -> tuple[Tokenizer, dict[str, str]]:

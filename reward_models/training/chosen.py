@@ -35,6 +35,7 @@ LEFT_OUT = (
     "longer than the reference reads",
     "too long to complete",
     "longer than the model reads",
+    "refused by the chat template",
 )
 
 
@@ -147,6 +148,8 @@ def _problem(item: GradedSolution) -> str:
 
 def _unfit(item: GradedSolution, encoded: Marked, max_length: int, limit: int | None) -> str | None:
     """Why a solution cannot be trained on."""
+    if encoded.refused:
+        return "refused by the chat template"
     if not encoded.reads:
         return "empty response"
     if len(encoded.ids) > max_length:

@@ -13,6 +13,7 @@ from bonbench.reward_models.training.by_shards import Arrays, Place, batches, ma
 from bonbench.reward_models.training.chosen import Again
 from bonbench.reward_models.training.data import Prepared
 from bonbench.reward_models.training.params import AutoPSVTrainerParams
+from harness.core.prompt import asks
 from harness.core.workers import Workers
 
 #: Solutions that a model reads together, at least.
@@ -48,7 +49,7 @@ class _Read(Again):
         from bonbench.reward_models.lm.reader import HiddenStateReader
 
         torch.set_num_threads(self.params.cpus_per_worker)
-        asked = {"model": self.verifier, "user_template": self.params.user_template, "too_long": "error"}
+        asked = {"model": self.verifier, **asks(self.params), "too_long": "error"}
         model = HeadPRM(HeadPRMParams.model_validate(asked))
         assert isinstance(model.reader, HiddenStateReader)
         lm = model.reader.lm

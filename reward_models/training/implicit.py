@@ -13,6 +13,7 @@ from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer, share_in_pairs
 from harness.core.components import PassOf, TrainingFacts
 from harness.core.errors import UserError
+from harness.core.prompt import asks
 from harness.core.records import GradedSolution
 from harness.core.workers import Launcher, Progress
 
@@ -78,9 +79,8 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
     def token_passes(cls, params: ImplicitTrainerParams) -> Mapping[str, PassOf]:
         if params.reference is None:
             return {}
-        if params.user_template is None:
-            return {"reference": params.reference}
-        return {"reference": {"model": params.reference, "user_template": params.user_template}}
+        asked = asks(params)
+        return {"reference": {"model": params.reference, **asked} if asked else params.reference}
 
     @classmethod
     def reads(cls, params: ImplicitTrainerParams) -> float:

@@ -41,13 +41,13 @@ def build_steps(
 def at_step_ends(params: TrainingParams) -> Encode:
     from bonbench.reward_models.training.encode import for_layout
 
-    return for_layout(params.base, step_ends, params.user_template)
+    return for_layout(params.base, step_ends, params)
 
 
 def at_every_token(params: TrainingParams) -> Encode:
     from bonbench.reward_models.training.encode import for_every_token
 
-    return for_every_token(params.base, params.user_template)
+    return for_every_token(params.base, params)
 
 
 def labels(items: Iterable[GradedSolution], _: object) -> Mapping[str, npt.NDArray[np.float32]]:

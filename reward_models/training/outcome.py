@@ -29,6 +29,7 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
     """
 
     Params = OutcomeTrainerParams
+    puts_in_turns = True
     output_head = False
 
     @classmethod

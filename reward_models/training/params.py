@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from bonbench.reward_models.training.subsets import share_of
 from harness.core.components import ComponentParams, ModelPath, Runtime, TrainerParams, Unkeyed
 from harness.core.errors import UserError
-from harness.core.user_template import UserTemplate
+from harness.core.prompt import Asked
 
 #: Objectives that learn from pairs of a correct and an incorrect response.
 PAIRED = ("dpo", "nca", "bradley-terry")
@@ -41,10 +41,9 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class TrainingParams(TrainerParams):
+class TrainingParams(TrainerParams, Asked):
     """What is trained on, for how long and on what machine."""
 
-    user_template: UserTemplate = None
     lr: float = Field(1e-6, gt=0, description="highest learning rate; it falls from there on a cosine")
     epochs: int = Field(1, ge=1, description="times that the examples are gone through")
     instructions: float = Field(

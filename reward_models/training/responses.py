@@ -88,13 +88,13 @@ def build_outcomes(
 def for_their_likelihood(params: TrainingParams) -> Encode:
     from bonbench.reward_models.training.encode import for_likelihood
 
-    return for_likelihood(params.base, params.user_template)
+    return for_likelihood(params.base, params)
 
 
 def as_chats(params: TrainingParams) -> Encode:
     from bonbench.reward_models.training.encode import for_layout
 
-    return for_layout(params.base, chat_turns, params.user_template)
+    return for_layout(params.base, chat_turns, params)
 
 
 def _references(

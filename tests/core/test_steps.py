@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.steps import join_steps, step_ends, step_of_token, step_spans
+from harness.core.steps import joined_steps, step_ends, step_of_token, step_spans
 
 
 def steps(text: str) -> list[str]:
@@ -54,13 +54,13 @@ def test_every_token_belongs_to_the_step_of_its_last_character(text: str, data: 
 
 
 @given(st.lists(st.text("aZ \n\tStep12345:.*# ", min_size=1).filter(str.strip), min_size=1, max_size=6))
-def test_joined_steps_are_found_again(pieces: list[str]) -> None:
-    assert len(step_ends(join_steps(pieces))) == len(pieces)
+def test_joined_steps_are_as_they_were(pieces: list[str]) -> None:
+    text, ends = joined_steps(pieces)
+    assert ends[-1] == len(text)
+    found = [text[a:b] for a, b in zip((0, *ends[:-1]), ends, strict=True)]
+    assert all(step.startswith(piece) for step, piece in zip(found, pieces, strict=True))
 
 
-def test_joined_steps_keep_their_words() -> None:
-    assert join_steps(["a\n\nb", " c "]) == "a\nb\n\nc"
-    assert join_steps(["one\nstep"]) == "one step"
-    assert join_steps(["Step 3: a", "b\nStep 9: c"]) == "Step 1: a\n\nStep 2: b\nc"
-    with pytest.raises(ValueError):
-        join_steps(["a", " "])
+def test_joined_steps() -> None:
+    assert joined_steps(["a\n\nb", " c "]) == ("a\n\nb\n\n c ", (6, 9))
+    assert joined_steps(["**Step 3:** a"]) == ("**Step 3:** a", (13,))

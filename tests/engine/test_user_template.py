@@ -56,11 +56,11 @@ def graph(change: dict[str, Any] | None = None) -> Graph:
 
 def said(g: Graph) -> dict[str, str | None]:
     """What everything in an experiment asks with."""
-    asked = {f"train {name}": training.spec.user_template for name, training in g.trainings.items()}
-    asked |= {f"score {name}": spec.user_template for name, spec in g.reward_models.items()}
-    asked |= {f"sample {name}": spec.user_template for name, spec in g.policies.items()}
+    asked = {f"train {name}": training.spec.asks.get("user_template") for name, training in g.trainings.items()}
+    asked |= {f"score {name}": spec.asks.get("user_template") for name, spec in g.reward_models.items()}
+    asked |= {f"sample {name}": spec.asks.get("user_template") for name, spec in g.policies.items()}
     passes = (StageKind.TOKEN_PASS, StageKind.ROLLOUT_PASS)
-    return asked | {f"{s.kind} {s.who}": s.spec.user_template for s in g.stages if s.kind in passes}
+    return asked | {f"{s.kind} {s.who}": s.spec.asks.get("user_template") for s in g.stages if s.kind in passes}
 
 
 def test_everything_reads_what_the_generator_of_the_rollouts_read() -> None:
@@ -72,6 +72,28 @@ def test_everything_reads_what_the_generator_of_the_rollouts_read() -> None:
         *(f"token-pass {who}" for who in ("middle", "dpo", "second")),
         "rollout-pass middle",
     }
+
+
+def test_the_whole_prompt_is_inherited() -> None:
+    """A system prompt, worked examples, the day and a raw prompt are as much what the sampler read."""
+    example = {"problem": "1 + 1?", "solution": "2"}
+    told = {"system_prompt": "Be brief.", "few_shot": [example], "date": "2025-05-01"}
+    for more in (told | {"user_template": ASK}, {"template": "Q: {problem}\nA:", "few_shot": [example]}):
+        entry = {"type": "transformers", "model": str(MODELS / "middle"), **more}
+        g = graph({"generators/middle": entry})
+        specs = [*(t.spec for t in g.trainings.values()), *g.reward_models.values(), *g.policies.values()]
+        specs += [s.spec for s in g.stages if s.kind in (StageKind.TOKEN_PASS, StageKind.ROLLOUT_PASS)]
+        assert len(specs) == 5 + 7 + 1 + 4
+        for spec in specs:
+            assert spec.asks == more, spec.where
+    # An entry says one of them differently, or all of them with a raw prompt.
+    change = {"generators/middle/system_prompt": "Be brief."}
+    g = graph({**change, "reward_models/orm/train/system_prompt": None, "reward_models/shepherd/template": "{problem}"})
+    assert g.trainings["orm"].spec.asks == g.reward_models["orm"].asks == {"user_template": ASK}
+    assert g.trainings["shepherd"].spec.asks == {"user_template": ASK, "system_prompt": "Be brief."}
+    assert g.reward_models["shepherd"].asks == {"template": "{problem}"}
+    chat = graph({"generators/middle": {**entry, "template": "Q: {problem}"}, "reward_models/orm/user_template": OTHER})
+    assert chat.reward_models["orm"].asks == {"user_template": OTHER, "few_shot": [example]}
 
 
 def test_without_one_nobody_has_one() -> None:
@@ -139,6 +161,8 @@ def test_it_is_in_the_keys_and_its_absence_is_not() -> None:
     assert keys({})["dpo"] != bare["dpo"]
     orm = keys({"reward_models/orm/user_template": OTHER})
     assert {name for name, key in keys({}).items() if orm[name] != key} == {"scores/orm/weak/0", "scores/orm/middle/0"}
+    for spec in (*g.reward_models.values(), *(t.spec for t in g.trainings.values())):
+        assert not {"system_prompt", "template", "few_shot", "date"} & g_identity(spec)["params"].keys()
 
 
 def g_identity(spec: Any) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from pydantic import ValidationError
 from tiny_models import make_tokenizer
 from tokenizers.processors import TemplateProcessing
 
-from bonbench.generators.prompts import Codec, PromptParams, conversation, raw_prompt
+from bonbench.generators.prompts import Codec
 from harness.core.errors import UserError
+from harness.core.prompt import PromptParams, conversation, raw_prompt
 
 EXAMPLES = [{"problem": "1 + 1?", "solution": "\\boxed{2}"}, {"problem": "2 + 1?", "solution": "\\boxed{3}"}]
 
@@ -88,7 +89,7 @@ def test_mistakes() -> None:
         Codec(PromptParams(), without, "m", None)
     assert Codec(PromptParams(template="{problem}"), without, "m", None).prompt("1") == "1"
     strict = make_tokenizer("{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}")
-    with pytest.raises(UserError, match="m: its chat template refuses the prompt: no system role"):
+    with pytest.raises(UserError, match="m: its chat template refuses turns of system, user: no system role"):
         Codec(PromptParams(system_prompt="x"), strict, "m", None).encode("1")
     with pytest.raises(ValidationError, match=r"\{problem\} is missing"):
         PromptParams(template="Q: {question}")

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 from tiny_models import make_model, make_tokenizer
+from tokenizers.processors import TemplateProcessing
 from training_data import graded_sums
 
-from bonbench.generators.prompts import Codec, PromptParams
+from bonbench.generators.prompts import Codec
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.step_token import StepTokenParams, StepTokenPRM
 from bonbench.reward_models.text.layouts import chat_turns, step_ends
@@ -21,6 +22,7 @@ from bonbench.reward_models.training.encode import for_every_token, for_layout, 
 from bonbench.reward_models.training.implicit import ImplicitTrainer
 from bonbench.reward_models.training.outcome import OutcomeTrainer
 from bonbench.reward_models.training.step_token import StepTokenTrainer
+from harness.core.prompt import Asked, PromptParams
 from harness.core.records import Problem, Response, Solution
 from harness.engine.local_executor import in_this_process
 
@@ -43,12 +45,13 @@ def test_the_golden_text_of_each(model: str) -> None:
     """Token for token what the sampler's prompt is, whoever reads, however the template is worded."""
     assert make_tokenizer().decode(sampled(ASK)) == "<|bos|>" + GOLDEN
     for ask in (ASK, None, "Solve: {problem}", "{problem} {problem}\n"):
+        asked = Asked(user_template=ask)
         pass_ = CausalLMScorer(CausalLMParams(model=model, user_template=ask))
         judge = StepTokenPRM(StepTokenParams(model=model, user_template=ask))
         encoders: list[Callable[[Sequence[Solution]], list[Marked]]] = [
-            for_likelihood(model, ask),
-            for_layout(model, step_ends, ask),
-            for_every_token(model, ask),
+            for_likelihood(model, asked),
+            for_layout(model, step_ends, asked),
+            for_every_token(model, asked),
             judge.encode,
         ]
         for encode in encoders:
@@ -58,9 +61,44 @@ def test_the_golden_text_of_each(model: str) -> None:
         read = pass_.encoder.encode([(PROBLEM, "7", True)])[0]
         assert read.ids[: read.n_prompt] == sampled(ask)
         # What a training learns from is what the model that comes of it reads.
-        assert for_layout(model, step_ends, ask)([SOLUTION])[0] == judge.encode([SOLUTION])[0]
-        turns = for_layout(model, chat_turns, ask)([SOLUTION])[0]
+        assert for_layout(model, step_ends, asked)([SOLUTION])[0] == judge.encode([SOLUTION])[0]
+        turns = for_layout(model, chat_turns, asked)([SOLUTION])[0]
         assert turns.ids[: turns.n_prompt] == sampled(ask)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"system_prompt": "Be brief. <|end|>"},
+        {"few_shot": [{"problem": "1 + 1?", "solution": "\\boxed{2}"}], "user_template": "Solve: {problem}"},
+        {
+            "template": "Q: {problem}\nA:",
+            "few_shot": [{"problem": "1 + 1?", "solution": " 2"}],
+            "system_prompt": "Sums.",
+        },
+        {"template": "<|bos|>Q: {problem} {problem}\nA: "},
+    ],
+)
+@pytest.mark.parametrize("wants_bos", [False, True])
+def test_all_of_the_samplers_prompt_is_read(more: dict[str, Any], wants_bos: bool, tmp_path: Path) -> None:
+    tokenizer = make_tokenizer()
+    if wants_bos:
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+            single="<|bos|> $A", special_tokens=[("<|bos|>", tokenizer.bos_token_id)]
+        )
+    tokenizer.save_pretrained(tmp_path)
+    prompt = Codec(PromptParams.model_validate(more), tokenizer, "m", None).encode(PROBLEM)
+    asked = Asked.model_validate(more)
+    for encode in (
+        for_likelihood(str(tmp_path), asked),
+        for_layout(str(tmp_path), step_ends, asked),
+        for_layout(str(tmp_path), chat_turns, asked),
+        for_every_token(str(tmp_path), asked),
+    ):
+        tokens = encode([SOLUTION])[0]
+        assert tokens.ids[: tokens.n_prompt] == prompt
+        text = tokenizer.decode(tokens.ids[tokens.n_prompt :])
+        assert text.removesuffix("<|end|>") == SOLUTION.response.text
 
 
 def test_worked_examples_are_asked_alike() -> None:

@@ -19,7 +19,7 @@ from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMSco
 from bonbench.reward_models.text.layouts import numbered
 from harness.core.records import Problem, Response, Solution
 from harness.core.stages import StageKind
-from harness.core.steps import step_ends, step_of_token
+from harness.core.steps import step_ends, step_of_token, step_spans
 from harness.engine.build import build_graph
 from harness.experiment.config import Experiment
 
@@ -37,7 +37,7 @@ from harness.experiment.config import Experiment
     ],
 )
 def test_how_responses_are_rewritten(text: str, rewritten: str) -> None:
-    assert numbered(text)[0] == rewritten
+    assert numbered([text[a:b] for a, b in step_spans(text)])[0] == rewritten
 
 
 _LINES = st.lists(
@@ -48,7 +48,7 @@ _LINES = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(_LINES)
 def test_offsets_stay_in_their_step(text: str) -> None:
-    rewritten, origins = numbered(text)
+    rewritten, origins = numbered([text[a:b] for a, b in step_spans(text)])
     assert len(origins) == len(rewritten) + 1
     assert origins == sorted(origins)
     assert origins[-1] == len(text)

@@ -16,7 +16,7 @@ from runs import bonbench, table
 
 import harness.core.server.client
 from bonbench.reward_models.head_prm import HeadPRM, HeadPRMParams
-from bonbench.reward_models.remote.json_api import JsonApi
+from bonbench.reward_models.remote.json_api import Asking, JsonApi
 from bonbench.reward_models.remote.model import RemoteRewardModel
 from bonbench.reward_models.remote.params import RemoteParams
 from bonbench.reward_models.sequence_classifier import SequenceClassifier, SequenceClassifierParams
@@ -84,7 +84,7 @@ def test_a_number_for_each_step_and_several_solutions_at_once(server: RewardServ
 def test_what_stands_in_a_text_is_put_in_once() -> None:
     request = {"messages": [{"role": "user", "content": "Q: {problem}"}, "{response}", 3, None], "model": "{model}"}
     api = JsonApi(RemoteParams(request=request, model="m"))
-    assert api.body([("{response} {x}", "{problem}")]) == {
+    assert api.body([Asking("{response} {x}", "{problem}", ("{problem}",))]) == {
         "messages": [{"role": "user", "content": "Q: {response} {x}"}, "{problem}", 3, None],
         "model": "m",
     }
@@ -105,12 +105,12 @@ def test_what_stands_in_a_text_is_put_in_once() -> None:
 )
 def test_an_answer_of_another_shape(answer: Any, path: str, per: Any, complaint: str) -> None:
     with pytest.raises(Unusable, match=complaint):
-        JsonApi(RemoteParams(answer=path, per=per)).rewards(answer, [("p", "a\n\nb")])
+        JsonApi(RemoteParams(answer=path, per=per)).rewards(answer, [Asking("p", "a\n\nb", ("a", "b"))])
 
 
 def test_where_the_score_is() -> None:
     for answer, path in (({"data": [{"x": 2}]}, "data.0.x"), (2, ""), ([1, 2], "1"), ({"0": 2}, "0")):
-        assert JsonApi(RemoteParams(answer=path)).rewards(answer, [("p", "r")]) == [[2.0]]
+        assert JsonApi(RemoteParams(answer=path)).rewards(answer, [Asking("p", "r", ("r",))]) == [[2.0]]
 
 
 def test_a_failure_costs_its_own_problem(server: RewardServer) -> None:

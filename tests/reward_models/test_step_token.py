@@ -59,7 +59,9 @@ def test_math_shepherd_with_the_tokenizer_class_of_transformers() -> None:
     merges = [tuple(pair) for pair in model["merges"]]
     tokenizer = LlamaTokenizer(vocab=model["vocab"], merges=merges, add_bos_token=True)
     encoder, chat = PieceEncoder(tokenizer, "m"), ChatTemplate(tokenizer, "m")
-    tokens = encoder.encode_layouts([math_shepherd(chat, PROBLEM, TEXT)])[0]
+    tokens = encoder.encode_layouts(
+        [math_shepherd(chat, Solution(Problem("p", PROBLEM, ""), Response("p", "g", 0, TEXT)))]
+    )[0]
     first, second = TEXT.split("\n")
     assert tokens.ids == tokenizer(f"{PROBLEM} {first} ки\n{second} ки")["input_ids"]
     assert tokenizer.convert_ids_to_tokens([tokens.ids[i] for i in tokens.reads]) == ["▁ки", "▁ки"]

@@ -13,7 +13,7 @@ from places import MODELS
 
 from harness.cli import main
 from harness.core.errors import UserError
-from harness.core.steps import join_steps, step_ends
+from harness.core.steps import joined_steps
 from harness.data.hub import HubSplit
 from harness.streams import processbench
 from harness.streams.processbench import (
@@ -110,7 +110,12 @@ def test_real_solutions_keep_their_steps(shared_data: Path) -> None:
     for name in ("gsm8k", "math"):
         data = load(str(shared_data / f"processbench_{name}.jsonl.gz"))
         assert len(data) == {"gsm8k": 400, "math": 1000}[name]
-        assert all(len(step_ends(join_steps(item.steps))) == len(item.steps) for item in data)
+        read = [(joined_steps(item.steps), item.steps) for item in data]
+        assert all(
+            text[a : a + len(step)] == step
+            for (text, ends), steps in read
+            for a, step in zip((0, *ends[:-1]), steps, strict=True)
+        )
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> Path:

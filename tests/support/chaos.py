@@ -39,7 +39,7 @@ rollouts: {{generator: released, problems: train, n: 4}}
 reward_models:
   kto:
     type: implicit
-    train: {{objective: kto, base: tiny, beta: 0.5, lr: 1.0e-3, epochs: 30, batch_size: 8, checkpoint_minutes: 0.01}}
+    train: {{objective: kto, base: tiny, beta: 0.5, lr: 1.0e-3, epochs: 10, batch_size: 8, checkpoint_minutes: 0.01}}
 evaluation: {{n: [1, 4], bootstrap: 100}}
 problems_per_shard: 1
 """
@@ -85,7 +85,7 @@ def sampling_experiment(folder: Path, replicas: int = 1) -> Path:
 
 
 def training_experiment(folder: Path, model: str) -> Path:
-    """An experiment that samples 16 shards from a model, and trains it for 360 steps on recorded sums."""
+    """An experiment that samples 16 shards from a model, and trains it for 120 steps on recorded sums."""
     folder.mkdir(parents=True, exist_ok=True)
     problems: dict[str, dict[str, object]] = {}
     for item in graded_sums(None):

@@ -13,13 +13,16 @@ from harness.streams.processbench import SubsetResult
 _COLUMNS = ("", "solutions", "accuracy, wrong", "accuracy, right", "F1", "F1, own threshold (upper bound)")
 
 
-def show_error_location(threshold: float, results: Sequence[SubsetResult]) -> None:
-    """Print a row for each subset, and the threshold, which was tuned on the first."""
+def show_error_location(threshold: float, results: Sequence[SubsetResult], given: float | None = None) -> None:
+    """Print a row for each subset, and the threshold, which was tuned on the first; and at the ``given`` threshold."""
     table = Table(box=None, pad_edge=False)
-    for column in _COLUMNS:
+    at_given = () if given is None else tuple(f"{what} at {given:g}" for what in ("wrong", "right", "F1"))
+    for column in (*_COLUMNS, *at_given):
         table.add_column(column, justify="right" if column else "left", overflow="fold")
     for r in results:
-        values = (r.scores.wrong, r.scores.right, r.scores.f1, r.best.f1)
+        values = [r.scores.wrong, r.scores.right, r.scores.f1, r.best.f1]
+        if r.given is not None:
+            values += [r.given.wrong, r.given.right, r.given.f1]
         table.add_row(Path(r.name).name, str(r.n), *(f"{100 * value:.1f}" for value in values))
     Console().print(table)
     for r in results:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
 
 from harness.cli.exit_codes import ExitCode
 from harness.cli.options import SPEC, Debug
+from harness.core.errors import UserError
 
 Sources = Annotated[
     list[str],
@@ -25,15 +27,26 @@ ScoredBy = Annotated[
         help=f"Who scores the steps: {SPEC}. Default: the step_rewards that the lines have.",
     ),
 ]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        metavar="REWARD",
+        help="Judge at this threshold too, beside the tuned one: 0.5 for models that predict a label for each step.",
+    ),
+]
 
 
-def processbench(sources: Sources, reward_model: ScoredBy = None, debug: Debug = False) -> ExitCode:
+def processbench(
+    sources: Sources, reward_model: ScoredBy = None, threshold: Threshold = None, debug: Debug = False
+) -> ExitCode:
     """Does a process reward model find the first wrong step? F1 by ProcessBench's protocol."""
     from harness.cli.tables.error_location import show_error_location
     from harness.engine.progress import Board
     from harness.streams.processbench import evaluate, load, recorded_rewards, step_rewards
     from harness.streams.scorer import Scorer
 
+    if threshold is not None and not math.isfinite(threshold):
+        raise UserError(f"--threshold {threshold}: a finite number is expected")
     subsets = {source: load(source) for source in sources}
     scorer = Scorer(reward_model) if reward_model else None
     with Board() as board:
@@ -43,6 +56,6 @@ def processbench(sources: Sources, reward_model: ScoredBy = None, debug: Debug =
             else recorded_rewards(data, source)
             for source, data in subsets.items()
         }
-    threshold, results = evaluate([(s, rewards[s], [item.label for item in data]) for s, data in subsets.items()])
-    show_error_location(threshold, results)
+    judged = [(s, rewards[s], [item.label for item in data]) for s, data in subsets.items()]
+    show_error_location(*evaluate(judged, threshold), threshold)
     return ExitCode.DONE
