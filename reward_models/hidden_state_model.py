@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import Field
 
-from bonbench.reward_models.known_models import KNOWN_MODELS
+from bonbench.reward_models.known_models import KNOWN_MODELS, NOT_RUN_HERE
 from bonbench.reward_models.reader import PartlyRead
 from bonbench.reward_models.text.layouts import Format, Layout, laid_out
 from bonbench.reward_models.text.limits import refusal
@@ -119,6 +119,8 @@ class HiddenStateRewardModel(RewardModel[P]):
     @classmethod
     def check(cls, params: P) -> None:
         """Raise :class:`UserError` for a public model of another family, or one that vLLM does not have."""
+        if why := NOT_RUN_HERE.get(hub_id(params.model)):
+            raise UserError(f"{params.model}: {why}; a server of yours may: type: remote (docs/reward-servers.md)")
         known_model = KNOWN_MODELS.get(hub_id(params.model))
         if known_model and known_model.family != cls.family:
             raise UserError(f"{params.model} is no {cls.family}: set type: {known_model.family}")
