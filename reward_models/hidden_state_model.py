@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from pydantic import Field
 
 from bonbench.reward_models.known_models import KNOWN_MODELS, NOT_RUN_HERE
+from bonbench.reward_models.model_cards import cards_of
 from bonbench.reward_models.reader import PartlyRead
 from bonbench.reward_models.text.layouts import Format, Layout, laid_out
 from bonbench.reward_models.text.limits import refusal
 from bonbench.reward_models.vllm.params import BackendParams
+from harness.core.cards import Card
 from harness.core.chat_template import Refused
 from harness.core.components import (
     Device,
@@ -130,6 +132,10 @@ class HiddenStateRewardModel(RewardModel[P]):
             raise UserError(f"{min(strange)}: {convention} models have a prompt of their own: leave it out")
         if params.backend == "vllm" and cls.conventions[convention].served_as is None:
             raise UserError(f"backend: vLLM has no head for {convention} models: let it be transformers")
+
+    @classmethod
+    def cards(cls) -> Mapping[str, Card]:
+        return cards_of(cls.family)
 
     @classmethod
     def may_share_process(cls, params: P) -> bool:

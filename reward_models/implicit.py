@@ -12,8 +12,10 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from bonbench.reward_models.known_models import KNOWN_IMPLICIT
+from bonbench.reward_models.model_cards import implicit_cards
 from bonbench.reward_models.text.limits import unread
 from bonbench.reward_models.vllm.params import BackendParams
+from harness.core.cards import Card
 from harness.core.components import ModelPath, OwnAggregation, PassOf, RewardModel, TooLong
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
@@ -84,6 +86,10 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
                 f"policy and reference are both {params.policy}: every reward would be 0; "
                 "give another reference, or null for none"
             )
+
+    @classmethod
+    def cards(cls) -> Mapping[str, Card]:
+        return implicit_cards()
 
     @classmethod
     def token_passes(cls, params: ImplicitParams) -> Mapping[str, PassOf]:

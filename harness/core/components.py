@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.core.cards import Card
 from harness.core.errors import UserError
 from harness.core.records import (
     Grade,
@@ -375,6 +376,11 @@ class RewardModel(Component[P]):
         Each distinct pass is computed once, stored, and handed to every reward model that asks
         for it, as ``solution.logprobs[role]``.
         """
+        return {}
+
+    @classmethod
+    def cards(cls) -> Mapping[str, Card]:
+        """The public models whose convention is built in, by their ids on the hub, and what their cards show."""
         return {}
 
     @classmethod

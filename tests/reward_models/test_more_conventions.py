@@ -113,7 +113,5 @@ def test_every_known_model_has_a_convention_of_its_family() -> None:
 
 def test_what_is_not_run_here_goes_behind_a_server() -> None:
     cls: Any = find("reward_models", "sequence-classifier")
-    with pytest.raises(
-        UserError, match="its repository, which is not run; a server of yours may: type: remote"
-    ):
+    with pytest.raises(UserError, match="its repository, which is not run; a server of yours may: type: remote"):
         cls.check(cls.Params(model="internlm/internlm2-7b-reward"))
