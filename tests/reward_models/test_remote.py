@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from places import ROOT
 from pydantic import ValidationError
 from reward_checkpoints import PROBLEM, TEXT, make_checkpoint
 from reward_server import RewardServer
@@ -328,3 +330,19 @@ def test_a_file_is_scored(server: RewardServer, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     found = [json.loads(line)["score"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert found == [1.0, 3.0]
+
+
+def test_the_guides_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = (ROOT / "docs" / "reward-servers.md").read_text().split("```python\n")[1].split("```")[0]
+    *lines, last = source.strip().splitlines()
+    assert last.endswith(".serve_forever()") and len(lines) <= 22
+    names: dict[str, Any] = {}
+    exec("\n".join(lines), names)
+    monkeypatch.setattr(names["Handler"], "log_message", lambda *_: None)
+    with names["ThreadingHTTPServer"](("127.0.0.1", 0), names["Handler"]) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        asked = {"base_url": f"http://127.0.0.1:{server.server_address[1]}", "path": "/score", "about": "/about"}
+        params = RemoteRewardModel.ask_server(RemoteParams.model_validate(asked))
+        assert params.served == {"about": {"model": "shortest", "version": 1}}
+        assert RemoteRewardModel(params, "mine").score(batch("abc"))[0].step_rewards == (-3.0,)
+        server.shutdown()
