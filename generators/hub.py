@@ -44,9 +44,12 @@ class HubGenerator(Generator[HubGeneratorParams]):
             self._places.setdefault(problem, []).append(row)
 
     @classmethod
-    def available_samples(cls, params: HubGeneratorParams) -> int | None:
+    def available_samples(
+        cls, params: HubGeneratorParams, problems: Sequence[Problem] | None = None
+    ) -> Mapping[str, int]:
         generator = cls(params)
-        return min(len(generator._texts(problem)) for problem in generator._places)
+        asked = {p: p for p in generator._places} if problems is None else {p.problem_id: p.problem for p in problems}
+        return {id_: len(generator._texts(text)) for id_, text in asked.items()}
 
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]

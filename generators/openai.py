@@ -28,7 +28,9 @@ from harness.core.server.client import Client
 from harness.core.server.failures import RequestFailed, ServerFailed
 from harness.core.server.replies import is_too_long
 
-_LIMIT = re.compile(r"(?:context length is|model length of|context size \()\D{0,3}(\d{1,12})", re.IGNORECASE)
+_LIMIT = re.compile(
+    r"(?:context length is|model length of|max_model_len|context size \()\D{0,3}(\d{1,12})", re.IGNORECASE
+)
 _LENGTHS = ("max_completion_tokens", "max_tokens")  # fields of a request that bound the response
 #: Seeds of requests are below this. Some servers take 32 bits, with or without a sign, and refuse anything more.
 _SEEDS = 2**31
@@ -64,6 +66,11 @@ class OpenAIGenerator(Generator[OpenAIParams]):
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:
+        """As every generator; see above for what it raises.
+
+        Raises:
+            Incomplete: where requests failed for good.
+        """
         n_done, n_asked = 0, len(problems) * sampling.n
 
         def finished() -> None:

@@ -44,11 +44,12 @@ def read_completion(
         raise Unusable(f"the response ends with an error: {words_in(failure)}", passes=status_in(failure) >= 429)
     ended = choice.get("finish_reason")
     reason = str(ended or "").lower().rpartition(".")[2]  # FinishReason.STOP
-    text = whole_characters(_text(choice, keep_reasoning, is_cut=reason in _LENGTH))
+    written = whole_characters(_text(choice, True, is_cut=reason in _LENGTH))
+    text = written if keep_reasoning else whole_characters(_text(choice, False, is_cut=False))
     n_prompt, n_tokens = _counts(answer)
-    if reason in _GAVE_UP or (not reason and not text):
+    if reason in _GAVE_UP or (not reason and not written):
         raise Unusable(f"the server gave up on a response half-way (finish_reason: {ended})", passes=True)
-    if not text:
+    if not written or reason in _CALLS:
         _check_empty(choice, reason, n_tokens, asked)
     ids = choice.get("token_ids")
     if keep_token_ids and not isinstance(ids, list):
@@ -103,7 +104,7 @@ def _parts(content: Any) -> tuple[str, str]:
         content = [content]
     if not isinstance(content, list):
         raise TypeError(content)
-    thoughts, texts = [], []
+    thoughts, texts = list[str](), list[str]()
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else "text"
         text = part if isinstance(part, str) else _text_of_part(part)
@@ -139,21 +140,24 @@ def _count(value: Any, name: str) -> int:
 
 
 def _check_empty(choice: Mapping[str, Any], reason: str, n_tokens: int, asked: Mapping[str, Any]) -> None:
-    """A response without text may be one: the model ended its turn, or wrote a stop string, at once. A response that
-    was cut off may have gone in thoughts that the server keeps to itself.
+    """Refuse the calls of tools, and words that are withheld.
+
+    A response without text may be one: the model ended its turn, or wrote a stop string, at once. A response that was
+    cut off may have gone in thoughts that the server keeps to itself.
 
     Raises:
         Unusable: for a response whose tokens are counted, and whose text is withheld.
     """
     message = choice.get("message") or {}
-    if reason in _CALLS or message.get("tool_calls") or message.get("function_call"):
+    calls = reason in _CALLS or message.get("tool_calls") or message.get("function_call")
+    if calls and not _text(choice, False, is_cut=False):
         raise Unusable("the model calls a tool instead of answering")
     if reason == "content_filter":
         raise Unusable("the server's content filter withholds the response")
     stops = asked.get("stop") or ()
     stops = [stops] if isinstance(stops, str) else stops
     at_once = 1 + max((len(str(stop).encode()) for stop in stops), default=0)
-    if reason not in _LENGTH and n_tokens > at_once:
+    if not calls and reason not in _LENGTH and n_tokens > at_once:
         raise Unusable(f"a response has no text, and {n_tokens} tokens are counted")
 
 

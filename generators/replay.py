@@ -36,8 +36,9 @@ class ReplayGenerator(Generator[ReplayParams]):
         _generator(params)
 
     @classmethod
-    def available_samples(cls, params: ReplayParams) -> int | None:
-        return read_recorded(params.path).fewest[_generator(params)]
+    def available_samples(cls, params: ReplayParams, problems: Sequence[Problem] | None = None) -> Mapping[str, int]:
+        counts = read_recorded(params.path).counts[_generator(params)]
+        return counts if problems is None else {p.problem_id: counts.get(p.problem_id, 0) for p in problems}
 
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
@@ -62,7 +63,7 @@ class ReplayGenerator(Generator[ReplayParams]):
 
 def _generator(params: ReplayParams) -> str:
     """The name, in the file, of the generator whose responses to take."""
-    names = sorted(read_recorded(params.path).fewest)
+    names = sorted(read_recorded(params.path).counts)
     if params.generator is None and len(names) > 1:
         raise UserError(f"{params.path} has responses of {', '.join(names)}: say which with `generator`")
     if params.generator is not None and params.generator not in names:

@@ -116,9 +116,9 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
         """The record of a solution that has no score.
 
         Raises:
-            UserError: where ``too_long`` makes an error of it.
+            UserError: where it is too long, and ``too_long`` makes an error of it.
         """
-        if self.params.too_long == "error":
+        if self.params.too_long == "error" and not solution.was_read:
             raise unread(solution)
         return super().unscored(solution)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +70,12 @@ class RecordedScores(RewardModel[RecordedParams]):
             )
         sample = samples[response.sample]
         rewards = (sample.step_scores or {})[self.model]
+        for value in rewards:
+            if not math.isfinite(value):
+                raise UserError(
+                    f"{self.params.path}: step_scores.{self.model} of sample {response.sample} of problem "
+                    f"{response.problem_id!r} has {value}, which is not a finite number"
+                )
         return StepScores(
             problem_id=response.problem_id,
             generator=response.generator,

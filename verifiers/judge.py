@@ -39,10 +39,10 @@ class JudgeParams(ModelServerParams):
 class JudgeVerifier(Verifier[JudgeParams]):
     """Asks a language model whether a response's answer, as BonBench extracts it, is equivalent to the gold answer.
 
-    The last "yes" or "no" of a reply counts, after its thoughts. A reply without either makes the answer wrong, with the reason
-    ``unreadable verdict``; so does a question that is longer than the judge reads. Wrong answers that are written alike
-    share an answer class; the judge is not asked whether others are equivalent. A question that the server fails to
-    answer leaves its problem without grades.
+    The last "yes" or "no" after a reply's thoughts counts. A reply without either makes the answer wrong, with the
+    reason ``unreadable verdict``; so does a question that is longer than the judge reads. Wrong answers that are
+    written alike share an answer class; the judge is not asked whether others are equivalent. A question that the
+    server fails to answer leaves its problem without grades.
     """
 
     Params: ClassVar[type[ComponentParams]] = JudgeParams
@@ -58,12 +58,22 @@ class JudgeVerifier(Verifier[JudgeParams]):
         return extract(text)
 
     def verify(self, pairs: Sequence[tuple[str | None, str]]) -> list[tuple[bool, str]]:
+        """(correct, reason) for each (answer, gold) pair.
+
+        Raises:
+            UserError: where the server fails to answer one.
+        """
         failed = self._judge([(answer, gold) for answer, gold in pairs if answer is not None])
         if failed:
             raise UserError(next(iter(failed.values())))
         return [(False, "no answer") if answer is None else self._verdicts[answer, gold] for answer, gold in pairs]
 
     def grade(self, problems: Sequence[Problem], responses: Sequence[Response]) -> list[Grade]:
+        """One grade per response.
+
+        Raises:
+            Incomplete: where the server fails to answer some questions; the other problems are graded.
+        """
         golds = {p.problem_id: p.answer for p in problems}
         answers = [self.extract(response.text) for response in responses]
         pairs = [(a, golds[r.problem_id]) for a, r in zip(answers, responses, strict=True) if a is not None]

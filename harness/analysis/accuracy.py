@@ -27,12 +27,11 @@ from harness.analysis.estimators import (
 )
 from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.rows import Columns
-from harness.analysis.selection import best_of_n, response_scores, unshared, vote_weights
+from harness.analysis.scores import failed_models, stored_scores
+from harness.analysis.selection import best_of_n, unshared, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
 from harness.storage.results import Results
-
-_PERCENTILES = np.arange(1, 100) / 100
 
 
 class Key(NamedTuple):
@@ -78,6 +77,7 @@ class Accuracies:
     ``percentiles``: (reward model, generator) → the 1st to 99th percentile of its step rewards, float [99].
     ``unshared``: (generator, chooser) → how often what it chooses among all responses to a problem is an answer that no
     other response has, float [P]; for best-of-n choosers and for a random choice.
+    ``left_out``: reward model → why it has no rows: its scoring failed, or it gave numbers that are not finite.
     """
 
     problem_ids: tuple[str, ...]
@@ -87,6 +87,7 @@ class Accuracies:
     rows: dict[Key, Floats]
     percentiles: Mapping[tuple[str, str], Floats]
     unshared: Mapping[tuple[str, Chooser], Floats]
+    left_out: Mapping[str, str]
     bootstrap: Bootstrap
 
     @property
@@ -167,8 +168,8 @@ def compute_accuracies(
         reward_models: compute the choosers of these reward models only. Default: all reward models.
 
     Raises:
-        UserError: where ``n`` is larger than the number of samples per problem, where a score is not finite, and where
-            no problem has all its samples from some generator.
+        UserError: where ``n`` is larger than the number of samples per problem, and where no problem has all its
+            samples from some generator.
     """
     manifest = results.manifest
     seed = manifest.seed
@@ -176,6 +177,9 @@ def compute_accuracies(
     rows: dict[Key, Floats] = {}
     percentiles: dict[tuple[str, str], Floats] = {}
     of_choices: dict[tuple[str, Chooser], Floats] = {}
+    wanted = set(manifest.reward_models if reward_models is None else reward_models)
+    left_out = {name: why for name, why in failed_models(results).items() if name in wanted}
+    refused: dict[str, str] = {}
     sizes = []
     for generator in manifest.generators:
         samples = _samples(results, generator, problem_ids)
@@ -187,14 +191,17 @@ def compute_accuracies(
         if n is not None and not 1 <= n <= sizes[-1]:
             raise UserError(f"n = {n}: {generator} has {sizes[-1]} responses per problem; choose 1 to {sizes[-1]}")
         ns = grid(sizes[-1], manifest.evaluation.n) if n is None else sorted({n, sizes[-1]})
-        scores, of_rewards = _scores(results, generator, problem_ids, samples, reward_models)
-        percentiles |= {(name, generator): values for name, values in of_rewards.items()}
-        of_choices |= {(generator, chooser): values for chooser, values in _unshared(samples, scores)}
+        scores = stored_scores(results, generator, problem_ids, sizes[-1], samples.unanswered, wanted - left_out.keys())
+        refused |= {name: why for name, why in scores.refused.items() if name not in refused}
+        percentiles |= {(name, generator): values for name, values in scores.percentiles.items()}
+        of_choices |= {(generator, chooser): values for chooser, values in _unshared(samples, scores.by_variant)}
         for protocol in manifest.evaluation.protocol:
-            for chooser, values in _curves(results, samples, scores, protocol, ns, seed):
+            for chooser, values in _curves(results, samples, scores.by_variant, protocol, ns, seed):
                 for size, at_size in zip(ns, values, strict=True):
                     if np.isfinite(at_size).any():
                         rows[Key(generator, chooser, protocol, size)] = at_size
+    left_out |= refused
+    rows = {key: values for key, values in rows.items() if key.chooser.reward_model not in left_out}
     rows |= _averages(rows, tuple(manifest.generators))
     headline = [n] if n is not None else [k for k in manifest.evaluation.n if k <= min(sizes)] or [min(sizes)]
     return Accuracies(
@@ -204,7 +211,8 @@ def compute_accuracies(
         headline_n=tuple(sorted(headline)),
         rows=rows,
         percentiles=percentiles,
-        unshared=of_choices,
+        unshared={key: values for key, values in of_choices.items() if key[1].reward_model not in left_out},
+        left_out=left_out,
         bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
     )
 
@@ -281,52 +289,3 @@ def _samples(results: Results, generator: str, problem_ids: Sequence[str]) -> Sa
     graded[at] = True
     unanswered = np.isin(np.array(problem_ids), list(results.unanswered(generator)))
     return Samples(correct, classes, graded.all(axis=1) | unanswered, unanswered)
-
-
-def _scores(
-    results: Results,
-    generator: str,
-    problem_ids: Sequence[str],
-    samples: Samples,
-    reward_models: Collection[str] | None,
-) -> tuple[dict[tuple[str, str], tuple[Floats, Bools]], dict[str, Floats]]:
-    """What is derived from the stored step rewards, which are read once.
-
-    Returns:
-        For each (reward model, aggregation) the scores, float [P, N], 0 where one is missing and -inf where the
-        response was left unscored, and which problems have all of them, bool [P]; for each reward model the percentiles
-        of its step rewards, float [99].
-    """
-    scores: dict[tuple[str, str], tuple[Floats, Bools]] = {}
-    percentiles: dict[str, Floats] = {}
-    by_model: dict[str, list[str]] = {}
-    for name, aggregation in results.variants():
-        if reward_models is not None and name not in reward_models:
-            continue
-        by_model.setdefault(name, []).append(aggregation)
-    for name, aggregations in by_model.items():
-        table = results.scores(name, generator)
-        if not table.num_rows:
-            continue
-        rewards = table.column("step_rewards").combine_chunks()
-        flat = rewards.flatten().to_numpy(zero_copy_only=False)
-        if len(flat):
-            percentiles[name] = np.quantile(flat, _PERCENTILES)
-        lengths = rewards.value_lengths().to_numpy(zero_copy_only=False)
-        rows = pd.Index(problem_ids).get_indexer(pd.Index(table.column("problem_id").to_pandas()))
-        columns = table.column("sample").to_numpy()
-        keep = (rows >= 0) & (columns < samples.correct.shape[1])
-        scored = np.zeros(samples.correct.shape, dtype=bool)
-        scored[rows[keep], columns[keep]] = True
-        scored[samples.unanswered] = True  # there is nothing to score, and nothing to choose from
-        if lengths.max() == 1:
-            aggregations = aggregations[:1]  # a single reward is the score, however it is aggregated
-        for aggregation in aggregations:
-            try:
-                values = response_scores(flat, lengths, aggregation, results.manifest.reward_models[name].score_type)
-            except ValueError as error:
-                raise UserError(f"{results.folder}: scores of {name} for {generator}: {error}") from None
-            matrix = np.zeros(samples.correct.shape)
-            matrix[rows[keep], columns[keep]] = values[keep]
-            scores[name, aggregation] = (matrix, np.asarray(scored.all(axis=1)))
-    return scores, percentiles

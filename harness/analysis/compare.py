@@ -110,6 +110,8 @@ def _chooser(results: Results, name: str, strategy: str) -> Chooser:
 
 def _values(results: Results, accuracies: Accuracies, generator: str, chooser: Chooser, n: int) -> Floats:
     values = accuracies.values(generator, chooser, n)
+    if (why := accuracies.left_out.get(chooser.reward_model)) is not None:
+        raise UserError(f"{results.folder}: {chooser.reward_model} is left out: {why}")
     if values is None:
         missing = f"{results.folder}: no scores of {chooser.reward_model} for {generator}"
         raise UserError(f"{missing}; run the experiment again")

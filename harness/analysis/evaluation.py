@@ -13,7 +13,7 @@ from harness.analysis.choosers import Chooser, first_aggregations
 from harness.analysis.costs import reward_model_costs
 from harness.analysis.second_opinion import SecondOpinion
 from harness.analysis.trainings import TrainedAs, headline, trained_as
-from harness.analysis.unscored import UnansweredRow, UnscoredRow, unanswered, unscored
+from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow, left_out, unanswered, unscored
 from harness.storage.results import Results
 
 
@@ -67,6 +67,11 @@ class Evaluation:
     def unscored(self) -> list[UnscoredRow]:
         """The responses without a score; no rows where every response has one."""
         return unscored(self.results)
+
+    @cached_property
+    def left_out(self) -> list[LeftOutRow]:
+        """The reward models that nothing can be computed of; no rows where there is none."""
+        return left_out(self.accuracies)
 
     @cached_property
     def second_opinion(self) -> SecondOpinion | None:

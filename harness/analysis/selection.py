@@ -43,7 +43,8 @@ def vote_weights(scores: Floats, score_type: ScoreType, coefficient: float) -> F
     """
     scored = np.isfinite(scores)
     finite = np.where(scored, scores, 0.0)
-    weights: Floats = np.where(scored, finite if score_type == "probability" else expit(coefficient * finite), 0.0)
+    with np.errstate(over="ignore"):  # of a product beyond the range of floats it is 0 or 1
+        weights: Floats = np.where(scored, finite if score_type == "probability" else expit(coefficient * finite), 0.0)
     return weights
 
 

@@ -1,4 +1,4 @@
-"""What is missing of a run by design: responses without a score, and problems without responses."""
+"""What is missing of a run: responses without a score, problems without responses, reward models left out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from harness.analysis.accuracy import Accuracies
 from harness.analysis.rows import Fraction
 from harness.core.stages import StageKind
 from harness.storage.results import Results
@@ -32,6 +33,19 @@ class UnansweredRow:
     unanswered: int
     share: Fraction
     reasons: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutRow:
+    """A reward model that is in no other table, and why: its scoring failed, or gave numbers that are not finite."""
+
+    reward_model: str
+    why: str
+
+
+def left_out(accuracies: Accuracies) -> list[LeftOutRow]:
+    """A row for every reward model that was left out."""
+    return [LeftOutRow(name, why) for name, why in accuracies.left_out.items()]
 
 
 def unscored(results: Results) -> list[UnscoredRow]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.cost_model.gpus import Gpu
     from harness.engine.executor import Executor
     from harness.engine.graph import Graph, Node, Training
-    from harness.engine.run import Outcome
+    from harness.engine.outcome import Outcome
 
 
 def experiment_file(config: Path) -> Path:
@@ -98,6 +98,8 @@ def compute(graph: Graph, nodes: list[Node], address: str | None, local: bool) -
 
     executor = _executor(address, local)
     with Board(live=not local) as board:
+        for note in graph.notes:
+            board.say(note)
         outcome = run_stages(graph, nodes, executor, board)
         for line in outcome.lines(graph.results):
             board.say(line)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.core.cards import Card
-from harness.core.errors import UserError
+from harness.core.errors import NotFinite, UserError
 from harness.core.records import (
     Grade,
     GradedSolution,
@@ -31,7 +31,7 @@ from harness.core.workers import Launcher, Progress, Workers
 class ComponentParams(BaseModel):
     """Base of every component's parameters: unknown keys are errors, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Mark(StrEnum):
@@ -275,8 +275,9 @@ class Generator(Component[P]):
         return None
 
     @classmethod
-    def available_samples(cls, params: P) -> int | None:
-        """The number of recorded responses to the problem with the fewest; None where responses are sampled."""
+    def available_samples(cls, params: P, problems: Sequence[Problem] | None = None) -> Mapping[str, int] | None:
+        """How many recorded responses there are to each of the problems (by the id), or to each that has any; None
+        where responses are sampled."""
         return None
 
     @abstractmethod
@@ -344,6 +345,19 @@ class TokenScorer(Component[P]):
     @abstractmethod
     def logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
         """One record per solution, in order. Solutions to one problem are adjacent."""
+
+    def checked_logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
+        """As :meth:`logprobs`, checked to be what logarithms of probabilities can be: -inf is, NaN and inf are not.
+
+        Raises:
+            NotFinite: naming the first response with another number.
+        """
+        records = self.logprobs(batch)
+        for record in records:
+            if not sum(record.logprobs) < math.inf:  # a sum is NaN where a number is
+                value = next(value for value in record.logprobs if not value < math.inf)
+                raise not_finite(self.name, "log-probability", value, record)
+        return records
 
 
 class RewardModel(Component[P]):
@@ -418,16 +432,41 @@ class RewardModel(Component[P]):
         A record without step rewards (see :meth:`unscored`) leaves its response without a score.
         """
 
+    def why_unscored(self, solution: Solution) -> str:
+        """The reason that the report gives for a solution that has no score."""
+        if any(tokens.was_read and not tokens.is_possible for tokens in solution.logprobs.values()):
+            return "a model of its token passes gives one of its tokens the probability 0"
+        return self.unscored_because
+
     def unscored(self, solution: Solution) -> StepScores:
         """The record of a solution that has no score."""
         response = solution.response
         return StepScores(response.problem_id, response.generator, response.sample, self.name, (), (), 0)
 
     def score_read(self, batch: Sequence[Solution]) -> list[StepScores]:
-        """As :meth:`score`; a solution that a model of its token passes could not read is left unscored."""
+        """As :meth:`score`, checked to be finite; a solution that a model of its token passes could not read, or holds
+        impossible, is left unscored.
+
+        Raises:
+            NotFinite: naming the first response with a step reward that is not finite.
+        """
         read = [solution for solution in batch if solution.was_read]
-        scores = iter(self.score(read) if read else [])
-        return [next(scores) if solution.was_read else self.unscored(solution) for solution in batch]
+        scores = self.score(read) if read else []
+        for record in scores:
+            for value in record.step_rewards:
+                if not math.isfinite(value):
+                    raise not_finite(self.name, "step reward", value, record)
+        rest = iter(scores)
+        return [next(rest) if solution.was_read else self.unscored(solution) for solution in batch]
+
+
+def not_finite(who: str, what: str, value: float, record: StepScores | TokenLogprobs) -> NotFinite:
+    """What to raise where a model gives a response a number that nothing can be computed with."""
+    hint = "look for such numbers in its weights, and for 16-bit ones that overflow (dtype: float32)"
+    return NotFinite(
+        f"{who} gives sample {record.sample} of problem {record.problem_id!r} a {what} of {value}: {hint}",
+        why=f"{who} gives it a {what} of {value}: {hint}",
+    )
 
 
 class Trainer(Component[T]):
@@ -485,6 +524,22 @@ class Trainer(Component[T]):
     def effort(cls, params: T) -> Effort:
         """What else a plan assumes of the training."""
         return Effort()
+
+    @classmethod
+    def rehearse(cls, params: T) -> None:
+        """Raise :class:`~harness.core.errors.UserError` where the training could not begin, or its model not be saved.
+
+        Called before anything is computed for the training. Its base may be on no machine yet. It should take seconds:
+        weights need not be read.
+        """
+
+    @classmethod
+    def check_grades(cls, params: T, correct: Mapping[str, Sequence[bool]]) -> None:
+        """Raise :class:`~harness.core.errors.UserError` where there is nothing to learn from rollouts so graded.
+
+        Called when all rollouts are graded, before a model reads or completes them. ``correct`` has, by problem,
+        whether each of its first ``responses`` rollouts is.
+        """
 
     @abstractmethod
     def train(

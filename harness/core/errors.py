@@ -15,6 +15,28 @@ class UserError(Exception):
     """A mistake of the user's: shown as one line that names what, where and how to fix it; exit code 2."""
 
 
+class Unreadable(UserError):
+    """A solution that a model cannot read, where none may be.
+
+    Attributes:
+        why: what is wrong with it, without saying which it is.
+    """
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message, why)
+        self.why = why
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class NotFinite(Unreadable):
+    """A model gave a solution a number that nothing can be computed with.
+
+    Where it does so for one solution after the other, it is the model that is at fault.
+    """
+
+
 class Unavailable(UserError):
     """Data that are not on this machine and could not be fetched."""
 

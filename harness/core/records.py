@@ -7,6 +7,7 @@ schemas from them). Identifiers: a response is (problem_id, generator, sample); 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -144,6 +145,15 @@ class TokenLogprobs:
         """Whether the model read the response."""
         return self.n_prompt_tokens > 0 or len(self.logprobs) > 0
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether the model gives every token a probability above 0.
+
+        A model may not: an entry of its vocabulary is masked, or a logit is beyond the range of floats. That -inf is
+        what the model says, and is kept; but a difference of two of them is no number.
+        """
+        return -math.inf not in self.logprobs
+
 
 @dataclass(frozen=True, slots=True)
 class MemberScore:
@@ -182,8 +192,8 @@ class Solution:
 
     @property
     def was_read(self) -> bool:
-        """Whether every model of the token passes has read the response."""
-        return all(tokens.was_read for tokens in self.logprobs.values())
+        """Whether every model of the token passes has read the response, and holds each of its tokens possible."""
+        return all(tokens.was_read and tokens.is_possible for tokens in self.logprobs.values())
 
 
 @dataclass(frozen=True, slots=True)

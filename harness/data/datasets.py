@@ -15,7 +15,7 @@ from pydantic import Field
 from harness.core.components import ComponentParams, DataPath, Dataset
 from harness.core.errors import UserError
 from harness.core.records import Problem
-from harness.data.golds import gold_text
+from harness.data.golds import gold_text, is_gold, row_id
 from harness.data.hub import HubSplit, load_split
 from harness.data.lines import Row, read_rows
 
@@ -48,11 +48,12 @@ def _problems(rows: Iterator[tuple[str, Row]], params: RowParams) -> list[Proble
         if params.limit is not None and len(problems) == params.limit:
             break
         problem, answer = row.get(params.problem), row.get(params.answer)
-        if not isinstance(problem, str) or not isinstance(answer, str | int | float) or isinstance(answer, bool):
+        if not isinstance(problem, str) or not is_gold(answer):
             column = params.answer if isinstance(problem, str) else params.problem
             raise UserError(f"{where}: no text in column {column!r}; the columns are {', '.join(map(str, row))}")
+        ids = (row_id(row.get(column), f"{where}: column {column!r}") for column in (params.id, "problem_id"))
         # A row without an id is named by its place, as evaluation sets are never reordered.
-        identifier = str(row.get(params.id) or row.get("problem_id") or f"{params.split}-{len(problems):05d}")
+        identifier = next(filter(None, ids), f"{params.split}-{len(problems):05d}")
         if identifier in problems:
             raise UserError(f"{where}: an earlier row has the id {identifier!r} too; give each problem its own id")
         level = _LEVEL.fullmatch(str(row.get("level") or ""))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from harness.core.errors import UserError
+from harness.core.text import joined
+
+_HALF = re.compile(r"\\(?:u|U0000)[dD][89a-fA-F]")
 
 
 def read_yaml(path: Path) -> Any:
@@ -28,13 +32,13 @@ def parse_yaml(text: str, where: str) -> Any:
     """
     line, reason = "", "nested too deeply"
     try:
-        return yaml.safe_load(text)
+        return _whole(text, yaml.safe_load(text))
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark and "\n" in text.strip() else ""
         reason = error.problem or error.context or "a mistake"
     except yaml.reader.ReaderError as error:
         reason = f"character {error.position + 1} is none that YAML allows"
-    except ValueError as error:  # a date such as 2026-13-01, or a number with thousands of digits
+    except ValueError as error:  # a date such as 2026-13-01, a number with thousands of digits, half a character
         reason = str(error)
     except RecursionError:
         pass
@@ -49,14 +53,20 @@ def read_json(path: Path) -> Any:
     """
     line, reason = "", "nested too deeply"
     try:
-        return json.loads(_read(path))
+        text = _read(path)
+        return _whole(text, json.loads(text))
     except json.JSONDecodeError as error:
         line, reason = f" line {error.lineno}", f"{error.msg} at column {error.colno}"
-    except ValueError as error:  # a number with thousands of digits
+    except ValueError as error:  # a number with thousands of digits, half a character
         reason = str(error)
     except RecursionError:
         pass
     raise UserError(f"{path}{line}: not JSON: {reason}")
+
+
+def _whole(text: str, content: Any) -> Any:
+    """The content of a document, checked to be text. Half a character can come from an escape alone."""
+    return joined(content) if _HALF.search(text) else content
 
 
 def _read(path: Path) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError, shortened
+from harness.core.text import mended_everywhere
 
 Row = dict[str, Any]
 
+_log = logging.getLogger("bonbench.data")
 _PARQUET_BATCH = 1024  # rows of a Parquet file in memory at once
 
 
@@ -26,12 +29,14 @@ class Line:
         unit: "line", or "row" in a Parquet file.
         number: counts from 1; blank lines count too.
         content: the bytes, the line's end included.
+        halved: the numbers of the file's lines, so far, that have half a character somewhere.
     """
 
     file: str
     unit: str
     number: int
     content: bytes
+    halved: list[int] = field(default_factory=list)
 
     @property
     def where(self) -> str:
@@ -48,9 +53,20 @@ class Line:
             UserError: naming the file and the line, where it is none.
         """
         try:
-            return parse_row(self.content)
+            return self.parsed()
         except ValueError as error:
             raise UserError(f"{self.where}: {error}; each line must be one JSON object") from None
+
+    def parsed(self) -> Row:
+        """The JSON object that the line is, for whoever goes on after a bad line.
+
+        Raises:
+            ValueError: where it is none; the message says what it is.
+        """
+        row, is_halved = _parsed(self.content)
+        if is_halved:
+            self.halved.append(self.number)
+        return row
 
 
 def read_rows(path: Path, shown: str = "") -> Iterator[tuple[str, Row]]:
@@ -71,8 +87,9 @@ def read_rows(path: Path, shown: str = "") -> Iterator[tuple[str, Row]]:
 def read_lines(path: Path, shown: str = "") -> Iterator[Line]:
     """The lines of a JSONL file (compressed where its name ends in ``.gz``), or the rows of a ``.parquet`` file.
 
-    A line is not yet parsed: whoever goes on after a bad line calls :func:`parse_row`. A file that is damaged half-way
-    gives the lines before the damage, and then the error.
+    A line is not yet parsed: whoever goes on after a bad line calls :meth:`Line.parsed`. A file that is damaged
+    half-way gives the lines before the damage, and then the error. How many lines had half a character is said at the
+    end.
 
     Args:
         path: the file.
@@ -86,15 +103,23 @@ def read_lines(path: Path, shown: str = "") -> Iterator[Line]:
     is_parquet = path.suffix == ".parquet"
     unit = "row" if is_parquet else "line"
     number = 0
+    halved: list[int] = []
     try:
         for number, content in enumerate(_parquet_rows(path) if is_parquet else _lines(path), 1):
-            yield Line(shown, unit, number, content)
+            yield Line(shown, unit, number, content, halved)
     # zlib's error, for damage inside compressed data, is no OSError; Arrow's errors are ValueErrors or OSErrors.
     except (OSError, EOFError, ValueError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else shortened(str(error))
         if not number:
             raise UserError(f"{shown}: {'not a Parquet file' if is_parquet else 'cannot be read'}: {reason}") from None
         raise UserError(f"{shown} {unit} {number + 1}: cannot be read: {reason}; is the file complete?") from None
+    finally:
+        if halved:
+            _log.warning(
+                "%s: %d %s no whole text, the first is %s %d: half characters (lone surrogates, bytes that are not "
+                "UTF-8) are read as U+FFFD",
+                shown, len(halved), f"{unit} is" if len(halved) == 1 else f"{unit}s are", unit, halved[0],
+            )  # fmt: skip
 
 
 def check_is_file(path: Path, shown: str = "") -> None:
@@ -110,23 +135,25 @@ def check_is_file(path: Path, shown: str = "") -> None:
 
 
 def parse_row(content: bytes) -> Row:
-    """The JSON object that a line is.
+    """The JSON object that a line is, its strings :func:`~harness.core.text.mended`.
 
     Raises:
         ValueError: where the line is no JSON object; the message says what the line is.
     """
+    return _parsed(content)[0]
+
+
+def _parsed(content: bytes) -> tuple[Row, bool]:
+    """The JSON object that a line is, and whether it had half a character somewhere."""
     try:
         text = content.decode("utf-8-sig").rstrip("\r\n")  # a file may begin with a byte order mark
         row = json.loads(text)
-        if "\\ud" in text or "\\uD" in text:  # half of a surrogate pair can be spelt in JSON, but is no text
-            json.dumps(row, ensure_ascii=False).encode()
+        halved = "\\ud" in text or "\\uD" in text  # else there is no half of a surrogate pair
+        whole = mended_everywhere(row) if halved else row
     except UnicodeDecodeError as error:
         compressed = content.startswith(b"\x1f\x8b")
         hint = " (a compressed file must be named .gz)" if compressed else ""
         raise ValueError(f"not UTF-8 text, from byte {error.start + 1} on{hint}") from None
-    except UnicodeEncodeError as error:
-        half = error.object[error.start : error.start + 1].encode("ascii", "backslashreplace").decode()
-        raise ValueError(f"not JSON: {half} is half a character (one of a surrogate pair)") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
     except RecursionError:
@@ -135,7 +162,7 @@ def parse_row(content: bytes) -> Row:
         raise ValueError(f"not JSON: {error}") from None
     if not isinstance(row, dict):
         raise ValueError("not a JSON object")
-    return row
+    return whole, halved and whole != row
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -148,10 +175,35 @@ def _parquet_rows(path: Path) -> Iterator[bytes]:
 
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(_PARQUET_BATCH, use_threads=False):
-            for row in batch.to_pylist():
+            try:
+                rows = batch.to_pylist()
+            except UnicodeDecodeError:  # Arrow takes a writer's word for it that its strings are UTF-8
+                rows = batch.cast(_with_bytes(batch.schema)).to_pylist()
+            for row in rows:
                 yield json.dumps(row, default=_plain).encode() + b"\n"
+
+
+def _with_bytes(schema: Any) -> Any:
+    """An Arrow schema, or type, with bytes in the place of texts."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if isinstance(schema, pa.Schema):
+        return pa.schema([field.with_type(_with_bytes(field.type)) for field in schema])
+    if types.is_string(schema):
+        return pa.binary()
+    if types.is_large_string(schema):
+        return pa.large_binary()
+    if types.is_list(schema):
+        return pa.list_(schema.value_field.with_type(_with_bytes(schema.value_type)))
+    if types.is_large_list(schema):
+        return pa.large_list(schema.value_field.with_type(_with_bytes(schema.value_type)))
+    if types.is_struct(schema):
+        return pa.struct([field.with_type(_with_bytes(field.type)) for field in schema])
+    return schema
 
 
 def _plain(value: Any) -> str:
     """A value of Parquet that JSON has no form for (bytes, a date, a decimal number) as text."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    # A byte that is no text becomes half a surrogate pair, and is treated as such.
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)

@@ -13,6 +13,7 @@ steps of ``text`` (:mod:`harness.core.steps`). A single score is that of the who
 from __future__ import annotations
 
 import hashlib
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -68,7 +69,10 @@ def derived_id(problem: str) -> str:
 
 @dataclass(slots=True)
 class ScoreRange:
-    """The scores of one reward model in a file: their range, and the first response without them."""
+    """The scores of one reward model in a file: their range, and the first response without them.
+
+    Values that are not finite do not count in the range: whoever takes such a score refuses it.
+    """
 
     low: float
     high: float
@@ -84,7 +88,7 @@ class RecordedFile:
 
     Attributes:
         problems: the problems alone.
-        fewest: generator ("" in the nested format) -> the smallest number of its responses to a problem.
+        counts: generator ("" in the nested format) -> how many of its responses there are to each problem, by the id.
         scores: reward model -> the range of its scores.
 
     Raises:
@@ -94,7 +98,7 @@ class RecordedFile:
     def __init__(self, path: Path, shown: str) -> None:
         self._shown = shown
         self.problems: list[Problem] = []
-        self.fewest: dict[str, int] = {}
+        self.counts: dict[str, dict[str, int]] = {}
         self.scores: dict[str, ScoreRange] = {}
         self._flat = False
         self._offsets: list[array[int]] = []
@@ -154,9 +158,9 @@ class RecordedFile:
             raise UserError(f"{self._shown}: the file is empty")
         for places in flat.values():
             self._offsets.append(array("q", (places[response][1] for response in sorted(places))))
-        counts = [Counter(generator for generator, _ in places) for places in flat.values()]
-        for generator in sorted({name for count in counts for name in count}):
-            self.fewest[generator] = min(count[generator] for count in counts)
+        counts = {id_: Counter(generator for generator, _ in places) for id_, places in flat.items()}
+        for generator in sorted({name for count in counts.values() for name in count}):
+            self.counts[generator] = {id_: count[generator] for id_, count in counts.items()}
 
     def _add_nested(self, places: dict[str, str], row: NestedRow, where: str, offset: int, n_before: int) -> int:
         problem = Problem(
@@ -171,7 +175,7 @@ class RecordedFile:
             raise UserError(f"{where}: problem_id {problem.problem_id!r} is already in {first}")
         self.problems.append(problem)
         self._offsets.append(array("q", [offset]))
-        self.fewest[""] = min(self.fewest.get("", len(row.samples)), len(row.samples))
+        self.counts.setdefault("", {})[problem.problem_id] = len(row.samples)
         for index, sample in enumerate(row.samples):
             self._note_scores(sample.step_scores, f"sample {index} of problem {problem.problem_id!r}", n_before + index)
         return len(row.samples)
@@ -180,9 +184,10 @@ class RecordedFile:
         for model, values in step_scores.items():
             if model not in self.scores:
                 first = f"sample 0 of problem {self.problems[0].problem_id!r}"
-                self.scores[model] = ScoreRange(values[0], values[0], first if n_before else None)
+                self.scores[model] = ScoreRange(math.inf, -math.inf, first if n_before else None)
             scores = self.scores[model]
-            scores.low, scores.high = min(scores.low, *values), max(scores.high, *values)
+            finite = list(filter(math.isfinite, values))
+            scores.low, scores.high = min([scores.low, *finite]), max([scores.high, *finite])
         if len(step_scores) < len(self.scores):
             for model, scores in self.scores.items():
                 if model not in step_scores and scores.lacking is None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from harness.core.errors import UserError, first_error
 from harness.core.steps import step_ends
@@ -52,8 +51,16 @@ class RecordedSample:
         return None if self.text[position:].strip() else (*starts[1:], len(self.text))
 
 
-_Level = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # as the columns of results hold it
-_Count = Annotated[int, Field(ge=0, lt=2**63)]
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number is expected, not true or false")
+    return value
+
+
+_Number = BeforeValidator(_no_truth_value)
+_Level = Annotated[int, _Number, Field(ge=-(2**63), lt=2**63)]  # as the columns of results hold it
+_Count = Annotated[int, _Number, Field(ge=0, lt=2**63)]
+_Id = Annotated[str | int, _Number]
 
 
 class _Sample(BaseModel):
@@ -62,7 +69,7 @@ class _Sample(BaseModel):
     steps: list[str] | None = None
     num_tokens: _Count = 0
     finish_reason: str = ""
-    step_scores: dict[str, list[float]] = {}
+    step_scores: dict[str, list[Annotated[float, _Number]]] = {}
 
     @model_validator(mode="after")
     def _aligned(self) -> _Sample:
@@ -70,8 +77,6 @@ class _Sample(BaseModel):
         for model, scores in self.step_scores.items():
             if not scores or len(scores) not in {1, n_steps}:
                 raise ValueError(f"step_scores.{model} has {len(scores)} values for {n_steps} steps")
-            if not all(map(math.isfinite, scores)):
-                raise ValueError(f"step_scores.{model} has a value that is not finite")
         return self
 
 
@@ -79,7 +84,7 @@ class NestedRow(BaseModel):
     """A problem with its samples."""
 
     model_config = ConfigDict(extra="ignore")
-    problem_id: str | int | None = None
+    problem_id: _Id | None = None
     problem: str
     gold: str
     subject: str = ""
@@ -103,10 +108,10 @@ class FlatRow(BaseModel):
     """One response."""
 
     model_config = ConfigDict(extra="ignore")
-    problem_id: str | int
+    problem_id: _Id
     text: str
     generator: str = ""
-    sample: int | None = None
+    sample: _Count | None = None
     n_prompt_tokens: _Count = 0
     n_tokens: _Count = 0
     finish_reason: str = ""

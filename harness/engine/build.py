@@ -24,7 +24,7 @@ from harness.experiment.config import Experiment
 from harness.experiment.defaults import with_defaults
 from harness.experiment.entries import build
 from harness.experiment.expansion import expand, members_first
-from harness.experiment.generators import check_generators, responses_per_problem
+from harness.experiment.generators import check_generators, compared
 from harness.experiment.problem_sets import load_problem_sets
 from harness.experiment.spec import Pool, Spec
 
@@ -54,7 +54,15 @@ def build_graph(
         raise UserError("generators: none is evaluated, as each says evaluate: false; remove it from one of them")
     asked = problems.get(experiment.evaluation.problems, [])
     evaluated = generators.evaluated if asked else []
-    n = responses_per_problem(experiment, [generators.specs[name] for name in evaluated])
+    what = compared(
+        experiment,
+        [generators.specs[name] for name in evaluated],
+        asked,
+        stand_in=experiment.evaluation.problems in stood_in,
+    )
+    n, asked = what.n, what.problems
+    if asked:
+        problems[experiment.evaluation.problems] = asked
     verifier = build("verifiers", "verifier", experiment.verifier, "verifier", {}, Pool(num_cpus=0))
     second_verifiers = _second_verifiers(experiment)
     entries = expand(experiment, extra)
@@ -103,6 +111,7 @@ def build_graph(
             *policies.values(),
         ),
         stand_ins=stood_in,
+        notes=what.notes,
     )
 
 

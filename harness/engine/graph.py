@@ -70,6 +70,10 @@ class Shard:
     def stored(self, results: Path) -> bool:
         return shard_key(self.path(results), self.columns) == self.key
 
+    def usable(self, results: Path) -> bool:
+        """Whether it is stored, or a part of it (:mod:`harness.engine.parts`)."""
+        return (shard_key(self.path(results), self.columns) or "").partition("-")[0] == self.key
+
 
 @dataclass(eq=False, kw_only=True)
 class Node(ABC):
@@ -214,6 +218,7 @@ class Graph:
     n: int
     nodes: list[Node]
     stand_ins: list[str]  # problem sets that cannot be read here: nameless problems stand in for them
+    notes: list[str] = field(default_factory=list)  # sentences on the problems and responses that are compared
 
     @property
     def results(self) -> Path:

@@ -27,11 +27,12 @@ _tickets = itertools.count(1)
 @dataclass(frozen=True, slots=True)
 class News:
     """What a worker tells: whether its last shard has asked for its responses, whether it has room for another shard,
-    and which share of each shard is done, by ticket."""
+    which share of each shard is done, by ticket, and what one of them waits for, if any."""
 
     has_arrived: bool
     has_room: bool
     done: Mapping[int, float]
+    waits: str = ""
 
 
 class InFlight:
@@ -41,6 +42,7 @@ class InFlight:
         self._changed = threading.Condition()
         self._last = 0  # the last ticket that has begun
         self._shards: dict[int, tuple[int, int] | None] = {}  # (done, total) responses, once the component says so
+        self._waits: dict[int, str] = {}
 
     @contextmanager
     def shard(self, ticket: int) -> Iterator[None]:
@@ -52,15 +54,20 @@ class InFlight:
                 if not done:  # who watches looks often enough for the rest
                     self._changed.notify_all()
 
+        def hear_of_wait(what: str) -> None:
+            with self._changed:
+                self._waits[ticket] = what
+
         with self._changed:
             self._last = ticket
             self._shards[ticket] = None
         try:
-            with heard_by(hear):
+            with heard_by(hear, hear_of_wait):
                 yield
         finally:
             with self._changed:
                 del self._shards[ticket]
+                self._waits.pop(ticket, None)
                 self._changed.notify_all()
 
     def watch(self, ticket: int, had_room: bool, wanted: int) -> News:
@@ -74,7 +81,8 @@ class InFlight:
             while self._has_room(ticket, wanted) == had_room and (left := until - time.monotonic()) > 0:
                 self._changed.wait(min(left, _LOOK_S))
             done = {ticket: known[0] / max(known[1], 1) for ticket, known in self._shards.items() if known}
-            return News(self._has_arrived(ticket), self._has_room(ticket, wanted), done)
+            waits = next(filter(None, self._waits.values()), "")
+            return News(self._has_arrived(ticket), self._has_room(ticket, wanted), done, waits)
 
     def _has_arrived(self, ticket: int) -> bool:
         return self._last == ticket and None not in self._shards.values()
@@ -105,10 +113,18 @@ class Intake:
         self._has_arrived = True  # the last shard, as far as is known
         self._shards: dict[int, int] = {}  # ticket -> responses
         self._done: Mapping[int, float] = {}
+        self.waits = ""  # what one of the shards waits for, as far as is known
         self._watching: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._shards)
+
+    @property
+    def state(self) -> str | None:
+        """In words; None where it has no shard."""
+        n = len(self._shards)
+        why = f": {self.waits}" if self.waits else ""
+        return f"{n} shard{'s are' if n > 1 else ' is'} being computed{why}" if n else None
 
     @property
     def takes_another(self) -> bool:
@@ -150,7 +166,7 @@ class Intake:
             news = await self._ask(last, self._has_room)
             if news is None:
                 return
-            self._done = news.done
+            self._done, self.waits = news.done, news.waits
             if last == self._last:  # else it is about the time before the last shard was given
                 self._has_room, self._has_arrived = news.has_room, news.has_arrived
             self._changed()

@@ -130,10 +130,11 @@ class Layout:
         spec: Spec[Generator[Any]] = build(
             "generators", name, entry, f"policies.models.{name}", self.models, asks=self.asks
         )
-        asked, available = self._experiment.policies.n or n, spec.cls.available_samples(spec.params)
-        if available is not None and available < asked:
+        asked, available = self._experiment.policies.n or n, spec.cls.available_samples(spec.params, problems)
+        short = next((id_ for id_, count in (available or {}).items() if count < asked), None)
+        if available is not None and short is not None:
             raise UserError(
-                f"policies.n: {asked} is more than the {available} responses that {spec.where} has to some problem"
+                f"policies.n: {asked} wanted, but problem {short!r} has {available[short]} responses of {spec.where}"
             )
         sampled = self.sampling(StageKind.POLICY, name, spec, problems, asked)
         return Graded(sampled, self.grading(StageKind.POLICY_GRADE, sampled))

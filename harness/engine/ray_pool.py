@@ -173,7 +173,8 @@ class ActorPool:
         if any(replica.is_idle for replica in self._replicas):
             return None
         if busy := sum(replica.shards for replica in self._replicas):
-            return f"{busy} shard{'s are' if busy > 1 else ' is'} being computed"
+            why = next((f": {r.intake.waits}" for r in self._replicas if r.intake and r.intake.waits), "")
+            return f"{busy} shard{'s are' if busy > 1 else ' is'} being computed{why}"
         if states[_State.LOADING]:
             return "its replica loads"
         size = self._spec.pool.num_cpus, self._spec.pool.num_gpus

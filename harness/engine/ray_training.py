@@ -18,7 +18,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 
 from harness.core.files import replacing
 from harness.core.workers import Progress, Workers
-from harness.engine.failures import breaks_process
+from harness.engine.failures import breaks_process, own_failure
 from harness.engine.progress import Reason
 from harness.engine.ray_actors import Actors, hide_gpus_unless, node_of
 from harness.engine.ray_room import TURN, free_on_ray, waiting_for_room
@@ -202,18 +202,21 @@ def _together(work: Callable[[J, Progress], T], job: J, workers: Workers, said: 
                 name="train",
                 storage_path=str(said.parent),
                 # Ray Train gives up on workers that wait a minute for their CPUs, which other stages may hold for
-                # hours: it is to try again as often as it takes.
-                failure_config=FailureConfig(max_failures=_RESTARTS, controller_failure_limit=-1),
+                # hours: it is to try again as often as it takes. Workers that fail are started again here, or not.
+                failure_config=FailureConfig(max_failures=0, controller_failure_limit=-1),
                 logging_config=LoggingConfig(log_level="ERROR"),
             ),
         )
         try:
             return trainer.fit().return_value  # type: ignore[no-any-return]
         except WorkerGroupError as error:
-            failure = next(iter(error.worker_failures.values()))
-            cause = getattr(failure, "_base_exc", failure)
-            cause.add_note(str(failure))
-            raise cause from None
+            failures = [*error.worker_failures.values()]
+            causes = [getattr(failure, "_base_exc", failure) for failure in failures]
+            for cause, failure in zip(causes, failures, strict=True):
+                cause.add_note(str(failure))
+            if own := own_failure(causes):
+                raise own from None
+            died = causes[0]
         except DIED as error:  # the controller, an actor that looks after the workers
             died = error
             _end_group(said)

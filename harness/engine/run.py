@@ -9,51 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from harness.core.components import Mark
 from harness.core.errors import UserError, one_line
+from harness.core.incomplete import missing_line
 from harness.core.records import LedgerRow, Problem
 from harness.engine.critical_path import by_urgency
 from harness.engine.executor import Executor, Pool, ShardFailed, StageFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
+from harness.engine.learnable import check_grades, readers
 from harness.engine.logs import Log
+from harness.engine.outcome import Outcome
+from harness.engine.parts import Parts, failure_of, without
 from harness.engine.placement import large_without_gpus
 from harness.engine.progress import Board, Line
 from harness.engine.provenance import describe_results
 from harness.engine.tasks import Result
 from harness.engine.too_long import too_long_lines
-from harness.engine.training import recount_development, run_training
+from harness.engine.training import recount_development, rehearse, run_training
 from harness.storage.arrow import to_table
 from harness.storage.files import locked
 from harness.storage.keys import digest
 from harness.storage.manifest import Quarantined, portable, write_manifest
 from harness.storage.shards import read_shard, remove_other_shards, shard_key, shard_path, write_shard
-
-
-@dataclass
-class Outcome:
-    """What a run did: the shards and trainings that it computed or found stored, what it quarantined, and the mistakes
-    of the user among the quarantined. ``gpu_seconds`` are those of what it computed, as in the ledger."""
-
-    computed: int = 0
-    stored: int = 0
-    gpu_seconds: float = 0.0
-    quarantined: list[Quarantined] = field(default_factory=list)
-    mistakes: list[UserError] = field(default_factory=list)
-
-    def lines(self, results: Path) -> list[str]:
-        """It in words, for results in a folder."""
-        said = f"Computed {self.computed} shards and trainings; {self.stored} were stored already."
-        if self.gpu_seconds:
-            said += f" What it computed took {self.gpu_seconds / 3600:.2f} GPU-hours, without loading models."
-        if self.computed == 0:
-            said = f"Nothing to compute: all {self.stored} shards and trainings are stored in {results}."
-        return [said, *(f"quarantined: {entry.shard}: {entry.error}" for entry in self.quarantined)]
 
 
 def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> Outcome:
@@ -101,6 +82,8 @@ class _Run:
         self._tasks: dict[Node, asyncio.Task[None]] = {}
         self._available: dict[Shard, asyncio.Future[bool]] = {}
         self._trained: dict[Training, bool] = {}
+        self._parts = Parts(self._results)
+        self._refused: dict[Training, UserError | None] = {}  # of the trainings whose rollouts are graded
         self._maker = {shard: node for node in nodes if isinstance(node, Stage) for shard in node.shards}
 
     async def execute(self) -> Outcome:
@@ -123,6 +106,8 @@ class _Run:
         try:
             for node in todo:
                 self._executor.check(node.spec)
+            for training in (node for node in todo if isinstance(node, Training)):
+                rehearse(training, self._results)
             if (line := large_without_gpus(self._graph, todo)) and self._executor.hides_gpus():
                 self._board.say(line)
             for line in too_long_lines(self._graph, todo):
@@ -174,17 +159,51 @@ class _Run:
             for shard in missing:
                 self._available[shard].set_result(False)
             return
+        if not await self._is_wanted(stage):
+            for shard in missing:
+                self._available[shard].set_result(False)
+            return
         if stage.spec.pool.holds_resources:
-            missing = [shard for shard in missing if await self._has_inputs(shard)]
+            missing = [shard for shard in missing if await self._is_needed(stage, shard)]
         if not missing:
             return
+        failures: list[BaseException] = []
+        waiting: dict[Shard, asyncio.Task[None]] = {}
+
+        async def compute(shard: Shard) -> None:
+            """A shard. If it fails the stage, those that have not begun are left out; what is under way is finished."""
+            try:
+                await self._shard(stage, shard, pool, line, begun=lambda: waiting.pop(shard, None))
+            except (UserError, StageFailed) as error:
+                waiting.pop(shard, None)
+                failures.append(error)
+                for other in waiting.values():
+                    other.cancel()
+
         async with (
             self._executor.pool(stage.spec, len(missing), self._places[stage], line) as pool,
             asyncio.TaskGroup() as group,
         ):
             line.waits(lambda: pool.waits_for() or self._waits_for(stage, missing))
             for shard in missing:
-                group.create_task(self._shard(stage, shard, pool, line))
+                waiting[shard] = group.create_task(compute(shard))
+        if failures:
+            raise failures[0]
+
+    async def _is_wanted(self, stage: Stage) -> bool:
+        """Whether any training has a use for what a stage makes, where it makes it for trainings alone."""
+        trainings = [training for training in readers(stage, self._nodes) if not self._trained[training]]
+        return not trainings or any([await self._can_learn(training) for training in trainings])
+
+    async def _can_learn(self, training: Training) -> bool:
+        """Whether there is something to learn from a training's rollouts, once they are graded."""
+        if training not in self._refused and all(await asyncio.gather(*(self._available[s] for s in training.grades))):
+            self._refused[training] = None
+            try:
+                check_grades(training, self._results)
+            except UserError as error:
+                self._refused[training] = error
+        return self._refused.get(training) is None
 
     def _waits_for(self, node: Node, shards: Iterable[Shard] = ()) -> str | None:
         """Which other stages and trainings a node waits for."""
@@ -194,25 +213,33 @@ class _Run:
         names = [f"{other.kind} {other.who}" for other in dict.fromkeys(waited)]
         return f"waiting for {' and '.join(names)}" if names else None
 
-    async def _has_inputs(self, shard: Shard) -> bool:
-        """Whether all that a shard reads is stored, once that is known; a shard that lacks some will be missing too."""
+    async def _is_needed(self, stage: Stage, shard: Shard) -> bool:
+        """Whether a shard is to be computed, once what it reads is there or known to be missing. Without its inputs it
+        will be missing too."""
         waited = [self._available[s] for s in shard.inputs.values()]
         inputs = (
             [one.result() for one in waited] if all(one.done() for one in waited) else await asyncio.gather(*waited)
         )
-        if not all(inputs):
-            self._available[shard].set_result(False)
-        return all(inputs)
+        is_possible = all(inputs) and self._parts.goes_on(stage, shard)
+        is_settled = is_possible and self._parts.is_settled(shard)
+        if not self._available[shard].done() and (is_settled or not is_possible):
+            self._available[shard].set_result(is_settled)
+        return is_possible and not is_settled
 
-    async def _shard(self, stage: Stage, shard: Shard, pool: Pool, line: Line) -> None:
-        if not await self._has_inputs(shard):
+    async def _shard(self, stage: Stage, shard: Shard, pool: Pool, line: Line, begun: Callable[[], object]) -> None:
+        if not await self._is_needed(stage, shard):
             line.leave_out(shard.n_responses)
             return
 
         def payload() -> dict[str, Any]:
+            begun()
             line.start()
-            tables = {role: read_shard(s.path(self._results)) for role, s in shard.inputs.items()}
-            return {"problems": to_table(Problem, list(shard.problems)), **tables, **stage.arguments}
+            lacking = self._parts.missing(shard.inputs.values())
+            problems = [problem for problem in shard.problems if problem.problem_id not in lacking]
+            tables = {r: without(read_shard(s.path(self._results)), lacking) for r, s in shard.inputs.items()}
+            kept = self._parts.kept(shard)
+            going_on = {} if kept is None else {"kept": kept}
+            return {"problems": to_table(Problem, problems), **tables, **stage.arguments, **going_on}
 
         try:
             result = await pool.run(stage.task, payload, shard.n_responses)
@@ -236,14 +263,20 @@ class _Run:
             completion_tokens=result.completion_tokens,
             train_tokens=0,
             flops=result.flops,
-            wall_s=result.wall_s,
+            wall_s=result.wall_s + self._parts.seconds(shard),
             started_at=result.started_at,
             gpus=stage.spec.pool.num_gpus,
         )
-        write_shard(shard.ledger(self._results), to_table(LedgerRow, [row]), shard.key)
-        write_shard(shard.path(self._results), result.table, shard.key, result.meta)
-        self._available[shard].set_result(True)
-        self._count(row)
+        missing = self._parts.missing(shard.inputs.values()) | result.missing
+        is_made = result.table.num_rows > 0 or not result.missing
+        if is_made:
+            key, meta = self._parts.add(shard, missing), result.meta | ({"missing": missing} if missing else {})
+            write_shard(shard.ledger(self._results), to_table(LedgerRow, [row]), key)
+            write_shard(shard.path(self._results), result.table, key, meta)
+            self._count(row)
+        if result.missing:
+            self._quarantine(stage, shard, failure_of(result.missing, is_made), result.missing)
+        self._available[shard].set_result(is_made and len(missing) < len(shard.problems))
 
     def _count(self, row: LedgerRow) -> None:
         self._outcome.computed += 1
@@ -256,14 +289,16 @@ class _Run:
             self._outcome.mistakes.append(error)
         self._quarantine(node, None, str(error) if mistake or isinstance(error, StageFailed) else one_line(error))
 
-    def _quarantine(self, node: Node, shard: Shard | None, error: str) -> None:
+    def _quarantine(self, node: Node, shard: Shard | None, error: str, part: Collection[str] = ()) -> None:
+        """A node fails, or one shard of it, or ``part`` of the problems of a shard."""
         place = f"{shard.folder}/part-{shard.index:05d}" if shard else f"{node.kind.folder}/{node.who}"
-        ids = [p.problem_id for p in shard.problems] if shard else []
+        all_ids = [problem.problem_id for problem in shard.problems] if shard else []
+        ids = [id_ for id_ in all_ids if id_ in part] or all_ids
         entry = Quarantined(stage=node.kind, who=node.who, shard=place, problem_ids=ids, error=error)
         self._outcome.quarantined.append(entry)
         whole = self._logs[node].hint()
         self._board.say(f"{node.kind} {node.who} failed on {entry.shard}, the run goes on: {error}{whole}")
-        if shard:
+        if shard and not part:
             self._available[shard].set_result(False)
 
     async def _train(self, training: Training) -> None:
@@ -278,8 +313,14 @@ class _Run:
         await asyncio.gather(*(self._tasks[node] for node in training.requires))
         reads = [*training.rollouts, *training.grades, *training.completions, *training.labels]
         reads += [shard for shards in training.passes.values() for shard in shards]
-        if not all(self._available[s].result() for s in reads):
-            self._quarantine(training, None, "some of its rollouts are missing")
+        if not await self._can_learn(training) and (mistake := self._refused[training]):
+            self._fail(training, mistake)
+            return
+        lacking = self._parts.missing(reads)
+        if lacking or not all(self._available[s].result() for s in reads):
+            self._quarantine(
+                training, None, "some of its rollouts are missing" + (f": {missing_line(lacking)}" if lacking else "")
+            )
             return
         if missing := [t.who for t in training.lineage[1:] if not self._trained[t]]:
             self._quarantine(training, None, f"{missing[0]}, from which it starts, is missing")

@@ -6,12 +6,14 @@ A task takes a component and Arrow tables. It returns the table of the shard, an
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +22,7 @@ import pyarrow.compute as pc
 from harness.core.aggregation import aggregate
 from harness.core.components import Component, Generator, ModelFacts, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError
+from harness.core.incomplete import Incomplete
 from harness.core.records import (
     Grade,
     MemberScore,
@@ -32,17 +35,23 @@ from harness.core.records import (
     TokenLogprobs,
 )
 from harness.core.stages import Task
+from harness.core.text import mended_records
 from harness.cost_model.shape import ModelShape
+from harness.engine.going_on import made_of, sampled, scores_of
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
 from harness.storage.arrow import OPTIONAL, to_records, to_table
 from harness.storage.shards import table_meta
+
+R = TypeVar("R", Response, Grade, StepScores, TokenLogprobs)
+Text = TypeVar("Text", Response, Grade)
 
 
 @dataclass
 class Result:
     """A finished shard: its table, facts stored beside it, and its cost (see ``harness.core.records.LedgerRow``).
 
-    ``notes`` are warnings of the component, for the one who looks on.
+    ``notes`` are warnings of the component, for the one who looks on. ``missing`` are the problems that failed, each
+    with the reason (:class:`~harness.core.incomplete.Incomplete`): the table has all of the others.
     """
 
     table: pa.Table
@@ -54,6 +63,7 @@ class Result:
     wall_s: float = 0.0
     started_at: float = 0.0
     notes: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 def response_seed(run_seed: int, generator: str, problem_id: str, sample: int) -> int:
@@ -63,7 +73,12 @@ def response_seed(run_seed: int, generator: str, problem_id: str, sample: int) -
 
 
 def sample(
-    component: Generator[Any], problems: pa.Table, sampling: Sampling, run_seed: int, fewer: bool = False
+    component: Generator[Any],
+    problems: pa.Table,
+    sampling: Sampling,
+    run_seed: int,
+    fewer: bool = False,
+    kept: pa.Table | None = None,
 ) -> Result:
     """Sample ``sampling.n`` responses to each problem, or take so many recorded responses.
 
@@ -72,6 +87,7 @@ def sample(
 
     Args:
         fewer: whether a problem may have fewer recorded responses.
+        kept: responses of the shard that are there already.
 
     Raises:
         UserError: where a problem has too few recorded responses.
@@ -81,16 +97,18 @@ def sample(
         p.problem_id: [response_seed(run_seed, component.name, p.problem_id, i) for i in range(sampling.n)]
         for p in block
     }
-    responses = component.generate(block, sampling, seeds)
+    responses, missing = sampled(component, block, sampling, seeds, _records(Response, kept))
+    responses = _whole(component, responses)
     n_of = Counter(r.problem_id for r in responses)
     counts = {p.problem_id: sampling.n for p in block}
     unanswered: list[str] = []
     if component.recorded:
         counts = {id_: min(n, n_of[id_]) for id_, n in counts.items()}
     elif component.unanswered_because:
-        unanswered = [id_ for id_ in counts if not n_of[id_]]
+        unanswered = [id_ for id_ in counts if not n_of[id_] and id_ not in missing]
         counts |= dict.fromkeys(unanswered, 0)
-    if [(r.problem_id, r.sample) for r in responses] != [(id_, i) for id_, n in counts.items() for i in range(n)]:
+    whole = [(r.problem_id, r.sample) for r in responses if r.problem_id not in missing]
+    if whole != [(id_, i) for id_, n in counts.items() if id_ not in missing for i in range(n)]:
         raise RuntimeError(f"{component.name} did not return {sampling.n} ordered responses for every problem")
     short = next((id_ for id_, n in counts.items() if n < sampling.n), None)
     if component.recorded and short is not None and (not fewer or not responses):
@@ -98,7 +116,7 @@ def sample(
         raise UserError(
             f"{component.name}: {counts[short]} responses to problem {short!r} are recorded, {sampling.n} wanted{hint}"
         )
-    result = Result(to_table(Response, responses))
+    result = Result(to_table(Response, responses), missing=missing)
     if unanswered:
         result.meta |= {"unanswered": unanswered, "unanswered_because": component.unanswered_because}
     _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in responses))
@@ -130,7 +148,9 @@ def complete(
         ]
         for p in begun
     }
-    sampled = component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
+    sampled = _whole(
+        component, component.complete(begun, [p.text for p in undecided], sampling, seeds) if begun else []
+    )
     completions = [replace(r, sample=tally_by_id[r.problem_id].n + r.sample) for r in sampled]
     result = Result(to_table(Response, completions))
     _count(result, _described(component), ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in completions))
@@ -161,18 +181,26 @@ def label(
     return Result(to_table(StepLabels, step_labels(prefix_by_text, rollouts, correct, tally_by_id)))
 
 
-def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table) -> Result:
-    """Grade every response."""
-    grades = component.grade(to_records(Problem, problems), to_records(Response, responses))
-    return Result(to_table(Grade, grades))
+def grade(component: Verifier[Any], problems: pa.Table, responses: pa.Table, kept: pa.Table | None = None) -> Result:
+    """Grade every response; those to problems of which grades are ``kept`` have theirs."""
+    block = to_records(Problem, problems)
+    grades, missing = made_of(
+        to_records(Response, responses), _records(Grade, kept), lambda some: component.grade(block, some)
+    )
+    return Result(to_table(Grade, _whole(component, grades)), missing=missing)
 
 
-def token_pass(component: TokenScorer[Any], problems: pa.Table, responses: pa.Table) -> Result:
+def token_pass(
+    component: TokenScorer[Any], problems: pa.Table, responses: pa.Table, kept: pa.Table | None = None
+) -> Result:
     """Log-probabilities of every response token under one model."""
-    passes = component.logprobs(_solutions(problems, responses, {}, {}))
+    passes, missing = made_of(
+        _solutions(problems, responses, {}, {}), _records(TokenLogprobs, kept), component.checked_logprobs
+    )
     asked = component.columns(component.params)
     table = to_table(TokenLogprobs, passes)
-    result = Result(table.drop_columns([name for name in OPTIONAL[TokenLogprobs] if name not in asked]))
+    unasked = [name for name in OPTIONAL[TokenLogprobs] if name not in asked]
+    result = Result(table.drop_columns(unasked), missing=missing)
     read = [t for t in passes if t.was_read]
     _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in read))
     return result
@@ -186,18 +214,28 @@ def score_role(reward_model: str) -> str:
     return f"{_SCORES_OF}{reward_model}"
 
 
-def score(component: RewardModel[Any], problems: pa.Table, responses: pa.Table, **inputs: pa.Table) -> Result:
+def score(
+    component: RewardModel[Any],
+    problems: pa.Table,
+    responses: pa.Table,
+    kept: pa.Table | None = None,
+    **inputs: pa.Table,
+) -> Result:
     """Score every step of every response; ``inputs`` maps roles to the token passes asked for, and
     :func:`score_role` to the scores of other reward models."""
     passes = {role: table for role, table in inputs.items() if not role.startswith(_SCORES_OF)}
     others = {role.removeprefix(_SCORES_OF): table for role, table in inputs.items() if role not in passes}
-    scores = component.score_read(_solutions(problems, responses, passes, others))
+    solutions = _solutions(problems, responses, passes, others)
+    scores, missing = made_of(solutions, _records(StepScores, kept), partial(scores_of, component))
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
-    if any(not s.step_rewards for s in scores):
-        meta["unscored_because"] = component.unscored_because
+    solution_of = {(s.response.problem_id, s.response.sample): s for s in solutions}
+    unscored = (solution_of[of.problem_id, of.sample] for of in scores if not of.step_rewards)
+    reasons = Counter(map(component.why_unscored, unscored))
+    if reasons:
+        meta["unscored_because"] = next(iter(reasons)) if len(reasons) == 1 else dict(reasons)
     if component.served is not None:
         meta["served"] = component.served
-    result = Result(to_table(StepScores, scores), meta)
+    result = Result(to_table(StepScores, scores), meta, missing=missing)
     facts = _described(component)
     if facts is not None:
         prompts = {(r["problem_id"], r["sample"]): r["n_prompt_tokens"] for r in responses.to_pylist()}
@@ -217,11 +255,32 @@ TASKS: dict[Task, Callable[..., Result]] = {
 
 
 def run(task: Task, component: Any, payload: Mapping[str, Any]) -> Result:
-    """Run a task by name. Whoever asks for it times it."""
+    """Run a task by name. Whoever asks for it times it. A task that needs all problems makes nothing where some
+    failed."""
     started_at = time.time()
-    result = TASKS[task](component, **payload)
+    try:
+        result = TASKS[task](component, **payload)
+    except Incomplete as error:
+        result = Result(pa.table({}), missing=error.missing)
     result.started_at = started_at
     return result
+
+
+def _whole(component: Component[Any], records: Sequence[Text]) -> list[Text]:
+    """What a component made, with every half of a character replaced: no table and no tokenizer takes it."""
+    whole, changed = mended_records(records)
+    if changed:
+        first = changed[0]
+        logging.getLogger("bonbench").warning(
+            "%s: %d of %d have half a character (a lone surrogate), stored as U+FFFD; the first is sample %d of "
+            "problem %r",
+            component.name, len(changed), len(whole), first.sample, first.problem_id,
+        )  # fmt: skip
+    return whole
+
+
+def _records(record: type[R], kept: pa.Table | None) -> list[R] | None:
+    return None if kept is None else to_records(record, kept)
 
 
 def _about(problems: pa.Table, rows: pa.Table) -> pa.Table:

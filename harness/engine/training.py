@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 
 from harness.core.components import TrainingFacts
+from harness.core.errors import UserError
 from harness.core.files import put_in_place
 from harness.core.records import LedgerRow, Response
 from harness.core.stages import DevelopmentItem
@@ -33,6 +34,21 @@ from harness.storage.trained import trained_facts, trained_key, write_trained_ke
 #: is stored. Since revision 2, a model without an output head has no cost for the head; since revision 3, a row has the
 #: GPUs that were held.
 LEDGER_REVISION = 3
+
+
+def rehearse(training: Training, results: Path) -> None:
+    """Try what may refuse a training after hours, before anything is computed for it.
+
+    A training whose base is still to be trained is rehearsed by its workers alone.
+
+    Raises:
+        UserError: naming the entry, where it would be refused.
+    """
+    if all(before.is_done(results) for before in training.trained):
+        try:
+            training.spec.cls.rehearse(training.spec.params)
+        except UserError as error:
+            raise UserError(f"{training.spec.where}: {error}") from None
 
 
 def run_training(training: Training, results: Path, progress: Progress, launch: Launcher) -> LedgerRow:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -21,7 +21,7 @@ _PROBLEMS_PER_SHARD = 16  # where the file does not say
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _folder_names(entries: dict[str, Any]) -> dict[str, Any]:
@@ -31,16 +31,21 @@ def _folder_names(entries: dict[str, Any]) -> dict[str, Any]:
 
 
 class SamplingConfig(_Frozen):
-    """How responses are sampled. Without ``n``, all responses of a recorded generator are taken."""
+    """How responses are sampled. Without ``n``, as many recorded responses are taken as each problem has.
+
+    ``too_few`` says what becomes of a problem to evaluate on with fewer than ``n`` recorded responses: it is an error,
+    or the problem is left out of the experiment.
+    """
 
     n: int | None = Field(default=None, ge=1)
+    too_few: Literal["error", "skip"] = "error"
     temperature: float = Field(default=1.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(default=2048, ge=1)
 
     def of(self, n: int) -> Sampling:
         """The sampling of ``n`` responses."""
-        return Sampling(**{**self.model_dump(), "n": n})
+        return Sampling(**{**self.model_dump(exclude={"too_few"}), "n": n})
 
 
 class RolloutsConfig(_Frozen):
@@ -158,6 +163,12 @@ class Experiment(_Frozen):
         if "://" in str(output):
             raise ValueError("a folder is expected, on a disk or a mounted file system, not a URL")
         return output
+
+    @model_validator(mode="after")
+    def _knows_what_is_few(self) -> Experiment:
+        if self.sampling.too_few == "skip" and self.sampling.n is None:
+            raise ValueError("sampling.too_few: skip needs sampling.n: how many responses a problem must have")
+        return self
 
     @model_validator(mode="after")
     def _one_size(self) -> Experiment:

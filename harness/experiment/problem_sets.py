@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from harness.core.components import Dataset
 from harness.core.errors import Unavailable, UserError, suggest
 from harness.core.records import Problem
+from harness.core.text import mended_records
 from harness.experiment.config import Experiment
 from harness.experiment.entries import build
 from harness.experiment.spec import Spec
+
+_log = logging.getLogger("bonbench.data")
 
 STAND_IN_CHARACTERS = 200  # of a problem that stands in for an unknown one, about the mean of MATH and GSM8K
 
@@ -39,7 +43,7 @@ def load_problem_sets(
             raise UserError(f"{where}: no problem set is named {name!r}{suggest(name, config.problems)}")
         spec: Spec[Dataset[Any]] = build("datasets", name, config.problems[name], f"problems.{name}", {})
         try:
-            sets[name] = spec.cls(spec.params, spec.name).load()
+            sets[name] = _whole(name, spec.cls(spec.params, spec.name).load())
         except Unavailable:
             size = spec.cls.declared_size(spec.params) if may_stand_in else None
             if size is None:
@@ -50,6 +54,17 @@ def load_problem_sets(
             raise UserError(f"problems.{name}: the set is empty")
     _keep_apart(config, sets)
     return sets, stand_ins
+
+
+def _whole(name: str, problems: list[Problem]) -> list[Problem]:
+    """Problems with every half of a character replaced, whatever data set they come from."""
+    whole, changed = mended_records(problems)
+    if changed:
+        _log.warning(
+            "problems.%s: %d of %d have half a character (a lone surrogate), read as U+FFFD; the first is %r",
+            name, len(changed), len(whole), changed[0].problem_id,
+        )  # fmt: skip
+    return whole
 
 
 def rollout_sets(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
-from harness.analysis.unscored import UnansweredRow, UnscoredRow
+from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow
 from harness.report.text import p_value, percent, signed_percent
 
 
@@ -40,8 +40,10 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
         f"{where} {over}, a response drawn at random is right in {shares[0]} of the cases (pass@1), the majority's "
         f"answer in {shares[1]}, and a perfect choice would be in {shares[2]} (pass@n)."
     ]
+    lines += evaluation.results.manifest.notes
     lines += unanswered_lines(evaluation.unanswered)
     lines += unscored_lines(evaluation.unscored)
+    lines += left_out_lines(evaluation.left_out)
     if best is None:
         return lines
     values = accuracies.overall(best)
@@ -82,6 +84,11 @@ def unscored_lines(rows: Sequence[UnscoredRow]) -> list[str]:
         if row.unscored
     ]
     return [f"{'; '.join(shares)}. A response without a score ranks below every other."] if shares else []
+
+
+def left_out_lines(rows: Sequence[LeftOutRow]) -> list[str]:
+    """A sentence on each reward model that is in no table."""
+    return [f"{row.reward_model} is left out: {row.why}." for row in rows]
 
 
 def _against(d: Difference, name: str) -> str:

@@ -83,7 +83,8 @@ class Quarantined(_Facts):
 class Manifest(_Facts):
     """``manifest.json``: what a results folder holds, and what made it.
 
-    ``n`` is the number of responses per problem. ``results_key`` is the key of everything that a report is made from.
+    ``n`` is the number of responses per problem. ``results_key`` is the key of everything that a report is
+    made from. ``notes`` are sentences on the problems and responses that are compared.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Manifest(_Facts):
     verifier: VerifierFacts = VerifierFacts(type="math")
     second_verifier: VerifierFacts | None = None
     quarantined: list[Quarantined] = []
+    notes: list[str] = []
     results_key: str | None = None
     versions: dict[str, str] = {}
     machine: Any = None

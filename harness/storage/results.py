@@ -56,7 +56,8 @@ class Results:
             rewards = _read(path, StepScores, ["step_rewards"]).column("step_rewards")
             unscored.n_responses += len(rewards)
             if n := pc.sum(pc.equal(pc.list_value_length(rewards), 0)).as_py():
-                unscored.reasons[shard_meta(path).get("unscored_because", "")] += n
+                reason = shard_meta(path).get("unscored_because", "")
+                unscored.reasons.update(reason if isinstance(reason, dict) else {reason: n})
         return unscored
 
     def unanswered(self, generator: str, kind: StageKind = StageKind.SAMPLE) -> dict[str, str]:

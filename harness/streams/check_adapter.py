@@ -71,16 +71,17 @@ def check_adapter(name: str, model: str | None = None, dtype: str = "auto") -> l
     problem, responses = example(card, read_card(where), where)
     scorer = Scorer(f"{type_}:{json.dumps({card.model: where, 'dtype': dtype, **card.entry})}")
     texts = [(text, None) if isinstance(text, str) else joined_steps(text) for text in responses]
-    scored = scorer.score([(problem, text) for text, _ in texts], [ends for _, ends in texts])
+    scored = scorer.score_steps([(problem, text, ends) for text, ends in texts])
     compared = []
-    for response, (printed, record) in enumerate(zip(card.rewards, scored, strict=True), 1):
-        if len(record.step_rewards) != len(printed):
+    for response, (printed, here) in enumerate(zip(card.rewards, scored, strict=True), 1):
+        rewards = here.scores.step_rewards
+        if len(rewards) != len(printed):
             raise UserError(
-                f"{name}: {len(record.step_rewards)} rewards for response {response} here, "
-                f"{len(printed)} in its card: has its convention changed?"
+                f"{name}: {len(rewards)} rewards for response {response} here, {len(printed)} in its card: has its "
+                "convention changed?"
             )
-        pairs = zip(printed, record.step_rewards, strict=True)
-        compared += [Compared(response, step, card_s, here) for step, (card_s, here) in enumerate(pairs, 1)]
+        pairs = zip(printed, rewards, strict=True)
+        compared += [Compared(response, step, *pair) for step, pair in enumerate(pairs, 1)]
     return compared
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from harness.data.golds import gold_text
+from harness.data.golds import gold_text, is_gold
 from harness.data.lines import Row
 
 #: The keys of the gold answer and of the answer; the first that a row has counts.
@@ -32,17 +30,13 @@ def answer(row: Row) -> str | None:
 def complaint(row: Row) -> str:
     """What is wrong with a row, "" for a good one."""
     gold, value = row.get(_key(row, GOLD)), row.get(_key(row, ANSWER))
-    if not _is_text(gold) and not (isinstance(gold, list) and gold and all(map(_is_text, gold))):
+    if not is_gold(gold) and not (isinstance(gold, list) and gold and all(map(is_gold, gold))):
         return 'no "gold" (nor "answer" nor "target")'
     if "gold" not in row and "answer" in row and row.get("target", gold) != gold:
         return '"answer" and "target" differ: name the right one "gold"'
     if not has_answer(row) and not isinstance(row.get("response"), str):
         return 'neither "pred" (or "prediction") nor "response"'
-    return "" if value is None or _is_text(value) else f'"{_key(row, ANSWER)}" is not a text'
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str | int | float)
+    return "" if value is None or is_gold(value) else f'"{_key(row, ANSWER)}" is not a text'
 
 
 def _key(row: Row, keys: tuple[str, ...]) -> str:

@@ -8,39 +8,51 @@ the best, and is used unchanged on the other subsets. Models that predict a labe
 threshold instead, by convention 0.5.
 
 A solution without a score is judged by nobody: too long for the model, say. It counts as not judged right, whatever its
-label. (The benchmark's own code counts a critique without a readable verdict in the same way.)
+label. (The benchmark's own code counts a critique without a readable verdict in the same way.) Its line is named among
+the bad lines. A line that is no labelled solution is passed over and named.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness.core.arrays import Floats
 from harness.core.errors import UserError
 from harness.core.steps import joined_steps
+from harness.data.golds import is_finite
 from harness.data.hub import HubSplit, load_split
-from harness.data.lines import Row, read_rows
+from harness.data.lines import Row, read_lines
+from harness.streams.isolation import Failed, isolated
 from harness.streams.scorer import Scorer
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+:\w+")
 _BATCH = 32  # solutions between two signs of progress
 
+#: Is told what is wrong with a line, which it names.
+Complain = Callable[[str], None]
+
+
+def silent(complaint: str) -> None:
+    """Pass no complaint on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A solution in steps, the index of its first wrong step (-1: none), and the step rewards that the file has."""
+    """A solution in steps, the index of its first wrong step (-1: none), and the step rewards that the file has.
+
+    ``where`` is its file and line.
+    """
 
     problem: str
     steps: tuple[str, ...]
     label: int
     step_rewards: tuple[float, ...] | None = None
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +88,35 @@ class SubsetResult:
     given: ErrorLocationScores | None = None
 
 
-def load(source: str) -> list[Labelled]:
+def load(source: str, complain: Complain | None = None) -> list[Labelled]:
     """Solutions of a file (``problem``, ``steps``, ``label`` per JSON line, maybe ``step_rewards``) or a hub split.
 
     Args:
         source: a path (``.jsonl``, ``.jsonl.gz``), or ``owner/name:split`` of the hub.
+        complain: is told of each bad line of a file, which is passed over; None: it is an error.
 
     Raises:
-        UserError: naming the file and line.
+        UserError: naming the file and line; for a file without a good line; and for a split with a bad row, which is
+            no split of this benchmark.
     """
     path = Path(source)
     if not path.exists() and _HUB.fullmatch(source):
         name, _, split = source.partition(":")
         rows = load_split(HubSplit(path=name, split=split))
         return [_labelled(dict(row), f"{source} row {number}") for number, row in enumerate(rows, 1)]
-    data = [_labelled(row, where) for where, row in read_rows(path)]
+    data, first = [], None
+    for line in read_lines(path):
+        if line.is_blank():
+            continue
+        try:
+            data.append(_labelled(line.row(), line.where))
+        except UserError as error:
+            if complain is None:
+                raise
+            first = first or error
+            complain(str(error))
     if not data:
-        raise UserError(f"{source}: the file is empty")
+        raise UserError(f"{source}: no good line: {first}" if first else f"{source}: the file is empty")
     return data
 
 
@@ -104,35 +128,39 @@ def _labelled(row: Row, where: str) -> Labelled:
         raise UserError(f'{where}: "steps" is not a list of texts')
     if type(label) is not int or not -1 <= label < len(steps):
         raise UserError(f'{where}: "label" is not the index of one of {len(steps)} steps, or -1')
-    if rewards is not None and not (isinstance(rewards, list) and all(map(_is_finite, rewards))):
+    if rewards is not None and not (isinstance(rewards, list) and all(map(is_finite, rewards))):
         raise UserError(f'{where}: "step_rewards" is not a list of finite numbers')
     if rewards is not None and len(rewards) != len(steps):
         raise UserError(f"{where}: {len(rewards)} step_rewards for {len(steps)} steps")
-    return Labelled(problem, tuple(steps), label, None if rewards is None else tuple(map(float, rewards)))
+    return Labelled(problem, tuple(steps), label, None if rewards is None else tuple(map(float, rewards)), where)
 
 
-def _is_finite(value: Any) -> bool:
-    try:
-        return type(value) in (int, float) and math.isfinite(value)
-    except OverflowError:  # an integer beyond the range of floats
-        return False
-
-
-def step_rewards(data: Sequence[Labelled], scorer: Scorer, progress: Callable[[int], None]) -> list[Floats]:
+def step_rewards(
+    data: Sequence[Labelled], scorer: Scorer, progress: Callable[[int], None], complain: Complain = silent
+) -> list[Floats]:
     """Step rewards under a model, [steps] for each solution.
 
-    A solution without a score has no rewards. A solution that the model cuts has the rewards of the steps that the
-    model reads.
+    A solution without a score has no rewards, and ``complain`` is told. A solution that the model cuts has the rewards
+    of the steps that the model reads.
 
     Raises:
-        UserError: for a model that does not reward the steps one by one.
+        UserError: for a model that does not reward the steps one by one, or that can score no solution at all.
     """
-    rewards = []
+    rewards: list[Floats] = []
+    first, is_useless = "", True
     for start in range(0, len(data), _BATCH):
         part = data[start : start + _BATCH]
         texts, ends = zip(*(joined_steps(item.steps) for item in part), strict=True)
-        scores = scorer.score([(item.problem, text) for item, text in zip(part, texts, strict=True)], ends)
-        for item, text, score in zip(part, texts, scores, strict=True):
+        rows = [(item.problem, text, end) for item, text, end in zip(part, texts, ends, strict=True)]
+        for item, text, scored in zip(part, texts, isolated(scorer.score_steps, rows), strict=True):
+            if isinstance(scored, Failed):
+                complain(f"{item.where}: {scored.why}")
+                first = first or f"{item.where}: {scored.why}"
+                rewards.append(np.empty(0))
+                continue
+            is_useless, score = False, scored.scores
+            if not score.step_rewards:
+                complain(f"{item.where}: {scored.unscored_because}")
             is_cut = score.step_ends is not None and max(score.step_ends, default=0) < len(text)
             if score.step_rewards and not is_cut and len(score.step_rewards) != len(item.steps):
                 raise UserError(
@@ -141,6 +169,8 @@ def step_rewards(data: Sequence[Labelled], scorer: Scorer, progress: Callable[[i
                 )
             rewards.append(np.asarray(score.step_rewards, dtype=np.float64))
         progress(len(part))
+    if is_useless and first:
+        raise UserError(first)
     return rewards
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.core.records import StepScores
 from harness.data.lines import Row
-from harness.streams.scorer import Scorer
+from harness.streams.scorer import Scored, Scorer
 from harness.streams.transform import Transformed, silent, transform
 
 #: Rows scored together: enough to share prompts, few enough that progress shows and a kill loses little.
@@ -33,7 +32,7 @@ class ScoreSummary:
 
     def __str__(self) -> str:
         reasons = "".join(f", {count} without a score: {reason}" for reason, count in self.unscored.items())
-        return f"{self.file.good - self.unscored.total()} scored{reasons}{self.file.complaint()}"
+        return f"{self.file.good} scored{reasons}{self.file.complaint()}"
 
 
 def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[int], None] = silent) -> ScoreSummary:
@@ -42,20 +41,21 @@ def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[i
     A row has ``problem`` and ``response``, and may have other columns. The row is written with ``step_rewards``,
     ``step_ends`` and ``score`` added. ``step_ends`` are character offsets into the response; they are null for a model
     whose steps are not spans of the response. Where the model gives no score, ``step_rewards`` is empty, ``score`` is
-    null, and ``unscored_because`` says why.
+    null, and ``unscored_because`` says why. Such a line counts as bad.
 
     Raises:
         UserError: for a file that cannot be read or written, or that has no good line.
     """
-    work = partial(_scored, scorer)
     done = transform(
         source,
         output,
         key=scorer.key,
         check=_complaint,
-        work=work,
+        work=partial(_scored, scorer),
         batch=BATCH,
         counted=(_REASON,),
+        complain=lambda row: row.get(_REASON) or "",
+        is_costly=True,
         progress=progress,
     )
     return ScoreSummary(done)
@@ -66,10 +66,11 @@ def _scored(scorer: Scorer, rows: Sequence[Row]) -> list[Row]:
     return [_with_score(scorer, row, score) for row, score in zip(rows, scores, strict=True)]
 
 
-def _with_score(scorer: Scorer, row: Row, scores: StepScores) -> Row:
-    total = scorer.total(scores)
-    scored = {**row, "step_rewards": scores.step_rewards, "step_ends": scores.step_ends, "score": total}
-    return scored if total is not None else {**scored, _REASON: scorer.model.unscored_because}
+def _with_score(scorer: Scorer, row: Row, scored: Scored) -> Row:
+    scores, total = scored.scores, scorer.total(scored.scores)
+    told = {name: value for name, value in row.items() if name != _REASON}  # an earlier scoring may have had one
+    new = {**told, "step_rewards": scores.step_rewards, "step_ends": scores.step_ends, "score": total}
+    return new if total is not None else {**new, _REASON: scored.unscored_because}
 
 
 def _complaint(row: Row) -> str:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.core.aggregation import aggregate
-from harness.core.components import RewardModel, TokenScorer
-from harness.core.errors import UserError
+from harness.core.components import RewardModel, TokenScorer, not_finite
+from harness.core.errors import NotFinite, Unreadable, UserError
 from harness.core.records import Problem, Response, Solution, StepScores
 from harness.core.registry import find
 from harness.experiment.entries import build, parse_spec, token_scorer_entry
 from harness.experiment.model_files import Artifacts, loadable
 from harness.experiment.spec import Spec
 from harness.storage.keys import digest
+
+
+class Scored(NamedTuple):
+    """The scores of a response, and where it has none, why."""
+
+    scores: StepScores
+    unscored_because: str
 
 
 class Scorer:
@@ -53,15 +61,17 @@ class Scorer:
         self.model: RewardModel[Any] = self._built(spec)
         self.key = digest("scoring", *identities)
 
-    def score(
-        self, rows: Sequence[tuple[str, str]], step_ends: Sequence[tuple[int, ...] | None] | None = None
-    ) -> list[StepScores]:
-        """Scores of (problem, finished response) pairs, in order. The scores' ``problem_id`` numbers the problems.
+    def score(self, rows: Sequence[tuple[str, str]]) -> list[Scored]:
+        """Scores of (problem, finished response) pairs, as :meth:`score_steps`."""
+        return self.score_steps([(problem, text, None) for problem, text in rows])
 
-        Args:
-            step_ends: where the steps of each response end, where a data set says what its steps are.
+    def score_steps(self, rows: Sequence[tuple[str, str, tuple[int, ...] | None]]) -> list[Scored]:
+        """Scores of (problem, finished response, ends of its steps), in order. The scores' ``problem_id`` numbers the
+        problems. The ends are offsets, where a data set says what its steps are, else None.
 
         Raises:
+            Unreadable: for a pair that the model cannot read.
+            NotFinite: for a pair that the model gives a number which is not finite.
             UserError: for a pair that the model refuses to score.
         """
         # Solutions to one problem stand together, so that they can share the computation of the problem.
@@ -69,30 +79,44 @@ class Scorer:
         order = sorted(range(len(rows)), key=lambda i: numbers.setdefault(rows[i][0], len(numbers)))
         solutions = []
         for i in order:
-            problem, text = rows[i]
+            problem, text, ends = rows[i]
             id_ = str(numbers[problem])
             response = Response(id_, "", i, text, finish_reason="stop")
-            ends = step_ends[i] if step_ends else None
             solutions.append(Solution(Problem(id_, problem, ""), response, given_ends=ends))
         try:
-            roles: Mapping[str, Any] = {role: scorer.logprobs(solutions) for role, scorer in self._passes.items()}
+            roles: Mapping[str, Any] = {
+                role: scorer.checked_logprobs(solutions) for role, scorer in self._passes.items()
+            }
             full = [
                 replace(s, logprobs={role: records[i] for role, records in roles.items()})
                 for i, s in enumerate(solutions)
             ]
             scored = self.model.score_read(full)
+        except (Unreadable, NotFinite):
+            raise
         except UserError as error:
             raise UserError(f"{self._where}: {error}") from None
-        by_row = dict(zip(order, scored, strict=True))
+        by_row = {
+            i: Scored(scores, "" if scores.step_rewards else self.model.why_unscored(solution))
+            for i, scores, solution in zip(order, scored, full, strict=True)
+        }
         return [by_row[i] for i in range(len(rows))]
 
     def total(self, scores: StepScores) -> float | None:
-        """The score of a response: its step rewards, aggregated by the default aggregation; None without any."""
+        """The score of a response: its step rewards, aggregated by the default aggregation; None without any.
+
+        Raises:
+            NotFinite: where they are beyond the range of floats together.
+        """
         if not scores.step_rewards:
             return None
         rewards = np.asarray(scores.step_rewards, dtype=np.float64)
         lengths = np.array([len(rewards)], dtype=np.int64)
-        return float(aggregate(rewards, lengths, self.model.aggregation, self.model.score_type)[0])
+        with np.errstate(over="ignore"):
+            total = float(aggregate(rewards, lengths, self.model.aggregation, self.model.score_type)[0])
+        if not math.isfinite(total):
+            raise not_finite(self.model.name, f"{self.model.aggregation} of step rewards", total, scores)
+        return total
 
     def _built(self, spec: Spec[Any]) -> Any:
         try:

@@ -96,11 +96,16 @@ def check_head(model: PreTrainedModel, name: str) -> None:
     """Refuse a causal LM whose logits are not what is made here of its hidden states, block by block.
 
     Raises:
-        UserError: where its own forward gives other logits.
+        UserError: where its own forward gives other logits, or such as are not numbers.
     """
     ids = torch.zeros(1, 2, dtype=torch.long, device=model.device)
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
     whole = model(input_ids=ids, use_cache=False).logits[0].float()
+    if not (whole < torch.inf).all():  # NaN is not, either
+        raise UserError(
+            f"{name} gives logits that are NaN or infinite: look for such numbers in its weights, and for 16-bit ones "
+            "that overflow (dtype: float32)"
+        )
     ours = token_logits(model, hidden, range(whole.shape[-1])).to(whole.device)
     if not torch.allclose(ours, whole, rtol=1e-2, atol=1e-2):
         raise UserError(f"{name}: {type(model).__name__} transforms its logits in a way that is not supported")
@@ -263,7 +268,9 @@ def target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torch
             chosen = logits.gather(-1, column.clamp(0, len(weight) - 1)[:, None])[:, 0]
             of_targets = torch.where(here, chosen, of_targets)
             first += len(weight)
-        logprobs.append(of_targets - torch.stack(sums).logsumexp(dim=0))
+        total = torch.stack(sums).logsumexp(dim=0)
+        # An infinite logit leaves the other tokens the probability 0, which would pass for what the model says of them.
+        logprobs.append(torch.where(total < torch.inf, of_targets - total, torch.nan))
     return torch.cat(logprobs)
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from bonbench.reward_models.hidden_state_model import HiddenStateRewardModel
 from bonbench.reward_models.remote.identity import client_of, served_by
 from bonbench.reward_models.remote.json_api import Asking, JsonApi
+from bonbench.reward_models.remote.memory import Memory
 from bonbench.reward_models.remote.params import RemoteParams
 from bonbench.reward_models.remote.vllm import ServedClassifier, read_score, score_body
 from harness.core.components import ModelFacts, RewardModel
@@ -21,6 +22,7 @@ from harness.core.server.replies import is_too_long
 from harness.core.user_template import filled
 
 Rewards = list[list[float]]  # of each solution that a request is about
+Group = tuple[Asking, ...]  # what one request is about
 
 
 class RemoteRewardModel(RewardModel[RemoteParams]):
@@ -41,6 +43,7 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
     def __init__(self, params: RemoteParams, name: str = "") -> None:
         super().__init__(params, name)
         self._client = client_of(params)
+        self._memory: Memory[Group, Rewards] = Memory(self._client)
         self.served = params.served
         if params.says_what_it_serves:
             self._check_served()
@@ -94,12 +97,12 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
             self._inner.name = self.name
             return self._inner.score(batch)
         if self.params.api == "vllm-score":
-            ask: Callable[[list[Asking]], Awaitable[Rewards]] = self._ask_score
+            ask: Callable[[Group], Awaitable[Rewards]] = self._ask_score
         else:
             ask = self._ask_json
         return self._asked(batch, ask)
 
-    def _asked(self, batch: Sequence[Solution], ask: Callable[[list[Asking]], Awaitable[Rewards]]) -> list[StepScores]:
+    def _asked(self, batch: Sequence[Solution], ask: Callable[[Group], Awaitable[Rewards]]) -> list[StepScores]:
         """What requests about the texts of the solutions give.
 
         Raises:
@@ -112,11 +115,10 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
             for s in batch
         ]
         distinct, size = list(dict.fromkeys(keys)), self._api.at_once
-        groups = {i: distinct[i : i + size] for i in range(0, len(distinct), size)}
-        requests = {i: partial(ask, group) for i, group in groups.items()}
-        given, failed = self._client.wait_for(self._client.ask_all(requests, lambda i: groups[i][0].problem))
-        rewards = {key: of for i, some in given.items() for key, of in zip(groups[i], some, strict=True)}
-        errors = {key: error for i, error in failed.items() for key in groups[i]}
+        groups = [tuple(distinct[i : i + size]) for i in range(0, len(distinct), size)]
+        given, failed = self._memory.ask_all({group: partial(ask, group) for group in groups}, lambda g: g[0].problem)
+        rewards = {key: of for group, some in given.items() for key, of in zip(group, some, strict=True)}
+        errors = {key: error for group, error in failed.items() for key in group}
         made, missing = [], dict[str, str]()
         for solution, key in zip(batch, keys, strict=True):
             where = f"sample {solution.response.sample} of {solution.response.generator}"
@@ -132,11 +134,11 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
             raise Incomplete(made, missing)
         return made
 
-    async def _ask_json(self, solutions: list[Asking]) -> Rewards:
+    async def _ask_json(self, solutions: Group) -> Rewards:
         body, params = self._api.body(solutions), self.params
         return await self._client.post(params.path, body, lambda answer: self._api.rewards(answer, solutions))
 
-    async def _ask_score(self, solutions: list[Asking]) -> Rewards:
+    async def _ask_score(self, solutions: Group) -> Rewards:
         (asking,) = solutions
         return [await self._client.post("score", score_body(self._name, asking.problem, asking.response), read_score)]
 

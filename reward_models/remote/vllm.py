@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from bonbench.reward_models.reader import PartlyRead
+from bonbench.reward_models.remote.memory import Memory
 from bonbench.reward_models.text.pieces import Marked
 from harness.core.components import ModelFacts
 from harness.core.server.client import Client
@@ -29,17 +30,19 @@ class ServedClassifier:
     def __init__(self, client: Client, model: str, config: Any, limit: int | None, at_end: bool) -> None:
         self.config, self.limit = config, limit
         self._client, self._model, self._at_end = client, model, at_end
+        self._memory: Memory[tuple[tuple[int, ...], tuple[int, ...]], list[float]] = Memory(client)
 
     def facts(self) -> ModelFacts:
         return ModelFacts(self.config.to_dict(), "server", output_head=False)
 
     def rewards(self, readings: Sequence[Marked]) -> list[list[float]]:
-        asks = {place: partial(self._ask, reading) for place, reading in enumerate(readings)}
-        given, failed = self._client.wait_for(self._client.ask_all(asks))
+        keys = [(tuple(reading.ids), tuple(reading.reads)) for reading in readings]
+        asks = {key: partial(self._ask, reading) for key, reading in zip(keys, readings, strict=True)}
+        given, failed = self._memory.ask_all(asks)
         if failed:
-            why = {place: str(error) for place, error in failed.items()}
-            raise PartlyRead([given.get(place) for place in asks], why)
-        return [given[place] for place in asks]
+            why = {place: str(failed[key]) for place, key in enumerate(keys) if key in failed}
+            raise PartlyRead([given.get(key) for key in keys], why)
+        return [given[key] for key in keys]
 
     async def _ask(self, reading: Marked) -> list[float]:
         # What follows the last token that is read need not be.

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from harness.core.errors import UserError
+from harness.core.errors import Unreadable
 from harness.core.records import Response, Solution
 
 
-def refusal(model: str, limit: int, response: Response, n_tokens: int) -> UserError:
+def refusal(model: str, limit: int, response: Response, n_tokens: int) -> Unreadable:
     """The error of ``too_long: error``.
 
     Args:
         limit: tokens that the model reads.
         n_tokens: tokens of the response with its prompt.
     """
-    return UserError(
+    length = f"{n_tokens} with its prompt"
+    return Unreadable(
         f"{model} reads {limit} tokens, sample {response.sample} of {response.generator} for problem "
-        f"{response.problem_id!r} has {n_tokens} with its prompt: lower sampling.max_tokens, or let too_long be skip "
-        "or truncate"
+        f"{response.problem_id!r} has {length}: lower sampling.max_tokens, or let too_long be skip or truncate",
+        why=f"{model} reads {limit} tokens, it has {length}: shorten it, or let too_long be skip or truncate",
     )
 
 
-def unread(solution: Solution) -> UserError:
+def unread(solution: Solution) -> Unreadable:
     """The error of ``too_long: error`` for a solution that a model of its token passes has not read."""
     response = solution.response
     short = next(role for role, tokens in solution.logprobs.items() if not tokens.was_read)
-    return UserError(
-        f"sample {response.sample} of {response.generator} for problem {response.problem_id!r} is longer than the "
-        f"{short} reads: lower sampling.max_tokens, or let too_long be skip or truncate"
+    long = f"is longer than the {short} reads"
+    return Unreadable(
+        f"sample {response.sample} of {response.generator} for problem {response.problem_id!r} {long}: "
+        "lower sampling.max_tokens, or let too_long be skip or truncate",
+        why=f"it {long}: shorten it, or let too_long be skip or truncate",
     )

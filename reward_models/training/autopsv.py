@@ -52,6 +52,13 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
     def reads(cls, params: AutoPSVTrainerParams) -> float:
         return params.epochs + params.of_steps.epochs + 1 / 3  # twice trained on, once read for the labels
 
+    @classmethod
+    def rehearse(cls, params: AutoPSVTrainerParams) -> None:
+        from bonbench.reward_models.training.labelled_steps import at_every_token
+        from bonbench.reward_models.training.rehearsal import rehearse
+
+        rehearse("value", params, at_every_token)
+
     def train(
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
     ) -> TrainingFacts:

@@ -154,8 +154,10 @@ def _unfit(item: GradedSolution, encoded: Marked, max_length: int, limit: int | 
         return "empty response"
     if len(encoded.ids) > max_length:
         return "longer than max_length"
-    if not item.solution.was_read:
+    if not all(tokens.was_read for tokens in item.solution.logprobs.values()):
         return "longer than the reference reads"
+    if not item.solution.was_read:
+        return "impossible for the reference"
     if item.steps is not None and any(map(isnan, item.steps)):
         return "too long to complete"
     if limit is not None and len(encoded.ids) > limit:

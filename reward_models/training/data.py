@@ -154,12 +154,8 @@ def in_pairs(prepared: Prepared, params: TrainingParams, kind: Literal["all", "o
         UserError: when there is no pair.
     """
     problems = prepared.problems
+    check_right_and_wrong(_by_problem(prepared), True, params, prepared.dropped)
     pairs = pair_up(problems, prepared.correct.tolist(), kind, params.seed)
-    if not len(pairs):
-        raise UserError(
-            f"no pair to train on: none of the {len(set(problems))} problems has both a right and a wrong response "
-            f"among its first {params.responses}"
-        )
     numbers = np.array(problems)
     units = numbers[pairs[:, 0]]
     mixed = np.isin(numbers, units)
@@ -173,14 +169,42 @@ def single(prepared: Prepared, params: TrainingParams, balance: Balance = "none"
     Raises:
         UserError: when all of them are right, or all wrong.
     """
+    check_right_and_wrong(_by_problem(prepared), False, params, prepared.dropped)
     correct = prepared.correct.tolist()
     left = np.array(balanced(prepared.problems, correct, balance, params.seed), dtype=np.int64)
-    if len(set(correct)) < 2:
-        kind = "right" if any(correct) else "wrong"
-        raise UserError(f"nothing to tell apart: all {len(correct)} responses to train on are {kind}")
     if not len(left):
         raise UserError("balance: nothing is left: no problem has both a right and a wrong response")
     return Examples(left[:, None], np.arange(len(left), dtype=np.int64), {"balance": len(correct) - len(left)})
+
+
+def check_right_and_wrong(
+    correct: Sequence[Sequence[bool]], paired: bool, params: TrainingParams, dropped: Mapping[str, int] | None = None
+) -> None:
+    """Raise :class:`UserError` unless both right and wrong responses are there, to one problem where they are paired.
+
+    Args:
+        correct: whether each response is, by problem.
+        dropped: how many responses were left out, for which reason.
+    """
+    kinds = [set(of_one) for of_one in correct]
+    why = "".join(f", {count} left out as {reason}" for reason, count in (dropped or {}).items())
+    if not any(kinds):
+        raise UserError(f"nothing to train on: no response{why}")
+    if paired and not any(len(of_one) == 2 for of_one in kinds):
+        raise UserError(
+            f"no pair to train on: none of the {len(kinds)} problems has both a right and a wrong response among its "
+            f"first {params.responses}{why}"
+        )
+    if len(both := set().union(*kinds)) < 2:
+        kind = "right" if True in both else "wrong"
+        raise UserError(f"nothing to tell apart: all {sum(map(len, correct))} responses to train on are {kind}{why}")
+
+
+def _by_problem(prepared: Prepared) -> list[list[bool]]:
+    found: dict[int, list[bool]] = {}
+    for problem, correct in zip(prepared.problems, prepared.correct.tolist(), strict=True):
+        found.setdefault(problem, []).append(correct)
+    return [*found.values()]
 
 
 def every(prepared: Prepared) -> Examples:

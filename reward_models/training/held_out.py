@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,13 +21,18 @@ def split(prepared: Prepared, examples: Examples, params: TrainingParams) -> tup
     if not params.validation:
         return examples, None
     apart = prepared.apart[examples.rows[:, 0]]
-    if apart.all() or not apart.any():
-        which, change = ("all", "lower it, or leave it out") if apart.all() else ("none", "raise it")
-        raise UserError(
-            f"validation: {which} of the {len(apart)} examples are of problems that are kept apart: {change}"
-        )
+    check_apart(apart.tolist(), "examples")
     learnt, held = (replace(examples, rows=examples.rows[of], units=examples.units[of]) for of in (~apart, apart))
     return learnt, held
+
+
+def check_apart(apart: Sequence[bool], what: str) -> None:
+    """Raise :class:`UserError` unless some of the examples, or of the problems they are of, are kept apart, and some
+    are not."""
+    if all(apart) or not any(apart):
+        which, change = ("all", "lower it, or leave it out") if all(apart) else ("none", "raise it")
+        of = "of problems that are kept apart" if what == "examples" else "kept apart"
+        raise UserError(f"validation: {which} of the {len(apart)} {what} are {of}: {change}")
 
 
 def about(prepared: Prepared, apart: Examples | None) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from bonbench.reward_models.training.model_losses import Judgement
 from bonbench.reward_models.training.step import summed
+from harness.core.errors import UserError
 from harness.core.workers import Progress
 
 _PROGRESS_EVERY_S = 0.5
@@ -89,8 +91,17 @@ def _without_prefix(row: Row) -> Row:
     return {name.removeprefix("validation_"): value for name, value in row.items() if name != "step"}
 
 
+def diverged(what: str, args: TrainingArguments) -> UserError:
+    """What ends a training whose numbers are not finite any more: nothing that it goes on to learn is worth saving."""
+    return UserError(
+        f"{what}: the training is stopped and its model is not saved. Lower lr (it is {args.learning_rate:g}), or look "
+        "for such numbers in the weights of its base"
+    )
+
+
 class Curves(TrainerCallback):  # type: ignore[misc]
-    """Logs every step, and says now and then how far the training is.
+    """Logs every step, and says now and then how far the training is. The first loss or gradient that is not finite
+    ends it.
 
     Args:
         sums: those of the step under way; they are taken at its end.
@@ -116,6 +127,10 @@ class Curves(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         row = self._sums.take(args.device)
         row |= {"learning_rate": self._learning_rate, "gradient_norm": float(self._sums.gradient_norm)}
+        for what in ("loss", "gradient_norm"):
+            # Every worker has the same sums, so all of them stop here.
+            if not math.isfinite(row[what]):
+                raise diverged(f"the {what.replace('_', ' ')} of step {state.global_step} is {row[what]}", args)
         speed = self._tokens[state.global_step - 1] / (time.perf_counter() - self._began)
         self._log(row | {"tokens_per_second": speed})
         now = time.monotonic()

@@ -91,6 +91,16 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
             return params.epochs + (params.epochs + 1) / 3
         return params.epochs
 
+    @classmethod
+    def rehearse(cls, params: ImplicitTrainerParams) -> None:
+        from bonbench.reward_models.training.rehearsal import rehearse
+        from bonbench.reward_models.training.responses import for_their_likelihood
+
+        rehearse("implicit", params, for_their_likelihood)
+        if params.reference not in (None, params.base):
+            as_base = params.model_copy(update={"base": params.reference, "lora": None})
+            rehearse("implicit", as_base, for_their_likelihood)
+
     def train(
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
     ) -> TrainingFacts:

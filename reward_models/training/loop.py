@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 from transformers import (
     AutoTokenizer,
@@ -29,15 +30,16 @@ from transformers.utils import logging as transformers_logging
 from bonbench.reward_models.lm.causal_lm import avoid_cudnn_attention
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
 from bonbench.reward_models.training.dealing import Dealer
-from bonbench.reward_models.training.history import Curves, StepSums, history, summary
+from bonbench.reward_models.training.history import Curves, StepSums, diverged, history, summary
 from bonbench.reward_models.training.integrations import write_here
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
 from bonbench.reward_models.training.lora import adapter_params, merged, with_adapters
 from bonbench.reward_models.training.model_losses import MODEL_LOSSES, Batch, Judgement, ModelLoss
 from bonbench.reward_models.training.precision import bfloat16, weights_dtype
 from bonbench.reward_models.training.reference import mismatched_reference
+from bonbench.reward_models.training.rehearsal import rehearse_saving
 from bonbench.reward_models.training.schedule import Schedule, Steps, costs
-from bonbench.reward_models.training.step import Passes, go
+from bonbench.reward_models.training.step import Passes, go, summed
 from bonbench.reward_models.training.validation import Validation, look, looks
 from harness.core.components import TrainingFacts
 from harness.core.hub_models import pretrained
@@ -66,6 +68,8 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.base))
     base = loss.load(job.model)
     stored_dtype = base.dtype
+    if rank == 0:
+        rehearse_saving(base, tokenizer, output, stored_dtype if params.lora is not None else torch.float32)
     model = base.to(weights_dtype(params))
     model.forward = MethodType(loss.forward, model)
     learning = model if params.lora is None else with_adapters(model, params.lora, loss.head)
@@ -88,6 +92,7 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     write_here(trainer, output)
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
 
+    _check_weights(learning, stored_dtype, args)
     rows = history(trainer.state)
     _save(trainer, job, model, tokenizer, stored_dtype)
     if rank == 0:
@@ -100,6 +105,20 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
         adapter_params=adapters,
         extra={"steps": len(schedule.batches), **summary(rows)},
     )
+
+
+def _check_weights(model: torch.nn.Module, dtype: torch.dtype, args: TrainingArguments) -> None:
+    """Refuse weights that are not finite in the ``dtype`` that they are saved in: no later step has seen the last one.
+
+    Raises:
+        UserError: at every worker.
+    """
+    bad = torch.zeros((), device=args.device)
+    for weights in model.parameters():
+        own = weights.to_local() if isinstance(weights, DTensor) else weights
+        bad += (~own.detach().to(dtype).isfinite()).any()
+    if summed(bad) > 0:
+        raise diverged(f"the trained weights are not all finite in {str(dtype).removeprefix('torch.')}", args)
 
 
 def _save(

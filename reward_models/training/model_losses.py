@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -66,7 +67,7 @@ class ModelLoss(ABC, Generic[P]):
         return False
 
     def load(self, model: str, dtype: str | torch.dtype = "auto") -> PreTrainedModel:
-        return self.kind.from_pretrained(**pretrained(model), dtype=dtype, **self.config)
+        return savable(self.kind.from_pretrained(**pretrained(model), dtype=dtype, **self.config))
 
     def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         """Make the model's config ready to be saved."""
@@ -258,6 +259,21 @@ MODEL_LOSSES: dict[str, type[ModelLoss[Any]]] = {
     "value": ValueLoss,
     "step-token": StepTokenLoss,
 }
+
+
+def savable(model: PreTrainedModel) -> PreTrainedModel:
+    """A model that `transformers` will save: without what it would refuse to write into a ``generation_config.json``.
+
+    It loads such a file with a warning, and refuses to save it (huggingface/transformers#29988). Nothing here samples
+    by it: of a file that is refused, the numbers of the special tokens are kept.
+    """
+    if (before := getattr(model, "generation_config", None)) is not None:
+        try:
+            before.validate(strict=True)
+        except ValueError:
+            ids = {name: id_ for name, id_ in before.to_dict().items() if name.endswith("_token_id")}
+            model.generation_config = GenerationConfig(**ids)
+    return model
 
 
 def row_sums(values: torch.Tensor, batch: Batch) -> torch.Tensor:

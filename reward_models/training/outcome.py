@@ -47,6 +47,13 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
     def reads(cls, params: OutcomeTrainerParams) -> float:
         return params.epochs * (share_in_pairs(params.responses) if params.objective in PAIRED else 1)
 
+    @classmethod
+    def rehearse(cls, params: OutcomeTrainerParams) -> None:
+        from bonbench.reward_models.training.rehearsal import rehearse
+        from bonbench.reward_models.training.responses import as_chats
+
+        rehearse("outcome", params, as_chats)
+
     def train(
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
     ) -> TrainingFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 from bonbench.reward_models.training.integrations import check_integrations
@@ -29,6 +29,26 @@ class RolloutTrainer(Trainer[P]):
     @classmethod
     def problems(cls, params: P, problem_ids: Sequence[str]) -> Collection[str]:
         return params.learnt_from(problem_ids)
+
+    @classmethod
+    def check_grades(cls, params: P, correct: Mapping[str, Sequence[bool]]) -> None:
+        """Raise :class:`UserError` for rollouts that have no example, or none that is kept apart where some should be.
+
+        Later some may turn out to be too long, or near-duplicates: then the training itself refuses.
+        """
+        from bonbench.reward_models.training.data import check_right_and_wrong
+        from bonbench.reward_models.training.held_out import check_apart
+
+        learnt = {id_: correct[id_] for id_ in params.learnt_from(correct)}
+        mixed = [id_ for id_, right in learnt.items() if len(set(right)) == 2]
+        problems = [*learnt]
+        if not cls.completions(params):  # else steps are learnt from, and completions will say of what kind they are
+            paired = getattr(params, "objective", "") in PAIRED
+            check_right_and_wrong([*learnt.values()], paired, params)
+            problems = mixed if paired else problems
+        if params.validation:
+            apart = params.kept_apart(correct)
+            check_apart([id_ in apart for id_ in problems], "problems")
 
     @classmethod
     def effort(cls, params: P) -> Effort:

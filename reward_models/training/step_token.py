@@ -47,6 +47,13 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
     def reads(cls, params: StepTokenTrainerParams) -> float:
         return params.epochs
 
+    @classmethod
+    def rehearse(cls, params: StepTokenTrainerParams) -> None:
+        from bonbench.reward_models.training.labelled_steps import at_step_ends
+        from bonbench.reward_models.training.rehearsal import rehearse
+
+        rehearse("step-token", params, at_step_ends)
+
     def train(
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
     ) -> TrainingFacts:

@@ -251,14 +251,17 @@ def test_broken_folders_are_one_clear_error(tmp_path: Path, breaks, message: str
         load_results(folder)
 
 
-def test_scores_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
+def test_a_reward_model_with_scores_that_are_not_finite_is_left_out(tmp_path: Path) -> None:
     folder = write_results(tmp_path)
     results = load_results(folder)
     rows = [StepScores(**r) for r in results.scores("ce-2", "weak").to_pylist()]
     rows[3] = StepScores(rows[3].problem_id, "weak", rows[3].sample, "ce-2", (float("nan"), 1.0), None, 2)
     write_rows(folder / "scores" / "ce-2" / "weak", StepScores, rows)
-    with pytest.raises(UserError, match="ce-2 for weak: a step reward is not finite"):
-        compute_accuracies(load_results(folder))
+    accuracies = compute_accuracies(load_results(folder))
+    why = f"sample {rows[3].sample} of problem {rows[3].problem_id!r} by weak has a step reward of nan"
+    assert accuracies.left_out == {"ce-2": why}
+    models = {key.chooser.reward_model for key in accuracies.rows}
+    assert models == {"", "log-likelihood", "ce-4", "ce-4-alone"}
 
 
 # --- recorded real responses, through the stored layout ------------------------------------------------

@@ -50,7 +50,7 @@ def problems(path: str, **more: Any) -> list[Problem]:
 
 
 def test_rollouts_are_found_by_their_problem(folder: str) -> None:
-    assert HubGenerator.available_samples(released(folder)) == 6
+    assert min(HubGenerator.available_samples(released(folder)).values()) == 6
     block = problems(folder, limit=5)
     assert [(p.problem_id, p.answer) for p in block] == [
         ("train-00000", "1.5"), *((f"train-{i:05d}", str(i + 1)) for i in range(1, 5))

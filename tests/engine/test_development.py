@@ -17,7 +17,7 @@ from harness.core.workers import Progress, Workers
 from harness.cost_model.shape import ModelShape
 from harness.engine.graph import Shard, Training
 from harness.engine.local_executor import in_this_process
-from harness.engine.run import Outcome
+from harness.engine.outcome import Outcome
 from harness.engine.training import _attributed, recount_development, run_training
 from harness.experiment.spec import Pool, Spec
 from harness.storage.arrow import to_records, to_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.core.errors import UserError
-from harness.engine.failures import breaks_process, is_transient
+from harness.engine.failures import breaks_process, is_transient, own_failure
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,17 @@ class HubError(Exception):
 )
 def test_what_passes_by_itself(error: Exception, transient: bool) -> None:
     assert is_transient(error) is transient
+
+
+def test_what_a_worker_of_a_group_raised_itself() -> None:
+    """A group of workers is started again where one was lost, and not for what would be raised again."""
+    own, lost = (
+        ValueError("no such column"),
+        RuntimeError("[gloo/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]"),
+    )
+    died = type("RayActorError", (Exception,), {"__module__": "ray.exceptions"})("the actor died")
+    broken = RuntimeError("CUDA error: an illegal memory access was encountered")
+    assert own_failure([lost, own]) is own
+    assert own_failure([UserError("too little memory")]) is not None
+    for errors in ([lost], [lost, ConnectionResetError()], [own, died], [own, broken]):
+        assert own_failure(errors) is None

@@ -83,3 +83,18 @@ def test_two_workers_encode_after_a_lone_one(tmp_path: Path, monkeypatch: pytest
     data[30] = replace(data[30], steps=None)  # in the second batch, which is the second worker's
     with pytest.raises(UserError, match=r"^no step labels: sample 2 of problem 'p7' has none$"):
         build_steps(data, params, Place(tmp_path / "encoded", lambda *_: None, launch))
+
+
+def test_what_a_worker_raises_is_not_tried_again(tmp_path: Path) -> None:
+    def work(folder: Path, progress: Progress) -> None:
+        import torch
+        import torch.distributed as dist
+
+        (folder / f"started-{os.getpid()}").touch()
+        if dist.get_rank() == 1:
+            raise ValueError("it begins here " + 600 * "x")
+        dist.all_reduce(torch.zeros(1))
+
+    with pytest.raises(ValueError, match=r"^it begins here"):
+        launcher()(work, tmp_path, Workers(2), tmp_path / "scratch", lambda *_: None)
+    assert len(list(tmp_path.glob("started-*"))) == 2

@@ -231,7 +231,7 @@ def test_refusals_that_need_a_hint(server: Server) -> None:
 
 def test_patience_ends(server: Server) -> None:
     server.faults = {SEEDS["p0"][0]: ["503"] * 9}
-    with pytest.raises(Incomplete, match="problem 'p0': .* answers 503"):
+    with pytest.raises(Incomplete, match=r"problem 'p0': .* answers 503"):
         generator(server, tries=4).generate(PROBLEMS[:1], Sampling(n=1), SEEDS)
     assert len(server.asked) == 4
     with socket.socket() as unused:
@@ -284,6 +284,12 @@ REFUSALS: dict[str, Callable[[int, int, int], dict[str, Any]]] = {
     },
     "vllm, without a count": lambda limit, prompt, asked: {
         "message": f"This model's maximum context length is {limit} tokens. However, your prompt has too many."
+    },
+    "vllm, more than it reads at all": lambda limit, prompt, asked: {
+        "message": f"max_tokens={asked} cannot be greater than max_model_len={limit}. Please request fewer output "
+        "tokens. (parameter=max_tokens)"
+        if asked > limit
+        else f"This model's maximum context length is {limit} tokens. However, your prompt has too many."
     },
     "llama.cpp": lambda limit, prompt, asked: {
         "message": f"request ({prompt} tokens) exceeds the available context size ({limit} tokens), try increasing it",

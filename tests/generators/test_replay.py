@@ -76,7 +76,7 @@ def test_flat(tmp_path: Path, kind: str) -> None:
     else:
         write(Path(path), *rows)
     problems = [Problem("b", "?", "1")]
-    assert ReplayGenerator.available_samples(ReplayParams(path=path, generator="y")) == 2
+    assert min(ReplayGenerator.available_samples(ReplayParams(path=path, generator="y")).values()) == 2
     responses = replay(path, problems, 2, generator="y")
     assert [(r.text, r.n_prompt_tokens, r.n_tokens, r.finish_reason) for r in responses] == [
         ("by0", 3, 4, "stop"),
@@ -105,8 +105,8 @@ def test_flat(tmp_path: Path, kind: str) -> None:
             r"line 1: samples\[0\]: step_scores.prm has 3 values for 1 steps",
         ),
         (
-            [{**MINIMAL, "samples": [{"text": "x", "step_scores": {"prm": [float("nan")]}}]}],
-            r"line 1: samples\[0\]: step_scores.prm has a value that is not finite",
+            [{**MINIMAL, "samples": [{"text": "x", "step_scores": {"prm": [True]}}]}],
+            r"line 1: samples\[0\].step_scores.prm\[0\]: a number is expected, not true or false",
         ),
         ([FULL, {"problem_id": "a", "text": "x"}], r"r.jsonl line 2: the file mixes single responses and problems"),
         (
@@ -156,7 +156,7 @@ def test_responses_stay_in_the_file(tmp_path: Path, name: str) -> None:
 
 def test_too_few_samples(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", FULL)
-    assert ReplayGenerator.available_samples(ReplayParams(path=path)) == 2
+    assert ReplayGenerator.available_samples(ReplayParams(path=path)) == {"a": 2}
     generator = ReplayGenerator(ReplayParams(path=path), "r")
     recorded, other = read_recorded(path)[0].problem, Problem("other", "?", "1")
 
@@ -176,7 +176,9 @@ def test_too_few_samples(tmp_path: Path) -> None:
 
 def solutions(path: str) -> list[Solution]:
     problems = [recorded.problem for recorded in read_recorded(path)]
-    responses = iter(replay(path, problems, n := ReplayGenerator.available_samples(ReplayParams(path=path)) or 0))
+    responses = iter(
+        replay(path, problems, n := min(ReplayGenerator.available_samples(ReplayParams(path=path)).values()))
+    )
     return [Solution(problem, next(responses)) for problem in problems for _ in range(n)]
 
 

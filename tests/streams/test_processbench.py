@@ -76,9 +76,11 @@ def test_a_solution_too_long_for_the_model(
     assert [len(values) for values in step_rewards(data, scorer, lambda n: None)] == n_rewards
     rows = [{"problem": item.problem, "steps": list(item.steps), "label": item.label} for item in data]
     spec = f"implicit:policy={model},reference=null,too_long={choice}"
-    assert main(["processbench", str(write(tmp_path / "x.jsonl", rows)), "--reward-model", spec]) == 0
-    said = "1 of the 2 solutions of x.jsonl have no score and count as judged wrongly" in capsys.readouterr().out
-    assert said == (choice == "skip")
+    code = main(["processbench", str(write(tmp_path / "x.jsonl", rows)), "--reward-model", spec])
+    assert code == (2 if choice == "skip" else 0)
+    out = capsys.readouterr().out
+    for said in ("1 of the 2 solutions of x.jsonl have no score and count as judged wrongly", "x.jsonl line 2: longer"):
+        assert (said in out) == (choice == "skip")
 
 
 def test_a_solution_that_is_too_long_is_an_error_where_asked(

@@ -59,7 +59,7 @@ def test_scores_are_those_of_a_plain_computation(tmp_path: Path) -> None:
 def test_a_response_that_is_too_long_has_no_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     long = {"problem": "What is 2 + 3?", "response": "2 + 3 = 5. " * 300}
     spec = f"implicit:policy={MODELS / 'middle'},reference=null"
-    assert score(tmp_path, [ROWS[0], long, ROWS[1]], spec) == 0
+    assert score(tmp_path, [ROWS[0], long, ROWS[1]], spec) == 2
     reason = "longer than what a model of its token passes reads"
     assert f"2 scored, 1 without a score: {reason}" in "".join(capsys.readouterr())
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
@@ -76,11 +76,13 @@ def test_a_response_too_long_for_a_reward_model_of_its_own(
     """A PRM that is one model: the first of two steps ends within its 256 positions."""
     long = {"problem": "What is 2 + 3?", "response": "2 + 3 = 5.\n" + "2 + 3 = 5. " * 300}
     spec = f"step-token:model={MODELS / 'middle'},too_long={choice}"
-    assert score(tmp_path, [ROWS[0], long, ROWS[1]], spec) == (2 if choice == "error" else 0)
-    if choice == "error":
-        assert "reads 256 tokens, sample 1 of" in capsys.readouterr().err
-        return
+    assert score(tmp_path, [ROWS[0], long, ROWS[1]], spec) == (0 if choice == "truncate" else 2)
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    if choice == "error":
+        assert "1 bad lines, passed over: line 2: " in capsys.readouterr().err
+        assert rows[1].keys() == {"line", "error"} and "reads 256 tokens, it has" in rows[1]["error"]
+        assert [len(row["step_rewards"]) for row in (rows[0], rows[2])] == [2, 1]
+        return
     assert [len(row["step_rewards"]) for row in rows] == [2, {"skip": 0, "truncate": 1}[choice], 1]
     assert rows[1].get("unscored_because") == {"skip": "longer than the 256 tokens that the model reads"}.get(choice)
 

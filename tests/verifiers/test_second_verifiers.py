@@ -17,6 +17,7 @@ from peers import math_verify_python
 from bonbench.verifiers.judge import JudgeParams, JudgeVerifier
 from bonbench.verifiers.math_verify import MathVerifyParams, MathVerifyVerifier
 from harness.core.errors import UserError
+from harness.core.incomplete import Incomplete
 from harness.core.records import Problem, Response
 
 PROBLEMS = [Problem("half", "1/2?", r"\frac{1}{2}"), Problem("word", "Which curve?", r"\text{ellipse}")]
@@ -158,3 +159,20 @@ def test_a_judges_address_is_checked_at_once() -> None:
 def test_an_answer_cannot_rewrite_the_judges_prompt(judge: JudgeVerifier) -> None:
     judge.verify([("{gold}", "2")])
     assert "Answer to judge: {gold}\n" in Judge.asked[0]["messages"][-1]["content"]
+
+
+def test_a_question_that_fails_costs_its_own_problem(judge: JudgeVerifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Judge) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        refused = "judge: 3" in body["messages"][-1]["content"]
+        yes = {"choices": [{"finish_reason": "stop", "message": {"content": "yes"}}], "usage": {"completion_tokens": 1}}
+        self.answer(*((400, {"error": "against our policy"}) if refused else (200, yes)))
+
+    monkeypatch.setattr(Judge, "do_POST", refuse)
+    problems = [Problem("a", "?", "2"), Problem("b", "?", "2")]
+    responses = [Response(id_, "g", i, rf"\boxed{{{n}}}") for id_, i, n in [("a", 0, 1), ("a", 1, 3), ("b", 0, 1)]]
+    with pytest.raises(Incomplete, match=r"problem 'a': .* answers 400: against our policy") as error:
+        judge.grade(problems, responses)
+    assert [(g.problem_id, g.correct) for g in error.value.made] == [("b", True)]
+    with pytest.raises(UserError, match="against our policy"):
+        judge.verify([("1", "2"), ("3", "2")])

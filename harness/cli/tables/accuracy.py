@@ -15,6 +15,10 @@ def show_accuracy(results: Path) -> None:
     source = results / "tables" / "table1.csv"
     if source.exists():
         print_wide(_table(pd.read_csv(source, index_col=0)))
+    left_out = results / "tables" / "left_out.csv"
+    if left_out.exists():
+        for row in pd.read_csv(left_out).itertuples():
+            print(f"{row.reward_model} is left out: {row.why}")
     print(f"\nReport: {results / 'report.html'}")
 
 

@@ -13,8 +13,14 @@ from harness.streams.processbench import SubsetResult
 _COLUMNS = ("", "solutions", "accuracy, wrong", "accuracy, right", "F1", "F1, own threshold (upper bound)")
 
 
-def show_error_location(threshold: float, results: Sequence[SubsetResult], given: float | None = None) -> None:
-    """Print a row for each subset, and the threshold, which was tuned on the first; and at the ``given`` threshold."""
+_SHOWN_BAD_LINES = 20
+
+
+def show_error_location(
+    threshold: float, results: Sequence[SubsetResult], given: float | None = None, complaints: Sequence[str] = ()
+) -> None:
+    """Print a row for each subset, and the threshold, which was tuned on the first; at the ``given`` threshold too; and
+    the bad lines."""
     table = Table(box=None, pad_edge=False)
     at_given = () if given is None else tuple(f"{what} at {given:g}" for what in ("wrong", "right", "F1"))
     for column in (*_COLUMNS, *at_given):
@@ -29,4 +35,7 @@ def show_error_location(threshold: float, results: Sequence[SubsetResult], given
         if r.unscored:
             name = Path(r.name).name
             print(f"{r.unscored} of the {r.n} solutions of {name} have no score and count as judged wrongly")
+    if complaints:
+        more = f"; and {n} more" if (n := len(complaints) - _SHOWN_BAD_LINES) > 0 else ""
+        print(f"{len(complaints)} bad lines: {'; '.join(complaints[:_SHOWN_BAD_LINES])}{more}")
     print(f"threshold {threshold:.6g}, tuned on {results[0].name}")

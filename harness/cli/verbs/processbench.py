@@ -39,7 +39,10 @@ Threshold = Annotated[
 def processbench(
     sources: Sources, reward_model: ScoredBy = None, threshold: Threshold = None, debug: Debug = False
 ) -> ExitCode:
-    """Does a process reward model find the first wrong step? F1 by ProcessBench's protocol."""
+    """Does a process reward model find the first wrong step? F1 by ProcessBench's protocol.
+
+    Exit code 2: some lines were bad.
+    """
     from harness.cli.tables.error_location import show_error_location
     from harness.engine.progress import Board
     from harness.streams.processbench import evaluate, load, recorded_rewards, step_rewards
@@ -47,15 +50,18 @@ def processbench(
 
     if threshold is not None and not math.isfinite(threshold):
         raise UserError(f"--threshold {threshold}: a finite number is expected")
-    subsets = {source: load(source) for source in sources}
+    complaints: list[str] = []
+    subsets = {source: load(source, complaints.append) for source in sources}
     scorer = Scorer(reward_model) if reward_model else None
     with Board() as board:
         rewards = {
-            source: step_rewards(data, scorer, board.line(source, len(data), "solutions").start().advance)
+            source: step_rewards(
+                data, scorer, board.line(source, len(data), "solutions").start().advance, complaints.append
+            )
             if scorer
             else recorded_rewards(data, source)
             for source, data in subsets.items()
         }
     judged = [(s, rewards[s], [item.label for item in data]) for s, data in subsets.items()]
-    show_error_location(*evaluate(judged, threshold), threshold)
-    return ExitCode.DONE
+    show_error_location(*evaluate(judged, threshold), threshold, complaints)
+    return ExitCode.MISTAKE if complaints else ExitCode.DONE

@@ -18,7 +18,8 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="Where the scored l
 def score(source: Source, reward_model: ScoredBy, output: Output, debug: Debug = False) -> ExitCode:
     """Score solutions: adds step_rewards, step_ends and score to every line, in order. Needs no experiment.
 
-    Stop it at any time and run it again: it continues. Exit code 2: some lines were bad.
+    Stop it at any time and run it again: it continues. Exit code 2: some lines were bad, or have no
+    score. Mend them and run it again: what was scored stays scored.
     """
     from harness.engine.progress import Board
     from harness.streams.score import score_file

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import threading
 import weakref
@@ -17,6 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from harness.core import shard_progress
 from harness.core.errors import UserError, one_line, shortened
 from harness.core.server.failures import Passing, RequestFailed, ServerFailed, Unusable
 from harness.core.server.params import ServerParams
@@ -31,6 +31,7 @@ from harness.core.server.replies import (
     words_in,
     words_of,
 )
+from harness.core.server.secrets import key_in, shown_url, without_secrets
 from harness.core.server.streamed import is_streamed, joined
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _LONGEST_ANSWER = 256 * 2**20  # bytes
 _TRIES_UNUSABLE = 3
 #: So many unusable answers before the first usable one: the server speaks another protocol.
 _UNUSABLE_AT_FIRST = 8
+#: Requests about so many things failed before the first usable answer: it is not what they are about.
+_ABOUT_AT_FIRST = 4
 #: So many times the requests in flight fail in a row: the server is down, and no request to blame.
 _FAILED_IN_A_ROW = 4
 
@@ -65,8 +68,8 @@ class Client:
         import httpx2
 
         self._params = params
-        key = _key(params.api_key_env)
-        self._secrets = [value for value in (key, *(headers or {}).values()) if len(value) > 3]
+        key = key_in(params.api_key_env)
+        self._secrets = [key, *(headers or {}).values()]
         self._slots = asyncio.Semaphore(params.concurrency)
         self._answered = 0  # requests
         self._unusable = 0  # answers before the first usable one
@@ -113,6 +116,7 @@ class Client:
             raise self._judged(failed) from None
         self._answered += 1
         self._failed_in_a_row = 0
+        shard_progress.waits_for("")
         return answer
 
     async def look(self, path: str, read: Callable[[Any], T]) -> T | None:
@@ -139,8 +143,8 @@ class Client:
     ) -> tuple[dict[K, T], dict[K, RequestFailed | ServerFailed]]:
         """Ask much side by side, of all callers at most ``concurrency`` at a time: what was given, and what failed.
 
-        When the server fails, what is under way is finished, and nothing further is asked. Where the server has never
-        given a usable answer, and failed all of this, about several things, it is taken to be at fault.
+        When the server fails, what is under way is finished, and nothing further is asked. Where the server has failed
+        requests about four things, and has never given a usable answer, it is taken to be at fault.
 
         Args:
             asks: each calls :meth:`post`, once or one call after the other. :meth:`post` bounds nothing by itself.
@@ -178,7 +182,7 @@ class Client:
             raise stop[0]
         if failed and not self.has_answered:
             self._failed_about |= {about(key) for key in failed}
-            if len(self._failed_about) > 1:
+            if len(self._failed_about) >= _ABOUT_AT_FIRST:
                 raise ServerFailed(str(next(iter(failed.values()))))
         return given, failed
 
@@ -196,7 +200,9 @@ class Client:
                 if attempt >= most or unusable >= _TRIES_UNUSABLE:
                     raise
                 pause = min(_PAUSE_S * 2 ** min(attempt - 1, 10), _LONGEST_PAUSE_S) * random.uniform(0.5, 1)
-                await asyncio.sleep(max(pause, failed.wait_s))
+                pause = max(pause, failed.wait_s)
+                shard_progress.waits_for(f"{failed}: it is asked again in {pause:.0f} s")
+                await asyncio.sleep(pause)
 
     def _judged(self, failed: Passing | RequestFailed) -> RequestFailed | ServerFailed:
         """Whether a request or the server is to blame for a failure."""
@@ -213,14 +219,14 @@ class Client:
         """One try of a request: POST with a content, GET without one."""
         import httpx2
 
-        address, method = _shown_url(url), "GET" if content is None else "POST"
+        address, method = shown_url(url), "GET" if content is None else "POST"
         try:
             async with asyncio.timeout(timeout_s):
                 headers = {"Content-Type": "application/json"} if content is not None else {}
                 async with self._http.stream(method, url, content=content, headers=headers) as reply:
                     data = await _body(reply)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as failed:
-            said = f"base_url: no server answers at {_shown_url(self._params.base_url)}: {one_line(failed)}"
+            said = f"base_url: no server answers at {shown_url(self._params.base_url)}: {one_line(failed)}"
             raise Passing(self._shown(said), no_server=True) from None
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as failed:
             raise ServerFailed(self._shown(f"base_url: {address} cannot be asked: {one_line(failed)}")) from None
@@ -253,7 +259,7 @@ class Client:
         status, said = reply.status_code, words_of(data)
         where = reply.headers.get("Location")
         if reply.is_redirect and where:
-            said = f"it sends on to {_shown_url(whole_characters(where))}: make that the base_url"
+            said = f"it sends on to {shown_url(whole_characters(where))}: make that the base_url"
         elif status == 404 and not urlsplit(self._params.base_url).path:
             said += self._params.hint_of_not_found
         elif status in (401, 403) and self._params.api_key_env:
@@ -274,10 +280,9 @@ class Client:
         return parts._replace(path=f"{parts.path}/{path.lstrip('/')}" if path else parts.path).geturl()
 
     def _shown(self, text: str) -> str:
-        """A text without the secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return whole_characters(text)
+        """A text without the secrets, and without what would steer a terminal."""
+        shown = without_secrets(text, self._secrets)
+        return "".join(char if char.isprintable() else "\ufffd" for char in shown)
 
 
 class _Unwanted(RequestFailed):
@@ -306,20 +311,3 @@ async def _body(reply: httpx2.Response) -> bytes:
 
 def _as_json(body: Mapping[str, Any]) -> bytes:
     return whole_characters(json.dumps(body, ensure_ascii=False)).encode()
-
-
-def _key(variable: str) -> str:
-    """The key in an environment variable; "" where there is none."""
-    key = os.environ.get(variable, "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise UserError(f"the environment variable {variable} holds a character that no key has")
-    return key
-
-
-def _shown_url(url: str) -> str:
-    """An address without what may be secret in it."""
-    try:
-        parts = urlsplit(url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-    except ValueError:
-        return "another address"

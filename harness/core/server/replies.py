@@ -26,7 +26,7 @@ _OF_ACCOUNT = re.compile(r"authentication|invalid_api_key|permission_denied|mode
 #: words change with its version), llama.cpp's.
 _TOO_LONG = re.compile(
     r"context_length_exceeded|maximum context length|longer than the maximum model length"
-    r"|exceed_context_size_error|exceeds the available context size",
+    r"|cannot be greater than max_model_len|exceed_context_size_error|exceeds the available context size",
     re.IGNORECASE,
 )
 _HALF = re.compile("[\ud800-\udfff]")

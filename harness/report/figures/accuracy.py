@@ -84,7 +84,8 @@ def sample_axis(axes: Axes, ns: Sequence[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:g}"))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.set_xlim(ns[0], ns[-1])
+    if ns[0] < ns[-1]:  # an axis has no two ends at one n
+        axes.set_xlim(ns[0], ns[-1])
     axes.set_xlabel("samples per problem, n")
     axes.set_ylabel("accuracy (%)")
 

@@ -1,0 +1,106 @@
+"""A server of a language model on loopback, which answers what a test tells it to."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the server sends: JSON, or bytes. ``cut`` bytes of it are left out and the connection is closed; where it
+    ``drips``, a byte comes every so many seconds, for ever."""
+
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cut: int = 0
+    drips: float = 0.0
+
+    @property
+    def data(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+#: A request's body in JSON -> what the server sends.
+Answer = Callable[[dict[str, Any]], Reply]
+
+
+def completion(content: Any, n_tokens: Any = 3, finish_reason: Any = "stop", **message: Any) -> dict[str, Any]:
+    """A chat completion as servers write it."""
+    choice = {
+        "index": 0,
+        "finish_reason": finish_reason,
+        "message": {"role": "assistant", "content": content, **message},
+    }
+    return {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": n_tokens}}
+
+
+class ModelServer(ThreadingHTTPServer):
+    """Answers POST with ``answer(body)``, GET with a list of models that ``owner`` has. ``asked`` are the bodies."""
+
+    daemon_threads = True
+
+    def __init__(self, answer: Answer, owner: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answer, self.owner = answer, owner
+        self.asked: list[dict[str, Any]] = []
+        self.closing = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ModelServer
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._send(Reply({"object": "list", "data": [{"id": "served", "owned_by": self.server.owner}]}))
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(body)
+        self._send(self.server.answer(body))
+
+    def _send(self, reply: Reply) -> None:
+        data = reply.data
+        self.send_response(reply.status)
+        for name, value in {"Content-Type": "application/json", **reply.headers}.items():
+            self.send_header(name, value)
+        if reply.drips:
+            self.end_headers()
+            while not self.server.closing.wait(reply.drips):
+                self.wfile.write(b" ")
+            self.close_connection = True
+            return
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[: len(data) - reply.cut])
+        self.close_connection = reply.cut > 0
+
+
+@contextmanager
+def serving(answer: Answer, owner: str = "somebody") -> Iterator[ModelServer]:
+    """A server for as long as the context is open."""
+    with ModelServer(answer, owner) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.closing.set()
+            server.shutdown()
+            thread.join()
