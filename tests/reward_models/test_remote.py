@@ -322,6 +322,21 @@ def test_a_run_asks_once(config: Path, server: RewardServer) -> None:
     assert len(table(config.parent / "results", "scores/length")) == 8
 
 
+def test_a_failed_request_is_asked_again_by_the_next_run_alone(config: Path, server: RewardServer) -> None:
+    run = ("run", config, "--local", "--until", "score")
+    server.faults["2: xxx"] = [400]
+    done = bonbench(*run)
+    assert done.code == 1
+    url = server.url
+    assert f"problem '2': sample 0 of g: {url} answers 400: no 400" in done.err
+    assert sorted(set(table(config.parent / "results", "scores/mine")["problem_id"])) == ["0", "1", "3"]
+    server.asked.clear()
+    done = bonbench(*run)
+    assert done.code == 0, done.err
+    assert set(server.times()) <= {"2: xxx", "2: xxxxx"}
+    assert len(table(config.parent / "results", "scores/mine")) == 8
+
+
 def test_a_file_is_scored(server: RewardServer, tmp_path: Path) -> None:
     rows = [{"problem": "1?", "response": text} for text in ("a", "bbb")]
     (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -330,6 +345,15 @@ def test_a_file_is_scored(server: RewardServer, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     found = [json.loads(line)["score"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert found == [1.0, 3.0]
+    # A bad line is named, and the others are neither lost nor paid for again.
+    server.faults["bbb"] = [400] * 9
+    server.asked.clear()
+    rows += [{"problem": f"{i}?", "response": "c" * i} for i in range(1, 9)]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    done = bonbench("score", tmp_path / "in.jsonl", "--reward-model", spec, "-o", tmp_path / "out.jsonl")
+    assert done.code == 2
+    assert "line 2: " in done.err and "answers 400" in done.err
+    assert max(server.times().values()) == 1
 
 
 def test_the_guides_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
