@@ -72,7 +72,7 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
     Params = ImplicitParams
     shares_process = True
     score_type = "log-ratio"
-    unscored_because = "longer than what a model of its token passes reads"
+    unscored_because = "longer than what a model of its token passes reads, or refused by its chat template"
 
     def __init__(self, params: ImplicitParams, name: str = "") -> None:
         super().__init__(params, name)

@@ -60,7 +60,7 @@ def test_a_response_that_is_too_long_has_no_score(tmp_path: Path, capsys: pytest
     long = {"problem": "What is 2 + 3?", "response": "2 + 3 = 5. " * 300}
     spec = f"implicit:policy={MODELS / 'middle'},reference=null"
     assert score(tmp_path, [ROWS[0], long, ROWS[1]], spec) == 2
-    reason = "longer than what a model of its token passes reads"
+    reason = "longer than what a model of its token passes reads, or refused by its chat template"
     assert f"2 scored, 1 without a score: {reason}" in "".join(capsys.readouterr())
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert rows[1] == {**long, "step_rewards": [], "step_ends": [], "score": None, "unscored_because": reason}

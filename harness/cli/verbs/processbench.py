@@ -48,8 +48,7 @@ def processbench(
     from harness.streams.processbench import evaluate, load, recorded_rewards, step_rewards
     from harness.streams.scorer import Scorer
 
-    if threshold is not None and not math.isfinite(threshold):
-        raise UserError(f"--threshold {threshold}: a finite number is expected")
+    _check_finite(threshold)
     complaints: list[str] = []
     subsets = {source: load(source, complaints.append) for source in sources}
     scorer = Scorer(reward_model) if reward_model else None
@@ -65,3 +64,9 @@ def processbench(
     judged = [(s, rewards[s], [item.label for item in data]) for s, data in subsets.items()]
     show_error_location(*evaluate(judged, threshold), threshold, complaints)
     return ExitCode.MISTAKE if complaints else ExitCode.DONE
+
+
+def _check_finite(threshold: float | None) -> None:
+    """Raise :class:`UserError` for a threshold that no reward is below, or all are."""
+    if threshold is not None and not math.isfinite(threshold):
+        raise UserError(f"--threshold {threshold}: a finite number is expected")
