@@ -222,6 +222,11 @@ class HiddenStateRewardModel(RewardModel[P]):
         return self.reader.facts()
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
+        """One record per solution, in order.
+
+        Raises:
+            Incomplete: where its reader fails on some, and has read others.
+        """
         # Of equal ones the first, which an error line then names.
         solutions = {_what_is_read(s): s for s in reversed(batch)}
         encoded = dict(zip(solutions, self.encode(list(solutions.values())), strict=True))

@@ -13,16 +13,21 @@ from harness.core.server.client import Client
 _FACTS = ("id", "root", "parent", "max_model_len", "revision")
 
 
+class NoSecret(UserError):
+    """The environment lacks a variable that a header is made of: another machine may have it."""
+
+
 def client_of(params: RemoteParams) -> Client:
     """A client of the server, with the headers of the entry.
 
     Raises:
-        UserError: where the environment does not have one of them.
+        NoSecret: where the environment does not have one of them.
+        UserError: where one of them has a character that no header has.
     """
     headers = {}
     for name, variable in params.headers.items():
         if not os.environ.get(variable, "").strip():
-            raise UserError(f"headers.{name}: the environment variable {variable} is not set")
+            raise NoSecret(f"headers.{name}: the environment variable {variable} is not set")
         headers[name] = os.environ[variable].strip()
         if not (headers[name].isascii() and headers[name].isprintable()):
             raise UserError(f"headers.{name}: the environment variable {variable} holds a character that no header has")

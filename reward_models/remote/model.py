@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from bonbench.reward_models.hidden_state_model import HiddenStateRewardModel
-from bonbench.reward_models.remote.identity import client_of, served_by
+from bonbench.reward_models.remote.identity import NoSecret, client_of, served_by
 from bonbench.reward_models.remote.json_api import Asking, JsonApi
 from bonbench.reward_models.remote.memory import Memory
 from bonbench.reward_models.remote.params import RemoteParams
@@ -67,12 +67,18 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
 
     @classmethod
     def ask_server(cls, params: RemoteParams) -> RemoteParams:
+        """The parameters with what the server says of its model.
+
+        Raises:
+            Unavailable: where no server answers, or a secret is not in this environment.
+            UserError: where the server does not have the model.
+        """
         if params.served is not None or not params.says_what_it_serves:
             return params
         try:
             client = client_of(params.model_copy(update={"tries": min(params.tries, 2)}))
             return params.model_copy(update={"served": served_by(client, params)})
-        except ServerFailed as error:
+        except (ServerFailed, NoSecret) as error:
             raise Unavailable(str(error)) from None
 
     @classmethod
@@ -85,6 +91,9 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
             return None
         family = _family(cls._FAMILIES[params.api])
         return family.count_too_long(_params_of(family, params), batches)
+
+    def why_unscored(self, solution: Solution) -> str:
+        return super().why_unscored(solution) if self._inner is None else self._inner.why_unscored(solution)
 
     def describe(self) -> ModelFacts | None:
         return None if self._inner is None else self._inner.describe()

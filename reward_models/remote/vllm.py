@@ -36,6 +36,12 @@ class ServedClassifier:
         return ModelFacts(self.config.to_dict(), "server", output_head=False)
 
     def rewards(self, readings: Sequence[Marked]) -> list[list[float]]:
+        """The rewards of each text at the tokens at which it is read.
+
+        Raises:
+            PartlyRead: where requests failed for good, and others did not.
+            ServerFailed: where the server is at fault.
+        """
         keys = [(tuple(reading.ids), tuple(reading.reads)) for reading in readings]
         asks = {key: partial(self._ask, reading) for key, reading in zip(keys, readings, strict=True)}
         given, failed = self._memory.ask_all(asks)

@@ -14,10 +14,11 @@ from safetensors.torch import load_file
 from torch.nn.functional import linear
 from transformers import AutoModel
 
-from bonbench.reward_models.known_models import KNOWN_MODELS, NOT_RUN_HERE
+from bonbench.reward_models.known_models import KNOWN_IMPLICIT, KNOWN_MODELS, NOT_RUN_HERE
 from harness.core.errors import UserError
 from harness.core.records import Problem, Response, Solution
 from harness.core.registry import find
+from harness.cost_model.known_models import model_sizes
 
 PROBLEM = "What is 3 + 4, times 2?"
 TEXT = "Step 1: 14.\nStep 2: 7."
@@ -115,3 +116,7 @@ def test_what_is_not_run_here_goes_behind_a_server() -> None:
     cls: Any = find("reward_models", "sequence-classifier")
     with pytest.raises(UserError, match="its repository, which is not run; a server of yours may: type: remote"):
         cls.check(cls.Params(model="internlm/internlm2-7b-reward"))
+
+
+def test_a_plan_knows_the_size_of_every_known_model() -> None:
+    assert not [name for name in (*KNOWN_MODELS, *KNOWN_IMPLICIT) if model_sizes(name) is None]
