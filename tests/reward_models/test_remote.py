@@ -325,16 +325,20 @@ def test_a_run_asks_once(config: Path, server: RewardServer) -> None:
 def test_a_failed_request_is_asked_again_by_the_next_run_alone(config: Path, server: RewardServer) -> None:
     run = ("run", config, "--local", "--until", "score")
     server.faults["2: xxx"] = [400]
+    # What combines its scores goes on without the problem, too.
+    run = (*run, "--reward-model", "length", "--reward-model", "ensemble:{of: [mine, length]}")
     done = bonbench(*run)
     assert done.code == 1
     url = server.url
     assert f"problem '2': sample 0 of g: {url} answers 400: no 400" in done.err
-    assert sorted(set(table(config.parent / "results", "scores/mine")["problem_id"])) == ["0", "1", "3"]
+    for name in ("mine", "ensemble"):
+        assert sorted(set(table(config.parent / "results", f"scores/{name}")["problem_id"])) == ["0", "1", "3"]
     server.asked.clear()
     done = bonbench(*run)
     assert done.code == 0, done.err
     assert set(server.times()) <= {"2: xxx", "2: xxxxx"}
     assert len(table(config.parent / "results", "scores/mine")) == 8
+    assert len(table(config.parent / "results", "scores/ensemble")) == 8
 
 
 def test_a_file_is_scored(server: RewardServer, tmp_path: Path) -> None:
