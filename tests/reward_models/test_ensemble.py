@@ -1,4 +1,4 @@
-"""Ensembles: ranks, z-scores and minima by hand, and a run in which they cost what their members cost."""
+"""Ensembles: ranks, z-scores and minima by hand, and what they read of a run."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
-from runs import bonbench, table
+from runs import bonbench
 
 from bonbench.reward_models.ensemble import Ensemble, EnsembleParams
-from harness.analysis.costs import reward_model_costs
 from harness.core.errors import UserError
-from harness.core.records import MemberScore, Problem, Response, Solution
-from harness.storage.results import load_results
+from harness.core.records import MemberScore, Problem, Response, Solution, StepScores
+from harness.core.stages import StageKind
+from harness.engine.build import build_graph
+from harness.engine.tasks import score, score_role
+from harness.experiment.config import load_experiment
+from harness.storage.arrow import to_records, to_table
 
 Scores = dict[str, list[float | None]]
 A: Scores = {"a": [3.0, 1.0, 1.0, 9.0], "b": [-5.0, 2.0, 0.5, 0.0]}
@@ -119,25 +123,40 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "e.json"
 
 
-def test_a_run_combines_what_is_scored(config: Path) -> None:
-    done = bonbench("run", config, "--local", "--until", "score")
-    assert done.code == 0, done.err
-    results = config.parent / "results"
-    totals = {
-        name: table(results, f"scores/{name}").set_index(["problem_id", "sample"])["step_rewards"].map(min)
-        for name in ("x", "y", "short", "both", "all-ranks", "all-z-scores")
-    }
+def test_members_come_first(config: Path) -> None:
+    graph = build_graph(load_experiment(config))
+    assert list(graph.reward_models) == ["both", "all-ranks", "all-z-scores", "x", "y", "short"], (
+        "tables keep the order"
+    )
+    order = [node.who for node in graph.nodes if node.kind is StageKind.SCORE]
+    for name, spec in graph.reward_models.items():
+        stage = graph.stage(StageKind.SCORE, name)
+        members = spec.cls.members(spec.params)
+        assert [node.who for node in stage.requires if node.kind is StageKind.SCORE] == list(members)
+        assert all(order.index(member) < order.index(name) for member in members)
+        assert stage.model is None
 
-    def ranks(name: str) -> Any:
-        return totals[name].groupby("problem_id").rank().sub(0.5) / 4
 
-    lowest = np.minimum(ranks("y"), ranks("short"))
-    np.testing.assert_allclose(totals["both"], lowest)
-    np.testing.assert_allclose(totals["all-ranks"], (ranks("x") + ranks("y") + ranks("both")) / 3)
-    again = bonbench("run", config, "--local", "--until", "score")
-    assert "Nothing to compute" in again.out + again.err
-    costs = reward_model_costs(load_results(results)).set_index(["reward_model", "item"])["seconds"]
-    assert costs["both", "scoring"] > costs["y", "scoring"] + costs["short", "scoring"]
+def test_a_members_scores_are_in_its_own_aggregation() -> None:
+    problem, responses = Problem("p", "1 + 1", "2"), [Response("p", "g", i, "2") for i in range(3)]
+
+    def stored(name: str, aggregation: str, *rewards: tuple[float, ...]) -> pa.Table:
+        rows = [StepScores("p", "g", i, name, of, None, 1) for i, of in enumerate(rewards)]
+        meta = json.dumps({"aggregation": aggregation, "score_type": "probability"})
+        return to_table(StepScores, rows).replace_schema_metadata({b"meta": meta.encode()})
+
+    members = {"a": stored("a", "mean", (0.2, 0.6), (0.5,), ()), "b": stored("b", "min", (0.9, 0.1), (0.3,), (0.4,))}
+    ensemble = Ensemble(EnsembleParams(of=("a", "b"), scale="scores"), "e")
+    inputs = {score_role(name): table for name, table in members.items()}
+    result = score(ensemble, to_table(Problem, [problem]), to_table(Response, responses), **inputs)
+    first, second, third = to_records(StepScores, result.table)
+    assert first.step_rewards == pytest.approx(((0.4 + 0.1) / 2,))
+    assert second.step_rewards == pytest.approx(((0.5 + 0.3) / 2,))
+    assert third.step_rewards == ()
+    assert (result.meta["score_type"], result.meta["unscored_because"]) == (
+        "probability",
+        "a member of the ensemble gave no score",
+    )
 
 
 @pytest.mark.parametrize(

@@ -300,45 +300,41 @@ def config(server: RewardServer, tmp_path: Path) -> Path:
     return tmp_path / "e.json"
 
 
-def test_a_run_asks_once(config: Path, server: RewardServer) -> None:
-    run = ("run", config, "--local", "--until", "score")
-    done = bonbench(*run)
-    assert done.code == 0, done.err
-    assert len(server.asked) == 8
-    scores = table(config.parent / "results", "scores/mine")
-    assert scores["step_rewards"].map(list).tolist() == [[6.0], [8.0]] * 4
-    plan = json.loads(bonbench("plan", config, "--json", "--set", "reward_models.mine.path=/other").out)
-    assert [stage["requests"] for stage in plan["stages"] if stage["kind"] == "score"] == [8]
-    server.about = {"model": "m", "version": 2}  # another model: its scores are others
-    assert "Computed 1 shards" in bonbench(*run).err
-    assert len(server.asked) == 16
-    server.shutdown()
-    server.server_close()
-    done = bonbench(*run)
-    assert (done.code, "Nothing to compute" in done.err) == (0, True), "what is stored needs no server"
-    done = bonbench(*run, "--set", "reward_models.mine.path=/other", "--reward-model", "length")
-    assert done.code == 1, "the entry fails alone"
-    assert "quarantined: scores/mine" in done.err and "no server answers at" in done.err
-    assert len(table(config.parent / "results", "scores/length")) == 8
+def planned(config: Path) -> dict[str, int]:
+    """The requests of the stages that a plan would compute."""
+    stages = json.loads(bonbench("plan", config, "--json").out)["stages"]
+    return {stage["who"]: stage["requests"] for stage in stages if stage["missing"]}
 
 
-def test_a_failed_request_is_asked_again_by_the_next_run_alone(config: Path, server: RewardServer) -> None:
-    run = ("run", config, "--local", "--until", "score")
+def test_a_run_asks_for_what_is_missing(config: Path, server: RewardServer) -> None:
+    results, others = config.parent / "results", ("length", "ensemble:{of: [mine, length]}")
+    run: tuple[object, ...] = ("run", config, "--local", "--until", "score")
+    run += tuple(word for spec in others for word in ("--reward-model", spec))
     server.faults["2: xxx"] = [400]
-    # What combines its scores goes on without the problem, too.
-    run = (*run, "--reward-model", "length", "--reward-model", "ensemble:{of: [mine, length]}")
     done = bonbench(*run)
     assert done.code == 1
-    url = server.url
-    assert f"problem '2': sample 0 of g: {url} answers 400: no 400" in done.err
-    for name in ("mine", "ensemble"):
-        assert sorted(set(table(config.parent / "results", f"scores/{name}")["problem_id"])) == ["0", "1", "3"]
+    assert f"problem '2': sample 0 of g: {server.url} answers 400: no 400" in done.err
+    for name in ("mine", "ensemble"):  # what combines its scores goes on without the problem, too
+        assert sorted(set(table(results, f"scores/{name}")["problem_id"])) == ["0", "1", "3"]
     server.asked.clear()
     done = bonbench(*run)
     assert done.code == 0, done.err
     assert set(server.times()) <= {"2: xxx", "2: xxxxx"}
-    assert len(table(config.parent / "results", "scores/mine")) == 8
-    assert len(table(config.parent / "results", "scores/ensemble")) == 8
+    # Both reward models rank the longer one of two higher.
+    assert table(results, "scores/ensemble")["step_rewards"].map(list).tolist() == [[0.25], [0.75]] * 4
+    assert table(results, "scores/mine")["step_rewards"].map(list).tolist() == [[6.0], [8.0]] * 4
+    server.about = {"model": "m", "version": 2}  # another model: its scores are others, and what is made of them
+    server.asked.clear()
+    assert planned(config) == {"mine": 8}
+    assert not server.asked
+    server.shutdown()
+    server.server_close()
+    done = bonbench(*run)
+    assert (done.code, "Nothing to compute" in done.err) == (0, True), "what is stored needs no server"
+    done = bonbench(*run, "--set", "reward_models.mine.path=/other")
+    assert done.code == 1, "the entry fails alone"
+    assert "quarantined: scores/mine" in done.err and "no server answers at" in done.err
+    assert len(table(results, "scores/length")) == 8
 
 
 def test_a_file_is_scored(server: RewardServer, tmp_path: Path) -> None:
