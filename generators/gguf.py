@@ -52,9 +52,13 @@ def _convert(file: Path, folder: Path) -> None:
             raise UserError(f"{file} is not a GGUF file")
     logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            file.parent, gguf_file=file.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+            file.parent,
+            gguf_file=file.name,
+            dtype=torch.bfloat16,
+            quantization_config=GgufConfig(dequantize=True),
+            trust_remote_code=False,
         )
     except Exception as error:  # whatever a reader meets in a damaged file or an unknown architecture
         raise UserError(f"{file} cannot be converted: {shortened(str(error))}") from error

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from bonbench.generators.prompts import Codec
+from bonbench.generators.tokenizers import tokenizer_of
 from harness.core.chat_template import Refused
 from harness.core.components import Generator, ModelPath, Unkeyed
 from harness.core.errors import UserError
-from harness.core.hub_models import config_file, pretrained
+from harness.core.hub_models import config_file
 from harness.core.prompt import Day, PromptParams, conversation, raw_prompt
 from harness.core.records import Problem, Response, Sampling, Solution
 from harness.data.documents import read_json
@@ -136,9 +137,7 @@ class PromptedGenerator(Generator[P]):
         suspects = [s for batch in batches for s in batch if _most_tokens(params, s) >= limit]
         if not suspects:
             return 0
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model), local_files_only=True)
+        tokenizer = tokenizer_of(params.model, local_files_only=True)
         codec = Codec(params, tokenizer, params.model, None, params.date)
         return sum(_n_tokens(codec, solution) >= limit for solution in suspects)
 

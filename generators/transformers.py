@@ -10,6 +10,7 @@ from pydantic import Field
 
 from bonbench.generators.prompted import PromptedGenerator, PromptedParams, fitting
 from bonbench.generators.prompts import Codec
+from bonbench.generators.tokenizers import tokenizer_of
 from harness.core.components import Device, ModelFacts, Precision, Runtime
 from harness.core.devices import check_fits, placed
 from harness.core.errors import cannot_load
@@ -57,7 +58,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
     def __init__(self, params: TransformersParams, name: str = "") -> None:
         super().__init__(params, name)
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
         from transformers.utils import logging
 
         logging.disable_progress_bar()
@@ -67,10 +68,10 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         # Most CPUs are several times slower at 16 bits.
         dtype = "float32" if params.dtype == "auto" and not placement else params.dtype
         try:
-            tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
             model = AutoModelForCausalLM.from_pretrained(**pretrained(params.model), dtype=dtype, **placement)
         except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
             raise cannot_load(params.model, error) from error
+        tokenizer = tokenizer_of(params.model)
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id, params.date)
         check_fits(model, params.model)
         self.model = model.eval()

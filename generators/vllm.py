@@ -9,7 +9,8 @@ from pydantic import Field, field_validator
 
 from bonbench.generators.prompted import Prompt, PromptedGenerator, PromptedParams, fitting
 from bonbench.generators.prompts import Codec
-from bonbench.generators.vllm_start import device, find_vllm, on_cpu, start_engine, stored_dtype
+from bonbench.generators.tokenizers import tokenizer_of
+from bonbench.generators.vllm_start import device, find_vllm, on_cpu, start_engine, stored_dtype, without_remote_code
 from harness.core import shard_progress
 from harness.core.components import ModelFacts
 from harness.core.errors import cannot_load
@@ -41,10 +42,10 @@ class VLLMParams(PromptedParams):
 
     @field_validator("engine")
     @classmethod
-    def _another_model(cls, engine: dict[str, Any]) -> dict[str, Any]:
+    def _no_other_model(cls, engine: dict[str, Any]) -> dict[str, Any]:
         if "model" in engine:
             raise ValueError("the model is a parameter of its own")
-        return engine
+        return without_remote_code(engine)
 
     @field_validator("stop")
     @classmethod
@@ -75,15 +76,14 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
     def __init__(self, params: VLLMParams, name: str = "") -> None:
         super().__init__(params, name)
         find_vllm()
-        from transformers import AutoConfig, AutoTokenizer
+        from transformers import AutoConfig
 
-        options: dict[str, Any] = pretrained(params.model)
-        options |= {key: params.engine[key] for key in ("revision", "trust_remote_code") if key in params.engine}
+        revision = {"revision": params.engine["revision"]} if "revision" in params.engine else {}
         try:
-            config = AutoConfig.from_pretrained(**options)
-            tokenizer = AutoTokenizer.from_pretrained(**options)
-        except (OSError, ValueError) as error:
+            config = AutoConfig.from_pretrained(**pretrained(params.model) | revision)
+        except Exception as error:  # a wrong value in a config.json raises whatever the config's code meets first
             raise cannot_load(params.model, error) from error
+        tokenizer = tokenizer_of(params.model, **revision)
         own = _arguments(params, config)
         sizes = params.tensor_parallel_size, params.pipeline_parallel_size
         self.engine = start_engine(params.model, *sizes, own, params.engine)

@@ -26,6 +26,17 @@ def find_vllm() -> None:
     settle_environment()
 
 
+def without_remote_code(engine: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a user for vLLM's engine.
+
+    Raises:
+        ValueError: where they ask for running the code of a model's folder.
+    """
+    if engine.get("trust_remote_code"):
+        raise ValueError("trust_remote_code: the code of a model's folder is never run: remove it")
+    return engine
+
+
 def start_engine(
     model: str, tensor_parallel_size: int, pipeline_parallel_size: int, own: Mapping[str, Any], users: Mapping[str, Any]
 ) -> Engine:
@@ -56,7 +67,7 @@ def start_engine(
     if revision := pretrained(model).get("revision"):
         arguments |= {"revision": revision, "tokenizer_revision": revision}
     try:
-        return Engine({**arguments, **own, **users})
+        return Engine({**arguments, **own, **users, "trust_remote_code": False})
     except (TypeError, ValueError, OSError) as error:
         raise UserError(f"vLLM refuses {model} with these arguments: {_reason(error)}") from error
 

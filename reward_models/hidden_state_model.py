@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import Field
 
+from bonbench.generators.tokenizers import tokenizer_of
 from bonbench.reward_models.known_models import KNOWN_MODELS, NOT_RUN_HERE
 from bonbench.reward_models.model_cards import cards_of
 from bonbench.reward_models.reader import PartlyRead
@@ -28,8 +29,8 @@ from harness.core.components import (
     Runtime,
     TooLong,
 )
-from harness.core.errors import UserError, cannot_load
-from harness.core.hub_models import hub_id, pretrained
+from harness.core.errors import UserError
+from harness.core.hub_models import hub_id
 from harness.core.incomplete import Incomplete
 from harness.core.prompt import Asked, asks
 from harness.core.records import Problem, Response, Solution, StepScores
@@ -177,15 +178,10 @@ class HiddenStateRewardModel(RewardModel[P]):
 
     @classmethod
     def _tokenizer(cls, params: P) -> tuple[ChatTemplate, PieceEncoder]:
-        from transformers import AutoTokenizer
-
         from bonbench.reward_models.text.chat import ChatTemplate
         from bonbench.reward_models.text.pieces import PieceEncoder
 
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
-        except Exception as error:  # a wrong value in one of its files raises whatever the tokenizer's code meets first
-            raise cannot_load(f"the tokenizer of {params.model}", error) from error
+        tokenizer = tokenizer_of(params.model)
         encoder = PieceEncoder(tokenizer, params.model, cls.markers)
         return ChatTemplate(tokenizer, params.model, params, encoder.special), encoder
 

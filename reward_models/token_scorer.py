@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import Field
 
+from bonbench.generators.tokenizers import tokenizer_of
 from bonbench.reward_models.text.layouts import numbered
 from bonbench.reward_models.text.limits import refusal
 from harness.core.components import ModelPath, Precision, Runtime, TokenScorer, TooLong
 from harness.core.errors import UserError
-from harness.core.hub_models import pretrained
 from harness.core.prompt import Asked
 from harness.core.records import Solution, TokenLogprobs
 
@@ -160,12 +160,9 @@ class LMScorer(TokenScorer[P]):
 
 
 def _encoder(params: LMScorerParams) -> SolutionEncoder:
-    from transformers import AutoTokenizer
-
     from bonbench.reward_models.text.encoding import SolutionEncoder
 
-    tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.model))
-    return SolutionEncoder(tokenizer, params.model, params)
+    return SolutionEncoder(tokenizer_of(params.model), params.model, params)
 
 
 def _rewritten(params: LMScorerParams, solution: Solution) -> tuple[str, list[int]]:

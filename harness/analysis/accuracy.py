@@ -26,8 +26,9 @@ from harness.analysis.estimators import (
     pass_at_n,
 )
 from harness.analysis.inference import Bootstrap, Difference, Interval
+from harness.analysis.lowest_step import LowestStep
 from harness.analysis.rows import Columns
-from harness.analysis.scores import failed_models, stored_scores
+from harness.analysis.scores import Scores, failed_models, stored_scores
 from harness.analysis.selection import best_of_n, unshared, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
@@ -74,7 +75,9 @@ class Samples:
 class Accuracies:
     """Expected accuracy per problem, as fractions; NaN where a problem has no responses or scores.
 
+    ``samples``: generator → its graded samples. ``scores``: (generator, best-of-n chooser) → the scores it goes by.
     ``percentiles``: (reward model, generator) → the 1st to 99th percentile of its step rewards, float [99].
+    ``lowest``: (reward model, generator) → where in a response its lowest step reward lies; for those with steps.
     ``unshared``: (generator, chooser) → how often what it chooses among all responses to a problem is an answer that no
     other response has, float [P]; for best-of-n choosers and for a random choice.
     ``left_out``: reward model → why it has no rows: its scoring failed, or it gave numbers that are not finite.
@@ -85,7 +88,10 @@ class Accuracies:
     protocols: tuple[str, ...]
     headline_n: tuple[int, ...]
     rows: dict[Key, Floats]
+    samples: Mapping[str, Samples]
+    scores: Mapping[tuple[str, Chooser], Scores]
     percentiles: Mapping[tuple[str, str], Floats]
+    lowest: Mapping[tuple[str, str], LowestStep]
     unshared: Mapping[tuple[str, Chooser], Floats]
     left_out: Mapping[str, str]
     bootstrap: Bootstrap
@@ -126,6 +132,16 @@ class Accuracies:
         if chooser == PASS_AT_1:
             n = self.ns(generator)[-1]
         return self.rows.get(Key(generator, chooser, self.protocol, n))
+
+    def has_scores(self, generator: str, chooser: Chooser) -> Bools:
+        """The problems with responses, all of them graded, and scored by a best-of-n chooser's model: bool [P]."""
+        samples = self.samples[generator]
+        return samples.complete & ~samples.unanswered & self.scores[generator, chooser].complete
+
+    def scored(self, choosers: Iterable[Chooser]) -> list[tuple[str, Chooser]]:
+        """(generator, chooser) of those best-of-n ``choosers`` that have scores of a problem, by generator."""
+        pairs = [(generator, chooser) for generator in self.generators for chooser in choosers]
+        return [pair for pair in pairs if pair in self.scores and self.has_scores(*pair).any()]
 
     def curve(self, generator: str, chooser: Chooser) -> dict[int, Interval]:
         """n → mean over problems with its interval, for every n that has values."""
@@ -175,7 +191,10 @@ def compute_accuracies(
     seed = manifest.seed
     problem_ids = tuple(results.problems["problem_id"])
     rows: dict[Key, Floats] = {}
+    samples_of: dict[str, Samples] = {}
+    scores_of: dict[tuple[str, Chooser], Scores] = {}
     percentiles: dict[tuple[str, str], Floats] = {}
+    lowest: dict[tuple[str, str], LowestStep] = {}
     of_choices: dict[tuple[str, Chooser], Floats] = {}
     wanted = set(manifest.reward_models if reward_models is None else reward_models)
     left_out = {name: why for name, why in failed_models(results).items() if name in wanted}
@@ -191,12 +210,16 @@ def compute_accuracies(
         if n is not None and not 1 <= n <= sizes[-1]:
             raise UserError(f"n = {n}: {generator} has {sizes[-1]} responses per problem; choose 1 to {sizes[-1]}")
         ns = grid(sizes[-1], manifest.evaluation.n) if n is None else sorted({n, sizes[-1]})
-        scores = stored_scores(results, generator, problem_ids, sizes[-1], samples.unanswered, wanted - left_out.keys())
-        refused |= {name: why for name, why in scores.refused.items() if name not in refused}
-        percentiles |= {(name, generator): values for name, values in scores.percentiles.items()}
-        of_choices |= {(generator, chooser): values for chooser, values in _unshared(samples, scores.by_variant)}
+        read = stored_scores(results, generator, problem_ids, sizes[-1], samples.unanswered, wanted - left_out.keys())
+        scores = read.scores
+        samples_of[generator] = samples
+        refused |= {name: why for name, why in read.refused.items() if name not in refused}
+        scores_of |= {(generator, Chooser("best_of_n", *variant)): own for variant, own in scores.items()}
+        percentiles |= {(name, generator): values for name, values in read.percentiles.items()}
+        lowest |= {(name, generator): steps for name, steps in read.lowest.items()}
+        of_choices |= {(generator, chooser): values for chooser, values in _unshared(samples, scores)}
         for protocol in manifest.evaluation.protocol:
-            for chooser, values in _curves(results, samples, scores.by_variant, protocol, ns, seed):
+            for chooser, values in _curves(results, samples, scores, protocol, ns, seed):
                 for size, at_size in zip(ns, values, strict=True):
                     if np.isfinite(at_size).any():
                         rows[Key(generator, chooser, protocol, size)] = at_size
@@ -210,7 +233,10 @@ def compute_accuracies(
         protocols=tuple(manifest.evaluation.protocol),
         headline_n=tuple(sorted(headline)),
         rows=rows,
-        percentiles=percentiles,
+        samples=samples_of,
+        scores={key: own for key, own in scores_of.items() if key[1].reward_model not in left_out},
+        percentiles={key: values for key, values in percentiles.items() if key[0] not in left_out},
+        lowest={key: steps for key, steps in lowest.items() if key[0] not in left_out},
         unshared={key: values for key, values in of_choices.items() if key[1].reward_model not in left_out},
         left_out=left_out,
         bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
@@ -234,7 +260,7 @@ def _averages(rows: dict[Key, Floats], generators: Sequence[str]) -> dict[Key, F
 def _curves(
     results: Results,
     samples: Samples,
-    scores: dict[tuple[str, str], tuple[Floats, Bools]],
+    scores: Mapping[tuple[str, str], Scores],
     protocol: str,
     ns: Sequence[int],
     seed: int,
@@ -243,35 +269,32 @@ def _curves(
     correct, classes = samples.correct, samples.classes
     models = results.manifest.reward_models
     weights = [
-        vote_weights(values, models[name].score_type, models[name].coefficient)
-        for (name, _), (values, _) in scores.items()
+        vote_weights(own.values, models[name].score_type, models[name].coefficient) for (name, _), own in scores.items()
     ]
     if protocol == "subsets":
         mean = np.tile(correct.mean(axis=1), (len(ns), 1))
-        best = [expected_best_of_n(values, correct, ns) for values, _ in scores.values()]
+        best = [expected_best_of_n(own.values, correct, ns) for own in scores.values()]
         oracle = pass_at_n(correct, ns)
         plain, weighted = expected_votes(classes, correct, weights, ns, seed)
     else:
         mean, oracle = first_n_average(correct, ns), first_n_oracle(correct, ns)
-        best = [first_n_best(values, correct, ns) for values, _ in scores.values()]
+        best = [first_n_best(own.values, correct, ns) for own in scores.values()]
         plain, weighted = first_n_votes(classes, correct, weights, ns)
 
     for chooser, values in ((PASS_AT_1, mean), (ORACLE, oracle), (MAJORITY, plain)):
         yield chooser, np.where(samples.complete, values, np.nan)
-    for i, ((name, aggregation), (_, scored)) in enumerate(scores.items()):
-        complete = samples.complete & scored
+    for i, ((name, aggregation), own) in enumerate(scores.items()):
+        complete = samples.complete & own.complete
         yield Chooser("best_of_n", name, aggregation), np.where(complete, best[i], np.nan)
         yield Chooser("weighted_best_of_n", name, aggregation), np.where(complete, weighted[i], np.nan)
 
 
-def _unshared(
-    samples: Samples, scores: Mapping[tuple[str, str], tuple[Floats, Bools]]
-) -> Iterable[tuple[Chooser, Floats]]:
+def _unshared(samples: Samples, scores: Mapping[tuple[str, str], Scores]) -> Iterable[tuple[Chooser, Floats]]:
     """How often a choice among all samples is an answer that no other sample has, float [P]."""
     alone = unshared(samples.classes)
     yield PASS_AT_1, np.where(samples.complete, alone.mean(axis=1), np.nan)
-    for (name, aggregation), (values, scored) in scores.items():
-        of_choices = np.where(samples.complete & scored, best_of_n(values, alone), np.nan)
+    for (name, aggregation), own in scores.items():
+        of_choices = np.where(samples.complete & own.complete, best_of_n(own.values, alone), np.nan)
         yield Chooser("best_of_n", name, aggregation), of_choices
 
 

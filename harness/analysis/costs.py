@@ -24,9 +24,10 @@ import pandas as pd
 from harness.analysis.trainings import TrainedAs
 from harness.core.stages import DevelopmentItem, StageKind
 from harness.cost_model.shape import plain_flops
+from harness.storage.ledger import read_ledger
 from harness.storage.manifest import RewardModelFacts
 from harness.storage.results import Results
-from harness.storage.shards import LEDGER, read_shard, shard_meta
+from harness.storage.shards import LEDGER, shard_files, shard_meta
 
 DEVELOPMENT: tuple[str, ...] = tuple(item.value for item in DevelopmentItem)
 CONVENTIONS = ("flops", "plain_flops")
@@ -92,12 +93,12 @@ def with_time(ledger: pd.DataFrame) -> pd.DataFrame:
 def _params(results: Results) -> dict[str, int]:
     """The weights that multiply a token, by the name of what ran and by its model's, as in the ledger."""
     ledgers, weights = results.folder / LEDGER, {}
-    for folder in sorted({path.parent for path in ledgers.rglob("part-*.parquet")}):
-        first = min(folder.glob("part-*.parquet"))
+    folders = sorted({path.parent for path in ledgers.rglob("part-*.parquet")})
+    for first in (shards[0] for folder in folders if (shards := shard_files(folder))):
         made = results.folder / first.relative_to(ledgers)
         shape = shard_meta(made).get("shape") if made.exists() else None
         if shape:
-            row = read_shard(first).to_pylist()[0]
+            row = read_ledger(first).to_pylist()[0]
             weights[row["what"]] = weights[row["model"]] = shape["matmul_params"]
     return weights
 

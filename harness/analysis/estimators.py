@@ -62,8 +62,26 @@ def expected_best_of_n(scores: Floats, correct: Bools, ns: Sequence[int]) -> Flo
     sums = np.concatenate([np.zeros((n_problems, 1)), np.cumsum(right, axis=1)], axis=1)
     tied = np.take_along_axis(sums, stops, axis=1) - np.take_along_axis(sums, starts, axis=1)
 
-    best = np.array([[comb(n_samples - 1 - i, n - 1) / comb(n_samples, n) for i in positions] for n in ns])
-    return np.asarray(best @ (tied / (stops - starts)).T, dtype=np.float64)
+    return np.asarray(_chance_of_being_best(n_samples, ns) @ (tied / (stops - starts)).T, dtype=np.float64)
+
+
+def expected_best_score(scores: Floats, ns: Sequence[int]) -> Floats:
+    """The highest score among n samples, expected over all size-n subsets, float [len(ns), P].
+
+    Args:
+        scores: float [P, N], finite; the chances are those of :func:`expected_best_of_n`.
+
+    Raises:
+        ValueError: for an n below 1 or above N.
+    """
+    n_samples = scores.shape[1]
+    _check(ns, n_samples)
+    return np.asarray(_chance_of_being_best(n_samples, ns) @ -np.sort(-scores, axis=1).T, dtype=np.float64)
+
+
+def _chance_of_being_best(n_samples: int, ns: Sequence[int]) -> Floats:
+    """The chance that a subset of n has the sample at each place of the ranking as its best, float [len(ns), N]."""
+    return np.array([[comb(n_samples - 1 - i, n - 1) / comb(n_samples, n) for i in range(n_samples)] for n in ns])
 
 
 def pass_at_n(correct: Bools, ns: Sequence[int]) -> Floats:

@@ -11,6 +11,7 @@ import pandas as pd
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import Chooser, first_aggregations
 from harness.analysis.costs import reward_model_costs
+from harness.analysis.overoptimisation import PeakRow, ScoreRow, peaks, score_curves
 from harness.analysis.second_opinion import SecondOpinion
 from harness.analysis.trainings import TrainedAs, headline, trained_as
 from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow, left_out, unanswered, unscored
@@ -87,3 +88,13 @@ class Evaluation:
     def costs(self) -> pd.DataFrame:
         """The cost of each reward model by item (see :func:`harness.analysis.costs.reward_model_costs`)."""
         return reward_model_costs(self.results)
+
+    @cached_property
+    def peaks(self) -> list[PeakRow]:
+        """At which n each reward model chooses best, and how it chooses among all responses."""
+        return peaks(self.accuracies, self.choosers)
+
+    @cached_property
+    def score_curves(self) -> list[ScoreRow]:
+        """Expected score and accuracy of what each reward model chooses, against n."""
+        return score_curves(self.accuracies, self.choosers)

@@ -7,7 +7,7 @@ run that has the same generators. Which rows are compared is written in ``publis
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from harness.analysis.headline_tables import Row, Table1
 from harness.analysis.inference import Interval
 from harness.analysis.rows import Fraction
 from harness.core.arrays import Floats
-from harness.core.errors import UserError, first_error
+from harness.core.errors import UserError, first_error, one_line
 from harness.data.documents import read_yaml
 from harness.storage.results import Results
 
@@ -113,7 +113,24 @@ def load_published(folder: Path) -> Published:
     if missing:
         raise UserError(f"{path}: files: {', '.join(missing)} missing: Table 1 and Figures 2 and 3 are made from them")
     table1, figure2, figure3 = (frames.pop(name) for name in drawn)
-    return Published(index, table1, figure2, figure3, frames)
+    published = Published(index, table1, figure2, figure3, frames)
+    _check(published, folder)
+    return published
+
+
+def _check(published: Published, folder: Path) -> None:
+    """Raise :class:`UserError` for a table that lacks rows or columns, or has texts for numbers."""
+    uses: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("table1.csv", lambda: published_table1(published)),
+        ("figure2.csv", published.relative_costs),
+        ("figure3.csv", lambda: (published.votes(), published.majority)),
+    )
+    for name, use in uses:
+        try:
+            use()
+        except (LookupError, ValueError, TypeError) as error:
+            like = f"it must have the columns of results/paper/{name}"
+            raise UserError(f"{folder / name}: not the table that is drawn: {one_line(error)}; {like}") from None
 
 
 def published_table1(published: Published) -> Table1:

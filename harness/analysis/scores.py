@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from harness.analysis.lowest_step import LowestStep, lowest_step
 from harness.analysis.selection import response_scores
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.stages import StageKind
@@ -20,17 +21,27 @@ from harness.storage.results import Results
 _PERCENTILES = np.arange(1, 100) / 100
 
 
-@dataclass
+@dataclass(frozen=True)
 class Scores:
-    """The scores of a generator's responses.
+    """A reward model's scores of a generator's samples, 0 where one is missing and -inf where the response was left
+    unscored; and the problems that have all of them."""
 
-    ``by_variant``: (reward model, aggregation) → the scores, float [P, N], 0 where one is missing and -inf where the
-    response was left unscored, and which problems have all of them, bool [P]. ``percentiles``: reward model → the 1st
-    to 99th percentile of its step rewards, float [99]. ``refused``: reward model → why it has no scores here.
+    values: Floats  # [P, N]
+    complete: Bools  # [P]
+
+
+@dataclass
+class Read:
+    """What is derived from the stored step rewards of a generator's responses, which are read once.
+
+    ``scores``: (reward model, aggregation) → the scores. ``percentiles``: reward model → the 1st to 99th percentile of
+    its step rewards, float [99]. ``lowest``: reward model → where the lowest ones lie. ``refused``: reward model → why
+    it has no scores here.
     """
 
-    by_variant: dict[tuple[str, str], tuple[Floats, Bools]] = field(default_factory=dict)
+    scores: dict[tuple[str, str], Scores] = field(default_factory=dict)
     percentiles: dict[str, Floats] = field(default_factory=dict)
+    lowest: dict[str, LowestStep] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -57,14 +68,14 @@ def stored_scores(
     n_samples: int,
     unanswered: Bools,
     reward_models: Collection[str],
-) -> Scores:
+) -> Read:
     """What is derived from the stored step rewards of some reward models, which are read once.
 
     Args:
         n_samples: N, the responses to a problem.
         unanswered: the problems with nothing to score, bool [P].
     """
-    scores = Scores()
+    read = Read()
     by_model: dict[str, list[str]] = {}
     for name, aggregation in results.variants():
         if name in reward_models:
@@ -79,7 +90,7 @@ def stored_scores(
         ids, columns = table.column("problem_id").to_pandas(), table.column("sample").to_numpy()
         if (bad := _first_not_finite(flat)) is not None:
             row = int(np.searchsorted(np.cumsum(lengths), bad, side="right"))
-            scores.refused[name] = f"{_response(table, row, generator)} has a step reward of {flat[bad]}"
+            read.refused[name] = f"{_response(table, row, generator)} has a step reward of {flat[bad]}"
             continue
         rows = pd.Index(problem_ids).get_indexer(pd.Index(ids))
         keep = (rows >= 0) & (columns < n_samples)
@@ -93,17 +104,19 @@ def stored_scores(
             if (bad := _first_not_finite(of[lengths > 0])) is not None:
                 row = int(np.flatnonzero(lengths > 0)[bad])
                 of_response = f"of {_response(table, row, generator)}"
-                scores.refused[name] = f"the {aggregation} of the step rewards {of_response} is {of[row]}"
-        if name in scores.refused:
+                read.refused[name] = f"the {aggregation} of the step rewards {of_response} is {of[row]}"
+        if name in read.refused:
             continue
+        if steps := lowest_step(flat, lengths):
+            read.lowest[name] = steps
         if len(flat):
             # Halved, as the difference of two finite numbers may be beyond the range of floats.
-            scores.percentiles[name] = 2 * np.quantile(flat / 2, _PERCENTILES)
+            read.percentiles[name] = 2 * np.quantile(flat / 2, _PERCENTILES)
         for aggregation, of in values.items():
             matrix = np.zeros(scored.shape)
             matrix[rows[keep], columns[keep]] = of[keep]
-            scores.by_variant[name, aggregation] = (matrix, np.asarray(scored.all(axis=1)))
-    return scores
+            read.scores[name, aggregation] = Scores(matrix, np.asarray(scored.all(axis=1)))
+    return read
 
 
 def _aggregated(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError, suggest
+from harness.core.files import no_file
 from harness.core.shipped import experiments, located
 from harness.core.stages import Until
 
@@ -32,7 +33,8 @@ def experiment_file(config: Path) -> Path:
     if config.is_dir():
         raise UserError(f"{config} is a folder; give a YAML file or a name{suggest(config.name, shipped)}")
     hint = suggest(config.stem, shipped) if config.stem in shipped or config.name == str(config) == config.stem else ""
-    raise UserError(f"{config}: No such file{hint}")
+    reason = no_file(file)
+    raise UserError(f"{config}: {'No such file' if reason == 'no such file' else reason}{hint}")
 
 
 def copy_experiment(name: str, target: Path) -> Path:
@@ -46,8 +48,8 @@ def copy_experiment(name: str, target: Path) -> Path:
         raise UserError(f"no experiment is named {name!r}{suggest(name, shipped)}")
     file = target / f"{name}.yaml" if target.is_dir() else target
     try:
-        with file.open("x") as copied:
-            copied.write(shipped[name].read_text())
+        with file.open("xb") as copied:
+            copied.write(shipped[name].read_bytes())
     except FileExistsError:
         raise UserError(f"{file}: the file exists already; name another file, or move this one away") from None
     except OSError as error:

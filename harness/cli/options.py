@@ -46,4 +46,13 @@ Local = Annotated[
         "instead of live progress, and breakpoint() works in components.",
     ),
 ]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Where the lines go: .jsonl, .jsonl.gz, .json, .csv or .parquet.",
+        metavar="OUT.jsonl",
+    ),
+]
 Results = Annotated[Path, typer.Argument(help="Results folder, e.g. results/pocket.", metavar="RESULTS")]

@@ -43,7 +43,12 @@ class Unavailable(UserError):
 
 def cannot_load(what: str, error: Exception) -> UserError:
     """What to raise where a model, a tokenizer or a data set cannot be loaded, with what helps against a gated one."""
-    hint = "gated" in str(error) or any(f"{status} Client Error" in str(error) for status in (401, 403))
+    message = str(error)
+    if "custom code" in message and "trust_remote_code" in message:
+        return UserError(f"{what} cannot be loaded: it needs code of its own folder, which is never run here")
+    if "weights_only" in message:
+        return UserError(f"{what} cannot be loaded: its pickled weights hold code, which is never run: use safetensors")
+    hint = "gated" in message or any(f"{status} Client Error" in message for status in (401, 403))
     login = "; if it is gated, ask for access on its page, then `hf auth login` on every node" if hint else ""
     return UserError(f"{what} cannot be loaded: {one_line(error)}{login}")
 

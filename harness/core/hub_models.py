@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from harness.core.errors import UserError
 
@@ -31,15 +32,19 @@ def at_revision(model: str, revision: str) -> str:
 
 def hub_id(model: str) -> str:
     """A model without its revision; any other model is itself."""
-    return pretrained(model)["pretrained_model_name_or_path"]
+    return str(pretrained(model)["pretrained_model_name_or_path"])
 
 
-def pretrained(model: str) -> dict[str, str]:
-    """The arguments of `from_pretrained` that say which model: a folder, or a hub id and any revision it has."""
+def pretrained(model: str) -> dict[str, Any]:
+    """The arguments of `from_pretrained` for a model: which it is, and that no code of its folder is run.
+
+    The model is a folder, or a hub id and any revision it has. Unless told otherwise, `transformers` asks at a terminal
+    whether it may run a model's own code.
+    """
     match = _AT_REVISION.fullmatch(model)
     if match is None or Path(model).exists():
-        return {"pretrained_model_name_or_path": model}
-    return {"pretrained_model_name_or_path": match[1], "revision": match[2]}
+        return {"pretrained_model_name_or_path": model, "trust_remote_code": False}
+    return {"pretrained_model_name_or_path": match[1], "revision": match[2], "trust_remote_code": False}
 
 
 def config_file(model: str) -> Path | None:

@@ -6,18 +6,22 @@ import gzip
 import json
 import logging
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError, shortened
+from harness.core.files import no_file, said
 from harness.core.text import mended_everywhere
+from harness.data.documents import not_utf8
 
 Row = dict[str, Any]
 
 _log = logging.getLogger("bonbench.data")
 _PARQUET_BATCH = 1024  # rows of a Parquet file in memory at once
+_DEEPEST = 100  # lists and objects in each other: far below where Python can write no more what it has read
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Line:
         return f"{self.file} {self.unit} {self.number}"
 
     def is_blank(self) -> bool:
-        return not self.content.strip()
+        return not self.content.removeprefix(BOM_UTF8).strip()
 
     def row(self) -> Row:
         """The JSON object that the line is.
@@ -109,9 +113,9 @@ def read_lines(path: Path, shown: str = "") -> Iterator[Line]:
             yield Line(shown, unit, number, content, halved)
     # zlib's error, for damage inside compressed data, is no OSError; Arrow's errors are ValueErrors or OSErrors.
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else shortened(str(error))
-        if not number:
-            raise UserError(f"{shown}: {'not a Parquet file' if is_parquet else 'cannot be read'}: {reason}") from None
+        reason = shortened(said(error))
+        if isinstance(error, _NotParquet) or not (number or is_parquet):
+            raise UserError(f"{shown}: {reason}" if is_parquet else f"{shown}: cannot be read: {reason}") from None
         raise UserError(f"{shown} {unit} {number + 1}: cannot be read: {reason}; is the file complete?") from None
     finally:
         if halved:
@@ -126,12 +130,11 @@ def check_is_file(path: Path, shown: str = "") -> None:
     """Check that a path is a file; its content is not read.
 
     Raises:
-        UserError: for a folder, and where nothing has this path.
+        UserError: for a folder, a pipe, and where nothing has this path.
     """
-    if path.is_dir():
-        raise UserError(f"{shown or path}: is a folder; a .jsonl, .jsonl.gz or .parquet file is expected")
-    if not path.exists():
-        raise UserError(f"{shown or path}: no such file")
+    if reason := no_file(path):
+        expected = "; a .jsonl, .jsonl.gz or .parquet file is expected" if path.is_dir() else ""
+        raise UserError(f"{shown or path}: {reason}{expected}")
 
 
 def parse_row(content: bytes) -> Row:
@@ -147,13 +150,13 @@ def _parsed(content: bytes) -> tuple[Row, bool]:
     """The JSON object that a line is, and whether it had half a character somewhere."""
     try:
         text = content.decode("utf-8-sig").rstrip("\r\n")  # a file may begin with a byte order mark
-        row = json.loads(text)
+        row = json.loads(text, object_pairs_hook=_unambiguous)
+        if text.count("[") + text.count("{") > _DEEPEST:
+            _check_depth(row)
         halved = "\\ud" in text or "\\uD" in text  # else there is no half of a surrogate pair
         whole = mended_everywhere(row) if halved else row
     except UnicodeDecodeError as error:
-        compressed = content.startswith(b"\x1f\x8b")
-        hint = " (a compressed file must be named .gz)" if compressed else ""
-        raise ValueError(f"not UTF-8 text, from byte {error.start + 1} on{hint}") from None
+        raise ValueError(not_utf8(content, error.start)) from None
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
     except RecursionError:
@@ -165,6 +168,34 @@ def _parsed(content: bytes) -> tuple[Row, bool]:
     return whole, halved and whole != row
 
 
+def _unambiguous(pairs: list[tuple[str, Any]]) -> Row:
+    """A JSON object.
+
+    Raises:
+        ValueError: where a key stands twice: JSON does not say which of its values counts.
+    """
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {shortened(twice, 60)!r} stands twice in an object")
+    return row
+
+
+def _check_depth(value: Any) -> None:
+    """Raise :class:`RecursionError` for a value that is nested too deeply."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for one in level:
+            items = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+            inner += [item for item in items if isinstance(item, dict | list)]
+        if not inner:
+            return
+        level = inner
+    raise RecursionError
+
+
 def _lines(path: Path) -> Iterator[bytes]:
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         yield from file
@@ -173,14 +204,36 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _parquet_rows(path: Path) -> Iterator[bytes]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    try:
+        opened = pq.ParquetFile(path, page_checksum_verification=True)
+    except (OSError, ValueError) as error:
+        raise _NotParquet(f"not a Parquet file: {said(error)}") from None
+    with opened as file:
+        names = file.schema_arrow.names
+        if twice := [name for name in names if names.count(name) > 1][:1]:
+            raise _NotParquet(f"two columns are named {twice[0]!r}: give each a name of its own")
         for batch in file.iter_batches(_PARQUET_BATCH, use_threads=False):
-            try:
-                rows = batch.to_pylist()
-            except UnicodeDecodeError:  # Arrow takes a writer's word for it that its strings are UTF-8
-                rows = batch.cast(_with_bytes(batch.schema)).to_pylist()
-            for row in rows:
+            for row in _python_rows(batch):
                 yield json.dumps(row, default=_plain).encode() + b"\n"
+
+
+class _NotParquet(ValueError):
+    """The file cannot be read as rows of Parquet at all."""
+
+
+def _python_rows(batch: Any) -> list[Row]:
+    """The rows of an Arrow batch.
+
+    Raises:
+        ValueError: for a value that Python has no form for, such as a date in the year 300000.
+    """
+    try:
+        try:
+            return batch.to_pylist()  # type: ignore[no-any-return]
+        except UnicodeDecodeError:  # Arrow takes a writer's word for it that its strings are UTF-8
+            return batch.cast(_with_bytes(batch.schema)).to_pylist()  # type: ignore[no-any-return]
+    except (ArithmeticError, LookupError, TypeError) as error:
+        raise ValueError(str(error)) from None
 
 
 def _with_bytes(schema: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.core.errors import UserError
 from harness.core.stages import Task
 from harness.engine.graph import Graph, Shard
 from harness.storage.shards import read_shard
@@ -74,7 +75,10 @@ def _mean_lengths(shards: Sequence[Shard], results: Path) -> Lengths | None:
     """None where no shard is stored, or recorded responses do not say how long they are."""
     prompt = response = responses = 0
     for shard in some_of([s for s in shards if s.stored(results)]):
-        table = read_shard(shard.path(results), ["n_prompt_tokens", "n_tokens"])
+        try:
+            table = read_shard(shard.path(results), ["n_prompt_tokens", "n_tokens"])
+        except UserError:  # who needs the shard for more than its length says what is wrong with it
+            continue
         prompt += sum(table.column("n_prompt_tokens").to_pylist())
         response += sum(table.column("n_tokens").to_pylist())
         responses += len(table)

@@ -18,6 +18,7 @@ from harness.core.stages import StageKind
 from harness.engine.graph import Graph, Training
 from harness.engine.training import LEDGER_REVISION
 from harness.experiment.spec import Spec
+from harness.storage.inventory import inventory
 from harness.storage.keys import digest
 from harness.storage.manifest import (
     EvaluationFacts,
@@ -57,6 +58,7 @@ def describe_results(graph: Graph, quarantined: list[Quarantined]) -> Manifest:
         quarantined=quarantined,
         notes=graph.notes,
         results_key=results_key(graph, quarantined),
+        shards=inventory(graph.results),
         versions=_versions(),
         machine={"cpus": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()},
         commit=_commit(),

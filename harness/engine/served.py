@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from harness.core.components import RewardModel
 from harness.core.errors import Unavailable, UserError
 from harness.core.stages import StageKind
 from harness.experiment.spec import Spec
-from harness.storage.shards import shard_key, shard_meta
+from harness.storage.shards import shard_files, shard_meta
 
 
 def with_served(spec: Spec[RewardModel[Any]], results: Path) -> Spec[RewardModel[Any]]:
@@ -32,6 +33,9 @@ def with_served(spec: Spec[RewardModel[Any]], results: Path) -> Spec[RewardModel
 
 
 def _remembered(name: str, results: Path) -> Any:
-    paths = sorted((results / StageKind.SCORE.folder / name).glob("*/part-*.parquet"))
-    facts = (shard_meta(path).get("served") for path in paths if shard_key(path) is not None)
-    return next((served for served in facts if served is not None), None)
+    for folder in sorted((results / StageKind.SCORE.folder / name).glob("*/")):
+        for path in shard_files(folder):
+            with suppress(UserError):  # a damaged shard, which is made again
+                if (served := shard_meta(path).get("served")) is not None:
+                    return served
+    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from harness.core.records import LedgerRow, Response
 from harness.core.stages import DevelopmentItem
 from harness.core.workers import Launcher, Progress
 from harness.cost_model.shape import ModelShape
+from harness.data.documents import read_json
 from harness.engine.graph import Shard, Training
 from harness.engine.prefixes import prefixes
 from harness.engine.stored_rollouts import stored_rollouts
@@ -94,7 +94,7 @@ def recount_development(training: Training, results: Path) -> bool:
         return False
     sizes = ("train_tokens", "train_positions", "forward_tokens", "forward_positions", "adapter_params")
     facts = TrainingFacts(
-        config=json.loads(config.read_text()),
+        config=read_json(config),
         device=reported.get("device", ""),
         output_head=training.spec.cls.output_head,
         **{size: reported[size] for size in sizes if size in reported},

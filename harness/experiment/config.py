@@ -19,6 +19,9 @@ from harness.experiment.names import check_name
 
 _PROBLEMS_PER_SHARD = 16  # where the file does not say
 
+#: Beyond these, arrays do not fit into memory, and libraries count in 32 bits.
+_MOST_RESPONSES, _MOST_TOKENS, _MOST_DRAWS = 10**6, 2**31 - 1, 10**6
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -37,11 +40,11 @@ class SamplingConfig(_Frozen):
     or the problem is left out of the experiment.
     """
 
-    n: int | None = Field(default=None, ge=1)
+    n: int | None = Field(default=None, ge=1, le=_MOST_RESPONSES)
     too_few: Literal["error", "skip"] = "error"
     temperature: float = Field(default=1.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
-    max_tokens: int = Field(default=2048, ge=1)
+    max_tokens: int = Field(default=2048, ge=1, le=_MOST_TOKENS)
 
     def of(self, n: int) -> Sampling:
         """The sampling of ``n`` responses."""
@@ -56,7 +59,7 @@ class RolloutsConfig(_Frozen):
 
     generator: str
     problems: str = "train"
-    n: int = Field(default=8, ge=1)
+    n: int = Field(default=8, ge=1, le=_MOST_RESPONSES)
     completed_by: str | None = None
 
 
@@ -66,7 +69,7 @@ class PoliciesConfig(_Frozen):
     ``models`` are entries like those of generators. Their responses are graded. No reward model scores them.
     """
 
-    n: int | None = Field(default=None, ge=1)
+    n: int | None = Field(default=None, ge=1, le=_MOST_RESPONSES)
     models: dict[str, dict[str, Any]] = {}
 
     @field_validator("models")
@@ -94,7 +97,7 @@ class EvaluationConfig(_Frozen):
     n: list[int] = [1, 4, 16, 64]
     aggregation: Aggregation | list[Aggregation] | None = None
     protocol: Protocol | list[Protocol] = "subsets"
-    bootstrap: int = Field(default=1000, ge=1)
+    bootstrap: int = Field(default=1000, ge=1, le=_MOST_DRAWS)
     interval: IntervalMethod = "bca"
 
     @field_validator("n")
@@ -113,7 +116,7 @@ class Experiment(_Frozen):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     output: Path | None = None
     responses: Path | None = None
     problems: dict[str, dict[str, Any]] = {}

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from harness.core.components import ComponentParams, Mark, PassOf
 from harness.core.errors import UserError, first_error
+from harness.core.files import no_file
 from harness.core.hub_models import at_revision
 from harness.core.registry import absolute, find
 from harness.core.shipped import located
@@ -178,8 +179,8 @@ def _check_files(spec: Spec[Any], models: Mapping[str, str]) -> None:
         if value not in models.values():
             check_model(value, f"{spec.where}.{field}", models, field not in marked(type(spec.params), Mark.TOKENIZER))
     for field, value in spec.paths(Mark.DATA).items():
-        if not Path(value).is_file():
-            raise UserError(f"{spec.where}.{field}: {value}: no such file")
+        if reason := no_file(Path(value)):
+            raise UserError(f"{spec.where}.{field}: {value}: {reason}")
 
 
 def _validated(model: Any, values: Mapping[str, Any], where: str) -> Any:

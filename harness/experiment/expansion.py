@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from harness.experiment.spec import marked
 
 #: Lists in a ``train:`` block that are one value, and no sweep.
 _LISTS = ("rollouts", "report_to")
+
+_MOST_ENTRIES = 1000  # that one entry stands for
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,9 @@ def sweep(name: str, entry: Mapping[str, Any], whole: Collection[str] = ()) -> I
 
     ``dpo: {train: {responses: [2, 4]}}`` stands for ``dpo-2`` and ``dpo-4``; null reads ``no-<key>``. The lists in
     ``train.rollouts``, ``train.report_to`` and under the ``whole`` keys of the entry are one value each.
+
+    Raises:
+        UserError: for an empty list, and for lists with more combinations than anybody means.
     """
     lists: list[tuple[tuple[str, ...], list[Any]]] = [
         ((k,), v) for k, v in entry.items() if isinstance(v, list) and k not in whole
@@ -65,6 +71,13 @@ def sweep(name: str, entry: Mapping[str, Any], whole: Collection[str] = ()) -> I
     train = entry.get("train")
     if isinstance(train, Mapping):
         lists += [(("train", k), v) for k, v in train.items() if isinstance(v, list) and k not in _LISTS]
+    for keys, choices in lists:
+        if not choices:
+            raise UserError(
+                f"{'.'.join(keys)}: an empty list stands for no entry at all: give it a value, or remove it"
+            )
+    if (n := math.prod(len(choices) for _, choices in lists)) > _MOST_ENTRIES:
+        raise UserError(f"its lists stand for {n:,} entries, more than {_MOST_ENTRIES:,}: shorten them")
     for values in itertools.product(*(v for _, v in lists)):
         expanded: dict[str, Any] = dict(entry)
         if isinstance(train, Mapping):
@@ -84,10 +97,10 @@ def _stands_for(name: str, entry: Mapping[str, Any], where: str) -> dict[str, Ma
     try:
         cls = find("reward_models", type_)
         expanded = cls.expand({k: v for k, v in entry.items() if k != "type"})
+        if expanded is None:
+            return dict(sweep(name, entry, _sequences(cls.Params)))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    if expanded is None:
-        return dict(sweep(name, entry, _sequences(cls.Params)))
     return {label: {"type": type_, **parameters} for label, parameters in expanded.items()}
 
 

@@ -17,9 +17,9 @@ _MARK = ".report-key"
 def report_is_fresh(folder: Path) -> bool:
     """Whether ``report.html`` is the standard report of what is stored; never where no run has written a key."""
     mark, manifest = folder / _MARK, read_manifest(folder)
-    if manifest is None or not mark.exists() or not (folder / "report.html").exists():
+    if manifest is None or not mark.is_file() or not (folder / "report.html").is_file():
         return False
-    return mark.read_text() == manifest.results_key
+    return mark.read_bytes() == (manifest.results_key or "").encode()
 
 
 def mark_report(folder: Path, key: str | None) -> None:

@@ -16,13 +16,14 @@ from harness.analysis import ablation_tables as ablations
 from harness.analysis import headline_tables as headline
 from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_table
+from harness.analysis.diagnosis import calibration, diagnosis
 from harness.analysis.equal_accuracy import equal_accuracies
 from harness.analysis.evaluation import Evaluation
-from harness.analysis.falls import falls
 from harness.analysis.findings import findings
 from harness.analysis.rows import to_frame
 from harness.report import table_texts as texts
 from harness.report.figures import accuracy, costs, scales
+from harness.report.figures import diagnosis as why
 from harness.report.figures.palette import Palette
 
 _EXPERIMENT = "experiments/pocket-analysis.yaml makes it"
@@ -80,7 +81,10 @@ TABLES = (
         headline.Table1.frame,
         {"md": texts.table1_markdown, "tex": texts.table1_latex},
     ),
-    TableOutput("falls", "Where accuracy falls with n", "", falls),
+    TableOutput("overoptimisation", "Where accuracy peaks", "", lambda evaluation: evaluation.peaks),
+    TableOutput("score_curves", "Score and accuracy against n", "", lambda evaluation: evaluation.score_curves),
+    TableOutput("diagnosis", "Diagnosis", "", diagnosis),
+    TableOutput("calibration", "Calibration", "", calibration),
     TableOutput("answers", "Answers", "", headline.answers),
     TableOutput(
         "weighted",
@@ -199,6 +203,36 @@ FIGURES = (
         "generators and the sizes n above 1. The gain is paired, with its 95 % interval.",
         "at least one reward model with scores",
         accuracy.weighted_voting,
+    ),
+    FigureOutput(
+        "roc",
+        "Right responses above wrong ones",
+        "The mean over problems of their ROC curves: of the right responses to a problem, the share that score at "
+        "least as high as a share of the wrong ones. Best-of-n follows from these curves at every n: at large n only "
+        "the left end counts. The diagonal chooses at random. Beside the lines: the area under the curve (AUROC).",
+        "at least one reward model with scores, and problems with right and wrong responses",
+        why.roc_curves,
+    ),
+    FigureOutput(
+        "calibration",
+        "Calibration",
+        "Of the responses that a reward model gives a probability around x, the share that is right; on the diagonal "
+        "the probabilities are what they say. Larger marks stand for more responses. Beside the lines: the expected "
+        "calibration error, in points. Choosing needs the order of scores only, so a model may choose well and be far "
+        "off here.",
+        "",
+        why.calibration,
+    ),
+    FigureOutput(
+        "overoptimisation",
+        "Score and accuracy of what is chosen",
+        "Above: how far the score of the best of n is above that of a response drawn at random, in standard deviations "
+        "of all scores. Below: how often it is right; a ring marks the best n. The distance along x is the bound on "
+        "the KL divergence from the generator, log n - (n - 1) / n, in nats. Where the score rises and the accuracy "
+        "falls, the reward model is optimised too far. Nothing is extrapolated beyond the responses there are: what "
+        "comes then depends on scores rarer than any seen here.",
+        "",
+        why.overoptimisation,
     ),
     FigureOutput(
         "fig4_instructions",

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
+from harness.analysis.overoptimisation import PeakRow
 from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow
 from harness.report.text import p_value, percent, signed_percent
+
+_MOST_NAMED = 3
 
 
 def best_chooser(evaluation: Evaluation) -> Chooser | None:
@@ -44,6 +47,7 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     lines += unanswered_lines(evaluation.unanswered)
     lines += unscored_lines(evaluation.unscored)
     lines += left_out_lines(evaluation.left_out)
+    lines += falling_lines(evaluation.peaks)
     if best is None:
         return lines
     values = accuracies.overall(best)
@@ -89,6 +93,21 @@ def unscored_lines(rows: Sequence[UnscoredRow]) -> list[str]:
 def left_out_lines(rows: Sequence[LeftOutRow]) -> list[str]:
     """A sentence on each reward model that is in no table."""
     return [f"{row.reward_model} is left out: {row.why}." for row in rows]
+
+
+def falling_lines(rows: Sequence[PeakRow]) -> list[str]:
+    """A sentence on the reward models that choose worse among more responses; none where none does."""
+    falling = sorted((row for row in rows if row.falls), key=lambda row: row.change.mean)
+    if not falling:
+        return []
+    named = "; ".join(
+        f"{row.reward_model} falls from n = {row.peak_n} on with the responses of {row.generator}, from "
+        f"{percent(row.peak)} % to {percent(row.last)} % at n = {row.n} (p {p_value(row.change.p_holm)})"
+        for row in falling[:_MOST_NAMED]
+    )
+    others = len(falling) - _MOST_NAMED
+    more = f"; {others} more {'fall' if others > 1 else 'falls'}" if others > 0 else ""
+    return [f"More responses can make the choice worse: {named}{more}. (Of {len(rows)} curves.)"]
 
 
 def _against(d: Difference, name: str) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.core.errors import UserError
+from harness.core.files import no_file
 
 #: What ``flock`` says on a file system that has no such locks: some network file systems, as they are mounted.
 _NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL}
@@ -34,7 +35,10 @@ def locked(folder: Path) -> Iterator[None]:
 @contextmanager
 def _flock(folder: Path) -> Iterator[None]:
     """The operating system's lock, which ends with its process; a file in its place where there is none."""
-    with (folder / ".lock").open("w") as file:
+    lock = folder / ".lock"
+    if lock.exists() and (reason := no_file(lock)):
+        raise UserError(f"{lock}: {reason.partition(':')[0]}; remove it")
+    with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -53,13 +57,13 @@ def _flock(folder: Path) -> Iterator[None]:
 def _lock_file(folder: Path) -> Iterator[None]:
     """A file that names the process which holds the folder. One that a dead process of this machine left is removed."""
     path, mine = folder / ".lock.holder", f"{socket.gethostname()} {os.getpid()}"
-    if path.is_file() and _has_died(path.read_text()):
+    if path.is_file() and _has_died(_holder(path)):
         path.unlink(missing_ok=True)
     try:
-        with path.open("x") as file:
+        with path.open("x", encoding="utf-8") as file:
             file.write(mine)
     except FileExistsError:
-        host, _, process = path.read_text().partition(" ")
+        host, _, process = _holder(path).partition(" ")
         raise UserError(
             f"{folder}: another run is writing there (process {process} on {host}); wait for it, set another output:, "
             f"or remove {path} if that run has died"
@@ -68,6 +72,10 @@ def _lock_file(folder: Path) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def _holder(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def _has_died(holder: str) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from harness.core.errors import UserError
 from harness.core.files import replacing
 from harness.core.shipped import shipped_path
 from harness.core.terms import IntervalMethod, Protocol, ScoreType
+from harness.data.documents import read_json
 
 
 class _Facts(BaseModel):
@@ -23,7 +25,7 @@ class EvaluationFacts(_Facts):
     problems: str = "test"
     n: list[int]
     aggregation: list[str] | None = None
-    bootstrap: int = 1000
+    bootstrap: int = Field(default=1000, ge=1, le=10**6)
     interval: IntervalMethod = "bca"
     protocol: list[Protocol] = ["subsets"]
 
@@ -83,12 +85,13 @@ class Quarantined(_Facts):
 class Manifest(_Facts):
     """``manifest.json``: what a results folder holds, and what made it.
 
-    ``n`` is the number of responses per problem. ``results_key`` is the key of everything that a report is
-    made from. ``notes`` are sentences on the problems and responses that are compared.
+    ``n`` is the number of responses per problem, ``results_key`` the key of everything that a report is made from,
+    ``shards`` what :mod:`harness.storage.inventory` says of the folders. ``notes`` are sentences on the problems and
+    responses that are compared.
     """
 
     name: str
-    seed: int
+    seed: int = Field(ge=0)
     n: int = 0
     config: dict[str, Any] = {}
     evaluation: EvaluationFacts
@@ -101,6 +104,7 @@ class Manifest(_Facts):
     quarantined: list[Quarantined] = []
     notes: list[str] = []
     results_key: str | None = None
+    shards: dict[str, str] = {}
     versions: dict[str, str] = {}
     machine: Any = None
     commit: str | None = None
@@ -110,14 +114,14 @@ class Manifest(_Facts):
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a results folder."""
     with replacing(folder / "manifest.json") as path:
-        path.write_text(manifest.model_dump_json(indent=1) + "\n")
+        path.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a results folder, or None where there is no readable one."""
     try:
-        return Manifest.model_validate_json((folder / "manifest.json").read_bytes())
-    except (OSError, ValueError):
+        return Manifest.model_validate(read_json(folder / "manifest.json"))
+    except (UserError, ValueError):
         return None
 
 

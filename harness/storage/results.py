@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from harness.core.errors import UserError, first_error
-from harness.core.records import Grade, LedgerRow, Problem, StepScores
+from harness.core.records import Grade, LedgerRow, Problem, Response, StepScores
 from harness.core.stages import StageKind
 from harness.core.terms import AGGREGATIONS
 from harness.data.documents import read_json
 from harness.storage.arrow import SCHEMAS
+from harness.storage.inventory import check_inventory
 from harness.storage.ledger import read_ledger
 from harness.storage.manifest import Manifest
-from harness.storage.shards import LEDGER, read_shard, shard_meta
+from harness.storage.shards import LEDGER, in_columns, read_shard, shard_files, shard_meta
 
 
 @dataclass
@@ -49,10 +51,18 @@ class Results:
         """
         return _table(self.folder / StageKind.SCORE.folder / reward_model / generator, StepScores)
 
+    def lengths(self, generator: str) -> pd.DataFrame:
+        """How long a generator's responses are: ``problem_id``, ``sample``, ``characters``. One shard is in memory."""
+        frames = [pd.DataFrame({"problem_id": [], "sample": [], "characters": []})]
+        for path in sorted((self.folder / StageKind.SAMPLE.folder / generator).glob("part-*.parquet")):
+            table = _read(path, Response, ["problem_id", "sample", "text"])
+            frames.append(table.set_column(2, "characters", pc.utf8_length(table.column("text"))).to_pandas())
+        return pd.concat(frames, ignore_index=True)
+
     def unscored(self, reward_model: str, generator: str) -> Unscored:
         """What a reward model left unscored of a generator's responses."""
         unscored = Unscored(0, Counter())
-        for path in sorted((self.folder / StageKind.SCORE.folder / reward_model / generator).glob("part-*.parquet")):
+        for path in shard_files(self.folder / StageKind.SCORE.folder / reward_model / generator):
             rewards = _read(path, StepScores, ["step_rewards"]).column("step_rewards")
             unscored.n_responses += len(rewards)
             if n := pc.sum(pc.equal(pc.list_value_length(rewards), 0)).as_py():
@@ -63,7 +73,7 @@ class Results:
     def unanswered(self, generator: str, kind: StageKind = StageKind.SAMPLE) -> dict[str, str]:
         """The problems that a generator, or policy, left without responses, each with the reason."""
         reasons: dict[str, str] = {}
-        for path in sorted((self.folder / kind.folder / generator).glob("part-*.parquet")):
+        for path in shard_files(self.folder / kind.folder / generator):
             meta = shard_meta(path)
             reasons |= dict.fromkeys(meta.get("unanswered", ()), meta.get("unanswered_because", ""))
         return reasons
@@ -111,7 +121,7 @@ class RowsByProblem:
     def __init__(self, folder: Path, record: type) -> None:
         self._record = record
         self._shards: dict[str, list[Path]] = {}
-        for path in sorted(folder.glob("part-*.parquet")):
+        for path in shard_files(folder):
             for problem_id in _read(path, record, ["problem_id"]).column("problem_id").unique().to_pylist():
                 self._shards.setdefault(problem_id, []).append(path)
         self._path: Path | None = None
@@ -134,8 +144,8 @@ def load_results(folder: Path) -> Results:
     """Read a results folder.
 
     Raises:
-        UserError: for a folder without a manifest, a manifest that is not one, results without problems or grades, and
-            a generator without a response to any problem.
+        UserError: for a folder without a manifest, a manifest that is not one, shards that are lost or damaged, results
+            without problems or grades, and a generator without a response to any problem.
     """
     path = folder / "manifest.json"
     if not path.is_file():
@@ -143,17 +153,18 @@ def load_results(folder: Path) -> Results:
     try:
         manifest = Manifest.model_validate(read_json(path))
     except ValidationError as error:
-        raise UserError(f"{path}: {first_error(error, Manifest)}") from None
+        raise UserError(f"{path}: {first_error(error, Manifest)}{_by_another(path)}") from None
     for aggregation in manifest.evaluation.aggregation or []:
         if aggregation not in AGGREGATIONS:
             raise UserError(f"{path}: evaluation.aggregation: no aggregation is named {aggregation!r}")
+    check_inventory(folder, manifest.shards)
 
     problems = _frame(folder / "problems" / manifest.problem_set, Problem)
     if problems.empty:
         raise UserError(f"{folder}: no problems under problems/{manifest.problem_set}; run the experiment again")
     grades = {name: _frame(folder / StageKind.GRADE.folder / name, Grade) for name in manifest.generators}
     missing = [name for name, frame in grades.items() if frame.empty]
-    costs = [path for place in _places(manifest) for path in sorted((folder / LEDGER / place).glob("part-*.parquet"))]
+    costs = [path for place in _places(manifest) for path in shard_files(folder / LEDGER / place)]
     results = Results(
         folder,
         manifest,
@@ -169,6 +180,16 @@ def load_results(folder: Path) -> Results:
     if missing:
         raise UserError(f"{folder}: no grades of {', '.join(missing)}: the run is not complete, start it again")
     return results
+
+
+def _by_another(path: Path) -> str:
+    """The end of an error line where another version of BonBench wrote a manifest, or nothing of the kind did."""
+    content = read_json(path)
+    versions = content.get("versions") if isinstance(content, dict) else None
+    wrote = versions.get("bonbench") if isinstance(versions, dict) else None
+    if wrote == version("bonbench"):
+        return ""
+    return f"; BonBench {wrote} wrote it, and this is {version('bonbench')}" if wrote else "; is it one of BonBench?"
 
 
 def _places(manifest: Manifest) -> list[str]:
@@ -201,7 +222,7 @@ def _frame(folder: Path, record: type) -> pd.DataFrame:
 
 
 def _table(folder: Path, record: type) -> pa.Table:
-    return _concatenate(sorted(folder.glob("part-*.parquet")), record)
+    return _concatenate(shard_files(folder), record)
 
 
 def _concatenate(paths: list[Path], record: type) -> pa.Table:
@@ -214,9 +235,8 @@ def _read(path: Path, record: type, columns: list[str] | None = None) -> pa.Tabl
     schema = SCHEMAS[record]
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
-    try:
-        if record is LedgerRow:
-            return read_ledger(path)
-        return read_shard(path, columns).select(schema.names).cast(schema)
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise UserError(f"{path}: not a readable shard of results: {error}") from None
+    if record is LedgerRow:
+        return read_ledger(path)
+    table = read_shard(path, columns)
+    with in_columns(path):
+        return table.select(schema.names).cast(schema)

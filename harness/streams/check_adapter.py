@@ -71,7 +71,7 @@ def check_adapter(name: str, model: str | None = None, dtype: str = "auto") -> l
     problem, responses = example(card, read_card(where), where)
     scorer = Scorer(f"{type_}:{json.dumps({card.model: where, 'dtype': dtype, **card.entry})}")
     texts = [(text, None) if isinstance(text, str) else joined_steps(text) for text in responses]
-    scored = scorer.score_steps([(problem, text, ends) for text, ends in texts])
+    scored = scorer.score([(problem, text) for text, _ in texts], [ends for _, ends in texts])
     compared = []
     for response, (printed, here) in enumerate(zip(card.rewards, scored, strict=True), 1):
         rewards = here.scores.step_rewards

@@ -8,14 +8,15 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from harness.core.errors import UserError
-from harness.core.files import put_in_place
+from harness.core.files import said
 from harness.data.lines import Row, parse_row
+from harness.streams.formats import check_output, publish
 
 
 def bad_row(line: int, error: str) -> Row:
@@ -34,7 +35,7 @@ def identity(row: Row) -> str:
 
 
 class Journal:
-    """A file of JSON lines that appears when it is complete.
+    """A file of rows that appears when it is complete, in the format that its name says.
 
     Before that, what became of each row of the input is in a hidden file beside it, under the identity of that row. A
     later call with the same key finds it there, whatever rows have come, gone or changed in between. One process at a
@@ -45,29 +46,27 @@ class Journal:
         key: identifies all that decides what becomes of a row.
 
     Raises:
-        UserError: where the file cannot be written, or another process writes it.
+        UserError: where the file cannot be written, its name says no format, or another process writes it.
     """
 
     def __init__(self, output: Path, key: str) -> None:
+        check_output(output)
         self._output = output
         self._hidden = output.parent / f".{output.name}.{key[:16]}.partial"
-        if output.is_dir():
-            raise UserError(f"{output}: is a folder; name a file in it")
         self._rows = self._hidden.with_suffix(".tmp")
-        try:
+        with _written(output):
             output.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._hidden.open("ab+")
-        except OSError as error:
-            raise UserError(f"{output}: cannot be written: {error.strerror}") from None
         if not _holds(self._file.fileno(), self._hidden):
             self._file.close()
             raise UserError(f"{output}: another process is writing it; wait for it or name another file")
         self._places, self._end = self._read()
         try:
-            self._in_order = self._rows.open("wb")
-        except OSError as error:
+            with _written(output):
+                self._in_order = self._rows.open("wb")
+        except UserError:
             self._file.close()
-            raise UserError(f"{output}: cannot be written: {error.strerror}") from None
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -100,17 +99,17 @@ class Journal:
             UserError: where the disk takes no more.
         """
         kept = [json.dumps({"of": of, "made": row}).encode() + b"\n" for of, row in made if of is not None]
-        try:
+        with _written(self._output):
             self._file.write(b"".join(kept))
             self._file.flush()
             self._end += sum(map(len, kept))
             self._in_order.write(b"".join(json.dumps(row).encode() + b"\n" for _, row in made))
             self._in_order.flush()
-        except OSError as error:
-            raise UserError(f"{self._output}: cannot be written: {error.strerror}") from None
 
     def commit(self, keep: bool = False) -> None:
-        """Let the file appear; it replaces an earlier one. The hidden files of earlier calls are removed.
+        """Let the file appear, in the format that its name says; it replaces an earlier one.
+
+        The hidden files of earlier calls are removed.
 
         Args:
             keep: whether a later call is to find what this one made.
@@ -118,11 +117,9 @@ class Journal:
         Raises:
             UserError: where the disk takes no more.
         """
-        try:
+        with _written(self._output):
             self._in_order.close()
-            put_in_place(self._rows, self._output)
-        except OSError as error:
-            raise UserError(f"{self._output}: cannot be written: {error.strerror}") from None
+            publish(self._rows, self._output)
         if not keep:
             self._end = 0
         for other in self._output.parent.glob(f".{glob.escape(self._output.name)}.*.partial"):
@@ -146,6 +143,15 @@ class Journal:
             end += len(line)
         self._file.truncate(end)
         return places, end
+
+
+@contextlib.contextmanager
+def _written(output: Path) -> Iterator[None]:
+    """Let a :class:`UserError` say that a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written: {said(error)}") from None
 
 
 def _holds(file: int, path: Path) -> bool:

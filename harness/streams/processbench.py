@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from harness.data.golds import is_finite
 from harness.data.hub import HubSplit, load_split
 from harness.data.lines import Row, read_lines
 from harness.streams.isolation import Failed, isolated
-from harness.streams.scorer import Scorer
+from harness.streams.scorer import Scored, Scorer
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+:\w+")
 _BATCH = 32  # solutions between two signs of progress
@@ -150,9 +151,9 @@ def step_rewards(
     first, is_useless = "", True
     for start in range(0, len(data), _BATCH):
         part = data[start : start + _BATCH]
-        texts, ends = zip(*(joined_steps(item.steps) for item in part), strict=True)
-        rows = [(item.problem, text, end) for item, text, end in zip(part, texts, ends, strict=True)]
-        for item, text, scored in zip(part, texts, isolated(scorer.score_steps, rows), strict=True):
+        texts = [joined_steps(item.steps) for item in part]
+        solutions = [(item.problem, text, ends) for item, (text, ends) in zip(part, texts, strict=True)]
+        for item, (text, _), scored in zip(part, texts, isolated(partial(_scored, scorer), solutions), strict=True):
             if isinstance(scored, Failed):
                 complain(f"{item.where}: {scored.why}")
                 first = first or f"{item.where}: {scored.why}"
@@ -172,6 +173,11 @@ def step_rewards(
     if is_useless and first:
         raise UserError(first)
     return rewards
+
+
+def _scored(scorer: Scorer, solutions: Sequence[tuple[str, str, tuple[int, ...]]]) -> list[Scored]:
+    """The scores of (problem, text, ends of its steps)."""
+    return scorer.score([(problem, text) for problem, text, _ in solutions], [ends for _, _, ends in solutions])
 
 
 def recorded_rewards(data: Sequence[Labelled], source: str) -> list[Floats]:

@@ -61,13 +61,13 @@ class Scorer:
         self.model: RewardModel[Any] = self._built(spec)
         self.key = digest("scoring", *identities)
 
-    def score(self, rows: Sequence[tuple[str, str]]) -> list[Scored]:
-        """Scores of (problem, finished response) pairs, as :meth:`score_steps`."""
-        return self.score_steps([(problem, text, None) for problem, text in rows])
+    def score(
+        self, rows: Sequence[tuple[str, str]], step_ends: Sequence[tuple[int, ...] | None] | None = None
+    ) -> list[Scored]:
+        """Scores of (problem, finished response) pairs, in order. The scores' ``problem_id`` numbers the problems.
 
-    def score_steps(self, rows: Sequence[tuple[str, str, tuple[int, ...] | None]]) -> list[Scored]:
-        """Scores of (problem, finished response, ends of its steps), in order. The scores' ``problem_id`` numbers the
-        problems. The ends are offsets, where a data set says what its steps are, else None.
+        Args:
+            step_ends: where the steps of each response end, where a data set says what its steps are.
 
         Raises:
             Unreadable: for a pair that the model cannot read.
@@ -79,9 +79,10 @@ class Scorer:
         order = sorted(range(len(rows)), key=lambda i: numbers.setdefault(rows[i][0], len(numbers)))
         solutions = []
         for i in order:
-            problem, text, ends = rows[i]
+            problem, text = rows[i]
             id_ = str(numbers[problem])
             response = Response(id_, "", i, text, finish_reason="stop")
+            ends = step_ends[i] if step_ends else None
             solutions.append(Solution(Problem(id_, problem, ""), response, given_ends=ends))
         try:
             roles: Mapping[str, Any] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from transformers import AutoConfig
 
+from harness.core.errors import cannot_load
 from harness.core.hub_models import pretrained
 
 
@@ -11,8 +12,11 @@ def positions(model: str) -> int | None:
     """The tokens that a model's positions reach; None where its config does not say.
 
     Raises:
-        OSError: for a model without a config on this machine, where the network is off.
+        UserError: for a model without a readable config on this machine, where the network is off.
     """
-    config = AutoConfig.from_pretrained(**pretrained(model)).get_text_config()
+    try:
+        config = AutoConfig.from_pretrained(**pretrained(model)).get_text_config()
+    except Exception as error:  # a wrong value in a config.json raises whatever the config's code meets first
+        raise cannot_load(model, error) from error
     limit: int | None = getattr(config, "max_position_embeddings", None)
     return limit

@@ -36,6 +36,7 @@ LEFT_OUT = (
     "too long to complete",
     "longer than the model reads",
     "refused by the chat template",
+    "impossible for the reference",
 )
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from transformers import AutoTokenizer
-
+from bonbench.generators.tokenizers import tokenizer_of
 from bonbench.reward_models.text.chat import ChatTemplate
 from bonbench.reward_models.text.encoding import SolutionEncoder
 from bonbench.reward_models.text.layouts import Format, laid_out, step_ends
 from bonbench.reward_models.text.pieces import Marked, PieceEncoder
 from harness.core.errors import UserError
-from harness.core.hub_models import pretrained
 from harness.core.prompt import Asked
 from harness.core.records import Solution
 from harness.core.steps import step_of_token
@@ -22,7 +20,7 @@ Encode = Callable[[Sequence[Solution]], list[Marked]]
 
 def for_likelihood(base: str, asked: Asked | None = None) -> Encode:
     """Encode for the likelihood of responses: read where each of their tokens is predicted, the steps marked."""
-    encoder = SolutionEncoder(AutoTokenizer.from_pretrained(**pretrained(base)), base, asked)
+    encoder = SolutionEncoder(tokenizer_of(base), base, asked)
 
     def encode(solutions: Sequence[Solution]) -> list[Marked]:
         encoded = encoder.encode(
@@ -46,7 +44,7 @@ def for_likelihood(base: str, asked: Asked | None = None) -> Encode:
 
 def for_layout(base: str, lay_out: Format, asked: Asked | None = None) -> Encode:
     """Encode in a layout, read where it says."""
-    tokenizer = AutoTokenizer.from_pretrained(**pretrained(base))
+    tokenizer = tokenizer_of(base)
     encoder = PieceEncoder(tokenizer, base)
     chat = ChatTemplate(tokenizer, base, asked, encoder.special)
 

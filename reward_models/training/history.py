@@ -125,10 +125,14 @@ class Curves(TrainerCallback):  # type: ignore[misc]
         self._learning_rate = kwargs["lr_scheduler"].get_last_lr()[0]
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Log the step.
+
+        Raises:
+            UserError: at every worker, where its loss or its gradient is not finite.
+        """
         row = self._sums.take(args.device)
         row |= {"learning_rate": self._learning_rate, "gradient_norm": float(self._sums.gradient_norm)}
         for what in ("loss", "gradient_norm"):
-            # Every worker has the same sums, so all of them stop here.
             if not math.isfinite(row[what]):
                 raise diverged(f"the {what.replace('_', ' ')} of step {state.global_step} is {row[what]}", args)
         speed = self._tokens[state.global_step - 1] / (time.perf_counter() - self._began)

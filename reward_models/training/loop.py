@@ -17,7 +17,6 @@ from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 from transformers import (
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PrinterCallback,
@@ -27,6 +26,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from bonbench.generators.tokenizers import tokenizer_of
 from bonbench.reward_models.lm.causal_lm import avoid_cudnn_attention
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
 from bonbench.reward_models.training.dealing import Dealer
@@ -42,7 +42,6 @@ from bonbench.reward_models.training.schedule import Schedule, Steps, costs
 from bonbench.reward_models.training.step import Passes, go, summed
 from bonbench.reward_models.training.validation import Validation, look, looks
 from harness.core.components import TrainingFacts
-from harness.core.hub_models import pretrained
 from harness.core.workers import Progress
 
 #: What the adapters are saved to before they are added to the base, in the output folder.
@@ -65,7 +64,7 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     args = _arguments(job, len(schedule.batches), sharded)
     loss = MODEL_LOSSES[job.loss](params)
     crossed = mismatched_reference(job, loss, args.device)
-    tokenizer = AutoTokenizer.from_pretrained(**pretrained(params.base))
+    tokenizer = tokenizer_of(params.base)
     base = loss.load(job.model)
     stored_dtype = base.dtype
     if rank == 0:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bonbench.generators.tokenizers import tokenizer_of
 from bonbench.reward_models.training.by_shards import Arrays, Place, made, mapped, path_of, starts
 from bonbench.reward_models.training.chosen import Again, Encoder
 from bonbench.reward_models.training.data import Mismatched, Prepared
@@ -31,7 +32,6 @@ from bonbench.reward_models.training.pairs import Indices
 from bonbench.reward_models.training.params import ImplicitTrainerParams
 from bonbench.reward_models.training.sequences import Sequences, flat_arrays
 from harness.core.errors import UserError
-from harness.core.hub_models import pretrained
 from harness.core.records import GradedSolution
 
 
@@ -118,10 +118,8 @@ class _Crossed(Again):
 
 
 def _same_vocabulary(params: ImplicitTrainerParams) -> bool:
-    from transformers import AutoTokenizer
-
     models = params.base, params.reference or ""
-    ours, theirs = (AutoTokenizer.from_pretrained(**pretrained(model)).get_vocab() for model in models)
+    ours, theirs = (tokenizer_of(model).get_vocab() for model in models)
     return bool(ours == theirs)
 
 

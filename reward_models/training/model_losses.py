@@ -14,12 +14,12 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
-    AutoTokenizer,
     GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
+from bonbench.generators.tokenizers import tokenizer_of
 from bonbench.reward_models.lm.causal_lm import LOGITS_BLOCK, target_logprobs, token_logits
 from bonbench.reward_models.step_token import ANSWERS
 from bonbench.reward_models.text.pieces import PieceEncoder
@@ -239,7 +239,7 @@ class StepTokenLoss(ModelLoss[TrainingParams]):
 
     def __init__(self, params: TrainingParams) -> None:
         super().__init__(params)
-        encoder = PieceEncoder(AutoTokenizer.from_pretrained(**pretrained(params.base)), params.base)
+        encoder = PieceEncoder(tokenizer_of(params.base), params.base)
         self._answers = [encoder.only_token(answer) for answer in ANSWERS]
 
     def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:

@@ -70,7 +70,9 @@ class TrainingParams(TrainerParams, Asked):
         "auto", description="auto: bfloat16 autocast on GPUs, float32 on CPUs"
     )
     gradient_checkpointing: bool = Field(False, description="compute activations twice to save memory")
-    seed: int = Field(0, description="decides the order of examples, and which are drawn where some are")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="decides the order of examples, and which are drawn where some are"
+    )
     fsdp: bool = Field(False, description="shard the model over the workers")
     lora: Annotated[LoraParams | None, Unkeyed((None,))] = Field(
         None,

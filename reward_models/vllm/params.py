@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from bonbench.generators.vllm_start import without_remote_code
 from harness.core.components import ComponentParams, Unkeyed
 
 #: What vLLM runs a model as: the sequence classifier of its type, or the causal language model that it is.
@@ -40,7 +41,7 @@ class EngineParams(ComponentParams):
         own = {"model", "max_model_len", "tensor_parallel_size", "pipeline_parallel_size"}
         if given := sorted(own & engine.keys()):
             raise ValueError(f"{given[0]} is a parameter of its own")
-        return engine
+        return without_remote_code(engine)
 
     def context(self, positions: int | None) -> int | None:
         """The tokens that a model of so many positions is to read at most."""

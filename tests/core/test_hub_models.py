@@ -24,11 +24,12 @@ from harness.experiment.model_files import Artifacts
 
 def test_what_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert pretrained("o/m") == {"pretrained_model_name_or_path": "o/m"}
-    assert pretrained("o/m@refs/pr/1") == {"pretrained_model_name_or_path": "o/m", "revision": "refs/pr/1"}
+    no_code = {"trust_remote_code": False}
+    assert pretrained("o/m") == no_code | {"pretrained_model_name_or_path": "o/m"}
+    assert pretrained("o/m@refs/pr/1") == no_code | {"pretrained_model_name_or_path": "o/m", "revision": "refs/pr/1"}
     assert hub_id("o/m@v1") == "o/m"
     (tmp_path / "o" / "m@v1").mkdir(parents=True)
-    assert pretrained("o/m@v1") == {"pretrained_model_name_or_path": "o/m@v1"}, "a folder is a folder"
+    assert pretrained("o/m@v1") == no_code | {"pretrained_model_name_or_path": "o/m@v1"}, "a folder is a folder"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,16 @@ def train(folder: Path, base: str, data: list[GradedSolution], **more: object) -
     params = ImplicitTrainerParams.model_validate(settings)
     rollouts, _ = build_rollouts(data, params)
     trained(Job("implicit", params, rollouts, base, folder / "model"))
+
+
+def test_a_rollout_that_the_reference_holds_impossible_is_left_out(base: str, data: list[GradedSolution]) -> None:
+    """Its log-ratio would be infinite, and the loss after it."""
+    record = data[1].solution.logprobs["reference"]
+    impossible = replace(record, logprobs=(-math.inf, *record.logprobs[1:]))
+    one = replace(data[1], solution=replace(data[1].solution, logprobs={"reference": impossible}))
+    params = ImplicitTrainerParams.model_validate({"base": base, "objective": "ce", "responses": 4})
+    _, facts = build_rollouts([data[0], one, *data[2:]], params)
+    assert facts["dropped"]["impossible for the reference"] == 1
 
 
 def test_it_stops_at_the_first_loss_that_is_no_number(tmp_path: Path, base: str, data: list[GradedSolution]) -> None:

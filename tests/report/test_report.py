@@ -21,10 +21,10 @@ from harness.report.write import write_report
 
 TABLES = ["accuracy.csv", "costs.csv", "answers.csv", "breakdown.csv", "table1.csv", "table1.md", "table1.tex"]
 TABLES += ["weighted.csv", "weighted.md", "comparisons.csv", "comparisons.md", "development_cost.csv"]
-TABLES += ["findings.csv", "findings.md"]
+TABLES += ["findings.csv", "findings.md", "diagnosis.csv", "overoptimisation.csv", "score_curves.csv"]
 FIGURES = [
     f"{stem}.{suffix}"
-    for stem in ("curves", "fig1_cost_accuracy", "fig3_majority", "fig5_responses")
+    for stem in ("curves", "fig1_cost_accuracy", "fig3_majority", "fig5_responses", "roc", "overoptimisation")
     for suffix in ("pdf", "png")
 ]
 

@@ -285,7 +285,7 @@ def test_a_folder_is_no_output(tmp_path: Path, grader: Grader) -> None:
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, grader: Grader) -> None:
     peaks = []
     for n in (5_000, 20_000):
-        source, output = tmp_path / f"{n}.jsonl", tmp_path / f"{n}.out"
+        source, output = tmp_path / f"{n}.jsonl", tmp_path / f"{n}.graded.jsonl"
         with source.open("w") as file:
             for i in range(n):
                 file.write(json.dumps({"pred": str(i % 1000), "gold": "7", "note": "x" * 200}) + "\n")

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.table import Table
 
 from harness.cli.tables.wide import print_wide
+from harness.core.errors import UserError
 
 
 def show_accuracy(results: Path) -> None:
     """Print Table 1 of a results folder without its intervals, and where the report is."""
     source = results / "tables" / "table1.csv"
     if source.exists():
-        print_wide(_table(pd.read_csv(source, index_col=0)))
+        print_wide(_table(_readable(source, results, index_col=0)))
     left_out = results / "tables" / "left_out.csv"
     if left_out.exists():
-        for row in pd.read_csv(left_out).itertuples():
+        for row in _readable(left_out, results).itertuples():
             print(f"{row.reward_model} is left out: {row.why}")
     print(f"\nReport: {results / 'report.html'}")
+
+
+def _readable(table: Path, results: Path, **options: Any) -> pd.DataFrame:
+    try:
+        return pd.read_csv(table, **options)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{table}: not a readable table: {error}; `bonbench report {results}` makes it") from None
 
 
 def _table(accuracy: pd.DataFrame) -> Table:

@@ -48,7 +48,7 @@ def show_component(name: str) -> None:
     console = Console()
     console = Console(width=max(console.width, 100))
     if name in shipped:
-        console.print(Text(shipped[name].read_text()))
+        console.print(Text(shipped[name].read_text(encoding="utf-8")))
     for kind in kinds:
         _show_parameters(console, kind, name, find(kind, name))
 
@@ -83,5 +83,5 @@ def _first_line(component: type[Component[Any]]) -> str:
 
 def _comment(file: Path) -> Text:
     """The first line of an experiment file, which is a comment that says what the experiment is."""
-    with file.open() as lines:
+    with file.open(encoding="utf-8") as lines:
         return Text(lines.readline().removeprefix("#").strip())

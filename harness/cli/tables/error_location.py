@@ -19,8 +19,8 @@ _SHOWN_BAD_LINES = 20
 def show_error_location(
     threshold: float, results: Sequence[SubsetResult], given: float | None = None, complaints: Sequence[str] = ()
 ) -> None:
-    """Print a row for each subset, and the threshold, which was tuned on the first; at the ``given`` threshold too; and
-    the bad lines."""
+    """Print a row for each subset, and the threshold, which was tuned on the first; the same at the ``given`` one;
+    and the bad lines."""
     table = Table(box=None, pad_edge=False)
     at_given = () if given is None else tuple(f"{what} at {given:g}" for what in ("wrong", "right", "F1"))
     for column in (*_COLUMNS, *at_given):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.exit_codes import ExitCode
-from harness.cli.options import SPEC, Debug
+from harness.cli.options import SPEC, Debug, Output
 
 Source = Annotated[
     Path,
@@ -18,7 +18,6 @@ Source = Annotated[
         metavar="IN.jsonl",
     ),
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Where the graded lines go.", metavar="OUT.jsonl")]
 VerifiedBy = Annotated[str, typer.Option("--verifier", metavar="SPEC", help=f"Who decides: {SPEC}.")]
 VerifierOptions = Annotated[
     list[str] | None,

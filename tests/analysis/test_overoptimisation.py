@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 from plain import plain_best_of_n
 from results_folder import N_SAMPLES, write_results
 
+from harness.analysis.estimators import expected_best_score
 from harness.analysis.evaluation import Evaluation
-from harness.analysis.falls import falls
+from harness.analysis.overoptimisation import kl_bound
 from harness.analysis.selection import unshared
 from harness.core.records import Grade, StepScores
 from harness.report.write import write_report
@@ -47,21 +49,56 @@ def test_a_fall_is_found_and_explained(tmp_path: Path) -> None:
     folder = misled(write_results(tmp_path / "tiny"))
     results = load_results(folder)
     evaluation = Evaluation.of(results)
-    (row,) = (row for row in falls(evaluation) if row.reward_model == "ce-4")
+    rows = {(row.reward_model, row.generator): row for row in evaluation.peaks}
+    row = rows["ce-4", "strong"]
     means = {n: plain_best_of_n(results, "ce-4", "strong", n).mean() for n in evaluation.accuracies.ns("strong")}
-    assert (row.generator, row.n, row.last) == ("strong", N_SAMPLES, 0.0)
-    assert row.best == pytest.approx(max(means.values()))
-    assert means[row.best_n] == max(means.values())
-    assert row.change.mean == pytest.approx(-row.best)
+    assert (row.n, row.last, row.falls) == (N_SAMPLES, 0.0, True)
+    assert row.peak == pytest.approx(max(means.values()))
+    assert means[row.peak_n] == max(means.values())
+    assert row.peak_low <= row.peak_n <= row.peak_high < N_SAMPLES
+    assert row.change.mean == pytest.approx(-row.peak)
+    assert row.change.p_holm >= row.change.p_permutation
     grades = results.grades[results.grades["generator"] == "strong"]
     counts = Counter(zip(grades["problem_id"], grades["answer_class"], strict=True))
     alone = [counts[p, c] == 1 for p, c in zip(grades["problem_id"], grades["answer_class"], strict=True) if c >= 0]
     assert row.unshared == 1.0
     assert row.unshared_at_random == pytest.approx(sum(alone) / len(grades))
+    peaked_last = [row for row in rows.values() if row.peak_n == row.n]
+    assert peaked_last and all(row.change.mean == 0.0 and not row.falls for row in peaked_last)
+
     write_report(folder)
-    table = pd.read_csv(folder / "tables" / "falls.csv")
-    assert table.set_index(["reward_model", "generator"]).loc[("ce-4", "strong"), "unshared"] == 100.0
-    assert "Where accuracy falls with n" in (folder / "report.html").read_text()
+    table = pd.read_csv(folder / "tables" / "overoptimisation.csv").set_index(["reward_model", "generator"])
+    assert table.loc[("ce-4", "strong"), "unshared"] == 100.0
+    assert len(table) == len(rows)
+    page = (folder / "report.html").read_text()
+    assert "Where accuracy falls with n" in page
+    assert "More responses can make the choice worse: ce-4 falls from n = " in page
+
+
+def test_the_score_of_what_is_chosen_rises(tmp_path: Path) -> None:
+    """Against every subset of a problem's scores; and the table of a run has its mean."""
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 4, size=(5, 6)).astype(float)  # with ties
+    plain = [[np.mean([max(s) for s in combinations(row, n)]) for row in scores] for n in (1, 2, 5, 6)]
+    np.testing.assert_allclose(expected_best_score(scores, [1, 2, 5, 6]), plain)
+
+    evaluation = Evaluation.of(load_results(write_results(tmp_path / "tiny")))
+    chooser = next(iter(evaluation.choosers))
+    matrix = evaluation.accuracies.scores["strong", chooser].values
+    rows = [r for r in evaluation.score_curves if (r.generator, r.reward_model) == ("strong", chooser.reward_model)]
+    assert [row.n for row in rows] == evaluation.accuracies.ns("strong")
+    for row in rows:
+        expected = np.mean([np.mean([max(s) for s in combinations(line, row.n)]) for line in matrix])
+        assert row.score == pytest.approx(expected)
+        assert row.in_deviations == pytest.approx((expected - matrix.mean()) / matrix.std())
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_the_bound_on_the_divergence(n: int) -> None:
+    """The best of n has density n q^(n - 1) over the quantiles q of one sample: its divergence by integration."""
+    q = (np.arange(1_000_000) + 0.5) / 1_000_000
+    density = n * q ** (n - 1)
+    assert kl_bound(n) == pytest.approx(np.mean(density * np.log(density)), abs=1e-5)
 
 
 def test_answers_that_no_other_response_has() -> None:
