@@ -24,8 +24,8 @@ import torch  # noqa: E402
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention  # noqa: E402
 from transformers import AttentionInterface, MistralConfig, MistralForCausalLM  # noqa: E402
 
+from bonbench.generators.loading import avoid_cudnn_attention  # noqa: E402
 from bonbench.reward_models.lm import tree_attention  # noqa: E402
-from bonbench.reward_models.lm.causal_lm import avoid_cudnn_attention  # noqa: E402
 from bonbench.reward_models.lm.prefix_tree import PrefixTree  # noqa: E402
 
 VOCABULARY = 1000

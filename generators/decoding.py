@@ -18,6 +18,8 @@ from transformers.cache_utils import DynamicLayer
 
 from bonbench.generators.uniforms import uniforms
 from harness.core.arrays import Ints
+from harness.core.errors import UserError
+from harness.core.memory import is_short
 
 #: Positions by which a cache grows when it is full.
 _GROWTH = 64
@@ -196,6 +198,54 @@ def sample(
             use_cache=True,
         ).logits[:, -1]
     return Sampled(tokens, lengths, stopped)
+
+
+@torch.inference_mode()
+def check_sampling(model: PreTrainedModel, name: str) -> None:
+    """Refuse a model that says something else, token by token with the cache here, than of each text as a whole.
+
+    Recurrent layers and caches of a model's own are such cases. Two prompts, one of them padded, go on in three ways.
+
+    Raises:
+        UserError: naming what samples from it all the same.
+    """
+    n = int(model.config.get_text_config().vocab_size)
+    texts = [[(7 * i + k) % n for i in range(1, 1 + length)] for k, length in ((0, 7), (0, 7), (3, 4))]
+    more = [[(k + 11) % n, (5 * k + 2) % n] for k in range(3)]
+    device = model.device
+    try:
+        ids, mask, positions = _left_padded([texts[0], texts[2]], device)
+        cache = _BranchCache(model.config.get_text_config().num_hidden_layers, 3)
+        places = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+        model(**places, past_key_values=cache, use_cache=True)
+        cache.fork(torch.tensor([0, 1]), torch.tensor([1, 2]), 3)
+        of, stepped = torch.tensor([0, 0, 1], device=device), []
+        for step in range(2):
+            stepped = model(
+                input_ids=torch.tensor([tokens[step : step + 1] for tokens in more], device=device),
+                attention_mask=None if mask is None else F.pad(mask[of], (0, step + 1), value=1),
+                position_ids=positions[of, -1:] + step + 1,
+                past_key_values=cache,
+                use_cache=True,
+            ).logits[:, -1]
+        agree = [_alike(model, text + new, row) for text, new, row in zip(texts, more, stepped, strict=True)]
+    except Exception as error:  # whatever a cache of another kind meets first
+        if is_short(error):
+            raise
+        agree = [False]
+    # In 16 bits a router may choose other experts by a rounding.
+    if sum(agree) < (len(agree) if model.dtype == torch.float32 else 2):
+        raise UserError(
+            f"{name}: {type(model).__name__} cannot be sampled from here, token by token with a cache of keys and "
+            "values: let vLLM do it (type: vllm)"
+        )
+
+
+def _alike(model: PreTrainedModel, text: Sequence[int], stepped: torch.Tensor) -> bool:
+    """Whether logits [vocabulary] are those after a text as a whole, but for rounding."""
+    whole = model(input_ids=torch.tensor([text], device=model.device), use_cache=False).logits[0, -1].float()
+    away, size = (stepped.float() - whole).norm(), (whole - whole.mean()).norm()
+    return bool(away <= (1e-2 if model.dtype == torch.float32 else 0.3) * size)
 
 
 def choose(logits: torch.Tensor, draws: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:

@@ -11,20 +11,23 @@ import shutil
 from pathlib import Path
 
 from harness.core.errors import UserError, shortened
-from harness.core.files import put_in_place
+from harness.core.files import cache_folder, put_in_place
 
 
 def to_folder(file: Path, digest: str) -> Path:
     """The folder that ``file`` is converted to; ``digest`` identifies the file's content.
 
-    The cache is ``$BONBENCH_CACHE`` (``~/.cache/bonbench``); it has one folder per content. A folder appears when it is
-    complete. If several processes convert the same file at once, the first copy stays, and all copies are equal.
+    It lies in the cache folder (:func:`harness.core.files.cache_folder`), which has one folder per content. A folder
+    appears when it is complete. If several processes convert the same file at once, the first copy stays, and all
+    copies are equal.
 
     Raises:
         UserError: for a file that is not GGUF, or holds a model that `transformers` cannot read from it.
     """
-    cache = Path(os.environ.get("BONBENCH_CACHE", "~/.cache/bonbench")).expanduser() / "gguf"
-    folder = cache / f"{file.stem}-{digest[:16]}"
+    try:
+        folder = cache_folder() / "gguf" / f"{file.stem}-{digest[:16]}"
+    except RuntimeError as error:
+        raise UserError(f"{file} has to be converted, and there is no folder for that: set $BONBENCH_CACHE") from error
     if folder.is_dir():
         return folder
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
@@ -47,21 +50,25 @@ def _convert(file: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils import logging
 
+    from bonbench.generators.loading import check_complete
+
     with file.open("rb") as stream:
         if stream.read(4) != b"GGUF":
             raise UserError(f"{file} is not a GGUF file")
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
+        model, info = AutoModelForCausalLM.from_pretrained(
             file.parent,
             gguf_file=file.name,
             dtype=torch.bfloat16,
             quantization_config=GgufConfig(dequantize=True),
+            output_loading_info=True,
             trust_remote_code=False,
         )
     except Exception as error:  # whatever a reader meets in a damaged file or an unknown architecture
         raise UserError(f"{file} cannot be converted: {shortened(str(error))}") from error
+    check_complete(model, info, str(file))
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config  # the saved weights are plain ones
     model.save_pretrained(folder)

@@ -37,7 +37,11 @@ class Codec:
             raise UserError(f"{model}: its tokenizer has no chat template: give the prompt as `template`")
         self._params, self._tokenizer, self._model, self._day = params, tokenizer, model, day
         self._leading_bos = leading_bos(tokenizer)
-        named = [generation_eos] if isinstance(generation_eos, int) else list(generation_eos or ())
+        named = list(generation_eos) if isinstance(generation_eos, Sequence) else [generation_eos]
+        if not all(isinstance(id_, int | None) for id_ in named) or isinstance(generation_eos, str):
+            raise UserError(
+                f"{model}: eos_token_id in generation_config.json is {generation_eos!r}, not a token's number"
+            )
         self.stop_ids = sorted({*named, tokenizer.eos_token_id} - {None})
         special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         self._unwritten = {*special, *tokenizer.all_special_ids, *self.stop_ids}

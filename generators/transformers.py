@@ -12,9 +12,7 @@ from bonbench.generators.prompted import PromptedGenerator, PromptedParams, fitt
 from bonbench.generators.prompts import Codec
 from bonbench.generators.tokenizers import tokenizer_of
 from harness.core.components import Device, ModelFacts, Precision, Runtime
-from harness.core.devices import check_fits, placed
-from harness.core.errors import cannot_load
-from harness.core.hub_models import pretrained
+from harness.core.devices import placed
 from harness.core.memory import halving
 from harness.core.model_sizes import ModelSizes
 from harness.core.records import Problem, Response, Sampling
@@ -59,22 +57,19 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         super().__init__(params, name)
         import torch
         from transformers import AutoModelForCausalLM
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
-        # It builds a plan for every new shape: every token makes one.
-        torch.backends.cuda.enable_cudnn_sdp(False)
+        from bonbench.generators.decoding import check_sampling
+        from bonbench.generators.loading import avoid_cudnn_attention, load_model
+
+        avoid_cudnn_attention()
         placement = placed(params.device, torch.cuda)
         # Most CPUs are several times slower at 16 bits.
         dtype = "float32" if params.dtype == "auto" and not placement else params.dtype
-        try:
-            model = AutoModelForCausalLM.from_pretrained(**pretrained(params.model), dtype=dtype, **placement)
-        except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
-            raise cannot_load(params.model, error) from error
+        model = load_model(AutoModelForCausalLM, params.model, dtype=dtype, **placement)
         tokenizer = tokenizer_of(params.model)
         self.codec = Codec(params, tokenizer, params.model, model.generation_config.eos_token_id, params.date)
-        check_fits(model, params.model)
         self.model = model.eval()
+        check_sampling(self.model, params.model)
         self._rows_that_fitted: int | None = None  # at once, where memory was too short for more
 
     def describe(self) -> ModelFacts:
@@ -90,10 +85,12 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         import numpy as np
 
         from bonbench.generators.decoding import sample
+        from bonbench.generators.loading import check_tokens
         from bonbench.generators.uniforms import seed_array
 
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         prompts = fitting(self.codec, self.params, limit, problems, prefixes, sampling.max_tokens)
+        check_tokens(self.model, max((max(prompt.ids) for prompt in prompts), default=0), self.params.model)
         # Prompts of similar length share a batch, so that little of it is padding.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
         rows = [(i, j) for i in order for j in range(sampling.n)]

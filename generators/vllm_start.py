@@ -8,7 +8,7 @@ from typing import Any
 
 from bonbench.generators.vllm_engine import Engine, settle_environment
 from harness.core.errors import UserError, first_error, shortened
-from harness.core.hub_models import hub_id, pretrained
+from harness.core.hub_models import pretrained
 
 #: Engine arguments on CPU, where they differ from vLLM's own. Compiling a model takes longer than most CPU runs. Blocks
 #: of 32 tokens share more of a prompt than those of 128.
@@ -57,14 +57,15 @@ def start_engine(
             f"tensor_parallel_size x pipeline_parallel_size is {n_devices}, the actor sees "
             f"{current_platform.device_count()} GPUs: set num_gpus: {n_devices} on the entry"
         )
+    which = pretrained(model)
     arguments: dict[str, Any] = {
         **(_ON_CPU if current_platform.is_cpu() else {}),
-        "model": hub_id(model),
+        "model": which["pretrained_model_name_or_path"],
         "tensor_parallel_size": tensor_parallel_size,
         "pipeline_parallel_size": pipeline_parallel_size,
         "distributed_executor_backend": "uni" if n_devices == 1 else "mp",
     }
-    if revision := pretrained(model).get("revision"):
+    if (revision := which.get("revision")) and "revision" not in users:
         arguments |= {"revision": revision, "tokenizer_revision": revision}
     try:
         return Engine({**arguments, **own, **users, "trust_remote_code": False})

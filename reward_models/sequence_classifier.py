@@ -69,14 +69,14 @@ class SequenceClassifier(HiddenStateRewardModel[SequenceClassifierParams]):
         if self._is_classifier and not hasattr(reader.lm, "score"):
             raise UserError(f"{self.params.model}: {type(reader.lm).__name__} is not a decoder")
         if self.convention == "nemotron":
-            from bonbench.reward_models.lm.causal_lm import check_head
+            from bonbench.reward_models.lm.logits import check_head
 
             check_head(reader.lm, self.params.model)
         return reader
 
     def _rewards(self, lm: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
         if self.convention == "nemotron":
-            from bonbench.reward_models.lm.causal_lm import token_logits
+            from bonbench.reward_models.lm.logits import token_logits
 
             return token_logits(lm, hidden, [0])[:, 0]
         rewards = lm.score(hidden)[:, 0] if self._is_classifier else lm.rewards(hidden)

@@ -59,7 +59,7 @@ class StepTokenPRM(HiddenStateRewardModel[StepTokenParams]):
         return [self.encoder.only_token(answer) for answer in ANSWERS]
 
     def _loaded(self) -> HiddenStateReader:
-        from bonbench.reward_models.lm.causal_lm import check_head
+        from bonbench.reward_models.lm.logits import check_head
 
         reader = super()._loaded()
         check_head(reader.lm, self.params.model)
@@ -71,6 +71,6 @@ class StepTokenPRM(HiddenStateRewardModel[StepTokenParams]):
         return AnswerReader(self._to_serve(), self.answers)
 
     def _rewards(self, lm: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
-        from bonbench.reward_models.lm.causal_lm import token_logits
+        from bonbench.reward_models.lm.logits import token_logits
 
         return token_logits(lm, hidden, self.answers).softmax(dim=-1)[:, 0]

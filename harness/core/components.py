@@ -146,7 +146,7 @@ class TrainingFacts:
     ``train_positions`` and ``forward_positions`` are the sums of l (l + 1) / 2 over the sequences of length l among
     them. Where the weights of the model were frozen, ``adapter_params`` is how many weights beside them multiplied a
     token and were trained; None where the model's own weights were. ``extra`` is whatever else the report should know
-    (loss, counts), as JSON.
+    (loss, counts), as JSON; its ``note`` is a line for the user.
     """
 
     config: Mapping[str, Any]

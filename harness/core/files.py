@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,14 +75,30 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept: ``$BONBENCH_CACHE``, else ``bonbench`` in the user's cache folder.
+
+    Raises:
+        RuntimeError: where nothing names a folder, and the user has no home.
+    """
+    if own := os.environ.get("BONBENCH_CACHE"):
+        return Path(own).expanduser()
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))  # a relative path is to be ignored, says the XDG specification
+    return (caches if caches.is_absolute() else Path("~/.cache").expanduser()) / "bonbench"
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, unique: bool = False) -> Iterator[Path]:
     """A temporary path beside ``path``. The file written there replaces ``path`` on success; an error removes it.
+
+    Args:
+        unique: whether other processes may write the same file at the same time.
 
     Raises:
         OSError: naming the file, where it cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.tmp")
+    own = f".{os.getpid()}-{threading.get_ident()}" if unique else ""
+    temporary = path.with_name(f"{path.name}{own}.tmp")
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

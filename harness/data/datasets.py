@@ -56,16 +56,21 @@ def _problems(rows: Iterator[tuple[str, Row]], params: RowParams) -> list[Proble
         identifier = next(filter(None, ids), f"{params.split}-{len(problems):05d}")
         if identifier in problems:
             raise UserError(f"{where}: an earlier row has the id {identifier!r} too; give each problem its own id")
-        level = _LEVEL.fullmatch(str(row.get("level") or ""))
+        level = _LEVEL.fullmatch(_first(row, "level"))
         problems[identifier] = Problem(
             problem_id=identifier,
             problem=problem,
             answer=gold_text(answer),
-            subject=str(row.get("subject") or row.get("type") or ""),
+            subject=_first(row, "subject", "type"),
             level=int(level[1]) if level else None,
             split=params.split,
         )
     return list(problems.values())
+
+
+def _first(row: Row, *columns: str) -> str:
+    """What the first of the columns that says anything says: 0 is something, null and an empty text are nothing."""
+    return next((str(row[column]) for column in columns if row.get(column) not in (None, "")), "")
 
 
 class FileDataset(Dataset[FileParams]):

@@ -91,6 +91,18 @@ def build_graph(
             members = {member: scores[member].stage for member in of[name]}
             scores[name] = layout.scoring(specs[name], samples, members)
         policies = {name: layout.policy(name, entry, asked, n) for name, entry in experiment.policies.models.items()}
+    nodes = _in_order(
+        # Rollouts come first: trainings wait for them.
+        *rollouts,
+        samples,
+        grades,
+        second_grades,
+        *([*training.after, training] for training in trainings),
+        *([*score.passes.values(), score.stage] for score in scores.values()),
+        *policies.values(),
+    )
+    for node in nodes:
+        node.spec = layout.artifacts.pinned(node.spec)
     return Graph(
         experiment=experiment,
         problems=problems,
@@ -100,16 +112,7 @@ def build_graph(
         policies={name: policy.responses.spec for name, policy in policies.items()},
         passes={name: {role: pass_.who for role, pass_ in score.passes.items()} for name, score in scores.items()},
         n=n,
-        nodes=_in_order(
-            # Rollouts come first: trainings wait for them.
-            *rollouts,
-            samples,
-            grades,
-            second_grades,
-            *([*training.after, training] for training in trainings),
-            *([*score.passes.values(), score.stage] for score in scores.values()),
-            *policies.values(),
-        ),
+        nodes=nodes,
         stand_ins=stood_in,
         notes=what.notes,
     )

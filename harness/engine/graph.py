@@ -233,6 +233,11 @@ class Graph:
         """By the entry that asks for it."""
         return {node.who: node for node in self.nodes if isinstance(node, Training)}
 
+    @cached_property
+    def commits(self) -> dict[str, str]:
+        """The models of the hub, as entries name them, as ``owner/name@commit``, where the commit is known."""
+        return {getattr(n.spec.params, field): commit for n in self.nodes for field, commit in n.spec.commits}
+
     def stage(self, kind: StageKind, who: str) -> Stage:
         """The stage of a kind and name.
 

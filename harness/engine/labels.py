@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from harness.core.components import PassOf
 from harness.core.prompt import PROMPT
-from harness.core.shipped import shipped_path
 from harness.core.stages import StageKind
 from harness.storage.keys import digest
+from harness.storage.manifest import portable
 
 _LONGEST = 60
 
@@ -34,8 +33,8 @@ def _model_label(model: str, models: Mapping[str, str]) -> str:
     for name, other in models.items():
         if other == model:
             return name
-    path = str(shipped_path(Path(model)) or model)  # the same wherever BonBench is installed
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", path).strip("-.")[-_LONGEST:]
+    # The same wherever BonBench is installed, and wherever the folder is that it works in.
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", portable(model)).strip("-.")[-_LONGEST:]
 
 
 class Labels:

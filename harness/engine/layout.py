@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from harness.core.components import Generator, Mark, PassOf, RewardModel, Trainer, TrainerParams, Verifier
 from harness.core.errors import UserError
+from harness.core.hub_models import canonical
 from harness.core.records import Problem
 from harness.core.registry import find
 from harness.core.stages import StageKind, Task
@@ -50,7 +51,7 @@ class Layout:
 
     ``models`` maps names to models: the name of a generator to its model, and the name of an entry to the folder of its
     training, once that training is made. ``asks`` maps them to the parameters of the prompt with which the model is
-    asked.
+    asked. ``artifacts`` knows the identities of models.
     """
 
     def __init__(
@@ -64,13 +65,13 @@ class Layout:
         self.asks: dict[str, dict[str, Any]] = generators.asks
         self._experiment, self._problems, self._verifier = experiment, problems, verifier
         self._generators = generators.specs
-        self._artifacts = Artifacts()
+        self.artifacts = Artifacts()
         self._trainings: dict[str, Training] = {}
         self._rollouts: dict[str, Graded] = {}
         self._passes: dict[tuple[Any, ...], Stage] = {}
         self._labels = Labels()
         self._labelling = StepLabelling(
-            experiment, generators.specs, verifier, self._artifacts, self._labels, self._producers
+            experiment, generators.specs, verifier, self.artifacts, self._labels, self._producers
         )
 
     # -- responses and grades -----------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ class Layout:
     ) -> Stage:
         """``n`` responses to each problem."""
         sampling, seed = self._experiment.sampling.of(n), self._experiment.seed
-        identity = [self._artifacts.identity(spec), dataclasses.asdict(sampling), seed]
+        identity = [self.artifacts.identity(spec), dataclasses.asdict(sampling), seed]
         size = self._experiment.problems_in_shard(n)
         shards = []
         for index, start in enumerate(range(0, len(problems), size)):
@@ -103,7 +104,7 @@ class Layout:
     def grading(self, kind: StageKind, sampled: Stage, by: Spec[Verifier[Any]] | None = None) -> Stage:
         """The grades of responses ``by`` a verifier, by default the experiment's. They follow shard by shard."""
         verifier = self._verifier if by is None else by
-        folder, identity = f"{kind.folder}/{sampled.who}", [Task.GRADE, self._artifacts.identity(verifier)]
+        folder, identity = f"{kind.folder}/{sampled.who}", [Task.GRADE, self.artifacts.identity(verifier)]
         shards = [shard.derived(folder, identity, {"responses": shard}) for shard in sampled.shards]
         return Stage(kind=kind, who=sampled.who, spec=verifier, shards=shards)
 
@@ -145,7 +146,7 @@ class Layout:
         """The scores of a reward model. ``members`` are the scores of others that it reads."""
         asked = spec.cls.token_passes(spec.params)
         passes = {role: self._token_pass(StageKind.TOKEN_PASS, model, samples, spec) for role, model in asked.items()}
-        identity = [Task.SCORE, spec.name, self._artifacts.identity(spec)]
+        identity = [Task.SCORE, spec.name, self.artifacts.identity(spec)]
         shards = []
         for i, response in enumerate(shard for stage in samples for shard in stage.shards):
             inputs = {"responses": response} | {role: stage.shards[i] for role, stage in passes.items()}
@@ -173,7 +174,7 @@ class Layout:
         unknown = {name: value for name, value in elsewhere.items() if name not in type(asker.params).model_fields}
         entry = asked_with(unknown, entry, find("token_scorers", entry["type"]).Params)
         spec: Spec[Any] = build("token_scorers", label, entry, label, self.models, pool)
-        identity, columns = self._artifacts.identity(spec), spec.cls.columns(spec.params)
+        identity, columns = self.artifacts.identity(spec), spec.cls.columns(spec.params)
         key = (kind, *(stage.who for stage in sampled), digest(identity))
         if key in self._passes:
             shared = self._passes[key]
@@ -207,13 +208,13 @@ class Layout:
     def training(self, name: str, entry: Mapping[str, Any]) -> Training:
         """The training that an entry asks for. From here on the entry's name stands for the trained model."""
         sets = self.rollout_sets(name, entry["train"])
-        base = self._trainings.get(str(entry["train"].get("base")))
+        base = self._trained_at(str(entry["train"].get("base")))
         spec = self._trainer(name, entry, sets, base)
         ids = training_ids(_shards(self.rollouts(set_).responses for set_ in sets))
         labelled = set(spec.cls.labelled(spec.params, list(ids.values())))
         lessons = [self._lessons(spec, set_, lambda p: ids[p.problem_id, p.problem] in labelled) for set_ in sets]
         reads = [stage for lesson in lessons for stage in lesson.stages]
-        identity = self._artifacts.identity(spec)
+        identity = self.artifacts.identity(spec)
         folder = (self._experiment.folder / StageKind.TRAIN.folder / name).resolve()
         training = Training(
             who=name,
@@ -233,8 +234,13 @@ class Layout:
         self._trainings[name] = training
         self.models[name] = str(folder)
         self.asks[name] = spec.asks
-        self._artifacts.planned[str(folder)] = training.key
+        self.artifacts.planned[str(folder)] = training.key
         return training
+
+    def _trained_at(self, model: str) -> Training | None:
+        """The training of a model that is spelled by its entry's name, or as its folder; None for any other."""
+        named = self._trainings.get(model)
+        return named or next(iter(producers(self._trainings.values(), [canonical(model)])), None)
 
     def with_trained(self, entry: Mapping[str, Any], training: Training) -> dict[str, Any]:
         """An entry with its trained model in the place of its ``train:`` block. It asks as the training did."""

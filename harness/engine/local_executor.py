@@ -140,7 +140,7 @@ class _LocalPool:
         if self._worker is None:
             spec, worker = self._spec, Worker()
             give_gpus(spec.pool.num_gpus)
-            if failure := worker.build(spec.kind, spec.type_, spec.params.model_dump(), spec.name):
+            if failure := worker.build(spec.kind, spec.type_, spec.loads.model_dump(), spec.name):
                 self._line.failed(0, failure.traceback)
                 raise UserError(failure.message) if failure.is_mistake else StageFailed(failure.message)
             self._worker = worker
@@ -173,7 +173,7 @@ class _LocalPool:
         same = self._spec.component == other._spec.component
         if same and other._worker is not None:
             spec, self._worker, other._worker = self._spec, other._worker, None
-            self._worker.build(spec.kind, spec.type_, spec.params.model_dump(), spec.name)
+            self._worker.build(spec.kind, spec.type_, spec.loads.model_dump(), spec.name)
         return same
 
 

@@ -57,6 +57,7 @@ def describe_results(graph: Graph, quarantined: list[Quarantined]) -> Manifest:
         second_verifier=_second_verifier(graph),
         quarantined=quarantined,
         notes=graph.notes,
+        commits=graph.commits,
         results_key=results_key(graph, quarantined),
         shards=inventory(graph.results),
         versions=_versions(),

@@ -421,4 +421,4 @@ def _params(spec: Spec[Any]) -> dict[str, Any]:
     """A component's parameters. Workers of a cluster run in a folder of their own, where a relative path means another
     file."""
     paths = (spec.paths(Mark.MODEL) | spec.paths(Mark.DATA)).items()
-    return spec.params.model_dump() | {f: str(Path(p).resolve()) for f, p in paths if Path(p).exists()}
+    return spec.loads.model_dump() | {f: str(Path(p).resolve()) for f, p in paths if Path(p).exists()}

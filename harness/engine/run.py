@@ -22,6 +22,7 @@ from harness.engine.executor import Executor, Pool, ShardFailed, StageFailed
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
 from harness.engine.learnable import check_grades, readers
 from harness.engine.logs import Log
+from harness.engine.moved_models import moved_models
 from harness.engine.outcome import Outcome
 from harness.engine.parts import Parts, failure_of, without
 from harness.engine.placement import large_without_gpus
@@ -35,6 +36,7 @@ from harness.storage.files import locked
 from harness.storage.keys import digest
 from harness.storage.manifest import Quarantined, portable, write_manifest
 from harness.storage.shards import read_shard, remove_other_shards, shard_key, shard_path, write_shard
+from harness.storage.trained import trained_facts
 
 
 def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board) -> Outcome:
@@ -48,6 +50,8 @@ def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board
             where nothing is stored in spite of the run.
     """
     with locked(graph.results):
+        for line in moved_models(graph):
+            board.say(line)
         _write_problems(graph, board)
         for training in (node for node in nodes if isinstance(node, Training)):
             if recount_development(training, graph.results):
@@ -337,6 +341,8 @@ class _Run:
             return
         self._trained[training] = True
         self._count(cost)
+        if note := trained_facts(training.folder).get("note"):
+            line.say(note)
 
 
 def _first(error: BaseException) -> BaseException:

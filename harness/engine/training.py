@@ -59,7 +59,7 @@ def run_training(training: Training, results: Path, progress: Progress, launch: 
         work: of their last attempt, where workers died.
     """
     data = stored_rollouts(training, results)
-    trainer = training.spec.cls(loadable(training.spec.params), training.who)
+    trainer = training.spec.cls(loadable(training.spec.loads), training.who)
     temporary = training.folder.with_name(training.folder.name + ".partial")
     if trained_key(temporary) != training.key:  # else a run was killed here, and the trainer goes on from what it left
         shutil.rmtree(temporary, ignore_errors=True)

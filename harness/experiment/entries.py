@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ from pydantic import ValidationError
 from harness.core.components import ComponentParams, Mark, PassOf
 from harness.core.errors import UserError, first_error
 from harness.core.files import no_file
-from harness.core.hub_models import at_revision
+from harness.core.hub_models import at_revision, canonical
 from harness.core.registry import absolute, find
 from harness.core.shipped import located
 from harness.core.terms import Kind
 from harness.data.documents import parse_yaml
-from harness.experiment.model_files import check_model
+from harness.experiment.model_files import check_model, named
 from harness.experiment.spec import Pool, Spec, marked
 
 _SPEC = re.compile(r"(?P<type>[^:=]+\.py:[\w-]+|[^:]+)(?::(?P<options>.*))?", re.DOTALL)
@@ -47,7 +46,7 @@ def build(
         UserError: naming ``where``, the key and the mistake.
     """
     type_, options = _type_and_options(kind, entry, where)
-    with _named(where):
+    with named(where):
         cls = find(kind, type_)
     resources = pool_of(options, where, pool)
     options = {key: value for key, value in options.items() if key not in Pool.model_fields}
@@ -62,7 +61,7 @@ def build(
         where=where,
     )
     _check_files(spec, models)
-    with _named(where):
+    with named(where):
         cls.check(spec.params)
     return spec
 
@@ -160,12 +159,16 @@ def _with_paths(
         for field in marked(params, mark):
             value = options.get(field)
             if isinstance(value, str):
-                resolved[field] = models[value] if mark is Mark.MODEL and value in models else located(value)
+                resolved[field] = _model(value, models) if mark is Mark.MODEL else located(value)
     main = _main_model(params)
     if main in resolved and "revision" in resolved and "revision" not in params.model_fields:
-        with _named(where):
+        with named(where):
             resolved[main] = at_revision(str(resolved[main]), str(resolved.pop("revision")))
     return resolved
+
+
+def _model(spelled: str, models: Mapping[str, str]) -> str:
+    return models[spelled] if spelled in models else canonical(located(spelled))
 
 
 def _main_model(params: type[ComponentParams]) -> str | None:
@@ -188,12 +191,3 @@ def _validated(model: Any, values: Mapping[str, Any], where: str) -> Any:
         return model.model_validate(values)
     except ValidationError as error:
         raise UserError(first_error(error, model, where)) from None
-
-
-@contextmanager
-def _named(where: str) -> Iterator[None]:
-    """Add the place of the entry to the error line of a mistake that is found inside."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None

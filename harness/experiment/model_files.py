@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.core.chat_template import CLOCK, THOUGHTS, mentions
-from harness.core.components import ComponentParams, Mark
+from harness.core.components import Component, ComponentParams, Mark
+from harness.core.digests import file_digest
 from harness.core.errors import UserError, suggest
-from harness.core.hub_models import is_hub_model
+from harness.core.hub_models import at_commit, canonical, is_hub_model
 from harness.core.prompt import DAY
 from harness.core.registry import is_file, source_digest
+from harness.core.weight_files import refuse_adapter
 from harness.data.documents import read_json
 from harness.experiment.spec import Spec, marked, unkeyed
 
 P = TypeVar("P", bound=ComponentParams)
+C = TypeVar("C", bound=Component[Any])
 
 _WEIGHTS = (".safetensors", ".bin")
 
-#: Of files larger than this, blocks are read: one of every stretch, and the first and the last stretch whole.
-_LARGE_FILE, _STRETCH, _BLOCK = 256 << 20, 1 << 20, 64 << 10
+#: Files larger than this are read once, and their digest is remembered.
+LARGE_FILE = 256 << 20
 
 
 def check_model(model: str, where: str, names: Mapping[str, str], has_weights: bool = True) -> None:
@@ -35,12 +38,12 @@ def check_model(model: str, where: str, names: Mapping[str, str], has_weights: b
     """
     folder = Path(model)
     if folder.is_dir():
+        with named(where):
+            refuse_adapter(folder)
         if not (folder / "config.json").is_file():
             raise UserError(f"{where}: {model} has no config.json: not a model folder in transformers format")
-        try:
+        with named(where):
             config = read_json(folder / "config.json")
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
         if not isinstance(config, dict):
             raise UserError(f"{where}: {folder / 'config.json'} is not a JSON object")
         if has_weights and not any(f.suffix in _WEIGHTS for f in folder.iterdir()):
@@ -53,6 +56,15 @@ def check_model(model: str, where: str, names: Mapping[str, str], has_weights: b
         raise UserError(
             f"{where}: {model!r} is no model folder, no hub id and no name in this experiment{suggest(model, names)}"
         )
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Add the place of an entry to the error line of a mistake that is found inside."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def loadable(params: P) -> P:
@@ -81,39 +93,41 @@ class Artifacts:
     """The identities of models and data files, which enter keys.
 
     The identity of a model that this run will train is the key of its training, before the model exists. The identity
-    of a hub id is the id. The identity of a folder or file is a digest of the names, sizes and contents of its files.
-
-    Of a file above 256 MiB, the first and the last MiB are read, and the first 64 KiB of every MiB between them. So
-    every change of the size changes the digest, and every change of a whole MiB in one piece, such as the training of a
-    weight matrix. A smaller change may lie between the blocks that are read.
+    of a model of the hub is its id with the commit that is loaded, and the id alone where no commit is known. The
+    identity of a folder or file is a digest of the names, sizes and contents of its files. A model has one identity,
+    however it is spelled.
     """
 
     planned: dict[str, str] = field(default_factory=dict)
     _seen: dict[str, str] = field(default_factory=dict)
+    _commits: dict[str, str | None] = field(default_factory=dict)
 
     def id(self, path: str) -> str:
+        """The identity of a model or a data file.
+
+        Raises:
+            UserError: for a file that cannot be read.
+        """
+        path = canonical(path)
         if path in self.planned:
             return self.planned[path]
         if path not in self._seen:
-            self._seen[path] = self._digest(Path(path)) if Path(path).exists() else f"hub:{path}"
+            if pinned := self._at_commit(path):
+                self._seen[path] = f"hub:{pinned}"
+            else:
+                self._seen[path] = _digest(Path(path)) if Path(path).exists() else f"hub:{path}"
         return self._seen[path]
 
-    @staticmethod
-    def _digest(path: Path) -> str:
-        sha = hashlib.sha256()
-        for file in sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]:
-            size = file.stat().st_size
-            sha.update(f"{file.relative_to(path)}\0{size}\0".encode())
-            with file.open("rb") as stream:
-                if size > _LARGE_FILE:
-                    sha.update(stream.read(_STRETCH))
-                    for start in range(_STRETCH, size - _STRETCH, _STRETCH):
-                        stream.seek(start)
-                        sha.update(stream.read(_BLOCK))
-                    stream.seek(-_STRETCH, os.SEEK_END)
-                while block := stream.read(_STRETCH):
-                    sha.update(block)
-        return sha.hexdigest()
+    def pinned(self, spec: Spec[C]) -> Spec[C]:
+        """The component with the commits of its models of the hub."""
+        models = {f: path for f, path in spec.paths(Mark.MODEL).items() if not Path(path).exists()}
+        commits = tuple((f, pinned) for f, path in models.items() if (pinned := self._at_commit(path)))
+        return replace(spec, commits=commits)
+
+    def _at_commit(self, path: str) -> str | None:
+        if path not in self._commits:
+            self._commits[path] = at_commit(path)
+        return self._commits[path]
 
     def identity(self, spec: Spec[Any]) -> dict[str, Any]:
         """Everything about a component that determines what it computes, as JSON."""
@@ -146,3 +160,21 @@ class Artifacts:
         is in a key must not change once a model is there. (The key of a training has its base's.)"""
         models = (Path(path) for path in spec.paths(Mark.MODEL).values() if path not in self.planned)
         return [model for model in models if model.is_dir()]
+
+
+def _digest(path: Path) -> str:
+    """Of a folder with files up to 256 MiB, the digest of their names, sizes and bytes, one after the other."""
+    sha = hashlib.sha256()
+    try:
+        for file in sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]:
+            size = file.stat().st_size
+            sha.update(f"{file.relative_to(path)}\0{size}\0".encode(errors="surrogateescape"))
+            if size > LARGE_FILE:
+                sha.update(file_digest(file).encode())
+                continue
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    sha.update(block)
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
+    return sha.hexdigest()

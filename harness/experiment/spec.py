@@ -51,7 +51,11 @@ class Pool(BaseModel):
 
 @dataclass(frozen=True)
 class Spec(Generic[C]):
-    """A checked entry: everything that another process needs to build the component."""
+    """A checked entry: everything that another process needs to build the component.
+
+    ``commits`` are the commits of its models of the hub, as ``owner/name@commit`` by the parameter's name, where they
+    are known. They are in the component's keys, so they are what is loaded, whatever a node's cache has.
+    """
 
     kind: Kind
     name: str
@@ -59,6 +63,12 @@ class Spec(Generic[C]):
     params: ComponentParams
     pool: Pool
     where: str  # the entry's place in the experiment file, for error lines
+    commits: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def loads(self) -> ComponentParams:
+        """The parameters to build the component with: models of the hub at their commits."""
+        return self.params.model_copy(update=dict(self.commits))
 
     @property
     def cls(self) -> type[C]:
@@ -73,7 +83,7 @@ class Spec(Generic[C]):
     def component(self) -> Hashable:
         """What a replica has loaded, and on what, whatever it is called: equal where one can do the work of another."""
         pool = self.pool.num_cpus, self.pool.num_gpus
-        return self.kind, self.type_, self.params.model_dump_json(), *pool
+        return self.kind, self.type_, self.loads.model_dump_json(), *pool
 
     def paths(self, mark: Mark) -> dict[str, str]:
         """Values of the parameters with a mark, by the parameter's name: models, or data files."""

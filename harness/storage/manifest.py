@@ -87,7 +87,8 @@ class Manifest(_Facts):
 
     ``n`` is the number of responses per problem, ``results_key`` the key of everything that a report is made from,
     ``shards`` what :mod:`harness.storage.inventory` says of the folders. ``notes`` are sentences on the problems and
-    responses that are compared.
+    responses that are compared. ``commits`` are the models of the hub, by what the experiment calls them, as
+    ``owner/name@commit``.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Manifest(_Facts):
     second_verifier: VerifierFacts | None = None
     quarantined: list[Quarantined] = []
     notes: list[str] = []
+    commits: dict[str, str] = {}
     results_key: str | None = None
     shards: dict[str, str] = {}
     versions: dict[str, str] = {}

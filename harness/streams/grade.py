@@ -39,10 +39,11 @@ class Grader:
         spec = build("verifiers", name, entry, f"--verifier {text}", {})
         for override in overrides:
             spec = _with_option(spec, entry, override)
-        self.key = digest("grading", Artifacts().identity(spec))
+        artifacts = Artifacts()
+        self.key = digest("grading", artifacts.identity(spec))
         options = spec.params.model_dump(mode="json")
         self.settings = " ".join((name, *(f"{option}={value}" for option, value in options.items())))
-        self._verifier: Verifier[Any] = spec.cls(loadable(spec.params), spec.name)
+        self._verifier: Verifier[Any] = spec.cls(loadable(artifacts.pinned(spec).loads), spec.name)
 
     def grade(self, rows: Sequence[Row]) -> list[Row]:
         """The rows with ``extracted``, ``correct`` and ``reason`` added."""

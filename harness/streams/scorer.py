@@ -56,9 +56,9 @@ class Scorer:
             identity = digest(artifacts.identity(scorer))
             if identity not in loaded:
                 identities.append(artifacts.identity(scorer))
-                loaded[identity] = self._built(scorer)
+                loaded[identity] = self._built(artifacts.pinned(scorer))
             self._passes[role] = loaded[identity]
-        self.model: RewardModel[Any] = self._built(spec)
+        self.model: RewardModel[Any] = self._built(artifacts.pinned(spec))
         self.key = digest("scoring", *identities)
 
     def score(
@@ -121,6 +121,6 @@ class Scorer:
 
     def _built(self, spec: Spec[Any]) -> Any:
         try:
-            return spec.cls(loadable(spec.params), spec.name)
+            return spec.cls(loadable(spec.loads), spec.name)
         except UserError as error:
             raise UserError(f"{self._where}: {error}") from None

@@ -11,24 +11,18 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
+from bonbench.generators.loading import avoid_cudnn_attention, check_tokens, load_model
+from bonbench.reward_models.lm.body import body
+from bonbench.reward_models.lm.logits import check_head, target_logprobs
 from bonbench.reward_models.lm.prefix_tree import PrefixTree
-from bonbench.reward_models.lm.products import float_linear
-from bonbench.reward_models.lm.tree_attention import rotates_by_length, supports_trees, tree_states
+from bonbench.reward_models.lm.tree_attention import reads_alone, supports_trees, tree_states
 from bonbench.reward_models.text.encoding import Encoded, with_response
 from bonbench.reward_models.text.pieces import Marked
 from harness.core.arrays import Ints
-from harness.core.devices import check_fits, placed
-from harness.core.errors import UserError, cannot_load
-from harness.core.hub_models import pretrained
+from harness.core.devices import placed
 from harness.core.memory import halving
 
-#: Elements of a block of float32 logits (256 MiB): a full [batch, length, vocabulary] tensor of them would
-#: take tens of GiB with a vocabulary of 128 K.
-LOGITS_BLOCK = 2**26
-#: Tokens of the vocabulary in a block. On a CPU, what fits its caches is fastest.
-LOGITS_COLUMNS = 2048
 #: Tokens, padding included, that go through a model at once. On a CPU, what fits its caches is fastest.
 _BATCH_TOKENS = {"cpu": 512, "cuda": 16384}
 #: A model that has too little memory for so many tokens has none for fewer: keys and values take it.
@@ -51,64 +45,17 @@ def load(model: str, dtype: str, device: str) -> PreTrainedModel:
     return loaded
 
 
-def avoid_cudnn_attention() -> None:
-    """Have attention computed by other kernels than cuDNN's, in this process from now on.
-
-    cuDNN builds a plan for every new shape, which takes longer than the attention; trees and batches seldom have the
-    same shape twice.
-    """
-    torch.backends.cuda.enable_cudnn_sdp(False)
-
-
 def load_as(kind: Any, model: str, dtype: str, device: str) -> PreTrainedModel:
     """A model of a `transformers` class, or auto class, for inference.
 
     Raises:
-        UserError: when there is no such model, or its files do not have all weights of the class. (`transformers` would
-            make them up: a causal LM loaded as a classifier gets a random head.)
+        UserError: when there is no such model, or its files do not have all weights of the class.
     """
     avoid_cudnn_attention()
     placement = placed(device, torch.cuda)
     if dtype == "auto" and not placement:
         dtype = "float32"  # most CPUs are several times slower at 16 bits
-    transformers_logging.disable_progress_bar()
-    try:
-        loaded, info = kind.from_pretrained(
-            **pretrained(model),
-            dtype=dtype,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            **placement,
-        )
-    except Exception as error:  # a wrong value in a config.json raises whatever the model's code meets first
-        raise cannot_load(model, error) from error
-    name = type(loaded).__name__
-    if missing := sorted(info["missing_keys"]):
-        raise UserError(f"{model} lacks weights of {name}: {', '.join(missing[:4])}")
-    if mismatched := sorted(key for key, *_ in info["mismatched_keys"]):
-        raise UserError(f"{model} has weights of another shape than {name}: {', '.join(mismatched[:4])}")
-    check_fits(loaded, model)
-    return loaded.eval()  # type: ignore[no-any-return]
-
-
-@torch.inference_mode()
-def check_head(model: PreTrainedModel, name: str) -> None:
-    """Refuse a causal LM whose logits are not what is made here of its hidden states, block by block.
-
-    Raises:
-        UserError: where its own forward gives other logits, or such as are not numbers.
-    """
-    ids = torch.zeros(1, 2, dtype=torch.long, device=model.device)
-    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
-    whole = model(input_ids=ids, use_cache=False).logits[0].float()
-    if not (whole < torch.inf).all():  # NaN is not, either
-        raise UserError(
-            f"{name} gives logits that are NaN or infinite: look for such numbers in its weights, and for 16-bit ones "
-            "that overflow (dtype: float32)"
-        )
-    ours = token_logits(model, hidden, range(whole.shape[-1])).to(whole.device)
-    if not torch.allclose(ours, whole, rtol=1e-2, atol=1e-2):
-        raise UserError(f"{name}: {type(model).__name__} transforms its logits in a way that is not supported")
+    return load_model(kind, model, dtype=dtype, **placement).eval()  # type: ignore[no-any-return]
 
 
 @torch.inference_mode()
@@ -170,9 +117,11 @@ def read(
 
     Raises:
         MemoryError: where not even one sequence fits.
+        UserError: for a token that the model does not have.
     """
     if not readings:
         return []
+    check_tokens(model, max(max(reading.ids) for reading in readings), model.name_or_path)
     # What follows the last position that is read need not be.
     fed = [reading.ids[: reading.reads[-1] + 1] for reading in readings]
     tree = PrefixTree(fed) if supports_trees(model) else None
@@ -234,7 +183,7 @@ def _padded(model: PreTrainedModel, sequences: Sequence[list[int]], max_tokens: 
     order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]), reverse=True)
     firsts = dict(zip(order, accumulate((len(sequences[i]) for i in order), initial=0), strict=False))
     paths = [firsts[i] + np.arange(len(sequence)) for i, sequence in enumerate(sequences)]
-    alone = rotates_by_length(model)
+    alone = reads_alone(model)
 
     def states() -> Iterator[torch.Tensor]:
         start = 0
@@ -243,44 +192,8 @@ def _padded(model: PreTrainedModel, sequences: Sequence[list[int]], max_tokens: 
             rows = 1 if alone else max(1, max_tokens // longest)
             batch = [sequences[i] for i in order[start : start + rows]]
             ids = torch.tensor([tokens + [0] * (longest - len(tokens)) for tokens in batch], device=model.device)
-            hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            hidden = body(model)(input_ids=ids, use_cache=False).last_hidden_state
             yield torch.cat([hidden[row, : len(tokens)] for row, tokens in enumerate(batch)])
             start += len(batch)
 
     return paths, states()
-
-
-def target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """log softmax(logits)[target], float32 [tokens], for hidden states [tokens, width], a block at a time."""
-    head = model.get_output_embeddings()
-    hidden, targets = hidden.to(head.weight.device), targets.to(head.weight.device)
-    weights = head.weight.split(LOGITS_COLUMNS)
-    biases = [None] * len(weights) if head.bias is None else head.bias.split(LOGITS_COLUMNS)
-    size = max(1, LOGITS_BLOCK // len(weights[0]))
-    logprobs = []
-    for block, target in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
-        of_targets, sums, first = torch.zeros_like(target, dtype=torch.float32), [], 0
-        for weight, bias in zip(weights, biases, strict=True):
-            logits = _softcapped(model, float_linear(block, weight, bias))
-            sums.append(logits.logsumexp(dim=-1))
-            column = target - first
-            here = (column >= 0) & (column < len(weight))
-            chosen = logits.gather(-1, column.clamp(0, len(weight) - 1)[:, None])[:, 0]
-            of_targets = torch.where(here, chosen, of_targets)
-            first += len(weight)
-        total = torch.stack(sums).logsumexp(dim=0)
-        # An infinite logit leaves the other tokens the probability 0, which would pass for what the model says of them.
-        logprobs.append(torch.where(total < torch.inf, of_targets - total, torch.nan))
-    return torch.cat(logprobs)
-
-
-def token_logits(model: PreTrainedModel, hidden: torch.Tensor, tokens: Sequence[int]) -> torch.Tensor:
-    """Logits of some tokens, float32 [positions, tokens], for hidden states [positions, width]."""
-    head = model.get_output_embeddings()
-    bias = None if head.bias is None else head.bias[list(tokens)]
-    return _softcapped(model, float_linear(hidden.to(head.weight.device), head.weight[list(tokens)], bias))
-
-
-def _softcapped(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor:
-    softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    return logits.float() if softcap is None else softcap * torch.tanh(logits.float() / softcap)

@@ -9,7 +9,8 @@ from functools import partial
 import torch
 from transformers import PreTrainedModel
 
-from bonbench.reward_models.lm.causal_lm import LOGITS_BLOCK, LOGITS_COLUMNS, response_values, token_logits
+from bonbench.reward_models.lm.causal_lm import response_values
+from bonbench.reward_models.lm.logits import LOGITS_BLOCK, LOGITS_COLUMNS, n_tokens, token_logits
 from bonbench.reward_models.text.encoding import Encoded
 
 
@@ -32,7 +33,7 @@ def token_statistics(model: PreTrainedModel, hidden: torch.Tensor, targets: torc
     entropy of p, and KL(U || p) = -log V - mean(log p), the token's self-certainty (Kang et al. 2025, "Scalable
     Best-of-N Selection for Large Language Models via Self-Certainty").
     """
-    vocabulary = len(model.get_output_embeddings().weight)
+    vocabulary = n_tokens(model)
     columns = [range(a, min(a + LOGITS_COLUMNS, vocabulary)) for a in range(0, vocabulary, LOGITS_COLUMNS)]
     size = max(1, LOGITS_BLOCK // len(columns[0]))
     statistics = []

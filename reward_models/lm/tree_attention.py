@@ -18,7 +18,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, Cache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from bonbench.reward_models.lm.body import body
 from bonbench.reward_models.lm.prefix_tree import Batch, PrefixTree
+from harness.core.errors import UserError
+from harness.core.memory import is_short
 
 _NAME = "prefix-tree"
 #: The most tokens of a segment, per device. In a long segment more products are computed and then masked out. With
@@ -30,6 +33,7 @@ _ALIGNED = 8
 #: Attention that needs more than positions and a causal mask, by the argument that brings it.
 _MORE = ("softcap", "s_aux", "position_bias")
 _supported: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
+_alone: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
 
 class _Unsupported(Exception):
@@ -52,7 +56,7 @@ def tree_states(model: PreTrainedModel, tree: PrefixTree, max_tokens: int) -> It
             keep = torch.from_numpy(batch.keep).to(device)
             for layer in cache.layers:
                 layer.keep = keep
-            yield model.base_model(
+            yield body(model)(
                 input_ids=torch.from_numpy(batch.ids).to(device)[None],
                 position_ids=torch.from_numpy(batch.depths).to(device)[None],
                 past_key_values=cache,
@@ -69,7 +73,7 @@ def supports_trees(model: PreTrainedModel) -> bool:
     text, as some rotary embeddings do. The function reads a small tree in both ways and compares the states.
     """
     if model not in _supported:
-        _supported[model] = _declares_support(model.base_model) and _agrees(model)
+        _supported[model] = _declares_support(body(model)) and _agrees(model)
     return _supported[model]
 
 
@@ -86,20 +90,57 @@ def rotates_by_length(model: PreTrainedModel) -> bool:
 
 
 def _agrees(model: PreTrainedModel) -> bool:
-    ids = (np.arange(1, 13) * 7 % model.config.get_text_config().vocab_size).tolist()
+    ids = _ids(model)
     sequences = [ids, ids[:7] + ids[2:7], ids[:7] + ids[2:5] + ids[:2]]
     tree = PrefixTree(sequences)
     try:
         states = torch.cat(list(tree_states(model, tree, tree.n_nodes // 2 + 1)))
-    except _Unsupported:
+    except Exception as error:  # a cache, a mask or an output of the model's own: it is read in another way
+        if is_short(error):
+            raise
         return False
     with torch.inference_mode():
         alone = torch.tensor(sequences, device=model.device)
-        plain = model.base_model(input_ids=alone, use_cache=False).last_hidden_state
-    # Rounding is far below, another mask or position far above.
-    tolerance = 1e-3 if model.dtype == torch.float32 else 0.1
-    away = (states[np.stack(tree.paths)] - plain).norm(dim=-1)
-    return bool((away <= tolerance * plain.norm(dim=-1)).all())
+        plain = body(model)(input_ids=alone, use_cache=False).last_hidden_state
+    return _equal(states[np.stack(tree.paths)], plain)
+
+
+def _equal(states: torch.Tensor, plain: torch.Tensor) -> bool:
+    """Whether hidden states [..., width] are the same but for rounding, which another mask or position far exceeds."""
+    tolerance = 1e-3 if plain.dtype == torch.float32 else 0.1
+    return bool(((states - plain).norm(dim=-1) <= tolerance * plain.norm(dim=-1)).all())
+
+
+@torch.inference_mode()
+def reads_alone(model: PreTrainedModel) -> bool:
+    """Whether each sequence must go through a model for itself, as padding behind it would change its states.
+
+    Raises:
+        UserError: for a model whose states depend on the tokens after them: those of a beginning are not its own.
+    """
+    if model not in _alone:
+        long, short = ids = [_ids(model), _ids(model)[4:9]]
+        states = [body(model)(input_ids=_row(model, one), use_cache=False).last_hidden_state for one in ids]
+        beginning = body(model)(input_ids=_row(model, long[:5]), use_cache=False).last_hidden_state
+        if not _equal(states[0][:, :5], beginning):
+            raise UserError(
+                f"{model.name_or_path}: {type(model).__name__} reads texts in both directions: it has no probability "
+                "of a token given those before it"
+            )
+        both = torch.cat([_row(model, long), _row(model, short + [0] * (len(long) - len(short)))])
+        padded = body(model)(input_ids=both, use_cache=False).last_hidden_state
+        agrees = _equal(padded[:1], states[0]) and _equal(padded[1:, : len(short)], states[1])
+        _alone[model] = rotates_by_length(model) or not agrees
+    return _alone[model]
+
+
+def _ids(model: PreTrainedModel) -> list[int]:
+    ids: list[int] = (np.arange(1, 13) * 7 % model.config.get_text_config().vocab_size).tolist()
+    return ids
+
+
+def _row(model: PreTrainedModel, ids: list[int]) -> torch.Tensor:
+    return torch.tensor([ids], device=model.device)
 
 
 class _PathLayer(DynamicLayer):  # type: ignore[misc]

@@ -26,8 +26,8 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from bonbench.generators.loading import avoid_cudnn_attention, check_tokens
 from bonbench.generators.tokenizers import tokenizer_of
-from bonbench.reward_models.lm.causal_lm import avoid_cudnn_attention
 from bonbench.reward_models.training.checkpoints import Checkpoints, last_checkpoint, steps_done
 from bonbench.reward_models.training.dealing import Dealer
 from bonbench.reward_models.training.history import Curves, StepSums, diverged, history, summary
@@ -35,7 +35,7 @@ from bonbench.reward_models.training.integrations import write_here
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
 from bonbench.reward_models.training.lora import adapter_params, merged, with_adapters
 from bonbench.reward_models.training.model_losses import MODEL_LOSSES, Batch, Judgement, ModelLoss
-from bonbench.reward_models.training.precision import bfloat16, weights_dtype
+from bonbench.reward_models.training.precision import Rounding, as_in_base, bfloat16, swallowed, weights_dtype
 from bonbench.reward_models.training.reference import mismatched_reference
 from bonbench.reward_models.training.rehearsal import rehearse_saving
 from bonbench.reward_models.training.schedule import Schedule, Steps, costs
@@ -66,6 +66,7 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     crossed = mismatched_reference(job, loss, args.device)
     tokenizer = tokenizer_of(params.base)
     base = loss.load(job.model)
+    check_tokens(base, int(rollouts.sequences.ids.max(initial=0)), job.model)
     stored_dtype = base.dtype
     if rank == 0:
         rehearse_saving(base, tokenizer, output, stored_dtype if params.lora is not None else torch.float32)
@@ -83,6 +84,8 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
     lengths = rollouts.sequences.lengths
     trainer.add_callback(Curves(trainer.sums, trainer.log, progress, [int(lengths[of].sum()) for of in learnt]))
     trainer.add_callback(Checkpoints(params.checkpoint_minutes, trainer.sums))  # after those have taken the sums
+    if stored_dtype != torch.float32 and params.lora is None:
+        trainer.add_callback(Rounding(stored_dtype))
     if held_out is not None:
         once = Schedule.of(held_out, params, epochs=1)
         looked_at = once.members(held_out) * len(looks(len(schedule.batches)))
@@ -93,7 +96,7 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
 
     _check_weights(learning, stored_dtype, args)
     rows = history(trainer.state)
-    _save(trainer, job, model, tokenizer, stored_dtype)
+    about_weights = _save(trainer, job, model, tokenizer, stored_dtype)
     if rank == 0:
         (output / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return TrainingFacts(
@@ -102,7 +105,7 @@ def train_worker(job: Job, progress: Progress) -> TrainingFacts:
         output_head=model.get_output_embeddings() is not None,
         **costs(rollouts, np.concatenate(learnt), np.concatenate(looked_at), loss.with_reference),
         adapter_params=adapters,
-        extra={"steps": len(schedule.batches), **summary(rows)},
+        extra={"steps": len(schedule.batches), **summary(rows), **about_weights},
     )
 
 
@@ -126,8 +129,13 @@ def _save(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     dtype: torch.dtype,
-) -> None:
-    """Write the trained model in the base's ``dtype``, adapters added to the base, and the tokenizer."""
+) -> dict[str, Any]:
+    """Write the trained model in the base's ``dtype``, adapters added to the base, and the tokenizer.
+
+    Returns:
+        Facts about what 16 bits did to the weights, in the first worker: the share that are ``as_in_base``, and a
+        ``note`` where they are most.
+    """
     loss, output = trainer.loss, job.output
     loss.finish(model, tokenizer)
     if trainer.is_fsdp_enabled:
@@ -135,16 +143,23 @@ def _save(
     adapters = None if job.params.lora is None else output / _ADAPTERS
     trainer.save_model(str(adapters or output))
     if trainer.args.process_index:
-        return
+        return {}
+    about: dict[str, Any] = {}
     if adapters is not None:
         plain = merged(loss.load(job.model), adapters)
         loss.finish(plain, tokenizer)
-        plain.save_pretrained(output)
-        shutil.rmtree(adapters)
     elif dtype != torch.float32:
-        loss.load(str(output), dtype).save_pretrained(output)
+        plain = loss.load(str(output), dtype)
+    if adapters is not None or dtype != torch.float32:
+        plain.save_pretrained(output)
+    if adapters is not None:
+        shutil.rmtree(adapters)
+    if dtype != torch.float32:
+        share = as_in_base(plain, loss.load(job.model), loss.head)
+        about = {"as_in_base": share} | ({"note": note} if (note := swallowed(share, dtype)) else {})
     (output / "training_args.bin").unlink(missing_ok=True)
     tokenizer.save_pretrained(output)
+    return about
 
 
 def _arguments(job: Job, steps: int, sharded: bool) -> TrainingArguments:

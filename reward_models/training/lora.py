@@ -14,6 +14,7 @@ from peft import LoraConfig, PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import PreTrainedModel
 
+from bonbench.reward_models.lm.body import body
 from bonbench.reward_models.training.params import LoraParams
 from harness.core.errors import UserError, one_line
 
@@ -29,8 +30,8 @@ class Adapted(PeftModel):  # type: ignore[misc]
     @property
     def body(self) -> torch.nn.Module:
         """The model without its head."""
-        body: torch.nn.Module = self.get_base_model().base_model
-        return body
+        below: torch.nn.Module = body(self.get_base_model())
+        return below
 
 
 def with_adapters(model: PreTrainedModel, lora: LoraParams, head: str | None) -> Adapted:

@@ -19,13 +19,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from bonbench.generators.loading import load_model
 from bonbench.generators.tokenizers import tokenizer_of
-from bonbench.reward_models.lm.causal_lm import LOGITS_BLOCK, target_logprobs, token_logits
+from bonbench.reward_models.lm.body import body
+from bonbench.reward_models.lm.logits import LOGITS_BLOCK, check_head, target_logprobs, token_logits
 from bonbench.reward_models.step_token import ANSWERS
 from bonbench.reward_models.text.pieces import PieceEncoder
 from bonbench.reward_models.training import objectives
 from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, OutcomeTrainerParams, TrainingParams
-from harness.core.hub_models import pretrained
+from harness.core.errors import UserError
 
 P = TypeVar("P", bound=TrainingParams)
 
@@ -67,7 +69,17 @@ class ModelLoss(ABC, Generic[P]):
         return False
 
     def load(self, model: str, dtype: str | torch.dtype = "auto") -> PreTrainedModel:
-        return savable(self.kind.from_pretrained(**pretrained(model), dtype=dtype, **self.config))
+        """The model with its head, which is a new one where the model has none of its kind.
+
+        Raises:
+            UserError: for a model that lacks weights, or has a head that is not read here.
+        """
+        loaded = savable(load_model(self.kind, model, self.head, dtype=dtype, **self.config))
+        if self.head is None:
+            check_head(loaded, model)
+        elif not hasattr(loaded, self.head):
+            raise UserError(f"{model}: {type(loaded).__name__} is not a decoder")
+        return loaded
 
     def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         """Make the model's config ready to be saved."""
@@ -76,7 +88,7 @@ class ModelLoss(ABC, Generic[P]):
         self, model: PreTrainedModel, input_ids: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
     ) -> torch.Tensor:
         """Float32 outputs for the tokens of ``input_ids`` [rows, tokens] at (``rows``, ``columns``) [reads]."""
-        hidden = model.base_model(input_ids=input_ids, use_cache=False).last_hidden_state[rows, columns]
+        hidden = body(model)(input_ids=input_ids, use_cache=False).last_hidden_state[rows, columns]
         return self.read(model, hidden, input_ids.roll(-1, dims=1)[rows, columns])
 
     @abstractmethod

@@ -231,7 +231,7 @@ def test_two_models_with_one_label_have_folders_of_their_own(tmp_path: Path, mon
     g = graph({"reward_models": entries})
     assert {g.reward_models[name].paths(Mark.MODEL)["policy"] for name in ("named", "path")} == {
         str(MODELS / "middle"),
-        "./middle",
+        str(tmp_path / "middle"),
     }
     folders = [shard.folder for stage in passes(entries) for shard in stage.shards]
     # Half of the copies have the content of the others: 2 models, and 2 evaluated generators of 3 shards each.

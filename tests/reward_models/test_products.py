@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bonbench.reward_models.lm.causal_lm import check_head, target_logprobs, token_logits
+from bonbench.reward_models.lm.logits import check_head, target_logprobs, token_logits
 from bonbench.reward_models.lm.products import float_linear
 
 TOKENS, WIDTH, VOCABULARY = 24, 64, 3000  # two blocks of the vocabulary

@@ -26,9 +26,10 @@ def show_accuracy(results: Path) -> None:
 
 def _readable(table: Path, results: Path, **options: Any) -> pd.DataFrame:
     try:
-        return pd.read_csv(table, **options)
+        frame: pd.DataFrame = pd.read_csv(table, **options)
     except (OSError, ValueError) as error:
         raise UserError(f"{table}: not a readable table: {error}; `bonbench report {results}` makes it") from None
+    return frame
 
 
 def _table(accuracy: pd.DataFrame) -> Table:

@@ -60,6 +60,8 @@ def _summary(training: Training, graph: Graph) -> list[str]:
             if key in before and key in after
         ]
         lines.append(f"on what was kept apart: {', '.join(changes)}")
+    if note := facts.get("note"):
+        lines.append(note)
     return lines
 
 

@@ -46,6 +46,7 @@ def plan(
     from harness.cli.experiments import gpu_named, load_graph
     from harness.cli.tables.plan import Planned, print_json, show_plan
     from harness.engine.cluster_plan import ClusterPlanner
+    from harness.engine.moved_models import moved_models
     from harness.engine.plan import Planner
 
     sheet = gpu_named(gpu)
@@ -54,7 +55,7 @@ def plan(
     planner = Planner(graph, sheet)
     expected = planner.plan(tokens_per_response)
     low, high = planner.low_and_high(tokens_per_response)
-    plans, notes = (low, expected, high), expected.assumptions
+    plans, notes = (low, expected, high), [*moved_models(graph), *expected.assumptions]
     title = f"{graph.experiment.name}: {graph.results}"
     if machines is None:
         planned = Planned(title, plans, notes)
