@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from transformers import Cache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from bonbench.generators.loading import check_numbers
 from bonbench.generators.uniforms import uniforms
 from harness.core.arrays import Ints
 from harness.core.errors import UserError
@@ -233,6 +234,7 @@ def check_sampling(model: PreTrainedModel, name: str) -> None:
         if is_short(error):
             raise
         agree = [False]
+    check_numbers(model(input_ids=torch.tensor(texts[:1], device=device), use_cache=False).logits.float(), name)
     # In 16 bits a router may choose other experts by a rounding.
     if sum(agree) < (len(agree) if model.dtype == torch.float32 else 2):
         raise UserError(

@@ -65,6 +65,19 @@ def load_model(kind: Any, model: str, new_head: str | None = None, **options: An
     return loaded  # type: ignore[no-any-return]
 
 
+def check_numbers(logits: torch.Tensor, model: str) -> None:
+    """Refuse logits of a model that are no numbers; -inf is one: of a token that the model rules out.
+
+    Raises:
+        UserError: for NaN and infinity.
+    """
+    if not (logits < torch.inf).all():  # NaN is not, either
+        raise UserError(
+            f"{model} gives logits that are NaN or infinite: look for such numbers in its weights, and for 16-bit ones "
+            "that overflow (dtype: float32)"
+        )
+
+
 def check_complete(loaded: PreTrainedModel, info: dict[str, Any], model: str, new_head: str | None = None) -> None:
     """Refuse a model some of whose weights are made up, or left out.
 

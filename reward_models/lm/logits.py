@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from bonbench.generators.loading import check_numbers
 from bonbench.reward_models.lm.body import body
 from bonbench.reward_models.lm.products import float_linear
 from harness.core.errors import UserError, one_line
@@ -136,11 +137,7 @@ def check_head(model: PreTrainedModel, name: str) -> None:
         if is_short(error):
             raise
         raise UserError(f"{name}: {type(model).__name__} cannot be read here: {one_line(error)}") from error
-    if not (whole < torch.inf).all():  # NaN is not, either
-        raise UserError(
-            f"{name} gives logits that are NaN or infinite: look for such numbers in its weights, and for 16-bit ones "
-            "that overflow (dtype: float32)"
-        )
+    check_numbers(whole, name)
     if not agrees:
         raise UserError(f"{name}: {type(model).__name__} transforms its logits in a way that is not supported")
 

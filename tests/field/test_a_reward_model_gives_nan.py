@@ -15,8 +15,9 @@ from results_folder import write_results, write_rows
 from tiny_models import make_model
 from transformers import AutoModelForCausalLM
 
+from bonbench.generators.decoding import check_sampling
 from bonbench.reward_models.implicit import ImplicitParams, ImplicitPRM
-from bonbench.reward_models.lm.causal_lm import check_head, target_logprobs
+from bonbench.reward_models.lm.logits import check_head, target_logprobs
 from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.compare import compare
 from harness.analysis.evaluation import Evaluation
@@ -181,8 +182,9 @@ def test_weights_of_a_head_that_are_no_numbers(model: str, wrong: float, dtype: 
     check_head(lm, "mine")
     with torch.no_grad():
         lm.lm_head.weight[7] = wrong
-    with pytest.raises(UserError, match=r"^mine gives logits that are NaN or infinite: "):
-        check_head(lm, "mine")
+    for check in (check_head, check_sampling):
+        with pytest.raises(UserError, match=r"^mine gives logits that are NaN or infinite: "):
+            check(lm, "mine")
 
 
 def test_logits_beyond_the_range_of_floats_are_not_what_a_model_says(model: str) -> None:
