@@ -71,10 +71,10 @@ class Confidence(RewardModel[ConfidenceParams]):
         """The record of a solution that has no score.
 
         Raises:
-            UserError: where ``too_long`` makes an error of it.
+            UserError: where it is too long, and ``too_long`` makes an error of it.
         """
-        if self.params.too_long == "error":
-            raise unread(solution)
+        if self.params.too_long == "error" and (error := unread(solution)) is not None:
+            raise error
         return super().unscored(solution)
 
     def _scored(self, solution: Solution) -> StepScores:

@@ -118,8 +118,8 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
         Raises:
             UserError: where it is too long, and ``too_long`` makes an error of it.
         """
-        if self.params.too_long == "error" and not solution.was_read:
-            raise unread(solution)
+        if self.params.too_long == "error" and (error := unread(solution)) is not None:
+            raise error
         return super().unscored(solution)
 
     def _scored(self, solution: Solution) -> StepScores:

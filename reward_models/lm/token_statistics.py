@@ -58,5 +58,7 @@ def token_statistics(model: PreTrainedModel, hidden: torch.Tensor, targets: torc
         count = torch.stack(counts).sum(dim=0)
         certainty = whole - torch.stack(totals).sum(dim=0) / count - count.log()
         logprob = torch.stack(of_target).amax(dim=0) - whole
+        # As of :func:`target_logprobs`: an infinite logit says nothing of the other tokens.
+        logprob = logprob.where(whole < torch.inf, torch.nan)
         statistics.append(torch.stack([logprob, entropy, certainty], dim=-1))
     return torch.cat(statistics)

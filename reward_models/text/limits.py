@@ -21,10 +21,14 @@ def refusal(model: str, limit: int, response: Response, n_tokens: int) -> Unread
     )
 
 
-def unread(solution: Solution) -> Unreadable:
-    """The error of ``too_long: error`` for a solution that a model of its token passes has not read."""
+def unread(solution: Solution) -> Unreadable | None:
+    """The error of ``too_long: error`` for a solution that a model of its token passes has not read; None where all
+    of them have.
+    """
+    short = next((role for role, tokens in solution.logprobs.items() if not tokens.was_read), None)
+    if short is None:
+        return None
     response = solution.response
-    short = next(role for role, tokens in solution.logprobs.items() if not tokens.was_read)
     long = f"is longer than the {short} reads"
     return Unreadable(
         f"sample {response.sample} of {response.generator} for problem {response.problem_id!r} {long}: "

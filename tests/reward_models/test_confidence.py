@@ -63,6 +63,9 @@ def test_impossible_tokens_take_no_part(tmp_path: Path, monkeypatch: pytest.Monk
         certainty = -(p * len(p)).log().mean()
         expected = [row.log_softmax(dim=-1)[target], -(p * p.log()).sum(), certainty]
         np.testing.assert_allclose(values, expected, atol=1e-6)
+    logits[0, 1] = torch.inf  # it says nothing of the others: they are not of the probability 0
+    found = token_statistics.token_statistics(model, torch.zeros(2, 32), torch.tensor([3, 2]))
+    assert found[0, 0].isnan() and found[1, 0] == -torch.inf
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
@@ -103,3 +106,7 @@ def test_only_what_needs_more_asks_for_a_wider_pass() -> None:
     assert record.step_rewards == ()
     with pytest.raises(UserError, match="sample 0 of g for problem 'p' is longer than the model reads"):
         Confidence(ConfidenceParams(model="m", too_long="error")).score_read([unread])
+    # It was read, and is not too long: it has a token of the probability 0.
+    impossible = replace(BATCH[1], logprobs={"model": TokenLogprobs("p", "g", 1, (-np.inf,), (4,), 9)})
+    (record,) = Confidence(ConfidenceParams(model="m", too_long="error")).score_read([impossible])
+    assert record.step_rewards == ()
