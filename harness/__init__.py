@@ -23,6 +23,7 @@ from harness.core.hub_models import pretrained
 from harness.core.records import (
     Grade,
     GradedSolution,
+    MemberScore,
     Problem,
     Response,
     Sampling,
@@ -46,6 +47,7 @@ __all__ = [
     "Grade",
     "GradedSolution",
     "Launcher",
+    "MemberScore",
     "ModelFacts",
     "ModelPath",
     "Problem",

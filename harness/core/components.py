@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.core.cards import Card
 from harness.core.errors import NotFinite, UserError
 from harness.core.records import (
     Grade,
@@ -43,6 +44,7 @@ class Mark(StrEnum):
     """
 
     MODEL = "model"
+    TOKENIZER = "tokenizer"
     DATA = "data"
     RUNTIME = "runtime"
     DATE = "date"
@@ -51,6 +53,9 @@ class Mark(StrEnum):
 #: A model: a folder in `transformers` format, a GGUF file, or a Hugging Face id. In an experiment the name of a
 #: generator or of a trained reward model may stand here too. Its content enters every key built from it.
 ModelPath = Annotated[str, Mark.MODEL]
+
+#: A model of which only the tokenizer and the config are read, as something else runs it: it needs no weights.
+TokenizerPath = Annotated[str, Mark.MODEL, Mark.TOKENIZER]
 
 #: The precision a model runs in, and where.
 Precision = Annotated[
@@ -229,6 +234,11 @@ class Component(ABC, Generic[P]):
         """
         return None
 
+    @classmethod
+    def requests(cls, params: P, n_responses: int) -> int:
+        """How many requests to a server it makes for so many responses, for a plan; 0 where it asks none."""
+        return 0
+
     def describe(self) -> ModelFacts | None:
         """The model that the component runs, for the ledger; None where it runs no model."""
         return None
@@ -352,6 +362,14 @@ class Verifier(Component[P]):
 class TokenScorer(Component[P]):
     """Log-probabilities of response tokens under one causal LM: a pass that reward models share."""
 
+    @classmethod
+    def columns(cls, params: P) -> Sequence[str]:
+        """The columns of :class:`TokenLogprobs` that it fills beyond the usual ones.
+
+        What asks for them is in no key: a pass that has them is, for all others, the pass without them.
+        """
+        return ()
+
     @abstractmethod
     def logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
         """One record per solution, in order. Solutions to one problem are adjacent."""
@@ -386,6 +404,8 @@ class RewardModel(Component[P]):
     aggregation: str = "min"
     coefficient: float = 1.0
     unscored_because: str = "the reward model gave no reward"
+    #: What a server says of the model that it scores with, in JSON: it is stored with the scores.
+    served: Mapping[str, Any] | None = None
 
     def __init__(self, params: P, name: str = "") -> None:
         super().__init__(params, name)
@@ -415,6 +435,29 @@ class RewardModel(Component[P]):
         The kinds are ``read``, ``unreadable``, ``cut off``, and ``too long`` for questions that have no reply.
         """
         return {}
+
+    @classmethod
+    def cards(cls) -> Mapping[str, Card]:
+        """The public models whose convention is built in, by their ids on the hub, and what their cards show."""
+        return {}
+
+    @classmethod
+    def ask_server(cls, params: P) -> P:
+        """The parameters with what a server says of its model, in a parameter ``served``, before keys are made of them.
+
+        Raises:
+            Unavailable: where no server answers. A run then goes by what was stored with the scores that there are.
+            UserError: where the server does not have the model.
+        """
+        return params
+
+    @classmethod
+    def members(cls, params: P) -> Sequence[str]:
+        """The reward models of the experiment whose scores it reads, as ``solution.scores[name]``.
+
+        All responses to a problem are then in one call of :meth:`score`.
+        """
+        return ()
 
     @classmethod
     def with_trained(cls, entry: dict[str, Any], model: str, base: str, training: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from harness.core.steps import step_ends
+from harness.core.terms import ScoreType
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,9 @@ class TokenLogprobs:
 
     Where prompt and response together are longer than the model reads, the record is empty and ``n_prompt_tokens`` is
     0: nothing was read. (The prompt of a pass that was read has at least one token.)
+
+    A pass that was asked for more has, for every token, the entropy of the distribution that it was drawn from
+    (``entropies``) and how far that is from the uniform one, KL(uniform || p) (``self_certainty``), in nats.
     """
 
     problem_id: str
@@ -133,6 +137,8 @@ class TokenLogprobs:
     logprobs: tuple[float, ...]
     token_ends: tuple[int, ...]
     n_prompt_tokens: int
+    entropies: tuple[float, ...] | None = None
+    self_certainty: tuple[float, ...] | None = None
 
     @property
     def was_read(self) -> bool:
@@ -166,9 +172,20 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberScore:
+    """What another reward model makes of a response.
+
+    ``score`` is its score, in that reward model's own aggregation; None where it gave none.
+    """
+
+    score: float | None
+    score_type: ScoreType
+
+
+@dataclass(frozen=True, slots=True)
 class Solution:
-    """What a reward model sees: a problem, one response to it, and what it asked for: token passes by name, and
-    verifications.
+    """What a reward model sees: a problem, one response to it, and what it asked for: by name the token passes and the
+    scores of other reward models, and verifications.
 
     ``given_ends`` are the offsets at which the steps of the response end, where a data set says what its steps are.
     """
@@ -176,6 +193,7 @@ class Solution:
     problem: Problem
     response: Response
     logprobs: Mapping[str, TokenLogprobs] = field(default_factory=dict)
+    scores: Mapping[str, MemberScore] = field(default_factory=dict)
     given_ends: tuple[int, ...] | None = None
     verifications: tuple[Verification, ...] = ()
 

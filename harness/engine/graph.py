@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,11 @@ from harness.storage.trained import trained_key
 
 @dataclass(eq=False)
 class Shard:
-    """One block of one stage: ``<results>/<folder>/part-<index>.parquet``."""
+    """One block of one stage: ``<results>/<folder>/part-<index>.parquet``.
+
+    ``columns`` are those that a stored shard must have beyond the usual ones. They are not in the key: a shard that has
+    them serves whoever does not need them too.
+    """
 
     folder: str
     index: int
@@ -35,6 +39,7 @@ class Shard:
     generator: str
     inputs: dict[str, Shard] = field(default_factory=dict, repr=False)
     n_responses: int = 0
+    columns: Collection[str] = ()
 
     def path(self, results: Path) -> Path:
         return shard_path(results / self.folder, self.index)
@@ -60,14 +65,14 @@ class Shard:
         which = [] if some == self.problems else [[problem.problem_id for problem in some]]
         key = digest(*identity, *which, {role: shard.key for role, shard in inputs.items()})
         n_responses = self.n_responses // len(self.problems) * len(some) if which else self.n_responses
-        return replace(self, folder=folder, key=key, inputs=dict(inputs), problems=some, n_responses=n_responses)
+        return Shard(folder, self.index, key, some, self.generator, dict(inputs), n_responses)
 
     def stored(self, results: Path) -> bool:
-        return shard_key(self.path(results)) == self.key
+        return shard_key(self.path(results), self.columns) == self.key
 
     def usable(self, results: Path) -> bool:
         """Whether it is stored, or a part of it (:mod:`harness.engine.parts`)."""
-        return (shard_key(self.path(results)) or "").partition("-")[0] == self.key
+        return (shard_key(self.path(results), self.columns) or "").partition("-")[0] == self.key
 
 
 @dataclass(eq=False, kw_only=True)
@@ -282,8 +287,10 @@ class Graph:
 
 
 def only_calculates(spec: Spec[RewardModel[Any]]) -> bool:
-    """Whether a reward model runs no model of its own: it reads token passes, which run all of its models, or
-    verifications."""
+    """Whether a reward model runs no model of its own: it has members, or it reads token passes, which run all of its
+    models, or verifications."""
+    if spec.cls.members(spec.params):
+        return True
     asked = spec.cls.token_passes(spec.params)
     passed = [value for one in asked.values() for value in ([one] if isinstance(one, str) else one.values())]
     reads = bool(asked) or spec.cls.verifications(spec.params) is not None

@@ -16,6 +16,7 @@ from harness.core.stages import StageKind, Task
 from harness.engine.graph import Graded, Shard, Stage, Training, only_calculates, producers, training_ids
 from harness.engine.labels import Labels, pass_label
 from harness.engine.step_labelling import StepLabelling
+from harness.engine.tasks import score_role
 from harness.engine.verifying import Verifying
 from harness.experiment.config import Experiment
 from harness.experiment.entries import asked_with, build, pool_of, token_scorer_entry
@@ -148,8 +149,8 @@ class Layout:
 
     # -- token passes and scores --------------------------------------------------------------------------------
 
-    def scoring(self, spec: Spec[RewardModel[Any]], samples: Sequence[Stage]) -> Scored:
-        """The scores of a reward model."""
+    def scoring(self, spec: Spec[RewardModel[Any]], samples: Sequence[Stage], members: Mapping[str, Stage]) -> Scored:
+        """The scores of a reward model. ``members`` are the scores of others that it reads."""
         asked = spec.cls.token_passes(spec.params)
         passes = {role: self._token_pass(StageKind.TOKEN_PASS, model, samples, spec) for role, model in asked.items()}
         question = spec.cls.verifications(spec.params)
@@ -159,6 +160,7 @@ class Layout:
         shards = []
         for i, response in enumerate(shard for stage in samples for shard in stage.shards):
             inputs = {"responses": response} | {role: stage.shards[i] for role, stage in reads.items()}
+            inputs |= {score_role(name): stage.shards[i] for name, stage in members.items()}
             folder = f"{StageKind.SCORE.folder}/{spec.name}/{response.generator}"
             shards.append(response.derived(folder, identity, inputs))
         stage = Stage(
@@ -167,7 +169,7 @@ class Layout:
             # What the entry asks for is for its passes, where the rest is arithmetic.
             spec=dataclasses.replace(spec, pool=Pool()) if only_calculates(spec) else spec,
             shards=shards,
-            after=list(reads.values()) or list(samples),
+            after=[*reads.values(), *members.values()] or list(samples),
             trained=self._producers(spec),
             arguments={"asked": question} if question else {},
         )
@@ -183,11 +185,16 @@ class Layout:
         unknown = {name: value for name, value in elsewhere.items() if name not in type(asker.params).model_fields}
         entry = asked_with(unknown, entry, find("token_scorers", entry["type"]).Params)
         spec: Spec[Any] = build("token_scorers", label, entry, label, self.models, pool)
-        identity = self.artifacts.identity(spec)
+        identity, columns = self.artifacts.identity(spec), spec.cls.columns(spec.params)
         key = (kind, *(stage.who for stage in sampled), digest(identity))
         if key in self._passes:
             shared = self._passes[key]
-            shared.spec = dataclasses.replace(shared.spec, pool=shared.spec.pool.at_least(pool))
+            pool = shared.spec.pool.at_least(pool)
+            if len(columns) > len(shared.spec.cls.columns(shared.spec.params)):
+                shared.spec = dataclasses.replace(shared.spec, params=spec.params)
+                for shard in shared.shards:
+                    shard.columns = columns
+            shared.spec = dataclasses.replace(shared.spec, pool=pool)
             return shared
         label = self._labels.claim(kind, label, identity)
         several = kind is StageKind.ROLLOUT_PASS and len(self._rollouts) > 1
@@ -203,6 +210,8 @@ class Layout:
             after=list(sampled),
             trained=self._producers(spec),
         )
+        for shard in self._passes[key].shards:
+            shard.columns = columns
         return self._passes[key]
 
     # -- trainings ----------------------------------------------------------------------------------------------

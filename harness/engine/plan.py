@@ -51,6 +51,7 @@ class PlannedStage:
     ``prompt_tokens`` counts a problem's prompt once for all of its responses. None means unknown, because the model's
     architecture is. ``gpu_hours`` is the work of busy GPUs, 0 where no model runs. ``weights`` are the bytes of the
     model that runs, and ``on_cpus`` says that it runs without GPUs: ``gpu_hours`` is then what GPUs would take.
+    ``requests`` are those that a server is asked.
     """
 
     kind: StageKind
@@ -65,6 +66,7 @@ class PlannedStage:
     disk: float | None = 0.0
     weights: float = 0.0
     on_cpus: bool = False
+    requests: int = 0
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ class Planner:
             missing=len(missing),
             responses=sum(w.responses for w in parts) if stage.task is Task.VERIFY else _responses(missing),
             disk=self._disk(stage, missing, response),
+            requests=self._requests(stage, parts),
         )
         path = stage.model
         if missing and stage.task is Task.VERIFY:
@@ -272,6 +275,13 @@ class Planner:
             question, reply = around + prompt + shown * response, float(min(self._assumed, asked.max_tokens))
             self._note(f"{stage.kind} {stage.who}: {reply:.0f} tokens per reply, as assumed for a response.")
         return _Work(n_questions, replies, n_questions * question, replies * reply)
+
+    def _requests(self, stage: Stage, parts: Sequence[_Work]) -> int:
+        """The requests to a server that the missing shards of a stage take."""
+        n = stage.spec.cls.requests(stage.spec.params, sum(work.responses for work in parts)) if parts else 0
+        if n:
+            self._note(f"{stage.kind} {stage.who}: {n:,} requests to a server.")
+        return n
 
     def _tokens(self, folder: str, shards: Sequence[Shard]) -> tuple[float, float]:
         """Prompt tokens (once per problem) and response tokens of shards whose responses are in ``folder``."""

@@ -51,7 +51,7 @@ class RewardModelFacts(_Facts):
     was trained.
 
     ``trained_by`` names the entry whose training made the model that this entry scores with. ``shape`` are the sizes
-    of the model that the reward model runs itself, if any.
+    of the model that the reward model runs itself, if any. ``members`` are the reward models whose scores it combines.
     """
 
     type: str
@@ -62,6 +62,7 @@ class RewardModelFacts(_Facts):
     shape: dict[str, Any] | None = None
     token_passes: dict[str, str] = {}
     verifications: str | None = None
+    members: list[str] = []
     train: dict[str, Any] | None = None
     trained_by: str | None = None
 

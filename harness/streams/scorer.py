@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.analysis.selection import aggregate
+from harness.core.aggregation import aggregate
 from harness.core.components import Generator, RewardModel, TokenScorer, not_finite
 from harness.core.errors import NotFinite, Unreadable, UserError
 from harness.core.records import Problem, Response, Solution, StepScores
@@ -42,6 +42,15 @@ class Scorer:
         name, entry = parse_spec(text)
         self._where = f"--reward-model {text}"
         spec = build("reward_models", name, entry, self._where, {})
+        if spec.cls.members(spec.params):
+            raise UserError(
+                f"{self._where}: it combines reward models of an experiment: make it an entry of one, or add it with "
+                "`bonbench run CONFIG --reward-model`"
+            )
+        try:
+            spec = replace(spec, params=spec.cls.ask_server(spec.params))
+        except UserError as error:
+            raise UserError(f"{self._where}: {error}") from None
         artifacts = Artifacts()
         identities = [artifacts.identity(spec)]
         self._passes: dict[str, TokenScorer[Any]] = {}
