@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bonbench.reward_models.training.by_shards import Place
+from bonbench.reward_models.training.chosen import Encoder
 from bonbench.reward_models.training.data import Rollouts, describe, prepare, single
 from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.held_out import about, split
@@ -54,6 +55,12 @@ class GenerativeTrainer(RolloutTrainer[GenerativeTrainerParams]):
     def reads(cls, params: GenerativeTrainerParams) -> float:
         return params.epochs
 
+    @classmethod
+    def rehearse(cls, params: GenerativeTrainerParams) -> None:
+        from bonbench.reward_models.training.rehearsal import rehearse
+
+        rehearse("verdict", params, _encoder(params))
+
     def train(
         self, data: Sequence[GradedSolution], output: Path, progress: Progress, launch: Launcher
     ) -> TrainingFacts:
@@ -77,14 +84,17 @@ def build_verdicts(
     Raises:
         UserError: when all responses are right, or all wrong.
     """
-    # Workers may not have the template's file.
-    encoder = partial(_as_questions, params.text(), params.place, params.system)
-    prepared = prepare(data, params, encoder, (), place)
+    prepared = prepare(data, params, _encoder(params), (), place)
     examples, apart = split(prepared, single(prepared, params, params.balance), params)
     rollouts = Rollouts(
         prepared.sequences, examples.rows, examples.units, ResponseTargets(prepared.correct), apart=apart
     )
     return rollouts, {**describe(prepared, examples), **about(prepared, apart)}
+
+
+def _encoder(params: GenerativeTrainerParams) -> Encoder:
+    """It holds the text of the question: workers may not have its file."""
+    return partial(_as_questions, params.text(), params.place, params.system)
 
 
 def _as_questions(text: str, place: str, system: str | None, params: TrainingParams) -> Encode:

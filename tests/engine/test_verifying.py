@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from model_server import Reply, completion, serving
 from places import MODELS
 from results_folder import write_results, write_rows
 from runs import bonbench, contents, costs, table
@@ -294,6 +295,33 @@ def test_a_question_that_fails_costs_its_problem_alone() -> None:
     again = tasks.verify(judge, problems, responses, asked, run_seed=0, kept=first.table)
     whole = tasks.verify(judge, problems, responses, asked, run_seed=0)
     assert again.missing == {} and again.table.equals(whole.table)
+
+
+def test_a_judge_behind_a_server(config: Path) -> None:
+    """A question that it refuses costs its problem, until the next run asks again, and for that question alone."""
+    refuses = [True]
+
+    def answer(body: dict[str, Any]) -> Reply:
+        system, question = (turn["content"] for turn in body["messages"])
+        assert system == "Be strict." and "Proposed solution:" in question
+        if "Answer: 7" in question and refuses[0]:
+            return Reply({"error": "I will not say"}, 400)
+        return Reply(completion(YES if "Answer: 5" in question else NO))
+
+    with serving(answer) as server:
+        raw = yaml.safe_load(config.read_text())
+        judge = {"type": "openai", "model": "served", "base_url": server.url, "tries": 1}
+        raw["reward_models"] = {"rm": {"type": "generative", "generator": judge, "system": "Be strict."}}
+        config.write_text(yaml.safe_dump(raw))
+        results = config.parent / "out"
+        done = bonbench("run", config, "--local", "--until", "score")
+        assert done.code == 1 and "I will not say" in done.out + done.err
+        assert scores(results, "rm") == {"p": [[0.0], [1.0], [0.0]], "q": []}
+        refuses[0] = False
+        asked = len(server.asked)
+        assert bonbench("run", config, "--local", "--until", "score").code == 0
+        assert len(server.asked) == asked + 1
+        assert scores(results, "rm") == {"p": [[0.0], [1.0], [0.0]], "q": [[0.0]] * 3}
 
 
 def test_a_model_writes_the_same_replies_whatever_else_is_asked() -> None:

@@ -98,6 +98,10 @@ def test_answers_that_begin_alike_are_refused(base: str, template: str) -> None:
     params = GenerativeParams(model=base, question=template, answer_yes="+1", answer_no="+2")
     with pytest.raises(UserError, match=r"'\+1' and '\+2' begin with the same token"):
         GenerativeRewardModel(params, "rm").score(solutions("7"))
+    alike = GenerativeTrainerParams(base=base, question=template, answer_yes="+1", answer_no="+2")
+    with pytest.raises(UserError, match="begin with the same token"):
+        GenerativeTrainer.rehearse(alike)  # before rollouts are sampled
+    GenerativeTrainer.rehearse(alike.model_copy(update={"answer_no": "-"}))
 
 
 def test_training(base: str, template: str, tmp_path: Path) -> None:
