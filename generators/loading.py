@@ -121,8 +121,8 @@ def _may_be_left_out(key: str, loaded: PreTrainedModel) -> bool:
 
 
 def _found(model: str) -> dict[str, Any]:
-    which: dict[str, Any] = dict(pretrained(model))
-    return {"model_id": which.pop("pretrained_model_name_or_path"), **which}
+    which = pretrained(model)
+    return {"model_id": which["pretrained_model_name_or_path"], "revision": which.get("revision")}
 
 
 def _some(keys: set[str]) -> str:
