@@ -68,6 +68,9 @@ def load_model(kind: Any, model: str, new_head: str | None = None, **options: An
 def check_numbers(logits: torch.Tensor, model: str) -> None:
     """Refuse logits of a model that are no numbers; -inf is one: of a token that the model rules out.
 
+    Args:
+        logits: [..., vocabulary], of any text.
+
     Raises:
         UserError: for NaN and infinity.
     """

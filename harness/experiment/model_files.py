@@ -60,7 +60,11 @@ def check_model(model: str, where: str, names: Mapping[str, str], has_weights: b
 
 @contextmanager
 def named(where: str) -> Iterator[None]:
-    """Add the place of an entry to the error line of a mistake that is found inside."""
+    """Add the place of an entry to the error line of a mistake that is found inside.
+
+    Raises:
+        UserError: the same, with the place.
+    """
     try:
         yield
     except UserError as error:

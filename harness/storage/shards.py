@@ -118,7 +118,11 @@ def _schema(path: Path) -> pa.Schema:
 
 @contextmanager
 def in_columns(path: Path) -> Iterator[None]:
-    """Let a :class:`UserError` say that a shard has other columns than it should have."""
+    """Say that a shard has other columns than it should have.
+
+    Raises:
+        UserError: for what Arrow, or a missing column, raises inside.
+    """
     try:
         yield
     except (pa.ArrowException, LookupError, ValueError) as error:
