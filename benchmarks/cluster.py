@@ -18,8 +18,7 @@ it starts, which replicas wait, end or go on. It takes a minute, and its seconds
 A training of several workers is one process here, which holds the place of all of them: Ray Train would import PyTorch
 in each.
 
-The file uses nothing that is new, so that it measures an earlier commit as well: run it from there, with that commit
-on the path of modules.
+To measure an earlier commit, run that commit's own copy.
 """
 
 from __future__ import annotations
@@ -40,16 +39,8 @@ from typing import Any
 ROOT = Path(os.environ.get("PYTHONPATH", "").split(":")[0] or Path(__file__).resolve().parent.parent)
 sys.path.insert(0, str(ROOT))
 
-from harness.core.components import (  # noqa: E402
-    ComponentParams,
-    Generator,
-    RewardModel,
-    TokenScorer,
-    Trainer,
-    TrainerParams,
-    TrainingFacts,
-    Verifier,
-)
+from harness.core.components import Generator, RewardModel, TokenScorer, Verifier  # noqa: E402
+from harness.core.params import ComponentParams  # noqa: E402
 from harness.core.records import (  # noqa: E402
     Grade,
     GradedSolution,
@@ -60,6 +51,7 @@ from harness.core.records import (  # noqa: E402
     StepScores,
     TokenLogprobs,
 )
+from harness.core.trainer import Trainer, TrainerParams, TrainingFacts  # noqa: E402
 from harness.core.workers import Launcher, Progress  # noqa: E402
 
 START_S, LOAD_S = 10.0, 60.0

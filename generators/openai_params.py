@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from harness.core.components import Unkeyed
+from harness.core.params import Unkeyed
 from harness.core.prompt import PromptParams
 from harness.core.server.params import ServerParams
 

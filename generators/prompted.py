@@ -11,9 +11,10 @@ from pydantic import Field
 from bonbench.generators.prompts import Codec
 from bonbench.generators.tokenizers import tokenizer_of
 from harness.core.chat_template import Refused
-from harness.core.components import Generator, ModelPath, Unkeyed
+from harness.core.components import Generator
 from harness.core.errors import UserError
 from harness.core.hub_models import config_file
+from harness.core.params import ModelPath, Unkeyed
 from harness.core.prompt import Day, PromptParams, conversation, raw_prompt
 from harness.core.records import Problem, Response, Sampling, Solution
 from harness.data.documents import read_json

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from harness.core.components import ComponentParams, DataPath, Generator
+from harness.core.components import Generator
 from harness.core.errors import UserError, suggest
+from harness.core.params import ComponentParams, DataPath
 from harness.core.records import Problem, Response, Sampling
 from harness.data.response_files import read_recorded
 

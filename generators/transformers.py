@@ -11,10 +11,11 @@ from pydantic import Field
 from bonbench.generators.prompted import PromptedGenerator, PromptedParams, fitting
 from bonbench.generators.prompts import Codec
 from bonbench.generators.tokenizers import tokenizer_of
-from harness.core.components import Device, ModelFacts, Precision, Runtime
+from harness.core.components import ModelFacts
 from harness.core.devices import placed
 from harness.core.memory import halving
 from harness.core.model_sizes import ModelSizes
+from harness.core.params import Device, Precision, Runtime
 from harness.core.records import Problem, Response, Sampling
 
 if TYPE_CHECKING:

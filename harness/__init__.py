@@ -3,23 +3,10 @@
 This is the façade that adapters import from: ``from harness import RewardModel, StepScores, step_ends``.
 """
 
-from harness.core.components import (
-    ComponentParams,
-    DataPath,
-    Dataset,
-    Generator,
-    ModelFacts,
-    ModelPath,
-    RewardModel,
-    Runtime,
-    TokenScorer,
-    Trainer,
-    TrainerParams,
-    TrainingFacts,
-    Verifier,
-)
+from harness.core.components import Dataset, Generator, ModelFacts, RewardModel, TokenScorer, Verifier
 from harness.core.errors import Unavailable, UserError
 from harness.core.hub_models import pretrained
+from harness.core.params import ComponentParams, DataPath, ModelPath, Runtime
 from harness.core.records import (
     Grade,
     GradedSolution,
@@ -36,6 +23,7 @@ from harness.core.records import (
 from harness.core.registry import register
 from harness.core.rollouts import RolloutShard, RolloutShards
 from harness.core.steps import step_ends, step_of_token, step_spans
+from harness.core.trainer import Trainer, TrainerParams, TrainingFacts
 from harness.core.verifications import Verifications
 from harness.core.workers import Launcher, Progress, Workers
 

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from bonbench.reward_models.text.limits import unread
 from bonbench.reward_models.vllm.params import BackendParams
-from harness.core.components import ModelPath, PassOf, RewardModel, TooLong
+from harness.core.components import RewardModel
+from harness.core.params import ModelPath, PassOf, TooLong
 from harness.core.prompt import Asked, asks
 from harness.core.records import Solution, StepScores, TokenLogprobs
 

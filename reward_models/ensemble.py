@@ -11,8 +11,9 @@ from pydantic import Field, field_validator
 from scipy.stats import rankdata
 
 from harness.core.arrays import Floats
-from harness.core.components import ComponentParams, RewardModel
+from harness.core.components import RewardModel
 from harness.core.errors import UserError
+from harness.core.params import ComponentParams
 from harness.core.records import Solution, StepScores
 from harness.core.terms import ScoreType
 

@@ -10,8 +10,8 @@ from pydantic import Field
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import Format, qwen_prm, reasonflux_prm, skywork_prm, step_ends, trl
 from bonbench.reward_models.vllm.params import CLASSIFIER
-from harness.core.components import OwnAggregation, Unkeyed
 from harness.core.errors import UserError
+from harness.core.params import OwnAggregation, Unkeyed
 from harness.core.terms import ScoreType
 
 if TYPE_CHECKING:

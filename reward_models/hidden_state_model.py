@@ -20,18 +20,11 @@ from bonbench.reward_models.text.limits import refusal
 from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.cards import Card
 from harness.core.chat_template import Refused
-from harness.core.components import (
-    Device,
-    ModelFacts,
-    ModelPath,
-    Precision,
-    RewardModel,
-    Runtime,
-    TooLong,
-)
+from harness.core.components import ModelFacts, RewardModel
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
 from harness.core.incomplete import Incomplete
+from harness.core.params import Device, ModelPath, Precision, Runtime, TooLong
 from harness.core.prompt import Asked, asks
 from harness.core.records import Problem, Response, Solution, StepScores
 

@@ -16,9 +16,10 @@ from bonbench.reward_models.model_cards import implicit_cards
 from bonbench.reward_models.text.limits import unread
 from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.cards import Card
-from harness.core.components import ModelPath, OwnAggregation, PassOf, RewardModel, TooLong
+from harness.core.components import RewardModel
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
+from harness.core.params import ModelPath, OwnAggregation, PassOf, TooLong
 from harness.core.prompt import Asked, asks
 from harness.core.records import Solution, StepScores
 from harness.core.steps import step_of_token

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.core.components import ComponentParams, RewardModel
+from harness.core.components import RewardModel
+from harness.core.params import ComponentParams
 from harness.core.records import Solution, StepScores
 
 

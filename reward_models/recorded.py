@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.core.components import ComponentParams, DataPath, RewardModel
+from harness.core.components import RewardModel
 from harness.core.errors import UserError, suggest
+from harness.core.params import ComponentParams, DataPath
 from harness.core.records import Solution, StepScores
 from harness.data.response_files import RecordedFile, RecordedSample, read_recorded
 

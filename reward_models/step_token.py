@@ -10,7 +10,7 @@ from pydantic import Field
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import math_shepherd, rlhflow, step_ends
 from bonbench.reward_models.vllm.params import CAUSAL_LM
-from harness.core.components import OwnAggregation
+from harness.core.params import OwnAggregation
 
 if TYPE_CHECKING:
     import torch

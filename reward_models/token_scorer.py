@@ -12,8 +12,9 @@ from pydantic import Field
 from bonbench.generators.tokenizers import tokenizer_of
 from bonbench.reward_models.text.layouts import numbered
 from bonbench.reward_models.text.limits import refusal
-from harness.core.components import ModelPath, Precision, Runtime, TokenScorer, TooLong
+from harness.core.components import TokenScorer
 from harness.core.errors import UserError
+from harness.core.params import ModelPath, Precision, Runtime, TooLong
 from harness.core.prompt import Asked
 from harness.core.records import Solution, TokenLogprobs
 

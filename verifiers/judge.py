@@ -12,9 +12,10 @@ from bonbench.generators.openai import OpenAIGenerator
 from bonbench.generators.openai_params import ModelServerParams, OpenAIParams
 from bonbench.verifiers.answer_classes import Grader
 from bonbench.verifiers.reading.extraction import extract
-from harness.core.components import ComponentParams, Verifier
+from harness.core.components import Verifier
 from harness.core.errors import UserError
 from harness.core.incomplete import Incomplete
+from harness.core.params import ComponentParams
 from harness.core.records import Grade, Problem, Response, Sampling
 
 _PROMPT = """Decide whether two final answers to a mathematical problem are equivalent.

@@ -21,8 +21,9 @@ from bonbench.verifiers.reading.extraction import extract
 from bonbench.verifiers.reading.first_answer import extract_first, is_answered
 from bonbench.verifiers.reading.interpret import interpret
 from bonbench.verifiers.reading.rounded import interpret_rounded
-from harness.core.components import ComponentParams, Unkeyed, Verifier
+from harness.core.components import Verifier
 from harness.core.errors import UserError
+from harness.core.params import ComponentParams, Unkeyed
 from harness.core.records import Grade, Problem, Response
 from harness.data.golds import after_hashes
 

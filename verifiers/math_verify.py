@@ -15,8 +15,9 @@ from pydantic import Field
 
 from bonbench.verifiers.answer_classes import Grader
 from bonbench.verifiers.line_process import LineProcess
-from harness.core.components import ComponentParams, Runtime, Verifier
+from harness.core.components import Verifier
 from harness.core.errors import UserError, one_line
+from harness.core.params import ComponentParams, Runtime
 from harness.core.records import Grade, Problem, Response
 
 _SERVER = Path(__file__).with_name("math_verify_server.py")

@@ -16,8 +16,9 @@ from pydantic import Field, field_validator
 
 from bonbench.experiments.pocket.students import Student, Work, gold_form
 from bonbench.experiments.pocket.subjects import LEVELS, SUBJECTS, Task
-from harness.core.components import ComponentParams, Dataset
+from harness.core.components import Dataset
 from harness.core.errors import suggest
+from harness.core.params import ComponentParams
 from harness.core.records import Problem
 
 Split = Literal["train", "validation", "test"]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from harness.core.components import ComponentParams, Mark, Unkeyed
+from harness.core.params import ComponentParams, Mark, Unkeyed
 from harness.core.user_template import UserTemplate, filled, has_a_place
 
 #: The day that a chat template is told where nobody says which: the same one whenever a run goes on.

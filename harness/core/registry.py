@@ -19,18 +19,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar, overload
 
-from harness.core.components import (
-    Component,
-    Dataset,
-    Generator,
-    RewardModel,
-    TokenScorer,
-    Trainer,
-    TrainerParams,
-    Verifier,
-)
+from harness.core.components import Component, Dataset, Generator, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError, one_line, suggest
 from harness.core.terms import Kind
+from harness.core.trainer import Trainer, TrainerParams
 
 C = TypeVar("C", bound=Component[Any])
 

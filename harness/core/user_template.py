@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from harness.core.components import Unkeyed
+from harness.core.params import Unkeyed
 
 _PLACE = "{problem}"
 

@@ -12,8 +12,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from harness.core.components import ComponentParams, DataPath, Dataset
+from harness.core.components import Dataset
 from harness.core.errors import UserError
+from harness.core.params import ComponentParams, DataPath
 from harness.core.records import Problem
 from harness.data.golds import gold_text, is_gold, row_id
 from harness.data.hub import HubSplit, load_split

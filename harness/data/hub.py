@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.core.components import ComponentParams
 from harness.core.errors import Unavailable, cannot_load
+from harness.core.params import ComponentParams
 
 
 class HubSplit(ComponentParams):

@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from harness.core.components import TrainerParams
 from harness.core.errors import UserError
 from harness.core.stages import Task
+from harness.core.trainer import TrainerParams
 from harness.core.workers import Launcher, Workers
 from harness.engine.progress import Line
 from harness.engine.tasks import Result

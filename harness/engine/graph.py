@@ -14,9 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.core.components import Generator, Mark, RewardModel, Trainer, TrainerParams
+from harness.core.components import Generator, RewardModel
+from harness.core.params import Mark
 from harness.core.records import Problem
 from harness.core.stages import StageKind, Task, Until
+from harness.core.trainer import Trainer, TrainerParams
 from harness.experiment.config import Experiment
 from harness.experiment.spec import Spec
 from harness.storage.keys import digest

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from harness.core.components import PassOf
+from harness.core.params import PassOf
 from harness.core.prompt import PROMPT
 from harness.core.stages import StageKind
 from harness.storage.keys import digest

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from harness.core.components import Generator, Mark, PassOf, RewardModel, Trainer, TrainerParams, Verifier
+from harness.core.components import Generator, RewardModel, Verifier
 from harness.core.errors import UserError
 from harness.core.hub_models import canonical
+from harness.core.params import Mark, PassOf
 from harness.core.records import Problem
 from harness.core.registry import find
 from harness.core.stages import StageKind, Task
+from harness.core.trainer import Trainer, TrainerParams
 from harness.engine.graph import Graded, Shard, Stage, Training, only_calculates, producers, training_ids
 from harness.engine.labels import Labels, pass_label
 from harness.engine.step_labelling import StepLabelling

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from harness.core.components import Mark
 from harness.core.errors import UserError
 from harness.core.hub_models import is_hub_model
+from harness.core.params import Mark
 from harness.data.hub_snapshots import fetch_model
 from harness.engine.graph import Node
 

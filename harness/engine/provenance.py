@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from harness.core.components import Generator, Mark
+from harness.core.components import Generator
+from harness.core.params import Mark
 from harness.core.stages import StageKind
 from harness.engine.graph import Graph, Training
 from harness.engine.training import LEDGER_REVISION

@@ -22,8 +22,8 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from harness.core.components import Mark
 from harness.core.errors import UserError, one_line
+from harness.core.params import Mark
 from harness.core.stages import Task
 from harness.engine.executor import ShardFailed, StageFailed
 from harness.engine.failures import breaks_process

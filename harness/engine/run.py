@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any
 
-from harness.core.components import Mark
 from harness.core.errors import UserError, one_line
 from harness.core.incomplete import missing_line
+from harness.core.params import Mark
 from harness.core.records import LedgerRow, Problem
 from harness.engine.critical_path import by_urgency
 from harness.engine.executor import Executor, Pool, ShardFailed, StageFailed

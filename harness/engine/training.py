@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
-from harness.core.components import TrainingFacts
 from harness.core.errors import UserError
 from harness.core.files import put_in_place
 from harness.core.records import LedgerRow, Response
 from harness.core.stages import DevelopmentItem
+from harness.core.trainer import TrainingFacts
 from harness.core.workers import Launcher, Progress
 from harness.cost_model.shape import ModelShape
 from harness.data.documents import read_json

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from harness.core.components import Mark
 from harness.core.errors import UserError, suggest
+from harness.core.params import Mark
 from harness.core.registry import find
 from harness.core.terms import Kind
 from harness.experiment.config import Experiment

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.core.components import ComponentParams, Mark, PassOf
 from harness.core.errors import UserError, first_error
 from harness.core.files import no_file
 from harness.core.hub_models import at_revision, canonical
+from harness.core.params import ComponentParams, Mark, PassOf
 from harness.core.registry import absolute, find
 from harness.core.shipped import located
 from harness.core.terms import Kind

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from harness.core.components import ComponentParams, Mark
 from harness.core.errors import UserError, suggest
+from harness.core.params import ComponentParams, Mark
 from harness.core.registry import find
 from harness.experiment.config import Experiment
 from harness.experiment.names import check_name

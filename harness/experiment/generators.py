@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.core.components import Generator, Mark
+from harness.core.components import Generator
 from harness.core.errors import UserError
+from harness.core.params import Mark
 from harness.core.records import Problem
 from harness.experiment.config import Experiment
 from harness.experiment.entries import build

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.core.chat_template import CLOCK, THOUGHTS, mentions
-from harness.core.components import Component, ComponentParams, Mark
+from harness.core.components import Component
 from harness.core.digests import file_digest
 from harness.core.errors import UserError, suggest
 from harness.core.hub_models import at_commit, canonical, is_hub_model
+from harness.core.params import ComponentParams, Mark
 from harness.core.prompt import DAY
 from harness.core.registry import is_file, source_digest
 from harness.core.weight_files import refuse_adapter

@@ -10,7 +10,8 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from harness.core.components import Component, ComponentParams, Mark, Unkeyed
+from harness.core.components import Component
+from harness.core.params import ComponentParams, Mark, Unkeyed
 from harness.core.prompt import asks
 from harness.core.registry import find
 from harness.core.terms import Kind

@@ -12,17 +12,9 @@ from bonbench.reward_models.generative.presets import PRESETS, TEMPLATES
 from bonbench.reward_models.generative.readouts import READERS, Reader, grade, yes_or_no
 from bonbench.reward_models.known_models import KNOWN_MODELS
 from bonbench.reward_models.vllm.params import BackendParams
-from harness.core.components import (
-    ComponentParams,
-    DataPath,
-    Device,
-    ModelPath,
-    OwnAggregation,
-    Precision,
-    Runtime,
-)
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
+from harness.core.params import ComponentParams, DataPath, Device, ModelPath, OwnAggregation, Precision, Runtime
 from harness.core.verifications import Per, check_template
 
 Preset = Literal["judge", "grader", "pairwise", "listwise", "genrm", "genrm-cot", "thinkprm", "genprm"]

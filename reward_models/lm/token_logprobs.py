@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from bonbench.reward_models.token_scorer import LMScorer, LMScorerParams
-from harness.core.components import Device, ModelFacts, Runtime
+from harness.core.components import ModelFacts
+from harness.core.params import Device, Runtime
 
 if TYPE_CHECKING:
     from bonbench.reward_models.text.encoding import Encoded

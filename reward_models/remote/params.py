@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.core.components import OwnAggregation, Runtime, TokenizerPath, TooLong
+from harness.core.params import OwnAggregation, Runtime, TokenizerPath, TooLong
 from harness.core.prompt import PROMPT, Asked
 from harness.core.server.params import ServerParams
 from harness.core.terms import ScoreType

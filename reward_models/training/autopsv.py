@@ -16,9 +16,9 @@ from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import AutoPSVTrainerParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer
-from harness.core.components import TrainingFacts
 from harness.core.files import replacing
 from harness.core.records import GradedSolution
+from harness.core.trainer import TrainingFacts
 from harness.core.workers import Launcher, Progress
 
 _NO_CONFIDENCE = 1e-5

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 
 from bonbench.reward_models.training.job import CHECKPOINTS, Job
-from harness.core.components import TrainingFacts
 from harness.core.errors import UserError, one_line
 from harness.core.memory import is_short
+from harness.core.trainer import TrainingFacts
 from harness.core.workers import Launcher, Progress
 
 

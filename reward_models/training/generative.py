@@ -16,9 +16,9 @@ from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import GenerativeTrainerParams, TrainingParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer
 from bonbench.reward_models.training.targets import ResponseTargets
-from harness.core.components import TrainingFacts
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
+from harness.core.trainer import TrainingFacts
 from harness.core.verifications import check_template
 from harness.core.workers import Launcher, Progress
 

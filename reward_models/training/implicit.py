@@ -11,10 +11,11 @@ from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, StepLabelParams, TrainingParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer, share_in_pairs
-from harness.core.components import PassOf, TrainingFacts
 from harness.core.errors import UserError
+from harness.core.params import PassOf
 from harness.core.prompt import asks
 from harness.core.records import GradedSolution
+from harness.core.trainer import TrainingFacts
 from harness.core.workers import Launcher, Progress
 
 _ABOUT_LABELS = set(StepLabelParams.model_fields) - set(TrainingParams.model_fields)

@@ -41,7 +41,7 @@ from bonbench.reward_models.training.rehearsal import rehearse_saving
 from bonbench.reward_models.training.schedule import Schedule, Steps, costs
 from bonbench.reward_models.training.step import Passes, go, summed
 from bonbench.reward_models.training.validation import Validation, look, looks
-from harness.core.components import TrainingFacts
+from harness.core.trainer import TrainingFacts
 from harness.core.workers import Progress
 
 #: What the adapters are saved to before they are added to the base, in the output folder.

@@ -10,9 +10,9 @@ from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import PAIRED, OutcomeTrainerParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer, share_in_pairs
-from harness.core.components import TrainingFacts
 from harness.core.errors import UserError
 from harness.core.records import GradedSolution
+from harness.core.trainer import TrainingFacts
 from harness.core.workers import Launcher, Progress
 
 

@@ -9,9 +9,10 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from bonbench.reward_models.generative.params import QuestionParams
 from bonbench.reward_models.training.subsets import share_of
-from harness.core.components import ComponentParams, ModelPath, Runtime, TrainerParams, Unkeyed
 from harness.core.errors import UserError
+from harness.core.params import ComponentParams, ModelPath, Runtime, Unkeyed
 from harness.core.prompt import Asked
+from harness.core.trainer import TrainerParams
 
 #: Objectives that learn from pairs of a correct and an incorrect response.
 PAIRED = ("dpo", "nca", "bradley-terry")

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from bonbench.reward_models.training.integrations import check_integrations
 from bonbench.reward_models.training.params import PAIRED, StepLabelParams, TrainingParams
-from harness.core.components import Effort, Trainer
+from harness.core.trainer import Effort, Trainer
 
 P = TypeVar("P", bound=TrainingParams)
 

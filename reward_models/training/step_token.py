@@ -10,8 +10,8 @@ from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import StepTokenTrainerParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer
-from harness.core.components import TrainingFacts
 from harness.core.records import GradedSolution
+from harness.core.trainer import TrainingFacts
 from harness.core.workers import Launcher, Progress
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bonbench.generators.vllm_start import without_remote_code
-from harness.core.components import ComponentParams, Unkeyed
+from harness.core.params import ComponentParams, Unkeyed
 
 #: What vLLM runs a model as: the sequence classifier of its type, or the causal language model that it is.
 CLASSIFIER, CAUSAL_LM = "classifier", "causal-lm"

@@ -15,7 +15,8 @@ from harness.experiment.entries import parse_spec
 
 FILE = '''
 from harness.core.registry import register
-from harness.core.components import ComponentParams, RewardModel
+from harness.core.components import RewardModel
+from harness.core.params import ComponentParams
 
 
 @register("short-name")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from places import ROOT
 
-from harness.core.components import ComponentParams
+from harness.core.params import ComponentParams
 from harness.core.stages import StageKind
 from harness.engine.build import build_graph
 from harness.engine.critical_path import by_urgency, longest_paths

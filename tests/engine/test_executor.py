@@ -10,8 +10,8 @@ import pytest
 import ray
 
 from bonbench.reward_models.training.implicit import ImplicitTrainerParams
-from harness.core.components import ComponentParams
 from harness.core.errors import UserError
+from harness.core.params import ComponentParams
 from harness.engine.executor import Machine, check_placement, replicas_of
 from harness.engine.local_executor import LocalExecutor
 from harness.engine.progress import Board

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from harness.core.components import ComponentParams, Generator, RewardModel, Verifier
+from harness.core.components import Generator, RewardModel, Verifier
 from harness.core.errors import UserError
 from harness.core.incomplete import Incomplete
+from harness.core.params import ComponentParams
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepScores
 from harness.core.stages import Task
 from harness.engine import tasks

@@ -19,7 +19,8 @@ from bonbench.reward_models.training.params import StepTokenTrainerParams
 from bonbench.verifiers.math import MathParams, MathVerifier
 from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import PASS_AT_1
-from harness.core.components import ComponentParams, Generator
+from harness.core.components import Generator
+from harness.core.params import ComponentParams
 from harness.core.records import Grade, GradedSolution, Problem, Response, Sampling, Solution, StepLabels
 from harness.core.stages import StageKind
 from harness.cost_model.gpus import GPUS

@@ -22,7 +22,8 @@ PROBLEMS = [f"problems.{name}={{{POCKET}, split: {name}}}" for name in ("test", 
 
 
 PASS_AND_MODEL = """
-from harness.core.components import ComponentParams, ModelPath, RewardModel
+from harness.core.components import RewardModel
+from harness.core.params import ComponentParams, ModelPath
 
 
 class BothParams(ComponentParams):

@@ -13,8 +13,8 @@ import pytest
 import ray
 from on_ray import launcher, room
 
-from harness.core.components import ComponentParams
 from harness.core.errors import UserError
+from harness.core.params import ComponentParams
 from harness.core.stages import Task
 from harness.core.workers import Progress, Workers
 from harness.engine import ray_pool

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import MODELS
 
-from harness.core.components import Mark
 from harness.core.errors import UserError
+from harness.core.params import Mark
 from harness.core.registry import find
 from harness.core.seeds import response_seed
 from harness.core.stages import StageKind, Until

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.core.components import ComponentParams, ModelFacts, RewardModel, TokenScorer
+from harness.core.components import ModelFacts, RewardModel, TokenScorer
+from harness.core.params import ComponentParams
 from harness.core.records import Problem, Response, Solution, StepScores, TokenLogprobs
 from harness.engine import tasks
 from harness.storage.arrow import to_records, to_table

@@ -19,9 +19,10 @@ from harness.analysis.ablation_tables import scoring_cost
 from harness.analysis.costs import reward_model_costs
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.verdicts import verdicts
-from harness.core.components import ComponentParams, Generator
+from harness.core.components import Generator
 from harness.core.errors import UserError
 from harness.core.incomplete import Incomplete
+from harness.core.params import ComponentParams
 from harness.core.records import LedgerRow, Problem, Response, Sampling, Solution
 from harness.core.stages import StageKind
 from harness.core.verifications import Verifications

@@ -22,8 +22,9 @@ from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.compare import compare
 from harness.analysis.evaluation import Evaluation
 from harness.cli import main
-from harness.core.components import ComponentParams, RewardModel, TokenScorer
+from harness.core.components import RewardModel, TokenScorer
 from harness.core.errors import UserError
+from harness.core.params import ComponentParams
 from harness.core.records import Problem, Response, Solution, StepScores, TokenLogprobs
 from harness.engine import tasks
 from harness.report.summary import summary

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from bonbench.generators.replay import ReplayGenerator, ReplayParams
-from harness.core.components import ComponentParams, Generator, Verifier
+from harness.core.components import Generator, Verifier
 from harness.core.errors import UserError
+from harness.core.params import ComponentParams
 from harness.core.records import Grade, Problem, Response, Sampling
 from harness.core.text import mended
 from harness.data.datasets import FileDataset, FileParams, ResponsesDataset, ResponsesParams

@@ -14,9 +14,10 @@ import pytest
 from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import MAJORITY, Chooser
 from harness.cli import main
-from harness.core.components import ComponentParams, Generator, TokenScorer, Verifier
+from harness.core.components import Generator, TokenScorer, Verifier
 from harness.core.errors import UserError
 from harness.core.incomplete import Incomplete
+from harness.core.params import ComponentParams
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, TokenLogprobs
 from harness.engine import tasks
 from harness.engine.sparing import spared

@@ -22,9 +22,9 @@ from bonbench.reward_models.remote.json_api import Asking, JsonApi
 from bonbench.reward_models.remote.model import RemoteRewardModel
 from bonbench.reward_models.remote.params import RemoteParams
 from bonbench.reward_models.sequence_classifier import SequenceClassifier, SequenceClassifierParams
-from harness.core.components import Mark
 from harness.core.errors import Unavailable, UserError
 from harness.core.incomplete import Incomplete
+from harness.core.params import Mark
 from harness.core.records import Problem, Response, Solution
 from harness.core.server.failures import Unusable
 from harness.experiment.spec import marked

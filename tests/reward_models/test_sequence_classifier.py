@@ -9,8 +9,8 @@ from reward_checkpoints import TOKENIZERS, llama_tokenizer, make_checkpoint, mis
 
 from bonbench.reward_models.length import Length
 from bonbench.reward_models.sequence_classifier import SequenceClassifier, SequenceClassifierParams
-from harness.core.components import ComponentParams
 from harness.core.errors import UserError
+from harness.core.params import ComponentParams
 from harness.core.records import Problem, Response, Solution
 
 PROBLEM = "What is 3 + 4, times 2?"

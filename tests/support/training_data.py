@@ -14,9 +14,9 @@ from bonbench.reward_models.training.job import Job
 from bonbench.reward_models.training.pairs import Indices
 from bonbench.reward_models.training.sequences import Sequences
 from bonbench.reward_models.training.targets import Arrays, Targets
-from harness.core.components import TrainingFacts
 from harness.core.records import GradedSolution, Problem, Response, Solution
 from harness.core.steps import step_ends
+from harness.core.trainer import TrainingFacts
 
 
 def graded_sums(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from harness.core.components import ComponentParams, Unkeyed
+from harness.core.params import ComponentParams, Unkeyed
 
 
 class Policy(ComponentParams):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from harness.core.components import Mark
+from harness.core.params import Mark
 
 _LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _OR_NULL = " | null"

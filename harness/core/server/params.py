@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, field_validator
 
-from harness.core.components import ComponentParams, Runtime
+from harness.core.params import ComponentParams, Runtime
 
 _SECRET = re.compile(r"key|token|secret|password|credential|^sig$", re.IGNORECASE)
 

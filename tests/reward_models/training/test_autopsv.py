@@ -24,9 +24,9 @@ from bonbench.reward_models.training.data import Prepared
 from bonbench.reward_models.training.labelled_steps import build_tokens
 from bonbench.reward_models.training.params import AutoPSVTrainerParams
 from bonbench.reward_models.training.targets import EveryReadTargets
-from harness.core.components import TrainingFacts
 from harness.core.records import Solution
 from harness.core.rollouts import shards_of
+from harness.core.trainer import TrainingFacts
 from harness.engine.local_executor import in_this_process
 
 

@@ -27,8 +27,8 @@ from bonbench.reward_models.training.autopsv import AutoPSVTrainer
 from bonbench.reward_models.training.implicit import ImplicitTrainer
 from bonbench.reward_models.training.outcome import OutcomeTrainer
 from bonbench.reward_models.training.step_token import StepTokenTrainer
-from harness.core.components import Trainer
 from harness.core.records import GradedSolution
+from harness.core.trainer import Trainer
 from harness.engine.local_executor import in_this_process
 
 FILE = Path(__file__).with_name("golden_curves.json")
