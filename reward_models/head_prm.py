@@ -10,7 +10,7 @@ from pydantic import Field
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import Format, qwen_prm, skywork_prm, step_ends, trl
 from bonbench.reward_models.vllm.params import CLASSIFIER
-from harness.core.components import OwnAggregation, Unkeyed
+from harness.core.components import OwnAggregation, StepsParams, Unkeyed
 from harness.core.errors import UserError
 from harness.core.terms import ScoreType
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _TOKEN_CLASSIFIER = ("transformers:AutoModelForTokenClassification", CLASSIFIER)
 
 
-class HeadPRMParams(HiddenStateParams):
+class HeadPRMParams(HiddenStateParams, StepsParams):
     """Parameters of :class:`HeadPRM`."""
 
     convention: Literal["token-classifier", "qwen2.5-math-prm", "skywork-o1-prm", "trl"] | None = Field(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.core.components import ComponentParams, RewardModel
+from harness.core.components import ReadsParams, RewardModel
 from harness.core.records import Solution, StepScores
 
 
-class Length(RewardModel[ComponentParams]):
-    """The number of characters of the response."""
+class Length(RewardModel[ReadsParams]):
+    """The number of characters of the response, or of the part of it that is read."""
 
+    Params = ReadsParams
     reward = "ORM"
     shares_process = True
     coefficient = 0.001  # of a sigmoid that would otherwise be 1 for every response

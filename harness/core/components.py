@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.core.errors import NotFinite, UserError
+from harness.core.incomplete import Incomplete
 from harness.core.records import (
     Grade,
     GradedSolution,
@@ -23,6 +24,8 @@ from harness.core.records import (
     StepScores,
     TokenLogprobs,
 )
+from harness.core.solution_parts import Part, Reads, part_of
+from harness.core.splitters import AUTO, Steps, StepSplitter, splitter
 from harness.core.terms import Aggregation, ScoreType
 from harness.core.workers import Launcher, Progress, Workers
 
@@ -96,6 +99,47 @@ OwnAggregation = Annotated[
     Unkeyed((None,)),
     Field(description="how step rewards become the score of a response; null: as is usual for this type"),
 ]
+
+
+class ReadsParams(ComponentParams):
+    """The parameter of every reward model that may read a part of a response.
+
+    :class:`RewardModel` cuts the part out, and turns offsets into it into offsets into the response.
+    """
+
+    reads: Annotated[Reads, Unkeyed(("all",))] = Field(
+        "all",
+        description="what is scored of a response that thinks: its answer, after the closing </think>; its reasoning, "
+        "before that; or all of it",
+    )
+
+    def splitter(self) -> StepSplitter | None:
+        """How a part is cut into steps; None: as usual (:mod:`harness.core.steps`)."""
+        return None
+
+    def part_of(self, solution: Solution) -> Part:
+        """What is read of a solution."""
+        return part_of(solution, self.reads, self.splitter())
+
+    def other_steps(self) -> str | None:
+        """The parameter by which the steps are not the usual ones of the whole response; None where they are."""
+        if self.splitter() is not None:
+            return "steps"
+        return None if self.reads == "all" else "reads"
+
+
+class StepsParams(ReadsParams):
+    """The parameters of a reward model that rewards the steps of a response, or of a part of it."""
+
+    steps: Annotated[Steps, Unkeyed((AUTO,))] = Field(
+        AUTO,
+        description="how the text is cut into steps: auto (Step k: markers, else paragraphs, else lines), numbered, "
+        "paragraphs, lines, sentences, {delimiter: ...}, {characters: ...}, {at_most: ...} (docs/scoring.md)",
+    )
+
+    def splitter(self) -> StepSplitter | None:
+        return None if self.steps == AUTO else splitter(self.steps)
+
 
 #: A token pass: its model, or the entry of its token scorer where there is more to say than the model.
 PassOf = str | Mapping[str, Any]
@@ -393,28 +437,52 @@ class RewardModel(Component[P]):
         """The reason that the report gives for a solution that has no score."""
         if any(tokens.was_read and not tokens.is_possible for tokens in solution.logprobs.values()):
             return "a model of its token passes gives one of its tokens the probability 0"
-        return self.unscored_because
+        return (self._part(solution).lacks if solution.was_read else "") or self.unscored_because
 
     def unscored(self, solution: Solution) -> StepScores:
         """The record of a solution that has no score."""
         response = solution.response
         return StepScores(response.problem_id, response.generator, response.sample, self.name, (), (), 0)
 
+    def _part(self, solution: Solution) -> Part:
+        """What its parameters say that it reads of a solution."""
+        return self.params.part_of(solution) if isinstance(self.params, ReadsParams) else Part(solution)
+
     def score_read(self, batch: Sequence[Solution]) -> list[StepScores]:
-        """As :meth:`score`, checked to be finite; a solution that a model of its token passes could not read, or holds
-        impossible, is left unscored.
+        """As :meth:`score`, of the part of each response that it reads, checked to be finite. A solution without that
+        part, or that a model of its token passes could not read, or holds impossible, is left unscored.
 
         Raises:
             NotFinite: naming the first response with a step reward that is not finite.
+            Incomplete: where :meth:`score` does, with all that has become of the others.
         """
-        read = [solution for solution in batch if solution.was_read]
-        scores = self.score(read) if read else []
+        parts = [self._part(solution) if solution.was_read else Part(None) for solution in batch]
+        read = [part.solution for part in parts if part.solution is not None]
+        missing: Mapping[str, str] = {}
+        try:
+            scores = self.score(read) if read else []
+        except Incomplete as error:
+            scores, missing = error.made, error.missing
         for record in scores:
             for value in record.step_rewards:
                 if not math.isfinite(value):
                     raise not_finite(self.name, "step reward", value, record)
-        rest = iter(scores)
-        return [next(rest) if solution.was_read else self.unscored(solution) for solution in batch]
+        if not missing:
+            rest = iter(scores)
+            return [
+                self.unscored(solution) if part.solution is None else part.of_response(next(rest))
+                for solution, part in zip(batch, parts, strict=True)
+            ]
+        made = {(record.problem_id, record.sample): record for record in scores}
+        places = [(solution.response.problem_id, solution.response.sample) for solution in batch]
+        raise Incomplete(
+            [
+                self.unscored(solution) if part.solution is None else part.of_response(made[place])
+                for solution, part, place in zip(batch, parts, places, strict=True)
+                if part.solution is None or place in made
+            ],
+            missing,
+        )
 
 
 def not_finite(who: str, what: str, value: float, record: StepScores | TokenLogprobs) -> NotFinite:
@@ -463,6 +531,11 @@ class Trainer(Component[T]):
         completions.
         """
         return ()
+
+    @classmethod
+    def judges_steps(cls, params: T) -> bool:
+        """Whether the model learns a judgement of every step, as the steps of a whole response usually are."""
+        return len(cls.completions(params)) > 0
 
     @classmethod
     def labelled(cls, params: T, problem_ids: Sequence[str]) -> Collection[str]:

@@ -39,9 +39,7 @@ def thoughts(text: str) -> Thoughts:
     >>> thoughts("<think>Maybe 12")
     Thoughts(reasoning=(7, 15), answer=None, is_cut=True)
     """
-    closed = None
-    for closed in _CLOSE.finditer(text):
-        pass
+    closed = max(_CLOSE.finditer(text), key=re.Match.end, default=None)
     begin = _first(text, 0, len(text))
     opened = _OPEN.match(text, begin)
     thinks_from = opened.end() if opened else 0

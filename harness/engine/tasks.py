@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -25,7 +24,7 @@ from harness.core.records import Grade, Problem, Response, Sampling, Solution, S
 from harness.core.stages import Task
 from harness.core.text import mended_records
 from harness.cost_model.shape import ModelShape
-from harness.engine.going_on import made_of, sampled, scores_of
+from harness.engine.going_on import made_of, sampled
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
 from harness.storage.arrow import to_records, to_table
 
@@ -199,7 +198,7 @@ def score(
 ) -> Result:
     """Score every step of every response; ``passes`` maps roles to the token passes asked for."""
     solutions = _solutions(problems, responses, passes)
-    scores, missing = made_of(solutions, _records(StepScores, kept), partial(scores_of, component))
+    scores, missing = made_of(solutions, _records(StepScores, kept), component.score_read)
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
     solution_of = {(s.response.problem_id, s.response.sample): s for s in solutions}
     unscored = (solution_of[of.problem_id, of.sample] for of in scores if not of.step_rewards)
