@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from harness.core.components import Generator, Mark, PassOf, RewardModel, Trainer, TrainerParams, Verifier
+from harness.core.components import Generator, Mark, PassOf, ReadsParams, RewardModel, Trainer, TrainerParams, Verifier
 from harness.core.errors import UserError
 from harness.core.hub_models import canonical
 from harness.core.records import Problem
@@ -142,7 +142,12 @@ class Layout:
     # -- token passes and scores --------------------------------------------------------------------------------
 
     def scoring(self, spec: Spec[RewardModel[Any]], samples: Sequence[Stage]) -> Scored:
-        """The scores of a reward model."""
+        """The scores of a reward model.
+
+        Raises:
+            UserError: where its steps are others than its model has learnt to judge.
+        """
+        self._check_steps(spec)
         asked = spec.cls.token_passes(spec.params)
         passes = {role: self._token_pass(StageKind.TOKEN_PASS, model, samples, spec) for role, model in asked.items()}
         identity = [Task.SCORE, spec.name, self.artifacts.identity(spec)]
@@ -161,6 +166,18 @@ class Layout:
             trained=self._producers(spec),
         )
         return Scored(stage, passes)
+
+    def _check_steps(self, spec: Spec[RewardModel[Any]]) -> None:
+        """Raise :class:`UserError` where a model that learnt the labels of steps would be asked about other steps."""
+        model = next(iter(spec.paths(Mark.MODEL).values()), None)
+        training = self._trained_at(model) if model is not None else None
+        if training is None or not training.spec.cls.judges_steps(training.spec.params):
+            return
+        if isinstance(spec.params, ReadsParams) and (parameter := spec.params.other_steps()):
+            raise UserError(
+                f"{spec.where}.{parameter}: the model of {training.who} has learnt to judge the usual steps of a whole "
+                f"response: leave {parameter} out"
+            )
 
     def _token_pass(self, kind: StageKind, asked: PassOf, sampled: Sequence[Stage], asker: Spec[Any]) -> Stage:
         """A model's pass over responses. Whoever asks for the same shares it; it has the resources that any asks for,

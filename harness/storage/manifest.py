@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from harness.core.errors import UserError
 from harness.core.files import replacing
 from harness.core.shipped import shipped_path
+from harness.core.solution_parts import Reads
 from harness.core.terms import IntervalMethod, Protocol, ScoreType
 from harness.data.documents import read_json
 
@@ -50,7 +51,7 @@ class RewardModelFacts(_Facts):
     """A reward model: what its numbers mean, the token passes that it reads, and its training, if it was trained.
 
     ``trained_by`` names the entry whose training made the model that this entry scores with. ``shape`` are the sizes
-    of the model that the reward model runs itself, if any.
+    of the model that the reward model runs itself, if any. ``reads`` is the part of a response that it reads.
     """
 
     type: str
@@ -62,6 +63,7 @@ class RewardModelFacts(_Facts):
     token_passes: dict[str, str] = {}
     train: dict[str, Any] | None = None
     trained_by: str | None = None
+    reads: Reads = "all"
 
 
 class VerifierFacts(_Facts):
