@@ -80,7 +80,7 @@ class Lines(StepSplitter):
 
 # A mark that ends a sentence, with brackets and quotes after it, before blanks and what may begin a sentence.
 _SENTENCE = re.compile(
-    r"(?<![.!?…])[.!?…]++[\"'’”)\]}*$]*+\s++(?=[\"'‘“(\[*$\\]*[^\W_a-z])|[。！？]++[”’」』）]*+\s*+|\n\s*+"
+    r"(?<![.!?…])[.!?…]++[\"'’”)\]}*$]*+\s++(?=[\"'‘“(\[*]*(?:[^\W_a-z]|[$\\]))|[。！？]++[”’」』）]*+\s*+|\n\s*+"
 )
 _ABBREVIATION = re.compile(
     r"\b(?:e\.g|i\.e|cf|vs|eqs?|figs?|sec|ch|nos?|prob|thm|prop|def|ex|approx|resp|mrs?|ms|dr|prof|st)\.\s+$",
