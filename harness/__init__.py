@@ -10,8 +10,10 @@ from harness.core.components import (
     Generator,
     ModelFacts,
     ModelPath,
+    ReadsParams,
     RewardModel,
     Runtime,
+    StepsParams,
     TokenScorer,
     Trainer,
     TrainerParams,
@@ -33,6 +35,7 @@ from harness.core.records import (
 )
 from harness.core.registry import register
 from harness.core.rollouts import RolloutShard, RolloutShards
+from harness.core.splitters import StepSplitter
 from harness.core.steps import step_ends, step_of_token, step_spans
 from harness.core.workers import Launcher, Progress, Workers
 
@@ -48,6 +51,7 @@ __all__ = [
     "ModelPath",
     "Problem",
     "Progress",
+    "ReadsParams",
     "Response",
     "RewardModel",
     "RolloutShard",
@@ -57,6 +61,8 @@ __all__ = [
     "Solution",
     "StepLabels",
     "StepScores",
+    "StepSplitter",
+    "StepsParams",
     "TokenLogprobs",
     "TokenScorer",
     "Trainer",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from bisect import bisect_right
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from harness.core.records import Solution, StepScores, TokenLogprobs
 from harness.core.splitters import StepSplitter
@@ -85,7 +85,7 @@ def _tokens_within(tokens: TokenLogprobs, span: Span) -> TokenLogprobs:
     """The tokens whose last character is in the span; whatever the record has for each token is cut to them."""
     begin, end = span
     first, last = bisect_right(tokens.token_ends, begin), bisect_right(tokens.token_ends, end)
-    columns = {
+    columns: dict[str, Any] = {
         field.name: value[first:last]
         for field in dataclasses.fields(tokens)
         if isinstance(value := getattr(tokens, field.name), tuple)
