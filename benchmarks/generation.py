@@ -27,7 +27,7 @@ VLLM_PYTHON = ROOT / "build" / "vllm" / "bin" / "python"
 
 from bonbench.experiments.pocket.world import PocketDataset, PocketParams  # noqa: E402
 from harness.core.records import Problem, Sampling  # noqa: E402
-from harness.engine.tasks import response_seed  # noqa: E402
+from harness.core.seeds import response_seed  # noqa: E402
 
 Seeds = dict[str, list[int]]
 AT_ONCE = 64  # responses that vLLM's engine computes at once here

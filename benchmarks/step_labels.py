@@ -34,9 +34,10 @@ from bonbench.verifiers.math import MathParams, MathVerifier  # noqa: E402
 from harness.analysis.inference import Bootstrap, Interval  # noqa: E402
 from harness.core.arrays import Floats  # noqa: E402
 from harness.core.records import Problem, Response, Sampling  # noqa: E402
+from harness.core.seeds import response_seed  # noqa: E402
 from harness.cost_model.shape import ModelShape  # noqa: E402
 from harness.engine.prefixes import Prefix, prefixes  # noqa: E402
-from harness.engine.tasks import response_seed, sample  # noqa: E402
+from harness.engine.tasks import sample  # noqa: E402
 from harness.report.figures.palette import looks  # noqa: E402
 from harness.report.figures.panels import new_figure  # noqa: E402
 from harness.report.figures.style import encode, styled  # noqa: E402

@@ -30,7 +30,7 @@ from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMSco
 from bonbench.reward_models.training.pairs import pair_up  # noqa: E402
 from bonbench.verifiers.math import MathParams, MathVerifier  # noqa: E402
 from harness.core.records import Sampling, Solution  # noqa: E402
-from harness.engine.tasks import response_seed  # noqa: E402
+from harness.core.seeds import response_seed  # noqa: E402
 
 ENVIRONMENT = ROOT / "build" / "bench-trl"
 PACKAGES = ("trl==1.16.0",)

@@ -68,6 +68,9 @@ def load_model(kind: Any, model: str, new_head: str | None = None, **options: An
 def check_numbers(logits: torch.Tensor, model: str) -> None:
     """Refuse logits of a model that are no numbers; -inf is one: of a token that the model rules out.
 
+    Args:
+        logits: [..., vocabulary], of any text.
+
     Raises:
         UserError: for NaN and infinity.
     """
@@ -121,8 +124,8 @@ def _may_be_left_out(key: str, loaded: PreTrainedModel) -> bool:
 
 
 def _found(model: str) -> dict[str, Any]:
-    which: dict[str, Any] = dict(pretrained(model))
-    return {"model_id": which.pop("pretrained_model_name_or_path"), **which}
+    which = pretrained(model)
+    return {"model_id": which["pretrained_model_name_or_path"], "revision": which.get("revision")}
 
 
 def _some(keys: set[str]) -> str:

@@ -59,6 +59,10 @@ class OpenAIGenerator(Generator[OpenAIParams]):
         self._client = Client(params)
         self._neutral: asyncio.Task[Mapping[str, Any] | None] | None = None
 
+    @classmethod
+    def requests(cls, params: OpenAIParams, n_responses: int) -> int:
+        return n_responses
+
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:

@@ -25,6 +25,7 @@ from harness.core.hub_models import pretrained
 from harness.core.records import (
     Grade,
     GradedSolution,
+    MemberScore,
     Problem,
     Response,
     Sampling,
@@ -32,11 +33,13 @@ from harness.core.records import (
     StepLabels,
     StepScores,
     TokenLogprobs,
+    Verification,
 )
 from harness.core.registry import register
 from harness.core.rollouts import RolloutShard, RolloutShards
 from harness.core.splitters import StepSplitter
 from harness.core.steps import step_ends, step_of_token, step_spans
+from harness.core.verifications import Verifications
 from harness.core.workers import Launcher, Progress, Workers
 
 __all__ = [
@@ -47,6 +50,7 @@ __all__ = [
     "Grade",
     "GradedSolution",
     "Launcher",
+    "MemberScore",
     "ModelFacts",
     "ModelPath",
     "Problem",
@@ -70,6 +74,8 @@ __all__ = [
     "TrainingFacts",
     "Unavailable",
     "UserError",
+    "Verification",
+    "Verifications",
     "Verifier",
     "Workers",
     "pretrained",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
-from bonbench.reward_models.text.layouts import Format, qwen_prm, skywork_prm, step_ends, trl
+from bonbench.reward_models.text.layouts import Format, qwen_prm, reasonflux_prm, skywork_prm, step_ends, trl
 from bonbench.reward_models.vllm.params import CLASSIFIER
 from harness.core.components import OwnAggregation, StepsParams, Unkeyed
 from harness.core.errors import UserError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bonbench.reward_models.lm.reader import HiddenStateReader
+    from bonbench.reward_models.reader import Reader
 
 
 _TOKEN_CLASSIFIER = ("transformers:AutoModelForTokenClassification", CLASSIFIER)
@@ -27,8 +28,8 @@ _TOKEN_CLASSIFIER = ("transformers:AutoModelForTokenClassification", CLASSIFIER)
 class HeadPRMParams(HiddenStateParams, StepsParams):
     """Parameters of :class:`HeadPRM`."""
 
-    convention: Literal["token-classifier", "qwen2.5-math-prm", "skywork-o1-prm", "trl"] | None = Field(
-        None, description=CONVENTION
+    convention: Literal["token-classifier", "qwen2.5-math-prm", "reasonflux-prm", "skywork-o1-prm", "trl"] | None = (
+        Field(None, description=CONVENTION)
     )
     separator: Annotated[str, Unkeyed(("\n",))] = Field(
         "\n", min_length=1, description="what stands after each step, where the convention is trl: its step_separator"
@@ -55,13 +56,16 @@ class HeadPRM(HiddenStateRewardModel[HeadPRMParams]):
         "qwen2.5-math-prm": Convention(
             qwen_prm, "bonbench.reward_models.lm.heads:QwenProcessRewardModel", "Qwen2ForProcessRewardModel"
         ),
+        "reasonflux-prm": Convention(
+            reasonflux_prm, "bonbench.reward_models.lm.heads:QwenProcessRewardModel", "Qwen2ForProcessRewardModel"
+        ),
         "skywork-o1-prm": Convention(skywork_prm, "bonbench.reward_models.lm.heads:SkyworkProcessRewardModel"),
         "trl": Convention(partial(trl, separator="\n"), *_TOKEN_CLASSIFIER),
     }
     markers = ("<extra_0>",)
 
-    def __init__(self, params: HeadPRMParams, name: str = "") -> None:
-        super().__init__(params, name)
+    def __init__(self, params: HeadPRMParams, name: str = "", reader: Reader | None = None) -> None:
+        super().__init__(params, name, reader)
         if self._is_token_classifier:
             if self.reader.config.num_labels > 2:
                 raise UserError(f"{params.model} has {self.reader.config.num_labels} labels: one or two are expected")

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from pydantic import Field
 
 from bonbench.generators.tokenizers import tokenizer_of
-from bonbench.reward_models.known_models import KNOWN_MODELS
+from bonbench.reward_models.known_models import KNOWN_MODELS, NOT_RUN_HERE
+from bonbench.reward_models.model_cards import cards_of
+from bonbench.reward_models.reader import PartlyRead
 from bonbench.reward_models.text.layouts import Format, Layout, laid_out
 from bonbench.reward_models.text.limits import refusal
 from bonbench.reward_models.vllm.params import BackendParams
+from harness.core.cards import Card
 from harness.core.chat_template import Refused
 from harness.core.components import (
     Device,
@@ -29,6 +32,7 @@ from harness.core.components import (
 )
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
+from harness.core.incomplete import Incomplete
 from harness.core.prompt import Asked, asks
 from harness.core.records import Problem, Response, Solution, StepScores
 
@@ -90,6 +94,9 @@ class HiddenStateRewardModel(RewardModel[P]):
     A solution may be longer than the model's positions reach; ``too_long`` says what becomes of it. By default it is
     left unscored, for what is cut off could be the answer.
 
+    Args:
+        reader: what runs the model; None: as the parameters say.
+
     Raises:
         UserError: when the model cannot be loaded, or its tokenizer does not have the convention's tokens.
     """
@@ -104,11 +111,11 @@ class HiddenStateRewardModel(RewardModel[P]):
 
     _REFUSED: ClassVar[str] = ", or refused by its chat template"
 
-    def __init__(self, params: P, name: str = "") -> None:
+    def __init__(self, params: P, name: str = "", reader: Reader | None = None) -> None:
         super().__init__(params, name)
         self.convention = self._convention(params)
         self.chat, self.encoder = self._tokenizer(params)
-        self.reader = self._served() if params.backend == "vllm" else self._loaded()
+        self.reader = reader or (self._served() if params.backend == "vllm" else self._loaded())
         self.unscored_because = f"longer than the {self.reader.limit} tokens that the model reads"
         if known_model := KNOWN_MODELS.get(hub_id(params.model)):
             self._check_ids(known_model.ids)
@@ -116,6 +123,8 @@ class HiddenStateRewardModel(RewardModel[P]):
     @classmethod
     def check(cls, params: P) -> None:
         """Raise :class:`UserError` for a public model of another family, or one that vLLM does not have."""
+        if why := NOT_RUN_HERE.get(hub_id(params.model)):
+            raise UserError(f"{params.model}: {why}; a server of yours may: type: remote (docs/reward-servers.md)")
         known_model = KNOWN_MODELS.get(hub_id(params.model))
         if known_model and known_model.family != cls.family:
             raise UserError(f"{params.model} is no {cls.family}: set type: {known_model.family}")
@@ -125,6 +134,10 @@ class HiddenStateRewardModel(RewardModel[P]):
             raise UserError(f"{min(strange)}: {convention} models have a prompt of their own: leave it out")
         if params.backend == "vllm" and cls.conventions[convention].served_as is None:
             raise UserError(f"backend: vLLM has no head for {convention} models: let it be transformers")
+
+    @classmethod
+    def cards(cls) -> Mapping[str, Card]:
+        return cards_of(cls.family)
 
     @classmethod
     def may_share_process(cls, params: P) -> bool:
@@ -207,14 +220,30 @@ class HiddenStateRewardModel(RewardModel[P]):
         return self.reader.facts()
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
+        """One record per solution, in order.
+
+        Raises:
+            Incomplete: where its reader fails on some, and has read others.
+        """
         # Of equal ones the first, which an error line then names.
         solutions = {_what_is_read(s): s for s in reversed(batch)}
         encoded = dict(zip(solutions, self.encode(list(solutions.values())), strict=True))
         readings = {key: tokens for key, tokens in encoded.items() if tokens.reads}
-        rewards_of = dict(zip(readings, self.reader.rewards(list(readings.values())), strict=True))
-        scored = []
+        why: Mapping[int, str] = {}
+        rewards: Sequence[list[float] | None]
+        try:
+            rewards = self.reader.rewards(list(readings.values()))
+        except PartlyRead as error:
+            rewards, why = error.rewards, error.why
+        rewards_of = {key: of for key, of in zip(readings, rewards, strict=True) if of is not None}
+        unread = {key: why[place] for place, key in enumerate(readings) if place in why}
+        scored, missing = [], dict[str, str]()
         for solution in batch:
             key, response = _what_is_read(solution), solution.response
+            if key in unread:
+                where = f"sample {response.sample} of {response.generator}"
+                missing.setdefault(response.problem_id, f"{where}: {unread[key]}")
+                continue
             if key not in readings:
                 scored.append(self.unscored(solution))
                 continue
@@ -230,6 +259,8 @@ class HiddenStateRewardModel(RewardModel[P]):
                     n_tokens=len(readings[key].ids) - readings[key].n_prompt,
                 )
             )
+        if missing:
+            raise Incomplete(scored, missing)
         return scored
 
     def encode(self, solutions: Sequence[Solution]) -> list[Marked]:

@@ -12,10 +12,13 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from bonbench.reward_models.known_models import KNOWN_IMPLICIT
+from bonbench.reward_models.model_cards import implicit_cards
 from bonbench.reward_models.text.forms import AS_WRITTEN, NUMBERED, Forms, form_of, numbered_too
+from bonbench.reward_models.text.limits import unread
 from bonbench.reward_models.vllm.params import BackendParams
+from harness.core.cards import Card
 from harness.core.components import ModelPath, OwnAggregation, PassOf, ReadsParams, RewardModel, TooLong
-from harness.core.errors import Unreadable, UserError
+from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
 from harness.core.prompt import Asked, asks
 from harness.core.records import Solution, StepScores
@@ -102,6 +105,10 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
             )
 
     @classmethod
+    def cards(cls) -> Mapping[str, Card]:
+        return implicit_cards()
+
+    @classmethod
     def token_passes(cls, params: ImplicitParams) -> Mapping[str, PassOf]:
         models = {"policy": params.policy}
         if params.reference is not None:
@@ -128,15 +135,8 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
         Raises:
             UserError: where it is too long, and ``too_long`` makes an error of it.
         """
-        short = next((role for role, tokens in solution.logprobs.items() if not tokens.was_read), None)
-        if self.params.too_long == "error" and short is not None:
-            response = solution.response
-            long = f"is longer than the {short} reads"
-            raise Unreadable(
-                f"sample {response.sample} of {response.generator} for problem {response.problem_id!r} {long}: "
-                "lower sampling.max_tokens, or let too_long be skip or truncate",
-                why=f"it {long}: shorten it, or let too_long be skip or truncate",
-            )
+        if self.params.too_long == "error" and (error := unread(solution)) is not None:
+            raise error
         return super().unscored(solution)
 
     def _scored(self, solution: Solution) -> StepScores:

@@ -49,8 +49,8 @@ class StepTokenPRM(HiddenStateRewardModel[StepTokenParams]):
         "rlhflow": Convention(rlhflow, *_CAUSAL_LM),
     }
 
-    def __init__(self, params: StepTokenParams, name: str = "") -> None:
-        super().__init__(params, name)
+    def __init__(self, params: StepTokenParams, name: str = "", reader: Reader | None = None) -> None:
+        super().__init__(params, name, reader)
         self._check_ids(dict(zip(ANSWERS, self.answers, strict=True)))
 
     @cached_property

@@ -13,7 +13,7 @@ from bonbench.generators.tokenizers import tokenizer_of
 from bonbench.reward_models.text.forms import AS_WRITTEN, FormOfPass, form_of
 from bonbench.reward_models.text.layouts import numbered
 from bonbench.reward_models.text.limits import refusal
-from harness.core.components import ModelPath, Precision, TokenScorer, TooLong
+from harness.core.components import ModelPath, Precision, Runtime, TokenScorer, TooLong
 from harness.core.errors import UserError
 from harness.core.prompt import Asked
 from harness.core.records import Solution, TokenLogprobs
@@ -21,6 +21,9 @@ from harness.core.solution_parts import split
 
 if TYPE_CHECKING:
     from bonbench.reward_models.text.encoding import Encoded, SolutionEncoder
+
+#: The columns of a pass that keeps ``statistics``.
+STATISTICS = ("entropies", "self_certainty")
 
 
 class LMScorerParams(Asked):
@@ -32,6 +35,9 @@ class LMScorerParams(Asked):
     )
     dtype: Precision = "auto"
     too_long: TooLong = "skip"
+    statistics: Runtime[bool] = Field(
+        False, description="keep the entropy and the self-certainty before each token too; the log-probabilities stay"
+    )
 
 
 P = TypeVar("P", bound=LMScorerParams)
@@ -61,6 +67,18 @@ class LMScorer(TokenScorer[P]):
         Raises:
             UserError: where nothing comes before a response.
         """
+
+    def read_statistics(self, solutions: Sequence[Encoded]) -> list[list[list[float]]]:
+        """As :meth:`read`, with the entropy and the self-certainty before each token: [tokens, 3] for each solution.
+
+        Raises:
+            UserError: also where what runs the model gives no more than log-probabilities.
+        """
+        raise UserError(f"{type(self).__name__} gives log-probabilities alone: let transformers run the model")
+
+    @classmethod
+    def columns(cls, params: P) -> Sequence[str]:
+        return STATISTICS if params.statistics else ()
 
     @classmethod
     @abstractmethod
@@ -99,19 +117,29 @@ class LMScorer(TokenScorer[P]):
         for solution, key, tokens in zip(firsts.values(), firsts, self.encoder.encode(list(firsts)), strict=True):
             if (fitting := self._fitting(tokens, solution)) is not None:
                 encoded[key] = fitting
-        values = dict(zip(encoded, self.read(list(encoded.values())), strict=True))
+        columns = dict(zip(encoded, self._columns(list(encoded.values())), strict=True))
         return [
             TokenLogprobs(
                 problem_id=solution.response.problem_id,
                 generator=solution.response.generator,
                 sample=solution.response.sample,
-                logprobs=tuple(values[key]),
                 token_ends=tuple(origins[end] if origins else end for end in encoded[key].token_ends),
                 n_prompt_tokens=encoded[key].n_prompt,
+                **columns[key],
             )
             if key in encoded
             else _unread(solution)
             for solution, key, (_, origins) in zip(batch, keys, rewritten, strict=True)
+        ]
+
+    def _columns(self, solutions: Sequence[Encoded]) -> list[dict[str, tuple[float, ...]]]:
+        """The columns of each solution's record that have a number for every token."""
+        if not self.params.statistics:
+            return [{"logprobs": tuple(logprobs)} for logprobs in self.read(solutions)]
+        names = ("logprobs", *STATISTICS)
+        return [
+            {name: tuple(row[i] for row in rows) for i, name in enumerate(names)}
+            for rows in self.read_statistics(solutions)
         ]
 
     def _fitting(self, tokens: Encoded, solution: Solution) -> Encoded | None:

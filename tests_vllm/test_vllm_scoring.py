@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from reward_checkpoints import PROBLEM, TEXT, TOKENIZERS, make_checkpoint
 
+from bonbench.reward_models.generative.model import GenerativeRewardModel
+from bonbench.reward_models.generative.params import GenerativeParams
 from bonbench.reward_models.hidden_state_model import HiddenStateRewardModel
 from bonbench.reward_models.lm.token_logprobs import CausalLMScorer
 from bonbench.reward_models.vllm.token_logprobs import VLLMScorer
@@ -125,3 +127,19 @@ def test_what_vllm_refuses_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"vLLM refuses .*unexpected keyword argument 'block_sizes'") as caught:
         load(CASES["classifier"], folder, backend="vllm", engine={"block_sizes": 32})
     assert "\n" not in str(caught.value)
+
+
+def test_the_first_token_of_a_judge_equals_that_of_transformers(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, Case("", "", "llama", lm_head("llama")))
+    entry = {"model": folder, "answer_yes": "+", "answer_no": "-"}
+    plain, served = (
+        GenerativeRewardModel(GenerativeParams.model_validate({**entry, **more}), "rm")
+        for more in ({}, {"backend": "vllm", "engine": SMALL})
+    )
+    batch = [solution(text, i) for i, text in enumerate(TEXTS)]
+    wanted = plain.score(batch)
+    for ours, theirs in zip(served.score(batch), wanted, strict=True):
+        assert (ours.step_ends, ours.n_tokens, ours.sample) == (theirs.step_ends, theirs.n_tokens, theirs.sample)
+        np.testing.assert_allclose(ours.step_rewards, theirs.step_rewards, atol=1e-4)
+    assert [len(record.step_rewards) for record in wanted] == [int(text != LONG) for text in TEXTS]
+    assert len({record.step_rewards for record in wanted}) > 5

@@ -214,6 +214,8 @@ def scoring_cost(evaluation: Evaluation) -> AblationTable | None:
     rows, seen = [], set()
     for name in (t.reward_model for t in evaluation.headline if generation):
         parts = {role: (StageKind.TOKEN_PASS.folder, label) for role, label in models[name].token_passes.items()}
+        if (verified := models[name].verifications) is not None:
+            parts["verifications"] = (StageKind.VERIFY.folder, verified)
         parts["own"] = (StageKind.SCORE.folder, name)
         costs = {part: [_Cost.of(results, *place, g) for g in generation] for part, place in parts.items()}
         total = [_Cost.sum(of) for of in zip(*costs.values(), strict=True)]
@@ -242,13 +244,13 @@ def scoring_cost(evaluation: Evaluation) -> AblationTable | None:
 _UNITS = (
     "time: seconds of the workers, each worker's counted, where sampling used no GPU. GPU time: GPU-seconds, which are "
     "a worker's seconds times its GPUs; what computes without a model is left out. –: sampling and scoring did not "
-    "both run on GPUs, or how many they had is not known."
+    "both run on GPUs, or how many they had is not known; of FLOPs: a server does not say what its model is."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """Work: GPU-seconds (NaN: not known), seconds of models and of all else without GPUs, and FLOPs."""
+    """Work: GPU-seconds, seconds of models and of all else without GPUs, and FLOPs (both NaN where not known)."""
 
     gpu_seconds: float
     model_seconds: float
@@ -264,7 +266,7 @@ class _Cost:
             gpu_seconds=float(rows["gpu_seconds"].sum(skipna=False)),
             model_seconds=float(rows.loc[ran, "seconds"].sum()),
             other_seconds=float(rows.loc[~ran, "seconds"].sum()),
-            flops=float(rows["flops"].sum()),
+            flops=float(rows["flops"].sum(skipna=False)),
         )
 
     @classmethod

@@ -2,8 +2,9 @@
 
 Development (paper, Section 5.3): collecting the rollouts, labelling them, reference passes over them, training. Where
 one entry scores with the model that another entry trained, it carries the development of the other entry. Scoring: the
-scoring stage itself and every token pass that the reward model reads. A pass that several reward models read is charged
-to each of them in full.
+scoring stage itself, every token pass that the reward model reads, and the verifications that were written for it. What
+several reward models read is charged to each of them in full. An ensemble costs what its members cost, as if each had
+been developed alone; what scores two of them is charged once.
 
 FLOPs come in two conventions. ``flops`` is what the work takes (``cost_model.shape``): attention, and every prompt that
 is read, once for the responses that share it. ``plain_flops`` is the usual shorthand, 2 per weight and token read or
@@ -24,6 +25,7 @@ from harness.analysis.trainings import TrainedAs
 from harness.core.stages import DevelopmentItem, StageKind
 from harness.cost_model.shape import plain_flops
 from harness.storage.ledger import read_ledger
+from harness.storage.manifest import RewardModelFacts
 from harness.storage.results import Results
 from harness.storage.shards import LEDGER, shard_files, shard_meta
 
@@ -39,7 +41,7 @@ _SUMMED = {
     "seconds": "seconds",
     "gpu_seconds": "gpu_seconds",
 }
-_GENERATED = (DevelopmentItem.COLLECTION.stage, DevelopmentItem.LABELS.stage)
+_GENERATED = (DevelopmentItem.COLLECTION.stage, DevelopmentItem.LABELS.stage, StageKind.VERIFY)
 
 
 def reward_model_costs(results: Results) -> pd.DataFrame:
@@ -50,24 +52,37 @@ def reward_model_costs(results: Results) -> pd.DataFrame:
     """
     ledger, params, models = results.ledger, _params(results), results.manifest.reward_models
     parts = []
-    for name, facts in models.items():
-        developed = results.training_model(name)
+    for name in models:
+        whole = _with_members(name, models)
+        developed = {made for one in whole if (made := results.training_model(one)) is not None}
         chosen = {
-            item.value: ledger[(ledger["stage"] == item.stage) & (ledger["what"] == developed)]
+            item.value: ledger[(ledger["stage"] == item.stage) & ledger["what"].isin(developed)]
             for item in DevelopmentItem
         }
-        passes = ledger["stage"].eq(StageKind.TOKEN_PASS) & ledger["what"].isin(set(facts.token_passes.values()))
-        chosen["scoring"] = ledger[passes | (ledger["stage"].eq(StageKind.SCORE) & ledger["what"].eq(name))]
-        train = models[developed].train if developed is not None and developed in models else None
-        trained = (train or {}).get("facts", {})
+        read = {label for one in whole for label in models[one].token_passes.values()}
+        asked = {label for one in whole if (label := models[one].verifications)}
+        passes = ledger["stage"].eq(StageKind.TOKEN_PASS) & ledger["what"].isin(read)
+        verified = ledger["stage"].eq(StageKind.VERIFY) & ledger["what"].isin(asked)
+        chosen["scoring"] = ledger[
+            passes | verified | (ledger["stage"].eq(StageKind.SCORE) & ledger["what"].isin(whole))
+        ]
+        trained = {made: (models[made].train or {}).get("facts", {}) for made in developed if made in models}
         for item, rows in chosen.items():
             if len(rows):
-                plain = [_plain(row, params, trained) for row in rows.to_dict("records")]
+                plain = [_plain(row, params, trained.get(row["what"], {})) for row in rows.to_dict("records")]
                 sums = with_time(rows).assign(plain_flops=plain)[list(_SUMMED)].sum(skipna=False)
                 parts.append({"reward_model": name, "item": item, **{_SUMMED[k]: sums[k] for k in _SUMMED}})
     frame = pd.DataFrame(parts, columns=["reward_model", "item", *_SUMMED.values()])
     tokens = ["prompt_tokens", "completion_tokens", "train_tokens"]
     return frame.astype(dict.fromkeys(tokens, "int64") | dict.fromkeys([*CONVENTIONS, *TIMES], "float64"))
+
+
+def _with_members(name: str, models: Mapping[str, RewardModelFacts]) -> list[str]:
+    """A reward model, and all whose scores it is made of, each once."""
+    whole = [name]
+    for one in whole:
+        whole += [member for member in models[one].members if member in models and member not in whole]
+    return whole
 
 
 def with_time(ledger: pd.DataFrame) -> pd.DataFrame:

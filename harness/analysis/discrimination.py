@@ -42,7 +42,11 @@ class Pairs:
 
 
 def pairs(scores: Floats, correct: Bools) -> Pairs:
-    """Compare every right response with every wrong one to the same problem (Mann and Whitney 1947)."""
+    """Compare every right response with every wrong one to the same problem (Mann and Whitney 1947).
+
+    Args:
+        scores, correct: [P, N], as above.
+    """
     # A right response's rank among all is 1 + the responses below it + half of those that share its score.
     ranks = rankdata(scores, axis=1)
     n_right = correct.sum(axis=1)

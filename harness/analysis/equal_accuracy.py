@@ -71,14 +71,16 @@ def accuracy_at_largest_n(evaluation: Evaluation, chooser: Chooser) -> Floats | 
 def cost_lines(evaluation: Evaluation) -> list[CostLine]:
     """The trained methods of a run: development FLOPs against accuracy at the largest headline n.
 
-    Of a method only the reward models on its usual data are scales of one line.
+    Of a method only the reward models on its usual data are scales of one line. An ensemble of trained reward models is
+    a line of one dot, at what its members cost.
     """
     flops = development_flops(evaluation.costs)
     scales: dict[str, list[tuple[float, Chooser]]] = {}
     for chooser in evaluation.choosers:
         training = evaluation.trainings[chooser.reward_model]
         has_accuracy = accuracy_at_largest_n(evaluation, chooser) is not None
-        if has_accuracy and training.trained and training.usual and training.reward_model in flops:
+        developed = training.trained or evaluation.results.manifest.reward_models[training.reward_model].members
+        if has_accuracy and developed and training.usual and training.reward_model in flops:
             scales.setdefault(training.method, []).append((flops[training.reward_model], chooser))
     lines = []
     for method, of_method in scales.items():

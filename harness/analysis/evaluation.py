@@ -15,6 +15,7 @@ from harness.analysis.overoptimisation import PeakRow, ScoreRow, peaks, score_cu
 from harness.analysis.second_opinion import SecondOpinion
 from harness.analysis.trainings import TrainedAs, headline, trained_as
 from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow, left_out, unanswered, unscored
+from harness.analysis.verdicts import VerdictsRow, verdicts
 from harness.storage.results import Results
 
 
@@ -68,6 +69,11 @@ class Evaluation:
     def unscored(self) -> list[UnscoredRow]:
         """The responses without a score; no rows where every response has one."""
         return unscored(self.results)
+
+    @cached_property
+    def verdicts(self) -> list[VerdictsRow]:
+        """How many verdicts of generative reward models could be read; no rows without such reward models."""
+        return verdicts(self.results)
 
     @cached_property
     def left_out(self) -> list[LeftOutRow]:

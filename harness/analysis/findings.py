@@ -291,7 +291,8 @@ def _scoring_cost(of: _Evidence) -> Iterator[_Cost]:
     scoring = costs[costs["item"] == "scoring"].set_index("reward_model")["flops"]
     trained = [t for t in of.evaluation.headline if t.trained and t.reward_model in scoring.index]
     two = next((t for t in trained if "reference" in models[t.reward_model].token_passes), None)
-    one = next((t for t in trained if not models[t.reward_model].token_passes), None)
+    alone = (t for t in trained if not (models[t.reward_model].token_passes or models[t.reward_model].verifications))
+    one = next(alone, None)
     if two is not None and one is not None and scoring[one.reward_model]:
         words = f"scoring by {two.method} takes at least 1.5 times the FLOPs of scoring by {one.method}"
         yield _Cost(words, float(scoring[two.reward_model] / scoring[one.reward_model]), 1.5)

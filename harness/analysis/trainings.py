@@ -83,6 +83,7 @@ class TrainedAs:
         training_method: the name of the training method; the entry's own name where nothing was trained.
         reference: False where other entries score with a reference model after the same training method, and this one
             scores without.
+        in_words: whether its verdict is read in replies that the trained model writes.
         data: what the model was trained on; None where nothing was trained.
         trained_by: the entry that trained the model; None where nothing was trained in this run.
         usual: whether the data are, but for the number of responses, what this method is usually trained on in this
@@ -92,6 +93,7 @@ class TrainedAs:
     reward_model: str
     training_method: str
     reference: bool = True
+    in_words: bool = False
     data: TrainingData | None = None
     trained_by: str | None = None
     usual: bool = True
@@ -108,8 +110,9 @@ class TrainedAs:
 
     @property
     def method(self) -> str:
-        """The name of the method for people: the training method, and whether scoring drops the reference."""
-        return self.training_method if self.reference else f"{self.training_method}, no reference"
+        """The name of the method for people: the training method, and how scoring differs from the usual one."""
+        method = self.training_method if self.reference else f"{self.training_method}, no reference"
+        return f"{method}, in words" if self.in_words else method
 
 
 def trained_as(results: Results) -> dict[str, TrainedAs]:
@@ -124,7 +127,8 @@ def trained_as(results: Results) -> dict[str, TrainedAs]:
             continue
         data = TrainingData.of(train, facts_by_name)
         with_reference = "reference" in facts.token_passes
-        trainings[name] = TrainedAs(name, train["method"], with_reference, data, results.training_model(name))
+        in_words = facts.verifications is not None
+        trainings[name] = TrainedAs(name, train["method"], with_reference, in_words, data, results.training_model(name))
     scored_with = {t.training_method for t in trainings.values() if t.reference}
     trainings = {
         name: replace(t, reference=t.reference or t.training_method not in scored_with) for name, t in trainings.items()

@@ -13,6 +13,7 @@ import typer
 from harness.cli.exit_codes import ExitCode
 from harness.cli.options import Debug
 from harness.cli.streams import drop_stdout, make_streams_usable
+from harness.cli.verbs.check_adapter import check_adapter
 from harness.cli.verbs.compare import compare
 from harness.cli.verbs.copy import copy
 from harness.cli.verbs.grade import grade
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, train, plan, report, compare, grade, score, processbench):
+for verb in (run, train, plan, report, compare, grade, score, processbench, check_adapter):
     app.command()(verb)
 app.command()(copy)
 app.command("list")(list_components)

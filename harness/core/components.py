@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -12,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.core.cards import Card
 from harness.core.errors import NotFinite, UserError
 from harness.core.incomplete import Incomplete
 from harness.core.records import (
@@ -27,6 +29,7 @@ from harness.core.records import (
 from harness.core.solution_parts import Part, Reads, part_of
 from harness.core.splitters import AUTO, Steps, StepSplitter, splitter
 from harness.core.terms import Aggregation, ScoreType
+from harness.core.verifications import Verifications
 from harness.core.workers import Launcher, Progress, Workers
 
 
@@ -44,6 +47,7 @@ class Mark(StrEnum):
     """
 
     MODEL = "model"
+    TOKENIZER = "tokenizer"
     DATA = "data"
     RUNTIME = "runtime"
     DATE = "date"
@@ -52,6 +56,9 @@ class Mark(StrEnum):
 #: A model: a folder in `transformers` format, a GGUF file, or a Hugging Face id. In an experiment the name of a
 #: generator or of a trained reward model may stand here too. Its content enters every key built from it.
 ModelPath = Annotated[str, Mark.MODEL]
+
+#: A model of which only the tokenizer and the config are read, as something else runs it: it needs no weights.
+TokenizerPath = Annotated[str, Mark.MODEL, Mark.TOKENIZER]
 
 #: The precision a model runs in, and where.
 Precision = Annotated[
@@ -271,6 +278,11 @@ class Component(ABC, Generic[P]):
         """
         return None
 
+    @classmethod
+    def requests(cls, params: P, n_responses: int) -> int:
+        """How many requests to a server it makes for so many responses, for a plan; 0 where it asks none."""
+        return 0
+
     def describe(self) -> ModelFacts | None:
         """The model that the component runs, for the ledger; None where it runs no model."""
         return None
@@ -345,6 +357,32 @@ class Generator(Component[P]):
             f"{type(self).__name__} cannot continue a response that has begun: name another generator in completed_by"
         )
 
+    def replies(
+        self, begins: str, questions: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
+    ) -> list[Response]:
+        """``sampling.n`` replies to each question, which begin with ``begins``, or none where a question is longer than
+        the generator reads. In order of the questions, then of the samples.
+
+        Raises:
+            UserError: where too few replies to a question are recorded, or the generator cannot go on from a beginning.
+        """
+        if not questions:
+            return []
+        if begins:
+            replies = self.complete(questions, [begins] * len(questions), sampling, seeds)
+        else:
+            replies = self.generate(questions, sampling, seeds)
+        counts = Counter(reply.problem_id for reply in replies)
+        short = next((q.problem_id for q in questions if counts[q.problem_id] < sampling.n), None)
+        if self.recorded and short is not None:
+            raise UserError(
+                f"{self.name}: {counts[short]} replies to question {short!r} are recorded, {sampling.n} wanted"
+            )
+        expected = [(q.problem_id, i) for q in questions if counts[q.problem_id] for i in range(sampling.n)]
+        if [(reply.problem_id, reply.sample) for reply in replies] != expected:
+            raise RuntimeError(f"{self.name} did not return {sampling.n} ordered replies to every question")
+        return replies
+
 
 class Verifier(Component[P]):
     """Grades responses against gold answers."""
@@ -367,6 +405,14 @@ class Verifier(Component[P]):
 
 class TokenScorer(Component[P]):
     """Log-probabilities of response tokens under one causal LM: a pass that reward models share."""
+
+    @classmethod
+    def columns(cls, params: P) -> Sequence[str]:
+        """The columns of :class:`TokenLogprobs` that it fills beyond the usual ones.
+
+        What asks for them is in no key: a pass that has them is, for all others, the pass without them.
+        """
+        return ()
 
     @abstractmethod
     def logprobs(self, batch: Sequence[Solution]) -> list[TokenLogprobs]:
@@ -402,6 +448,8 @@ class RewardModel(Component[P]):
     aggregation: str = "min"
     coefficient: float = 1.0
     unscored_because: str = "the reward model gave no reward"
+    #: What a server says of the model that it scores with, in JSON: it is stored with the scores.
+    served: Mapping[str, Any] | None = None
 
     def __init__(self, params: P, name: str = "") -> None:
         super().__init__(params, name)
@@ -415,6 +463,45 @@ class RewardModel(Component[P]):
         for it, as ``solution.logprobs[role]``.
         """
         return {}
+
+    @classmethod
+    def verifications(cls, params: P) -> Verifications | None:
+        """What a generator is to write about the responses; None for nothing.
+
+        It is written once, stored, and handed to every reward model that asks for the same, as
+        ``solution.verifications``. All solutions to a problem are then in one ``batch``.
+        """
+        return None
+
+    def verdicts(self, batch: Sequence[Solution]) -> Mapping[str, int]:
+        """What became of the replies in the solutions' verifications (kind -> number of replies), for the report.
+
+        The kinds are ``read``, ``unreadable``, ``cut off``, and ``too long`` for questions that have no reply.
+        """
+        return {}
+
+    @classmethod
+    def cards(cls) -> Mapping[str, Card]:
+        """The public models whose convention is built in, by their ids on the hub, and what their cards show."""
+        return {}
+
+    @classmethod
+    def ask_server(cls, params: P) -> P:
+        """The parameters with what a server says of its model, in a parameter ``served``, before keys are made of them.
+
+        Raises:
+            Unavailable: where no server answers. A run then goes by what was stored with the scores that there are.
+            UserError: where the server does not have the model.
+        """
+        return params
+
+    @classmethod
+    def members(cls, params: P) -> Sequence[str]:
+        """The reward models of the experiment whose scores it reads, as ``solution.scores[name]``.
+
+        All responses to a problem are then in one call of :meth:`score`.
+        """
+        return ()
 
     @classmethod
     def with_trained(cls, entry: dict[str, Any], model: str, base: str, training: Any) -> dict[str, Any]:

@@ -66,7 +66,11 @@ def said(error: Exception) -> str:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let what the operating system complains of in this context, a full disk say, name the file that it is about."""
+    """Let what the operating system complains of in this context, a full disk say, name the file that it is about.
+
+    Raises:
+        OSError: the same, with the file's name.
+    """
     try:
         yield
     except OSError as error:

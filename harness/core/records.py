@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from harness.core.steps import step_ends
+from harness.core.terms import ScoreType
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,9 @@ class TokenLogprobs:
 
     Where prompt and response together are longer than the model reads, the record is empty and ``n_prompt_tokens`` is
     0: nothing was read. (The prompt of a pass that was read has at least one token.)
+
+    A pass that was asked for more has, for every token, the entropy of the distribution that it was drawn from
+    (``entropies``) and how far that is from the uniform one, KL(uniform || p) (``self_certainty``), in nats.
     """
 
     problem_id: str
@@ -135,6 +139,8 @@ class TokenLogprobs:
     logprobs: tuple[float, ...]
     token_ends: tuple[int, ...]
     n_prompt_tokens: int
+    entropies: tuple[float, ...] | None = None
+    self_certainty: tuple[float, ...] | None = None
 
     @property
     def was_read(self) -> bool:
@@ -152,8 +158,36 @@ class TokenLogprobs:
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """What a generator wrote when it was asked about a response once: ``replies``, as many as were asked for.
+
+    There are none where the question is longer than the generator reads. ``step`` is the number of the step that was
+    asked about, from 0; None where it was the response. Where several responses were shown in one prompt, this one was
+    number ``place`` of ``shown``, from 0. ``question`` is the id of what was asked: equal responses share it.
+    """
+
+    question: str
+    replies: tuple[Response, ...]
+    step: int | None = None
+    place: int = 0
+    shown: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MemberScore:
+    """What another reward model makes of a response.
+
+    ``score`` is its score, in that reward model's own aggregation; None where it gave none.
+    """
+
+    score: float | None
+    score_type: ScoreType
+
+
+@dataclass(frozen=True, slots=True)
 class Solution:
-    """What a reward model sees: a problem, one response to it, and the token passes it asked for by name.
+    """What a reward model sees: a problem, one response to it, and what it asked for: by name the token passes and the
+    scores of other reward models, and verifications.
 
     ``given_ends`` are the offsets at which the steps of the response end, where a data set says what its steps are.
     """
@@ -161,7 +195,9 @@ class Solution:
     problem: Problem
     response: Response
     logprobs: Mapping[str, TokenLogprobs] = field(default_factory=dict)
+    scores: Mapping[str, MemberScore] = field(default_factory=dict)
     given_ends: tuple[int, ...] | None = None
+    verifications: tuple[Verification, ...] = ()
 
     @property
     def step_ends(self) -> tuple[int, ...]:
@@ -198,7 +234,8 @@ class LedgerRow:
     """What one shard of work cost. Counted tokens; analytic FLOPs (``harness.cost_model.shape``); wall seconds.
 
     ``wall_s`` are seconds of one actor, or of all workers of a training together, and ``gpus`` the GPUs that these
-    held meanwhile: 0 on CPUs, None where it is not known. GPU-seconds are ``gpus * wall_s``.
+    held meanwhile: 0 on CPUs, None where it is not known. GPU-seconds are ``gpus * wall_s``. ``flops`` is NaN where the
+    model that wrote verifications is not known.
     """
 
     stage: str

@@ -13,6 +13,7 @@ class Task(StrEnum):
     LABEL = "label"
     GRADE = "grade"
     TOKEN_PASS = "token-pass"
+    VERIFY = "verify"
     SCORE = "score"
 
 
@@ -60,6 +61,7 @@ class StageKind(StrEnum):
     LABEL = "label", Task.LABEL, "step-labels", Until.TRAIN
     TRAIN = "train", None, "trained", Until.TRAIN
     TOKEN_PASS = "token-pass", Task.TOKEN_PASS, "token-passes", Until.SCORE
+    VERIFY = "verify", Task.VERIFY, "verifications", Until.SCORE
     SCORE = "score", Task.SCORE, "scores", Until.SCORE
     POLICY = "policy", Task.SAMPLE, "policy-responses", Until.SCORE
     POLICY_GRADE = "policy-grade", Task.GRADE, "policy-grades", Until.SCORE

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 _MARKER = re.compile(r"^[ \t]*(?:\*\*|#+[ \t]*)?Step[ \t]+\d+[ \t]*[:.]", re.MULTILINE | re.IGNORECASE)
+_BARE = re.compile(_MARKER.pattern + r"[ \t]*", _MARKER.flags)
 _PARAGRAPH = re.compile(r"\n[ \t\r]*\n\s*")
 _LINE = re.compile(r"\n\s*")
 
@@ -77,6 +78,12 @@ def step_of_token(ends: tuple[int, ...], token_ends: tuple[int, ...]) -> list[in
     for k, end in enumerate(ends):
         steps += [k] * (bisect_right(token_ends, end) - len(steps))
     return steps
+
+
+def unnumbered(step: str) -> str:
+    """A step without the ``Step k:`` marker that it begins with, if it does."""
+    match = _BARE.match(step)
+    return step[match.end() :].strip() if match else step
 
 
 def joined_steps(steps: Sequence[str]) -> tuple[str, tuple[int, ...]]:

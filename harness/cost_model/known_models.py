@@ -29,6 +29,12 @@ _LLAMA_1B = ModelSizes(
     layers=16, hidden=2048, heads=32, kv_heads=8, head_dim=64, intermediate=8192, vocabulary=128256, tied=True
 )
 _LLAMA_3B = replace(_LLAMA_1B, layers=28, hidden=3072, heads=24, head_dim=128)
+_QWEN3_0P6B = ModelSizes(
+    layers=28, hidden=1024, heads=16, kv_heads=8, head_dim=128, intermediate=3072, vocabulary=151936, tied=True
+)
+_QWEN3_1P7B = replace(_QWEN3_0P6B, hidden=2048, intermediate=6144)
+_QWEN3_4B = replace(_QWEN3_0P6B, layers=36, hidden=2560, heads=32, intermediate=9728)
+_QWEN3_8B = replace(_QWEN3_4B, hidden=4096, intermediate=12288, tied=False)
 _SMOLLM2_135M = ModelSizes(
     layers=30, hidden=576, heads=9, kv_heads=3, head_dim=64, intermediate=1536, vocabulary=49152, tied=True
 )
@@ -63,6 +69,22 @@ _KNOWN: dict[str, ModelSizes] = {
     "Skywork/Skywork-Reward-Llama-3.1-8B": _LLAMA_8B,
     "Skywork/Skywork-Reward-Llama-3.1-8B-v0.2": _LLAMA_8B,
     "RLHFlow/ArmoRM-Llama3-8B-v0.1": _LLAMA_8B,
+    "Qwen/Qwen2.5-Math-7B-PRM800K": _QWEN25_MATH_7B,
+    "Qwen/Qwen2.5-Math-RM-72B": _QWEN25_MATH_72B,
+    "Gen-Verse/ReasonFlux-PRM-7B": _QWEN25_MATH_7B,
+    "jinachris/PURE-PRM-7B": _QWEN25_MATH_7B,
+    "nvidia/AceMath-7B-RM": _QWEN25_MATH_7B,
+    "nvidia/AceMath-72B-RM": _QWEN25_MATH_72B,
+    "nvidia/Llama-3.1-Nemotron-70B-Reward-HF": _LLAMA_70B,
+    "nvidia/Llama-3.3-Nemotron-70B-Reward": _LLAMA_70B,
+    "Skywork/Skywork-Reward-V2-Llama-3.1-8B": _LLAMA_8B,
+    "Skywork/Skywork-Reward-V2-Llama-3.1-8B-40M": _LLAMA_8B,
+    "Skywork/Skywork-Reward-V2-Llama-3.2-1B": _LLAMA_1B,
+    "Skywork/Skywork-Reward-V2-Llama-3.2-3B": _LLAMA_3B,
+    "Skywork/Skywork-Reward-V2-Qwen3-0.6B": _QWEN3_0P6B,
+    "Skywork/Skywork-Reward-V2-Qwen3-1.7B": _QWEN3_1P7B,
+    "Skywork/Skywork-Reward-V2-Qwen3-4B": _QWEN3_4B,
+    "Skywork/Skywork-Reward-V2-Qwen3-8B": _QWEN3_8B,
 }
 
 

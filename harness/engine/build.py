@@ -2,7 +2,7 @@
 
     sample -> grade (second-grade)
     rollout -> rollout-grade -> (reference pass) -> (complete -> label, in rounds) -> train (-> train)
-    sample (+ train) -> token-pass -> score
+    sample (+ train) -> token-pass, verify -> score (-> score)
     (train) -> policy -> policy-grade
 
 :mod:`harness.engine.graph` has the stages and shards, :mod:`harness.engine.layout` makes the shards of each stage.
@@ -17,12 +17,13 @@ from typing import Any
 from harness.core.components import RewardModel, Verifier
 from harness.core.errors import UserError
 from harness.core.stages import StageKind
-from harness.engine.graph import Graph, Node
-from harness.engine.layout import Layout
+from harness.engine.graph import Graded, Graph, Node
+from harness.engine.layout import Layout, Scored
+from harness.engine.served import with_served
 from harness.experiment.config import Experiment
 from harness.experiment.defaults import with_defaults
 from harness.experiment.entries import build
-from harness.experiment.expansion import expand
+from harness.experiment.expansion import expand, members_first
 from harness.experiment.generators import check_generators, compared
 from harness.experiment.problem_sets import load_problem_sets
 from harness.experiment.spec import Pool, Spec
@@ -79,11 +80,16 @@ def build_graph(
         trainings.append(training)
         reward_models[name] = layout.with_trained(reward_models[name], training)
     specs: dict[str, Spec[RewardModel[Any]]] = {}
-    policies, scores = {}, []
+    policies: dict[str, Graded] = {}
+    scores: dict[str, Scored] = {}
     if evaluated:
         for name, entry in reward_models.items():
-            specs[name] = build("reward_models", name, entry, f"reward_models.{name}", layout.models, asks=layout.asks)
-        scores = [layout.scoring(spec, samples) for spec in specs.values()]
+            spec = build("reward_models", name, entry, f"reward_models.{name}", layout.models, asks=layout.asks)
+            specs[name] = with_served(spec, experiment.folder)
+        of = {name: spec.cls.members(spec.params) for name, spec in specs.items()}
+        for name in members_first(of):
+            members = {member: scores[member].stage for member in of[name]}
+            scores[name] = layout.scoring(specs[name], samples, members)
         policies = {name: layout.policy(name, entry, asked, n) for name, entry in experiment.policies.models.items()}
     nodes = _in_order(
         # Rollouts come first: trainings wait for them.
@@ -92,7 +98,7 @@ def build_graph(
         grades,
         second_grades,
         *([*training.after, training] for training in trainings),
-        *([*score.passes.values(), score.stage] for score in scores),
+        *([*score.reads, score.stage] for score in scores.values()),
         *policies.values(),
     )
     for node in nodes:
@@ -104,7 +110,8 @@ def build_graph(
         evaluated=evaluated,
         reward_models=specs,
         policies={name: policy.responses.spec for name, policy in policies.items()},
-        passes={score.stage.who: {role: pass_.who for role, pass_ in score.passes.items()} for score in scores},
+        passes={name: {role: pass_.who for role, pass_ in score.passes.items()} for name, score in scores.items()},
+        verifications={name: stage for name, score in scores.items() if (stage := score.verifications)},
         n=n,
         nodes=nodes,
         stand_ins=stood_in,

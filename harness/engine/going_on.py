@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from harness.core.components import Generator
 from harness.core.errors import UserError, one_line
 from harness.core.incomplete import Incomplete
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepScores, TokenLogprobs
@@ -19,6 +18,9 @@ from harness.engine.sparing import spared
 
 Made = TypeVar("Made", Grade, StepScores, TokenLogprobs)
 Row = TypeVar("Row", Response, Solution)
+
+#: Samples responses to problems: (problems, sampling, seeds by problem id) -> responses.
+Generate = Callable[[Sequence[Problem], Sampling, Mapping[str, Sequence[int]]], list[Response]]
 
 
 class Sampled(NamedTuple):
@@ -29,7 +31,7 @@ class Sampled(NamedTuple):
 
 
 def sampled(
-    component: Generator[Any],
+    generate: Generate,
     problems: Sequence[Problem],
     sampling: Sampling,
     seeds: Mapping[str, Sequence[int]],
@@ -38,7 +40,7 @@ def sampled(
     """The responses to ``problems``. Of those that are ``kept`` none is sampled again; an error costs none of them."""
     if kept is None:
         try:
-            return Sampled(spared(_generating(component, sampling, seeds), problems, _id), {})
+            return Sampled(spared(_generating(generate, sampling, seeds), problems, _id), {})
         except Incomplete as error:
             return Sampled(error.made, error.missing)
     have = {(r.problem_id, r.sample) for r in kept}
@@ -48,7 +50,7 @@ def sampled(
         block = [p for p in problems if len(lacking[p.problem_id]) == n]
         wanted = {p.problem_id: [seeds[p.problem_id][i] for i in lacking[p.problem_id]] for p in block}
         try:
-            made = spared(_generating(component, replace(sampling, n=n), wanted), block, _id)
+            made = spared(_generating(generate, replace(sampling, n=n), wanted), block, _id)
         except Incomplete as error:
             made = error.made
             missing |= error.missing
@@ -91,10 +93,10 @@ def made_of(
 
 
 def _generating(
-    component: Generator[Any], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
+    generate: Generate, sampling: Sampling, seeds: Mapping[str, Sequence[int]]
 ) -> Callable[[list[Problem]], list[Response]]:
     """What samples of some of the problems."""
-    return lambda some: component.generate(some, sampling, {p.problem_id: seeds[p.problem_id] for p in some})
+    return lambda some: generate(some, sampling, {p.problem_id: seeds[p.problem_id] for p in some})
 
 
 def _id(problem: Problem) -> str:

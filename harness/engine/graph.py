@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,11 @@ from harness.storage.trained import trained_key
 
 @dataclass(eq=False)
 class Shard:
-    """One block of one stage: ``<results>/<folder>/part-<index>.parquet``."""
+    """One block of one stage: ``<results>/<folder>/part-<index>.parquet``.
+
+    ``columns`` are those that a stored shard must have beyond the usual ones. They are not in the key: a shard that has
+    them serves whoever does not need them too.
+    """
 
     folder: str
     index: int
@@ -35,6 +39,7 @@ class Shard:
     generator: str
     inputs: dict[str, Shard] = field(default_factory=dict, repr=False)
     n_responses: int = 0
+    columns: Collection[str] = ()
 
     def path(self, results: Path) -> Path:
         return shard_path(results / self.folder, self.index)
@@ -60,14 +65,14 @@ class Shard:
         which = [] if some == self.problems else [[problem.problem_id for problem in some]]
         key = digest(*identity, *which, {role: shard.key for role, shard in inputs.items()})
         n_responses = self.n_responses // len(self.problems) * len(some) if which else self.n_responses
-        return replace(self, folder=folder, key=key, inputs=dict(inputs), problems=some, n_responses=n_responses)
+        return Shard(folder, self.index, key, some, self.generator, dict(inputs), n_responses)
 
     def stored(self, results: Path) -> bool:
-        return shard_key(self.path(results)) == self.key
+        return shard_key(self.path(results), self.columns) == self.key
 
     def usable(self, results: Path) -> bool:
         """Whether it is stored, or a part of it (:mod:`harness.engine.parts`)."""
-        return (shard_key(self.path(results)) or "").partition("-")[0] == self.key
+        return (shard_key(self.path(results), self.columns) or "").partition("-")[0] == self.key
 
 
 @dataclass(eq=False, kw_only=True)
@@ -210,6 +215,7 @@ class Graph:
     reward_models: dict[str, Spec[RewardModel[Any]]]
     policies: dict[str, Spec[Generator[Any]]]
     passes: dict[str, dict[str, str]]  # reward model -> role -> label of the token pass
+    verifications: dict[str, Stage]  # reward model -> what a generator wrote for it, where it asks for that
     n: int
     nodes: list[Node]
     stand_ins: list[str]  # problem sets that cannot be read here: nameless problems stand in for them
@@ -256,8 +262,12 @@ class Graph:
         return model
 
     def trained_by(self, spec: Spec[Any]) -> Training | None:
-        """The training that makes the model of a component: of its several models the first that is trained here."""
-        makers = (maker for path in spec.paths(Mark.MODEL).values() for maker in self.producers([path]))
+        """The training that makes the model of a component, or of the generator that writes for it: of several models
+        the first that is trained here."""
+        paths = list(spec.paths(Mark.MODEL).values())
+        if spec.kind == "reward_models" and (writes := self.verifications.get(spec.name)):
+            paths += writes.spec.paths(Mark.MODEL).values()
+        makers = (maker for path in paths for maker in self.producers([path]))
         return next(makers, None)
 
     def until(self, last: Until) -> list[Node]:
@@ -277,10 +287,14 @@ class Graph:
 
 
 def only_calculates(spec: Spec[RewardModel[Any]]) -> bool:
-    """Whether a reward model runs no model of its own: it has token passes, and they run all of its models."""
+    """Whether a reward model runs no model of its own: it has members, or it reads token passes, which run all of its
+    models, or verifications."""
+    if spec.cls.members(spec.params):
+        return True
     asked = spec.cls.token_passes(spec.params)
     passed = [value for one in asked.values() for value in ([one] if isinstance(one, str) else one.values())]
-    return bool(asked) and all(model in passed for model in spec.paths(Mark.MODEL).values())
+    reads = bool(asked) or spec.cls.verifications(spec.params) is not None
+    return reads and all(model in passed for model in spec.paths(Mark.MODEL).values())
 
 
 def training_ids(rollouts: Iterable[Shard]) -> dict[tuple[str, str], str]:

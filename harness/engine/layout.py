@@ -16,6 +16,8 @@ from harness.core.stages import StageKind, Task
 from harness.engine.graph import Graded, Shard, Stage, Training, only_calculates, producers, training_ids
 from harness.engine.labels import Labels, pass_label
 from harness.engine.step_labelling import StepLabelling
+from harness.engine.tasks import score_role
+from harness.engine.verifying import Verifying
 from harness.experiment.config import Experiment
 from harness.experiment.entries import asked_with, build, pool_of, token_scorer_entry
 from harness.experiment.generators import Generators
@@ -26,10 +28,15 @@ from harness.storage.keys import digest
 
 
 class Scored(NamedTuple):
-    """The scores of a reward model, and the token passes that it reads: role -> stage."""
+    """The scores of a reward model, and what it reads: token passes (role -> stage) and verifications, if any."""
 
     stage: Stage
     passes: Mapping[str, Stage]
+    verifications: Stage | None
+
+    @property
+    def reads(self) -> list[Stage]:
+        return [*self.passes.values(), *([self.verifications] if self.verifications else [])]
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ class Layout:
         self._labelling = StepLabelling(
             experiment, generators.specs, verifier, self.artifacts, self._labels, self._producers
         )
+        self._verifying = Verifying(experiment, generators, self.artifacts, self._labels, self._producers)
 
     # -- responses and grades -----------------------------------------------------------------------------------
 
@@ -141,8 +149,8 @@ class Layout:
 
     # -- token passes and scores --------------------------------------------------------------------------------
 
-    def scoring(self, spec: Spec[RewardModel[Any]], samples: Sequence[Stage]) -> Scored:
-        """The scores of a reward model.
+    def scoring(self, spec: Spec[RewardModel[Any]], samples: Sequence[Stage], members: Mapping[str, Stage]) -> Scored:
+        """The scores of a reward model. ``members`` are the scores of others that it reads.
 
         Raises:
             UserError: where its steps are others than its model has learnt to judge.
@@ -150,10 +158,14 @@ class Layout:
         self._check_steps(spec)
         asked = spec.cls.token_passes(spec.params)
         passes = {role: self._token_pass(StageKind.TOKEN_PASS, model, samples, spec) for role, model in asked.items()}
+        question = spec.cls.verifications(spec.params)
+        verified = self._verifying.stage(question, samples, spec, self.models) if question else None
+        reads = passes | ({"verifications": verified} if verified else {})
         identity = [Task.SCORE, spec.name, self.artifacts.identity(spec)]
         shards = []
         for i, response in enumerate(shard for stage in samples for shard in stage.shards):
-            inputs = {"responses": response} | {role: stage.shards[i] for role, stage in passes.items()}
+            inputs = {"responses": response} | {role: stage.shards[i] for role, stage in reads.items()}
+            inputs |= {score_role(name): stage.shards[i] for name, stage in members.items()}
             folder = f"{StageKind.SCORE.folder}/{spec.name}/{response.generator}"
             shards.append(response.derived(folder, identity, inputs))
         stage = Stage(
@@ -162,10 +174,11 @@ class Layout:
             # What the entry asks for is for its passes, where the rest is arithmetic.
             spec=dataclasses.replace(spec, pool=Pool()) if only_calculates(spec) else spec,
             shards=shards,
-            after=list(passes.values()) or list(samples),
+            after=[*reads.values(), *members.values()] or list(samples),
             trained=self._producers(spec),
+            arguments={"asked": question} if question else {},
         )
-        return Scored(stage, passes)
+        return Scored(stage, passes, verified)
 
     def _check_steps(self, spec: Spec[RewardModel[Any]]) -> None:
         """Raise :class:`UserError` where a model that learnt the labels of steps would be asked about other steps."""
@@ -189,11 +202,16 @@ class Layout:
         unknown = {name: value for name, value in elsewhere.items() if name not in type(asker.params).model_fields}
         entry = asked_with(unknown, entry, find("token_scorers", entry["type"]).Params)
         spec: Spec[Any] = build("token_scorers", label, entry, label, self.models, pool)
-        identity = self.artifacts.identity(spec)
+        identity, columns = self.artifacts.identity(spec), spec.cls.columns(spec.params)
         key = (kind, *(stage.who for stage in sampled), digest(identity))
         if key in self._passes:
             shared = self._passes[key]
-            shared.spec = dataclasses.replace(shared.spec, pool=shared.spec.pool.at_least(pool))
+            pool = shared.spec.pool.at_least(pool)
+            if len(columns) > len(shared.spec.cls.columns(shared.spec.params)):
+                shared.spec = dataclasses.replace(shared.spec, params=spec.params)
+                for shard in shared.shards:
+                    shard.columns = columns
+            shared.spec = dataclasses.replace(shared.spec, pool=pool)
             return shared
         label = self._labels.claim(kind, label, identity)
         several = kind is StageKind.ROLLOUT_PASS and len(self._rollouts) > 1
@@ -209,6 +227,8 @@ class Layout:
             after=list(sampled),
             trained=self._producers(spec),
         )
+        for shard in self._passes[key].shards:
+            shard.columns = columns
         return self._passes[key]
 
     # -- trainings ----------------------------------------------------------------------------------------------

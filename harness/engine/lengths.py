@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.core.errors import UserError
 from harness.core.stages import Task
-from harness.engine.graph import Graph, Shard
+from harness.engine.graph import Graph, Shard, Stage
 from harness.storage.shards import read_shard
 
 CHARACTERS_PER_TOKEN = 4
@@ -33,11 +33,19 @@ class ResponseLengths:
         self._assumed = assumed
         self._by_folder: dict[str, Lengths] = {}
         self._by_generator: dict[str, Lengths] = {}
+        self._replies: dict[str, Lengths] = {}
         for stage in graph.stages:
             for folder, shards in by_source(stage.shards).items() if stage.task is Task.SAMPLE else ():
                 if lengths := _mean_lengths(shards, graph.results):
                     self._by_folder[folder] = lengths
                     self._by_generator.setdefault(shards[0].generator, lengths)
+
+            if stage.task is Task.VERIFY and (lengths := _mean_lengths(stage.shards, graph.results)):
+                self._replies[stage.who] = lengths
+
+    def of_replies(self, stage: Stage) -> Lengths | None:
+        """Mean lengths of the questions and the replies of a stage; None where none are stored."""
+        return self._replies.get(stage.who)
 
     def assuming(self, tokens: int) -> ResponseLengths:
         """The same, with another number of tokens where nothing is stored."""

@@ -28,6 +28,7 @@ _GO_ON = {
     StageKind.GRADE,
     StageKind.SECOND_GRADE,
     StageKind.TOKEN_PASS,
+    StageKind.VERIFY,
     StageKind.SCORE,
     StageKind.POLICY_GRADE,
 }
@@ -56,7 +57,7 @@ class Parts:
     def is_settled(self, shard: Shard) -> bool:
         """Whether all that can be made of what the shard reads is stored. Then it lacks what its inputs lack."""
         missing = self.missing(shard.inputs.values())
-        settled = bool(missing) and shard_key(shard.path(self._results)) == _key(shard, missing)
+        settled = bool(missing) and shard_key(shard.path(self._results), shard.columns) == _key(shard, missing)
         if settled:
             self._missing[shard] = missing
         return settled

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.core.stages import StageKind, Task
+from harness.core.verifications import Verifications
 from harness.cost_model import gpus as hardware
 from harness.cost_model.gpus import Footprint, Gpu
 from harness.cost_model.known_models import model_sizes
 from harness.cost_model.shape import ModelShape
 from harness.engine import plan_notes as notes
 from harness.engine.graph import Graph, Node, Shard, Stage, Training
-from harness.engine.lengths import Lengths, ResponseLengths, by_source, some_of
+from harness.engine.lengths import CHARACTERS_PER_TOKEN, Lengths, ResponseLengths, by_source, some_of
 from harness.engine.too_long import too_long_lines
 
 #: Bytes per response token or per response of a stage's shards: mathematical solutions in compressed Parquet.
@@ -26,16 +27,31 @@ TEXT_BYTES, PASS_BYTES = 0.6, 8.0
 GRADE_BYTES, SCORE_BYTES = 5.0, 80.0
 #: Steps of a response, where completions after each are planned: few, as expected, and many.
 FEW_STEPS, STEPS, MANY_STEPS = 5, 8, 12
+_WRITES = (Task.SAMPLE, Task.COMPLETE, Task.VERIFY)  # tasks that sample text
 _LEDGER_BYTES = 3500  # the ledger's file beside each shard
+
+
+#: How the number of questions grows with the N responses to a problem.
+_PER_PROBLEM = {
+    "response": "a question for each response",
+    "step": "a question for each step of each response",
+    "pair": "N (N - 1) questions for the N responses to a problem",
+    "group": "a question with all N responses for each reply",
+}
+
+
+def _responses(shards: Iterable[Shard]) -> int:
+    return sum(shard.n_responses for shard in shards)
 
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """One stage: shards stored and missing, and what the missing ones need.
+    """One stage: shards stored and missing, and what the missing ones need. Replies to questions count as responses.
 
     ``prompt_tokens`` counts a problem's prompt once for all of its responses. None means unknown, because the model's
     architecture is. ``gpu_hours`` is the work of busy GPUs, 0 where no model runs. ``weights`` are the bytes of the
     model that runs, and ``on_cpus`` says that it runs without GPUs: ``gpu_hours`` is then what GPUs would take.
+    ``requests`` are those that a server is asked.
     """
 
     kind: StageKind
@@ -50,6 +66,7 @@ class PlannedStage:
     disk: float | None = 0.0
     weights: float = 0.0
     on_cpus: bool = False
+    requests: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,10 +172,19 @@ class Planner:
             who=stage.who,
             stored=len(stage.shards) - len(missing),
             missing=len(missing),
-            responses=sum(s.n_responses for s in missing),
+            responses=sum(w.responses for w in parts) if stage.task is Task.VERIFY else _responses(missing),
             disk=self._disk(stage, missing, response),
+            requests=self._requests(stage, parts),
         )
         path = stage.model
+        if missing and stage.task is Task.VERIFY:
+            n_questions, replies = sum(w.prompts for w in parts), sum(w.responses for w in parts)
+            growth = _PER_PROBLEM[stage.arguments["asked"].per]
+            self._note(
+                f"{stage.kind} {stage.who}: {n_questions:,} questions, {replies:,} replies, each a request where a "
+                f"server is asked: {growth} (equal responses are asked about once)."
+            )
+            row = replace(row, prompt_tokens=round(prompt), response_tokens=round(response))
         if not missing or path is None:
             return row
         on_cpus = stage.spec.pool.num_gpus == 0
@@ -172,12 +198,12 @@ class Planner:
             reading = work.prompts * model.shape.forward(prompt_length)
             answering = work.responses * model.shape.forward(response_length, past=prompt_length)
             flops += reading + answering
-            if stage.task in (Task.SAMPLE, Task.COMPLETE):
+            if stage.task in _WRITES:
                 seconds += hardware.forward_s(self._gpu, reading)
                 seconds += self._decode_s(stage, model, work, answering)
             else:
                 seconds += hardware.forward_s(self._gpu, reading + answering)
-        if stage.task not in (Task.SAMPLE, Task.COMPLETE) and not self._fits(stage, model):
+        if stage.task not in _WRITES and not self._fits(stage, model):
             seconds = math.inf
         return replace(row, flops=flops, gpu_hours=seconds / 3600 if math.isfinite(seconds) else None)
 
@@ -217,7 +243,9 @@ class Planner:
     def _work(self, stage: Stage, folder: str, shards: Sequence[Shard]) -> _Work:
         """What the shards of a stage do with the responses in ``folder``."""
         prompt, response = self._tokens(folder, shards)
-        problems, responses = sum(len(s.problems) for s in shards), sum(s.n_responses for s in shards)
+        problems, responses = sum(len(s.problems) for s in shards), _responses(shards)
+        if stage.task is Task.VERIFY:
+            return self._questions(stage, shards, prompt / problems, response / responses)
         if stage.task is not Task.COMPLETE:
             return _Work(problems, responses, prompt, response)
         n = stage.arguments["sampling"].n
@@ -228,6 +256,32 @@ class Planner:
         prefixes = responses * (steps - 1)
         begun = prompt / problems + response / responses / 2
         return _Work(prefixes, prefixes * n, prefixes * begun, prefixes * n * response / responses / 2)
+
+    def _questions(self, stage: Stage, shards: Sequence[Shard], prompt: float, response: float) -> _Work:
+        """The questions that are asked, and the replies, from the mean lengths of a prompt and of a response."""
+        asked: Verifications = stage.arguments["asked"]
+        n_questions = sum(
+            asked.n_questions(shard.n_responses // len(shard.problems), self._steps) * len(shard.problems)
+            for shard in shards
+        )
+        replies = n_questions * asked.sampling.n
+        most = max(shard.n_responses // len(shard.problems) for shard in shards)
+        shown = {"pair": 2, "group": most}.get(asked.per, 1)
+        if lengths := self._lengths.of_replies(stage):
+            question, reply = lengths.prompt, lengths.response
+            self._note(f"{stage.kind} {stage.who}: {reply:.0f} tokens per reply, as measured in stored shards.")
+        else:
+            around = (len(asked.template) + len(asked.begins)) / CHARACTERS_PER_TOKEN
+            question, reply = around + prompt + shown * response, float(min(self._assumed, asked.max_tokens))
+            self._note(f"{stage.kind} {stage.who}: {reply:.0f} tokens per reply, as assumed for a response.")
+        return _Work(n_questions, replies, n_questions * question, replies * reply)
+
+    def _requests(self, stage: Stage, parts: Sequence[_Work]) -> int:
+        """The requests to a server that the missing shards of a stage take."""
+        n = stage.spec.cls.requests(stage.spec.params, sum(work.responses for work in parts)) if parts else 0
+        if n:
+            self._note(f"{stage.kind} {stage.who}: {n:,} requests to a server.")
+        return n
 
     def _tokens(self, folder: str, shards: Sequence[Shard]) -> tuple[float, float]:
         """Prompt tokens (once per problem) and response tokens of shards whose responses are in ``folder``."""
@@ -283,6 +337,7 @@ class Planner:
             data = {
                 Task.SAMPLE: TEXT_BYTES * response_tokens,
                 Task.COMPLETE: TEXT_BYTES * response_tokens,
+                Task.VERIFY: TEXT_BYTES * response_tokens,
                 Task.TOKEN_PASS: PASS_BYTES * response_tokens,
                 Task.GRADE: GRADE_BYTES * responses,
             }.get(stage.task, SCORE_BYTES * responses)

@@ -117,6 +117,8 @@ def _reward_model(graph: Graph, name: str) -> RewardModelFacts | None:
         type=portable(spec.type_),
         **shard_meta(stored.path(graph.results)),
         token_passes=graph.passes[name],
+        verifications=verified.who if (verified := graph.verifications.get(name)) else None,
+        members=list(spec.cls.members(spec.params)),
         train=_training(graph, training) if training else None,
         trained_by=training.who if training else None,
     )

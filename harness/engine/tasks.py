@@ -5,8 +5,8 @@ A task takes a component and Arrow tables. It returns the table of the shard, an
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,19 +14,34 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.core.aggregation import aggregate
 from harness.core.components import Component, Generator, ModelFacts, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError
 from harness.core.incomplete import Incomplete
-from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepLabels, StepScores, TokenLogprobs
+from harness.core.records import (
+    Grade,
+    MemberScore,
+    Problem,
+    Response,
+    Sampling,
+    Solution,
+    StepLabels,
+    StepScores,
+    TokenLogprobs,
+)
+from harness.core.seeds import response_seed
 from harness.core.stages import Task
 from harness.core.text import mended_records
+from harness.core.verifications import Verifications
 from harness.cost_model.shape import ModelShape
 from harness.engine.going_on import made_of, sampled
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
-from harness.storage.arrow import to_records, to_table
+from harness.storage.arrow import OPTIONAL, to_records, to_table
+from harness.storage.shards import table_meta
 
 R = TypeVar("R", Response, Grade, StepScores, TokenLogprobs)
 Text = TypeVar("Text", Response, Grade)
@@ -50,12 +65,6 @@ class Result:
     started_at: float = 0.0
     notes: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
-
-
-def response_seed(run_seed: int, generator: str, problem_id: str, sample: int) -> int:
-    """The seed of one response: a 63-bit hash of its identity. So replicas and the order of work do not matter."""
-    text = f"{run_seed}\0{generator}\0{problem_id}\0{sample}"
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
 def sample(
@@ -83,7 +92,7 @@ def sample(
         p.problem_id: [response_seed(run_seed, component.name, p.problem_id, i) for i in range(sampling.n)]
         for p in block
     }
-    responses, missing = sampled(component, block, sampling, seeds, _records(Response, kept))
+    responses, missing = sampled(component.generate, block, sampling, seeds, _records(Response, kept))
     responses = _whole(component, responses)
     n_of = Counter(r.problem_id for r in responses)
     counts = {p.problem_id: sampling.n for p in block}
@@ -181,12 +190,59 @@ def token_pass(
 ) -> Result:
     """Log-probabilities of every response token under one model."""
     passes, missing = made_of(
-        _solutions(problems, responses, {}), _records(TokenLogprobs, kept), component.checked_logprobs
+        _solutions(problems, responses, {}, {}), _records(TokenLogprobs, kept), component.checked_logprobs
     )
-    result = Result(to_table(TokenLogprobs, passes), missing=missing)
+    asked = component.columns(component.params)
+    table = to_table(TokenLogprobs, passes)
+    unasked = [name for name in OPTIONAL[TokenLogprobs] if name not in asked]
+    result = Result(table.drop_columns(unasked), missing=missing)
     read = [t for t in passes if t.was_read]
     _count(result, _described(component), ((t.problem_id, t.n_prompt_tokens, len(t.logprobs)) for t in read))
     return result
+
+
+def verify(
+    component: Generator[Any],
+    problems: pa.Table,
+    responses: pa.Table,
+    asked: Verifications,
+    run_seed: int,
+    kept: pa.Table | None = None,
+) -> Result:
+    """Answer the questions that are ``asked`` about the responses. One that the generator cannot read has no reply.
+
+    Args:
+        kept: replies of the shard that are there already.
+
+    Raises:
+        UserError: where too few recorded replies to a question are there, and for a template that fails.
+    """
+    solutions = _solutions(problems, responses, {}, {})
+    about = {q.id: q for q in asked.questions(solutions)}
+    questions = [q.asked() for q in about.values()]
+    who = f"{component.name} on {solutions[0].response.generator}" if solutions else component.name
+    n = asked.sampling.n
+    seeds = {id_: [response_seed(run_seed, who, id_, i) for i in range(n)] for id_ in about}
+    have = None if kept is None else [r for r in to_records(Response, kept) if r.problem_id in about]
+    replies, failed = sampled(partial(component.replies, asked.begins), questions, asked.sampling, seeds, have)
+    replies = _whole(component, replies)
+    missing: dict[str, str] = {}
+    for id_, why in failed.items():
+        missing.setdefault(about[id_].problem.problem_id, f"question {id_!r}: {why}")
+    result = Result(to_table(Response, replies), missing=missing)
+    facts = _described(component)
+    _count(result, facts, ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in replies))
+    if facts is None and not component.recorded:
+        result.flops = math.nan  # a server does not say what its model is
+    return result
+
+
+_SCORES_OF = "scores of "
+
+
+def score_role(reward_model: str) -> str:
+    """The role in which the scores of another reward model are an input of :func:`score`."""
+    return f"{_SCORES_OF}{reward_model}"
 
 
 def score(
@@ -194,10 +250,21 @@ def score(
     problems: pa.Table,
     responses: pa.Table,
     kept: pa.Table | None = None,
-    **passes: pa.Table,
+    asked: Verifications | None = None,
+    verifications: pa.Table | None = None,
+    **inputs: pa.Table,
 ) -> Result:
-    """Score every step of every response; ``passes`` maps roles to the token passes asked for."""
-    solutions = _solutions(problems, responses, passes)
+    """Score every step of every response.
+
+    Args:
+        asked, verifications: what a generator was asked about the responses, and its replies.
+        inputs: the token passes asked for, by role, and the scores of other reward models, by :func:`score_role`.
+    """
+    passes = {role: table for role, table in inputs.items() if not role.startswith(_SCORES_OF)}
+    others = {role.removeprefix(_SCORES_OF): table for role, table in inputs.items() if role not in passes}
+    solutions = _solutions(problems, responses, passes, others)
+    if asked is not None and verifications is not None:
+        solutions = asked.told(solutions, to_records(Response, verifications))
     scores, missing = made_of(solutions, _records(StepScores, kept), component.score_read)
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
     if (reads := getattr(component.params, "reads", "all")) != "all":
@@ -207,6 +274,10 @@ def score(
     reasons = Counter(map(component.why_unscored, unscored))
     if reasons:
         meta["unscored_because"] = next(iter(reasons)) if len(reasons) == 1 else dict(reasons)
+    if verdicts := component.verdicts(solutions):
+        meta["verdicts"] = dict(verdicts)
+    if component.served is not None:
+        meta["served"] = component.served
     result = Result(to_table(StepScores, scores), meta, missing=missing)
     facts = _described(component)
     if facts is not None:
@@ -222,6 +293,7 @@ TASKS: dict[Task, Callable[..., Result]] = {
     Task.LABEL: label,
     Task.GRADE: grade,
     Task.TOKEN_PASS: token_pass,
+    Task.VERIFY: verify,
     Task.SCORE: score,
 }
 
@@ -260,16 +332,33 @@ def _about(problems: pa.Table, rows: pa.Table) -> pa.Table:
     return rows.filter(pc.is_in(rows["problem_id"], value_set=problems["problem_id"].combine_chunks()))
 
 
-def _solutions(problems: pa.Table, responses: pa.Table, passes: Mapping[str, pa.Table]) -> list[Solution]:
+def _solutions(
+    problems: pa.Table, responses: pa.Table, passes: Mapping[str, pa.Table], others: Mapping[str, pa.Table]
+) -> list[Solution]:
     by_id = {p.problem_id: p for p in to_records(Problem, problems)}
     by_role = {role: to_records(TokenLogprobs, table) for role, table in passes.items()}
+    by_other = {name: to_records(StepScores, table) for name, table in others.items()}
+    totals = {name: _member_scores(records, others[name]) for name, records in by_other.items()}
     solutions = []
     for row, response in enumerate(to_records(Response, responses)):
         roles = {role: records[row] for role, records in by_role.items()}
-        if any((t.problem_id, t.sample) != (response.problem_id, response.sample) for t in roles.values()):
-            raise RuntimeError("a token pass is not aligned with its responses")
-        solutions.append(Solution(by_id[response.problem_id], response, roles))
+        about = [(tokens.problem_id, tokens.sample) for tokens in roles.values()]
+        about += [(records[row].problem_id, records[row].sample) for records in by_other.values()]
+        if any(place != (response.problem_id, response.sample) for place in about):
+            raise RuntimeError("what a reward model reads is not aligned with its responses")
+        scores = {name: member[row] for name, member in totals.items()}
+        solutions.append(Solution(by_id[response.problem_id], response, roles, scores))
     return solutions
+
+
+def _member_scores(records: Sequence[StepScores], stored: pa.Table) -> list[MemberScore]:
+    """The scores of a reward model in its own aggregation, from a shard of them."""
+    meta = table_meta(stored)
+    scored = [r for r in records if r.step_rewards]
+    flat = np.array([reward for r in scored for reward in r.step_rewards], dtype=np.float64)
+    lengths = np.array([len(r.step_rewards) for r in scored], dtype=np.int64)
+    totals = iter(aggregate(flat, lengths, meta["aggregation"], meta["score_type"]).tolist())
+    return [MemberScore(next(totals) if r.step_rewards else None, meta["score_type"]) for r in records]
 
 
 def _described(component: Component[Any]) -> ModelFacts | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from harness.core.records import Response, Solution
 from harness.core.stages import StageKind, Task
+from harness.core.verifications import Verifications
 from harness.engine.graph import Graph, Node, Shard, Stage
 from harness.engine.prefixes import prefixes
 from harness.storage.arrow import to_records
@@ -19,12 +20,14 @@ _WHAT = {
     Task.SAMPLE: "problems whose prompt is longer than the model reads",
     Task.COMPLETE: "beginnings of stored rollouts that are longer than the model reads",
     Task.TOKEN_PASS: "stored responses that are longer than the model reads",
+    Task.VERIFY: "questions about stored responses that are longer than the model reads",
     Task.SCORE: "stored responses that are longer than the model reads",
 }
 _SKIPPED = {
     Task.SAMPLE: "they will have no responses",
     Task.COMPLETE: "no training will use their rollouts",
     Task.TOKEN_PASS: "they will have no score",
+    Task.VERIFY: "they will have no reply",
     Task.SCORE: "they will have no score",
 }
 
@@ -52,15 +55,16 @@ def _count(graph: Graph, stage: Stage, shards: Sequence[Shard]) -> int | None:
         return None
     try:
         counted: int | None = stage.spec.cls.count_too_long(
-            stage.spec.params, (_solutions(graph, stage.task, shard) for shard in shards)
+            stage.spec.params, (_solutions(graph, stage, shard) for shard in shards)
         )
     except Exception:  # whatever a broken tokenizer raises: the stage itself will say what is wrong
         return None
     return counted
 
 
-def _solutions(graph: Graph, task: Task, shard: Shard) -> list[Solution]:
+def _solutions(graph: Graph, stage: Stage, shard: Shard) -> list[Solution]:
     """What a shard's model has to read. What is yet to be written has no text."""
+    task = stage.task
     if task is Task.SAMPLE:
         return [Solution(p, Response(p.problem_id, shard.generator, 0, "")) for p in shard.problems]
     problems = {p.problem_id: p for p in shard.problems}
@@ -69,4 +73,8 @@ def _solutions(graph: Graph, task: Task, shard: Shard) -> list[Solution]:
     if task is Task.COMPLETE:
         begun = prefixes(shard.problems, about).values()
         return [Solution(p.problem, Response(p.problem.problem_id, shard.generator, p.sample, p.text)) for p in begun]
+    if task is Task.VERIFY:
+        asked: Verifications = stage.arguments["asked"]
+        questions = (q.asked() for q in asked.questions([Solution(problems[r.problem_id], r) for r in about]))
+        return [Solution(q, Response(q.problem_id, shard.generator, 0, asked.begins)) for q in questions]
     return [Solution(problems[r.problem_id], r) for r in about]

@@ -89,5 +89,6 @@ class _Block:
 def _known(kind: Kind, type_: str) -> Collection[str]:
     """The keys of an entry that a default may give."""
     params = find(kind, type_).Params
-    resources = list(Pool.model_fields) if kind == "trainers" or marked(params, Mark.MODEL) else []
+    runs = set(marked(params, Mark.MODEL)) - set(marked(params, Mark.TOKENIZER))
+    resources = list(Pool.model_fields) if kind == "trainers" or runs else []
     return ["type", *params.model_fields, *resources]

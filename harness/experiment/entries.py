@@ -180,7 +180,7 @@ def _check_files(spec: Spec[Any], models: Mapping[str, str]) -> None:
     """Raise :class:`UserError` where a model or a data file is missing."""
     for field, value in spec.paths(Mark.MODEL).items():
         if value not in models.values():
-            check_model(value, f"{spec.where}.{field}", models)
+            check_model(value, f"{spec.where}.{field}", models, field not in marked(type(spec.params), Mark.TOKENIZER))
     for field, value in spec.paths(Mark.DATA).items():
         if reason := no_file(Path(value)):
             raise UserError(f"{spec.where}.{field}: {value}: {reason}")

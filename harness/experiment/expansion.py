@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from harness.core.components import Mark
-from harness.core.errors import UserError
+from harness.core.components import ComponentParams, Mark
+from harness.core.errors import UserError, suggest
 from harness.core.registry import find
 from harness.experiment.config import Experiment
 from harness.experiment.names import check_name
@@ -55,16 +56,18 @@ def expand(experiment: Experiment, extra: Sequence[tuple[str, Mapping[str, Any]]
     return Entries(entries, _bases_first(entries))
 
 
-def sweep(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def sweep(name: str, entry: Mapping[str, Any], whole: Collection[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
     """One entry for every combination of the lists in ``entry`` and its ``train:`` block.
 
     ``dpo: {train: {responses: [2, 4]}}`` stands for ``dpo-2`` and ``dpo-4``; null reads ``no-<key>``. The lists in
-    ``train.rollouts`` and ``train.report_to`` are one value each.
+    ``train.rollouts``, ``train.report_to`` and under the ``whole`` keys of the entry are one value each.
 
     Raises:
         UserError: for an empty list, and for lists with more combinations than anybody means.
     """
-    lists: list[tuple[tuple[str, ...], list[Any]]] = [((k,), v) for k, v in entry.items() if isinstance(v, list)]
+    lists: list[tuple[tuple[str, ...], list[Any]]] = [
+        ((k,), v) for k, v in entry.items() if isinstance(v, list) and k not in whole
+    ]
     train = entry.get("train")
     if isinstance(train, Mapping):
         lists += [(("train", k), v) for k, v in train.items() if isinstance(v, list) and k not in _LISTS]
@@ -92,12 +95,41 @@ def _stands_for(name: str, entry: Mapping[str, Any], where: str) -> dict[str, Ma
     if not isinstance(type_, str):
         raise UserError(f"{where}: type: missing; `bonbench list` shows the registered ones")
     try:
-        expanded = find("reward_models", type_).expand({k: v for k, v in entry.items() if k != "type"})
+        cls = find("reward_models", type_)
+        expanded = cls.expand({k: v for k, v in entry.items() if k != "type"})
         if expanded is None:
-            return dict(sweep(name, entry))
+            return dict(sweep(name, entry, _sequences(cls.Params)))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     return {label: {"type": type_, **parameters} for label, parameters in expanded.items()}
+
+
+def _sequences(params: type[ComponentParams]) -> list[str]:
+    """The parameters that are sequences, so that a list is one value of them."""
+    kinds = {name: typing.get_origin(field.annotation) for name, field in params.model_fields.items()}
+    return [name for name, kind in kinds.items() if kind in (list, tuple)]
+
+
+def members_first(members: Mapping[str, Sequence[str]]) -> list[str]:
+    """The reward models, each after the ones whose scores it reads.
+
+    Args:
+        members: whose scores each of them reads.
+
+    Raises:
+        UserError: where there is no reward model of such a name, and where reward models wait for each other.
+    """
+    for name, others in members.items():
+        if unknown := next((other for other in others if other not in members), None):
+            choices = [other for other in members if other != name]
+            raise UserError(f"reward_models.{name}: no reward model is named {unknown!r}{suggest(unknown, choices)}")
+    try:
+        return list(TopologicalSorter(members).static_order())
+    except CycleError as error:
+        cycle = error.args[1]
+        raise UserError(
+            f"reward_models.{cycle[0]}: reward models that wait for each other's scores: {' -> '.join(cycle)}"
+        ) from None
 
 
 def _bases_first(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:

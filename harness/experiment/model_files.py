@@ -30,8 +30,12 @@ _WEIGHTS = (".safetensors", ".bin")
 LARGE_FILE = 256 << 20
 
 
-def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
-    """Raise :class:`UserError` unless ``model`` is a folder with weights, a convertible file or may be a hub id."""
+def check_model(model: str, where: str, names: Mapping[str, str], has_weights: bool = True) -> None:
+    """Raise :class:`UserError` unless ``model`` is a folder with weights, a convertible file or may be a hub id.
+
+    Args:
+        has_weights: whether a folder must have weights.
+    """
     folder = Path(model)
     if folder.is_dir():
         with named(where):
@@ -42,7 +46,7 @@ def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
             config = read_json(folder / "config.json")
         if not isinstance(config, dict):
             raise UserError(f"{where}: {folder / 'config.json'} is not a JSON object")
-        if not any(f.suffix in _WEIGHTS for f in folder.iterdir()):
+        if has_weights and not any(f.suffix in _WEIGHTS for f in folder.iterdir()):
             raise UserError(f"{where}: {model} has no weights ({', '.join(_WEIGHTS)})")
     elif folder.is_file() and _format(folder):
         return
@@ -56,7 +60,11 @@ def check_model(model: str, where: str, names: Mapping[str, str]) -> None:
 
 @contextmanager
 def named(where: str) -> Iterator[None]:
-    """Add the place of an entry to the error line of a mistake that is found inside."""
+    """Add the place of an entry to the error line of a mistake that is found inside.
+
+    Raises:
+        UserError: the same, with the place.
+    """
     try:
         yield
     except UserError as error:

@@ -98,6 +98,7 @@ TABLES = (
     TableOutput("findings", "The paper's findings", "", findings, texts={"md": texts.findings_markdown}),
     TableOutput("unanswered", "Problems without responses", "", lambda evaluation: evaluation.unanswered),
     TableOutput("unscored", "Responses without a score", "", lambda evaluation: evaluation.unscored),
+    TableOutput("verdicts", "Verdicts that can be read", "", lambda evaluation: evaluation.verdicts),
     TableOutput("left_out", "Reward models left out", "", lambda evaluation: evaluation.left_out),
     TableOutput("verifiers", "Two verifiers", "", lambda e: e.second_opinion and e.second_opinion.agreement()),
     TableOutput(

@@ -9,6 +9,7 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
 from harness.analysis.overoptimisation import PeakRow
 from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow
+from harness.analysis.verdicts import VerdictsRow
 from harness.report.text import p_value, percent, signed_percent
 
 _MOST_NAMED = 3
@@ -46,6 +47,7 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     lines += evaluation.results.manifest.notes
     lines += unanswered_lines(evaluation.unanswered)
     lines += unscored_lines(evaluation.unscored)
+    lines += verdict_lines(evaluation.verdicts)
     lines += left_out_lines(evaluation.left_out)
     lines += falling_lines(evaluation.peaks)
     if best is None:
@@ -88,6 +90,20 @@ def unscored_lines(rows: Sequence[UnscoredRow]) -> list[str]:
         if row.unscored
     ]
     return [f"{'; '.join(shares)}. A response without a score ranks below every other."] if shares else []
+
+
+def verdict_lines(rows: Sequence[VerdictsRow]) -> list[str]:
+    """A sentence on the replies without a verdict; none where every reply has one."""
+    shares = [
+        f"{percent(row.share, 2)} % of the replies of {row.reward_model} about responses of {row.generator}"
+        for row in rows
+        if row.share
+    ]
+    return (
+        [f"No verdict can be read in {'; in '.join(shares)}. Scores are means over the other replies."]
+        if shares
+        else []
+    )
 
 
 def left_out_lines(rows: Sequence[LeftOutRow]) -> list[str]:

@@ -37,6 +37,12 @@ SCHEMAS: dict[type, pa.Schema] = {
 }
 
 
+#: The columns of a record that a table may lack: they came later, or are kept where they are asked for.
+OPTIONAL: dict[type, list[str]] = {
+    record: [f.name for f in dataclasses.fields(record) if f.default is None] for record in SCHEMAS
+}
+
+
 def to_table(record: type[R], rows: Sequence[R]) -> pa.Table:
     """Records as an Arrow table with the columns of ``SCHEMAS[record]``."""
     schema = SCHEMAS[record]
@@ -45,9 +51,12 @@ def to_table(record: type[R], rows: Sequence[R]) -> pa.Table:
 
 
 def to_records(record: type[R], table: pa.Table) -> list[R]:
-    """The rows of a table as records; lists become tuples."""
-    columns = []
+    """The rows of a table as records; lists become tuples. A column that came later may be missing: it is None."""
+    columns: list[Sequence[Any]] = []
     for field in SCHEMAS[record]:
+        if field.name in OPTIONAL[record] and field.name not in table.column_names:
+            columns.append([None] * len(table))
+            continue
         column = table.column(field.name)
         is_list = pa.types.is_list(field.type) and not pa.types.is_null(column.type)
         columns.append(_tuples(column) if is_list else column.to_pylist())

@@ -48,10 +48,12 @@ class PolicyFacts(GeneratorFacts):
 
 
 class RewardModelFacts(_Facts):
-    """A reward model: what its numbers mean, the token passes that it reads, and its training, if it was trained.
+    """A reward model: what its numbers mean, the token passes and verifications that it reads, and its training, if it
+    was trained.
 
     ``trained_by`` names the entry whose training made the model that this entry scores with. ``shape`` are the sizes
     of the model that the reward model runs itself, if any. ``reads`` is the part of a response that it reads.
+    ``members`` are the reward models whose scores it combines.
     """
 
     type: str
@@ -61,6 +63,8 @@ class RewardModelFacts(_Facts):
     coefficient: float = 1.0
     shape: dict[str, Any] | None = None
     token_passes: dict[str, str] = {}
+    verifications: str | None = None
+    members: list[str] = []
     train: dict[str, Any] | None = None
     trained_by: str | None = None
     reads: Reads = "all"

@@ -75,6 +75,16 @@ class Results:
                 unscored.reasons.update(reason if isinstance(reason, dict) else {reason: n})
         return unscored
 
+    def verdicts(self, reward_model: str, generator: str) -> Counter[str]:
+        """What became of the replies that a reward model read verdicts from (kind -> replies); none where it read none.
+
+        The kinds are those of :meth:`harness.core.components.RewardModel.verdicts`.
+        """
+        counts: Counter[str] = Counter()
+        for path in sorted((self.folder / StageKind.SCORE.folder / reward_model / generator).glob("part-*.parquet")):
+            counts.update(shard_meta(path).get("verdicts", {}))
+        return counts
+
     def unanswered(self, generator: str, kind: StageKind = StageKind.SAMPLE) -> dict[str, str]:
         """The problems that a generator, or policy, left without responses, each with the reason."""
         reasons: dict[str, str] = {}
@@ -209,7 +219,8 @@ def _places(manifest: Manifest) -> list[str]:
         if facts.trained_by or facts.train is not None:
             places.append(f"{StageKind.TRAIN.folder}/{facts.trained_by or name}")
         passes = [f"{StageKind.TOKEN_PASS.folder}/{label}" for label in facts.token_passes.values()]
-        made = [f"{StageKind.SCORE.folder}/{name}", *passes]
+        verified = [f"{StageKind.VERIFY.folder}/{facts.verifications}"] if facts.verifications else []
+        made = [f"{StageKind.SCORE.folder}/{name}", *passes, *verified]
         places += [f"{folder}/{generator}" for folder in made for generator in manifest.generators]
     return list(dict.fromkeys(places))  # reward models share passes and trainings
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,15 @@ def write_shard(path: Path, table: pa.Table, key: str, meta: dict[str, Any] | No
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
-def shard_key(path: Path) -> str | None:
-    """The key a shard was written with, or None where there is no readable shard."""
+def shard_key(path: Path, columns: Collection[str] = ()) -> str | None:
+    """The key a shard was written with, or None where there is no readable shard with these ``columns``."""
     try:
-        return _metadata(path).get(b"key", b"").decode(errors="replace") or None
+        schema = _schema(path)
     except UserError:
         return None
+    if not set(columns) <= set(schema.names):
+        return None
+    return (schema.metadata or {}).get(b"key", b"").decode(errors="replace") or None
 
 
 def shard_meta(path: Path) -> dict[str, Any]:
@@ -72,11 +75,20 @@ def shard_meta(path: Path) -> dict[str, Any]:
         UserError: naming the file, where it is not a readable shard.
     """
     try:
-        meta = json.loads(_metadata(path).get(b"meta", b"{}"))
+        return _meta(_schema(path))
     except (ValueError, RecursionError):
-        meta = None
+        raise UserError(f"{path}: not a readable shard of results: its facts are damaged: {_REMEDY}") from None
+
+
+def table_meta(table: pa.Table) -> dict[str, Any]:
+    """The facts that the shard which a table was read from was written with."""
+    return _meta(table.schema)
+
+
+def _meta(schema: pa.Schema) -> dict[str, Any]:
+    meta = json.loads((schema.metadata or {}).get(b"meta", b"{}"))
     if not isinstance(meta, dict):
-        raise UserError(f"{path}: not a readable shard of results: its facts are damaged: {_REMEDY}")
+        raise ValueError("the facts of a shard are a mapping")
     return meta
 
 
@@ -99,14 +111,18 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return table
 
 
-def _metadata(path: Path) -> dict[bytes, bytes]:
+def _schema(path: Path) -> pa.Schema:
     with _readable(path):
-        return pq.read_schema(path).metadata or {}
+        return pq.read_schema(path)
 
 
 @contextmanager
 def in_columns(path: Path) -> Iterator[None]:
-    """Let a :class:`UserError` say that a shard has other columns than it should have."""
+    """Say that a shard has other columns than it should have.
+
+    Raises:
+        UserError: for what Arrow, or a missing column, raises inside.
+    """
     try:
         yield
     except (pa.ArrowException, LookupError, ValueError) as error:

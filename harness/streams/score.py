@@ -17,6 +17,7 @@ BATCH = 128
 
 
 _REASON = "unscored_because"
+_UNREAD = "replies_without_verdict"
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,21 @@ class ScoreSummary:
     @property
     def unscored(self) -> Counter[str]:
         """How many responses have no score, by reason."""
-        return Counter({reason: count for (reason,), count in self.file.counts.items() if reason is not None})
+        reasons: Counter[str] = Counter()
+        for (reason, _), count in self.file.counts.items():
+            if reason is not None:
+                reasons[reason] += count
+        return reasons
+
+    @property
+    def unread(self) -> int:
+        """How many replies of a judge have no verdict that can be read; those about equal responses count for each."""
+        return sum((unread or 0) * count for (_, unread), count in self.file.counts.items())
 
     def __str__(self) -> str:
         reasons = "".join(f", {count} without a score: {reason}" for reason, count in self.unscored.items())
-        return f"{self.file.good} scored{reasons}{self.file.complaint()}"
+        unread = f", no verdict can be read in {self.unread} replies" if self.unread else ""
+        return f"{self.file.good} scored{reasons}{unread}{self.file.complaint()}"
 
 
 def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[int], None] = silent) -> ScoreSummary:
@@ -41,7 +52,8 @@ def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[i
     A row has ``problem`` and ``response``, and may have other columns. The row is written with ``step_rewards``,
     ``step_ends`` and ``score`` added. ``step_ends`` are character offsets into the response; they are null for a model
     whose steps are not spans of the response. Where the model gives no score, ``step_rewards`` is empty, ``score`` is
-    null, and ``unscored_because`` says why. Such a line counts as bad.
+    null, and ``unscored_because`` says why. Such a line counts as bad. With a judge, ``replies_without_verdict`` is how
+    many of its replies have no verdict that can be read.
 
     Raises:
         UserError: for a file that cannot be read or written, or that has no good line.
@@ -53,7 +65,7 @@ def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[i
         check=_complaint,
         work=partial(_scored, scorer),
         batch=BATCH,
-        counted=(_REASON,),
+        counted=(_REASON, _UNREAD),
         complain=lambda row: row.get(_REASON) or "",
         is_costly=True,
         progress=progress,
@@ -68,8 +80,11 @@ def _scored(scorer: Scorer, rows: Sequence[Row]) -> list[Row]:
 
 def _with_score(scorer: Scorer, row: Row, scored: Scored) -> Row:
     scores, total = scored.scores, scorer.total(scored.scores)
-    told = {name: value for name, value in row.items() if name != _REASON}  # an earlier scoring may have had one
+    # An earlier scoring may have said them.
+    told = {name: value for name, value in row.items() if name not in (_REASON, _UNREAD)}
     new = {**told, "step_rewards": scores.step_rewards, "step_ends": scores.step_ends, "score": total}
+    if scored.verdicts:
+        new[_UNREAD] = scored.verdicts.get("unreadable", 0) + scored.verdicts.get("cut off", 0)
     return new if total is not None else {**new, _REASON: scored.unscored_because}
 
 

@@ -67,15 +67,33 @@ def response_logprobs(
     Raises:
         UserError: where nothing comes before a response.
     """
-    results: list[list[float]] = [[] for _ in solutions]
+    values = response_values(model, solutions, partial(target_logprobs, model), max_batch_tokens)
+    return [[] if logprobs is None else logprobs.tolist() for logprobs in values]
+
+
+@torch.inference_mode()
+def response_values(
+    model: PreTrainedModel,
+    solutions: Sequence[Encoded],
+    value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    max_batch_tokens: int | None = None,
+) -> list[torch.Tensor | None]:
+    """Values [tokens, ...] at the tokens that predict a response's, for each solution; None of an empty response.
+
+    Args:
+        value: as :func:`read` takes it.
+
+    Raises:
+        UserError: where nothing comes before a response.
+    """
+    results: list[torch.Tensor | None] = [None] * len(solutions)
     scored = with_response(solutions)
     readings = [
         Marked(solutions[i].ids, solutions[i].n_prompt, range(solutions[i].n_prompt - 1, len(solutions[i].ids) - 1))
         for i in scored
     ]
-    logprobs = read(model, readings, partial(target_logprobs, model), max_batch_tokens)
-    for i, values in zip(scored, logprobs, strict=True):
-        results[i] = values.tolist()
+    for i, values in zip(scored, read(model, readings, value, max_batch_tokens), strict=True):
+        results[i] = values
     return results
 
 

@@ -56,6 +56,23 @@ class QwenProcessRewardModel(Qwen2PreTrainedModel):  # type: ignore[misc]
         return self.score(hidden).float().softmax(dim=-1)[:, 1]  # type: ignore[no-any-return]
 
 
+class QwenOutcomeRewardModel(Qwen2PreTrainedModel):  # type: ignore[misc]
+    """Qwen/Qwen2.5-Math-RM-72B: a hidden layer, then one output (public modelling code)."""
+
+    _keys_to_ignore_on_load_unexpected = _UNUSED
+
+    def __init__(self, config: PretrainedConfig) -> None:
+        super().__init__(config)
+        self.model = Qwen2Model(config)
+        width = config.hidden_size
+        self.score = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.post_init()
+
+    def rewards(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Reward of each hidden state [tokens, width]."""
+        return self.score(hidden)[:, 0]  # type: ignore[no-any-return]
+
+
 class _ValueHead(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ from harness.core.memory import is_short
 #: take tens of GiB with a vocabulary of 128 K.
 LOGITS_BLOCK = 2**26
 #: Tokens of the vocabulary in a block. On a CPU, what fits its caches is fastest.
-_LOGITS_COLUMNS = 2048
+LOGITS_COLUMNS = 2048
 
 #: The config key of a factor of the logits, by the beginning of the model types that have it.
 _FACTORS = {
@@ -45,9 +45,9 @@ def target_logprobs(model: PreTrainedModel, hidden: torch.Tensor, targets: torch
     """log softmax(logits)[target], float32 [tokens], for hidden states [tokens, width], a block at a time."""
     head = model.get_output_embeddings()
     hidden, targets = hidden.to(head.weight.device), targets.to(head.weight.device)
-    rows = _rows(model)
-    weights = head.weight[:rows].split(_LOGITS_COLUMNS)
-    biases = [None] * len(weights) if head.bias is None else head.bias[:rows].split(_LOGITS_COLUMNS)
+    rows = n_tokens(model)
+    weights = head.weight[:rows].split(LOGITS_COLUMNS)
+    biases = [None] * len(weights) if head.bias is None else head.bias[:rows].split(LOGITS_COLUMNS)
     size = max(1, LOGITS_BLOCK // len(weights[0]))
     logprobs = []
     for block, target in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
@@ -97,7 +97,7 @@ def _of_type(config: Any, keys: Mapping[str, str]) -> float | None:
     return value
 
 
-def _rows(model: PreTrainedModel) -> int:
+def n_tokens(model: PreTrainedModel) -> int:
     """Tokens of the vocabulary; a head may have more rows, to make them a round number."""
     n: int | None = getattr(model.config.get_text_config(), "unpadded_vocab_size", None)
     rows = int(model.get_output_embeddings().weight.shape[0])
@@ -123,7 +123,7 @@ def check_head(model: PreTrainedModel, name: str) -> None:
     try:
         ids, head = _several_ids(model), model.get_output_embeddings()
         hidden = body(model)(input_ids=ids, use_cache=False).last_hidden_state[0]
-        all_of_it = range(_rows(model))
+        all_of_it = range(n_tokens(model))
         largest = float(token_logits(model, hidden, all_of_it).abs().max())
         factor = max(1.0, _LARGE / largest) if largest > 0 else 1.0
         hook = head.register_forward_pre_hook(enlarge)

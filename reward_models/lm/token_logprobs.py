@@ -55,3 +55,8 @@ class CausalLMScorer(LMScorer[CausalLMParams]):
         from bonbench.reward_models.lm.causal_lm import response_logprobs
 
         return response_logprobs(self.model, solutions, self.params.max_batch_tokens)
+
+    def read_statistics(self, solutions: Sequence[Encoded]) -> list[list[list[float]]]:
+        from bonbench.reward_models.lm.token_statistics import response_statistics
+
+        return response_statistics(self.model, solutions, self.params.max_batch_tokens)

@@ -84,6 +84,7 @@ def laid_out(format_: Format, chat: Chat, solution: Solution) -> Layout | Refuse
 
 _QWEN_SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 _QWEN_TAG = "<extra_0>"
+_ACEMATH_SYSTEM = "Please reason step by step, and check your final answer within \\boxed{}."
 
 
 def step_ends(chat: Chat, solution: Solution) -> Layout:
@@ -123,13 +124,21 @@ def rlhflow(chat: Chat, solution: Solution) -> Layout:
 
 def qwen_prm(chat: Chat, solution: Solution) -> Layout:
     """A chat with a system prompt; every step is followed by ``<extra_0>``, at which it is read (model card)."""
+    return _tagged(chat, solution, [("system", [Piece(_QWEN_SYSTEM, trusted=True)])])
+
+
+def reasonflux_prm(chat: Chat, solution: Solution) -> Layout:
+    """As :func:`qwen_prm`, without a system prompt but for the chat template's own (its repository's README)."""
+    return _tagged(chat, solution, [])
+
+
+def _tagged(chat: Chat, solution: Solution, before: list[tuple[str, list[Piece]]]) -> Layout:
     content = []
     for step in solution.steps:
         content += [Piece(step.strip()), Piece(_QWEN_TAG, trusted=True, read="last")]
     problem = Piece(chat.user(solution.problem.problem))
-    turns = [("system", [Piece(_QWEN_SYSTEM, trusted=True)]), ("user", [problem]), ("assistant", content)]
-    pieces, contents = chat.pieces(turns)
-    return Layout(pieces, response=contents[2])
+    pieces, contents = chat.pieces([*before, ("user", [problem]), ("assistant", content)])
+    return Layout(pieces, response=contents[-1])
 
 
 def skywork_prm(chat: Chat, solution: Solution) -> Layout:
@@ -181,6 +190,28 @@ def chat_turns_gated(chat: Chat, solution: Solution) -> Layout:
     after_problem = layout.response - 1
     layout.pieces[after_problem] = layout.pieces[after_problem]._replace(read="first")
     return layout
+
+
+def chat_turns_told(chat: Chat, solution: Solution, system: str) -> Layout:
+    """As :func:`chat_turns`, after a system prompt of the model's own."""
+    turns = [
+        ("system", [Piece(system, trusted=True)]),
+        ("user", [Piece(chat.user(solution.problem.problem))]),
+        ("assistant", [Piece(solution.response.text)]),
+    ]
+    pieces, contents = chat.pieces(turns)
+    pieces[-1] = pieces[-1]._replace(read="last")
+    return Layout(pieces, contents[-1])
+
+
+def qwen_rm(chat: Chat, solution: Solution) -> Layout:
+    """A chat with the system prompt of Qwen's maths models, read at the very last token (model card)."""
+    return chat_turns_told(chat, solution, _QWEN_SYSTEM)
+
+
+def acemath_rm(chat: Chat, solution: Solution) -> Layout:
+    """A chat with a system prompt that says "check", read at the very last token (model card)."""
+    return chat_turns_told(chat, solution, _ACEMATH_SYSTEM)
 
 
 def eurus(chat: Chat, solution: Solution) -> Layout:

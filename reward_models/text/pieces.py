@@ -138,6 +138,17 @@ class PieceEncoder:
             for layout in layouts
         ]
 
+    def first_token(self, text: str) -> int:
+        """The id of the token that a text begins with where it stands alone.
+
+        Raises:
+            UserError: when the tokenizer has no token for its beginning.
+        """
+        ids = self.encode([[Piece(text)]])[0].ids
+        if not ids or ids[0] == self._tokenizer.unk_token_id:
+            raise UserError(f"{self._model}: its tokenizer has no token for {text!r}")
+        return ids[0]
+
     def only_token(self, text: str) -> int:
         """The id of a text that is one token when it stands alone.
 

@@ -21,12 +21,19 @@ from transformers import (
 
 from bonbench.generators.loading import load_model
 from bonbench.generators.tokenizers import tokenizer_of
+from bonbench.reward_models.generative.first_token import answer_ids
 from bonbench.reward_models.lm.body import body
 from bonbench.reward_models.lm.logits import LOGITS_BLOCK, check_head, target_logprobs, token_logits
 from bonbench.reward_models.step_token import ANSWERS
 from bonbench.reward_models.text.pieces import PieceEncoder
 from bonbench.reward_models.training import objectives
-from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, OutcomeTrainerParams, TrainingParams
+from bonbench.reward_models.training.params import (
+    PAIRED,
+    GenerativeTrainerParams,
+    ImplicitTrainerParams,
+    OutcomeTrainerParams,
+    TrainingParams,
+)
 from harness.core.errors import UserError
 
 P = TypeVar("P", bound=TrainingParams)
@@ -265,11 +272,31 @@ class StepTokenLoss(ModelLoss[TrainingParams]):
         return _judge_reads(losses, outputs.softmax(dim=-1)[:, 0], targets)
 
 
+class VerdictLoss(ModelLoss[GenerativeTrainerParams]):
+    """-log p of the answer that is right, at the token where a question about the response is answered."""
+
+    def __init__(self, params: GenerativeTrainerParams) -> None:
+        super().__init__(params)
+        encoder = PieceEncoder(tokenizer_of(params.base), params.base)
+        self._answers = answer_ids(encoder, params, params.base)
+
+    def read(self, model: PreTrainedModel, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        """log p of the answers yes and no [reads, 2], of all tokens."""
+        answers = (torch.full_like(following, answer) for answer in self._answers)
+        return torch.stack([target_logprobs(model, hidden, answer) for answer in answers], dim=-1)
+
+    def judge(self, outputs: torch.Tensor, batch: Batch) -> Judgement:
+        """From log p of the two answers [rows, 2]; z is the log-ratio of yes to no."""
+        yes, no = outputs.unbind(dim=-1)
+        return _judge_singles(-torch.where(batch["targets"] >= 0.5, yes, no), yes - no, batch["targets"])
+
+
 MODEL_LOSSES: dict[str, type[ModelLoss[Any]]] = {
     "implicit": ImplicitLoss,
     "outcome": OutcomeLoss,
     "value": ValueLoss,
     "step-token": StepTokenLoss,
+    "verdict": VerdictLoss,
 }
 
 

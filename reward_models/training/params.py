@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from bonbench.reward_models.generative.params import QuestionParams
 from bonbench.reward_models.training.subsets import share_of
 from harness.core.components import ComponentParams, ModelPath, Runtime, TrainerParams, Unkeyed
 from harness.core.errors import UserError
@@ -239,3 +240,17 @@ class AutoPSVTrainerParams(TrainingParams):
     def of_steps(self) -> AutoPSVTrainerParams:
         """The parameters of the second training, from the labels of steps."""
         return self.model_copy(update={"epochs": self.step_epochs or self.epochs})
+
+
+class GenerativeTrainerParams(QuestionParams, TrainingParams):
+    """Parameters of :class:`~reward_models.training.generative.GenerativeTrainer`.
+
+    The question is all that is asked: what the rollouts' generator says around problems has no effect.
+    """
+
+    batch_size: int = Field(64, ge=1, description="responses per step, over all workers")
+    balance: Literal["none", "dataset", "instruction"] = Field(
+        "none",
+        description="drop responses of the larger class until both are equal, over the dataset or within each "
+        "instruction (problem)",
+    )

@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.selection import (
-    AGGREGATIONS,
-    aggregate,
     average,
     best_of_n,
     majority,
@@ -20,7 +18,9 @@ from harness.analysis.selection import (
     vote_weights,
     weighted_best_of_n,
 )
+from harness.core.aggregation import aggregate
 from harness.core.errors import UserError
+from harness.core.terms import AGGREGATIONS
 
 STEPS = [[0.9, 0.2, 0.7], [0.5], [0.25, 1.0]]
 

@@ -20,6 +20,7 @@ from harness.storage.results import load_results
 from harness.storage.shards import read_shard, write_shard
 
 MODELS = ("log-likelihood", "ce-2", "ce-4", "ce-4-alone")
+VERDICTS = {"read": 6, "unreadable": 3, "cut off": 1, "too long": 2}  # of each of two shards
 REASON = "longer than the <512> tokens that the model reads"
 
 
@@ -32,7 +33,7 @@ def leave_unscored(folder: Path, reward_model: str, generator: str, share: float
             for row in to_records(StepScores, read_shard(path))
         ]
         count += sum(not row.step_rewards for row in rows)
-        write_shard(path, to_table(StepScores, rows), "key", {"unscored_because": REASON})
+        write_shard(path, to_table(StepScores, rows), "key", {"unscored_because": REASON, "verdicts": VERDICTS})
     return count
 
 
@@ -77,6 +78,15 @@ def test_the_page_says_so(run: tuple[Path, int]) -> None:
     assert f"ce-2 has no score for {share} % of the responses of weak" in page
     assert "ce-4 has no score for 100.00 % of the responses of strong" in page
     assert 'id="unscored"' in page and "longer than the &lt;512&gt; tokens" in page
+
+
+def test_replies_without_a_verdict_are_counted(run: tuple[Path, int]) -> None:
+    rows = pd.read_csv(run[0] / "tables" / "verdicts.csv").to_dict("records")
+    counts = {"replies": 20, "read": 12, "unreadable": 6, "cut_off": 2, "too_long": 4, "share": 40.0}
+    asked = [("weak", "ce-2"), ("strong", "ce-4")]
+    assert rows == [{"generator": g, "reward_model": m, **counts} for g, m in asked]
+    page = (run[0] / "report.html").read_text()
+    assert "40.00 % of the replies of ce-2 about responses of weak" in page and 'id="verdicts"' in page
 
 
 def test_a_run_with_all_scores_has_no_such_table(tmp_path: Path) -> None:

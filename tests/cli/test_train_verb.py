@@ -14,8 +14,8 @@ from harness.cli.exit_codes import ExitCode
 from harness.cli.experiments import one_training
 from harness.core.errors import UserError
 from harness.core.records import LedgerRow, Problem, Response, Sampling, TokenLogprobs
+from harness.core.seeds import response_seed
 from harness.engine.build import build_graph
-from harness.engine.tasks import response_seed
 from harness.experiment.config import load_experiment
 from harness.storage.arrow import to_records
 from harness.storage.results import load_results

@@ -12,7 +12,7 @@ from results_folder import LEDGER_FOLDER, write_results, write_rows
 
 from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_flops, development_table, reward_model_costs
-from harness.analysis.equal_accuracy import CostLine, cost_at, equal_accuracies, equal_accuracy
+from harness.analysis.equal_accuracy import CostLine, cost_at, cost_lines, equal_accuracies, equal_accuracy
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap
 from harness.analysis.rows import to_frame
@@ -127,6 +127,21 @@ def test_cost_ratio_counts_and_scales_the_labels(results: Results) -> None:
     text = cost_ratio_markdown(ratio_rows)
     assert "counted here: 3.3 steps, 4 completions" in text
     assert f"| 10 | {frame.loc[('flops', 10.0, 4), 'ratio']:.1f} | {(9.2e6 + labels) / 9.2e6:.1f} |" in text
+
+
+def test_an_ensemble_costs_what_its_members_cost(tmp_path: Path) -> None:
+    members = ["CE-2", "DPO-2"]
+    models = {**MODELS, "both": {"members": members}, "all": {"members": ["both", "CE-2"]}}
+    folder = write_results(tmp_path / "run", models)
+    write_rows(folder / LEDGER_FOLDER, LedgerRow, rows(), 1)
+    evaluation = Evaluation.of(load_results(folder))
+    costs = evaluation.costs.set_index(["reward_model", "item"])["flops"]
+    for item in ("collection", "labels", "training", "scoring"):
+        assert costs["both", item] == sum(costs[member, item] for member in members)
+        assert costs["all", item] == costs["both", item]  # a member of a member is no second time charged
+    flops = development_flops(evaluation.costs)
+    dots = {line.method: line.costs for line in cost_lines(evaluation)}
+    assert dots["both"] == (flops["CE-2"] + flops["DPO-2"],), "it is no baseline that costs nothing"
 
 
 def test_labels_of_a_share_of_the_problems_are_compared_with_that_share_of_ce(tmp_path: Path) -> None:

@@ -419,3 +419,31 @@ def test_a_public_classifier_is_its_model_without_embeddings_and_head() -> None:
     assert sizes is not None
     assert ModelShape.of(sizes).matmul_params == 8_029_995_008 - 4096 * 128256
     assert ModelShape.of(sizes, output_head=False).matmul_params == 8_029_995_008 - 2 * 4096 * 128256
+
+
+@pytest.mark.parametrize(
+    ("preset", "questions", "shown"),
+    [("judge", 24, 1), ("genprm", 24 * 8, 1), ("pairwise", 6 * 4 * 3, 2), ("listwise", 6 * 3, 4)],
+)
+def test_questions_of_judges(tmp_path: Path, model: str, preset: str, questions: int, shown: int) -> None:
+    """24 responses to six problems, of eight steps each; three replies to each question."""
+    entry = {"type": "generative", "generator": "g", "preset": preset, "verifications": 3, "max_tokens": 30}
+    g = graph(tmp_path, model, reward_models={"rm": entry})
+    made = plan(g, GPU, 50)
+    row = next(row for row in made.stages if row.kind is StageKind.VERIFY)
+    asked = g.verifications["rm"].arguments["asked"]
+    replies = questions if preset == "listwise" else 3 * questions
+    words = (len(asked.template) + len(asked.begins)) / CHARACTERS_PER_TOKEN
+    question = words + 40 / CHARACTERS_PER_TOKEN + TEMPLATE_TOKENS + shown * 50
+    assert (row.responses, row.response_tokens) == (replies, 30 * replies)
+    assert row.prompt_tokens == pytest.approx(questions * question, abs=1)
+    tokens = [token_flops(i) for i in range(round(question) + 30)]
+    assert row.flops == questions * sum(tokens[: round(question)]) + replies * sum(tokens[round(question) :])
+    assert any(f"{questions} questions, {replies} replies" in line for line in made.assumptions)
+
+
+def test_a_hosted_judge_has_tokens_and_requests_but_no_flops(tmp_path: Path, model: str) -> None:
+    judge = {"type": "openai", "model": "big"}
+    g = graph(tmp_path, model, reward_models={"rm": {"type": "generative", "generator": judge, "max_tokens": 30}})
+    row = next(row for row in plan(g, GPU, 50).stages if row.kind is StageKind.VERIFY)
+    assert (row.responses, row.response_tokens, row.flops) == (24, 720, 0.0) and row.prompt_tokens > 24 * 50

@@ -63,7 +63,8 @@ def test_what_is_written_is_what_is_read(graph: Graph) -> None:
     raw = json.loads((graph.results / "manifest.json").read_text())
     assert list(raw) == [
         "name", "seed", "n", "config", "evaluation", "problem_set", "generators", "reward_models", "policies",
-        "verifier", "second_verifier", "quarantined", "results_key", "versions", "machine", "commit", "written_at",
+        "verifier", "second_verifier", "quarantined", "notes", "commits", "results_key", "shards", "versions",
+        "machine", "commit", "written_at",
     ]  # fmt: skip
     assert raw["quarantined"] == [
         {"stage": "grade", "who": "weak", "shard": LOST.shard, "problem_ids": ["a"], "error": "killed"}

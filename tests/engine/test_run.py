@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from places import ROOT
@@ -137,6 +138,20 @@ def test_the_documented_reward_model_costs_its_own_scores_only(copied: Path) -> 
     assert scores.step_rewards.map(sum).to_numpy() == pytest.approx(passes.logprobs.map(lambda v: v.mean()).to_numpy())
     compared = bonbench("compare", copied, "MeanLogLikelihood", "log-likelihood", "--n", 4)
     assert compared.code == 0 and "MeanLogLikelihood" in compared.out, compared.err
+    # A baseline that needs more of the same pass has it made again, a few columns wider, and nothing else: what is
+    # scored by the narrow one stays.
+    certainty = ("--reward-model", "confidence:{model: middle, measure: self-certainty}")
+    before = {p: p.stat().st_mtime_ns for p in (copied / "scores").rglob("*.parquet")}
+    until = ("--local", "--until", "score")
+    done = bonbench("run", copied.parent / "small.yaml", *until, "--reward-model", model, *certainty)
+    assert done.code == 0, done.err
+    assert "Computed 12 shards" in done.err
+    wider = table(copied, "token-passes/middle/weak")
+    assert np.concatenate(wider.logprobs) == pytest.approx(np.concatenate(passes.logprobs), abs=1e-5)
+    means = wider.self_certainty.map(lambda v: v.mean()).to_numpy()
+    assert table(copied, "scores/confidence/weak").step_rewards.map(sum).to_numpy() == pytest.approx(means)
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert "Nothing to compute" in bonbench("run", copied.parent / "small.yaml", *until).err
 
 
 def test_plan_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

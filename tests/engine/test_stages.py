@@ -16,10 +16,10 @@ from places import MODELS
 from harness.core.components import Mark
 from harness.core.errors import UserError
 from harness.core.registry import find
+from harness.core.seeds import response_seed
 from harness.core.stages import StageKind, Until
 from harness.engine.build import build_graph
 from harness.engine.graph import Graph, Stage
-from harness.engine.tasks import response_seed
 from harness.experiment.config import Experiment
 from harness.experiment.entries import build
 from harness.experiment.model_files import Artifacts

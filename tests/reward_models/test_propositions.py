@@ -29,7 +29,7 @@ Table = dict[tuple[int, ...], np.ndarray]
 
 
 def save_model(folder: Path, seed: int) -> str:
-    backend = Tokenizer(models.WordLevel({token: i for i, token in enumerate(VOCABULARY)}))
+    backend = Tokenizer(models.WordLevel({token: i for i, token in enumerate(VOCABULARY)}, unk_token=VOCABULARY[0]))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r".\n"), behavior="isolated")
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend, eos_token="<|end|>", additional_special_tokens=["<|user|>"]

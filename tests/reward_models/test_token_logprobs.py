@@ -11,7 +11,7 @@ import torch
 from tiny_models import make_model, make_tokenizer
 from transformers import AutoModelForCausalLM
 
-from bonbench.reward_models.lm import causal_lm
+from bonbench.reward_models.lm import causal_lm, logits
 from bonbench.reward_models.lm.token_logprobs import CausalLMParams, CausalLMScorer
 from bonbench.reward_models.text.encoding import SolutionEncoder
 from harness.core.errors import UserError
@@ -82,9 +82,9 @@ def test_equal_beginnings_are_read_once(model: str) -> None:
 def test_blocks_of_logits_change_nothing(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = CausalLMScorer(CausalLMParams(model=model))
     whole = scorer.logprobs(solutions())
-    monkeypatch.setattr(causal_lm, "LOGITS_BLOCK", 1000)  # three positions at a time
+    monkeypatch.setattr(logits, "LOGITS_BLOCK", 1000)  # three positions at a time
     for columns in (300, 70):  # the whole vocabulary, and the fifth part of it that is shorter
-        monkeypatch.setattr(causal_lm, "_LOGITS_COLUMNS", columns)
+        monkeypatch.setattr(logits, "LOGITS_COLUMNS", columns)
         for a, b in zip(whole, scorer.logprobs(solutions()), strict=True):
             np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)
 

@@ -93,3 +93,27 @@ def test_bad_lines_and_bad_models_are_one_line(tmp_path: Path, capsys: pytest.Ca
     assert score(tmp_path, [ROWS[0]], "implicit:policy=/nowhere,reference=null") == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("bonbench: --reward-model implicit:policy=/nowhere,reference=null")
+
+
+def test_a_judge_is_asked_about_each_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its replies depend on their questions alone, so rows score as they do in another file."""
+    (tmp_path / "own.jinja").write_text("{{ problem }} {{ response }}")
+    judge = f"generator: {MODELS / 'weak'}, question: {tmp_path / 'own.jinja'}, max_tokens: 40"
+    # Whatever this model writes after it, "correct? yes" is read.
+    spec = f"generative:{{{judge}, verifications: 2, begins: 'Is it correct? yes. '}}"
+    assert score(tmp_path, [*ROWS], spec) == 0
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert rows[0]["score"] == rows[3]["score"]
+    assert {row["score"] for row in rows} <= {1.0, None} and any(row["score"] for row in rows)
+    unread = [row["replies_without_verdict"] for row in rows]
+    assert all((n == 2) == (row["score"] is None) for n, row in zip(unread, rows, strict=True))
+    said = "".join(capsys.readouterr())
+    assert (f"no verdict can be read in {sum(unread)} replies" in said) == (sum(unread) > 0)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    assert score(alone, [ROWS[1]], spec) == 0
+    assert json.loads((alone / "out.jsonl").read_text()) == rows[1]
+    capsys.readouterr()
+    for more, complaint in (("preset: pairwise", "compares all responses"), ("readout: grad", "readout")):
+        assert score(tmp_path, [*ROWS], f"generative:{{generator: {MODELS / 'weak'}, {more}}}") == 2
+        assert complaint in capsys.readouterr().err

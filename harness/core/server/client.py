@@ -261,8 +261,8 @@ class Client:
         if reply.is_redirect and where:
             said = f"it sends on to {shown_url(whole_characters(where))}: make that the base_url"
         elif status == 404 and not urlsplit(self._params.base_url).path:
-            said += " (most addresses end in /v1)"
-        elif status in (401, 403):
+            said += self._params.hint_of_not_found
+        elif status in (401, 403) and self._params.api_key_env:
             said += f" (the key is read from the environment variable {self._params.api_key_env})"
         return self._failure(f"{address} answers {status}: {said or reply.reason_phrase}", status, said, reply, data)
 
@@ -277,7 +277,7 @@ class Client:
 
     def _url(self, path: str) -> str:
         parts = urlsplit(self._params.base_url)
-        return parts._replace(path=f"{parts.path}/{path.lstrip('/')}").geturl()
+        return parts._replace(path=f"{parts.path}/{path.lstrip('/')}" if path else parts.path).geturl()
 
     def _shown(self, text: str) -> str:
         """A text without the secrets, and without what would steer a terminal."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, field_validator
@@ -14,6 +15,8 @@ _SECRET = re.compile(r"key|token|secret|password|credential|^sig$", re.IGNORECAS
 
 class ServerParams(ComponentParams):
     """Which server is asked, and how. No parameter here identifies results."""
+
+    hint_of_not_found: ClassVar[str] = " (most addresses end in /v1)"
 
     base_url: Runtime[str] = Field("http://localhost:8000/v1", description="the address of the server")
     api_key_env: Runtime[str] = Field(

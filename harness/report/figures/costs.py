@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from harness.analysis.choosers import BASELINES, MAJORITY, PASS_AT_1, Chooser
-from harness.analysis.costs import development_table
+from harness.analysis.costs import development_flops, development_table
 from harness.analysis.equal_accuracy import (
     CostLine,
     EqualAccuracy,
@@ -67,9 +67,13 @@ def cost_accuracy(evaluation: Evaluation, palette: Palette) -> Figure | None:
 
 def _levels(evaluation: Evaluation) -> list[tuple[Chooser, str, float]]:
     """What costs nothing to develop: choosers with their labels and accuracies in percent."""
-    trainings = evaluation.trainings
+    trainings, flops = evaluation.trainings, development_flops(evaluation.costs)
     labels = {chooser: BASELINES[chooser] for chooser in (PASS_AT_1, MAJORITY)}
-    labels |= {c: label for c, label in evaluation.choosers.items() if not trainings[c.reward_model].trained}
+    labels |= {
+        chooser: label
+        for chooser, label in evaluation.choosers.items()
+        if not trainings[chooser.reward_model].trained and chooser.reward_model not in flops
+    }
     return [
         (chooser, label, 100 * float(np.nanmean(values)))
         for chooser, label in labels.items()
