@@ -13,13 +13,14 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from harness.core.errors import UserError, first_error, suggest
+from harness.core.plugins import registered
 from harness.core.steps import lines, marked_steps, paragraphs, step_ends, tiled
 
 #: What the steps of a response are where nobody says how to cut it (:func:`harness.core.steps.step_ends`).
@@ -180,8 +181,8 @@ Steps = Annotated[str | dict[str, Any], BeforeValidator(canonical)]
 
 @cache
 def available() -> dict[str, EntryPoint]:
-    """The splitters by name. Nothing is imported."""
-    return {entry.name: entry for entry in entry_points(group="bonbench.steps")}
+    """The splitters by name."""
+    return registered("bonbench.steps", "step splitter")
 
 
 def _named(steps: Any) -> tuple[str, Any]:
