@@ -84,7 +84,7 @@ _SENTENCE = re.compile(
     r"(?<![.!?…])[.!?…]++[\"'’”)\]}*$]*+\s++(?=[\"'‘“(\[*]*(?:[^\W_a-z]|[$\\]))|[。！？]++[”’」』）]*+\s*+|\n\s*+"
 )
 _ABBREVIATION = re.compile(
-    r"\b(?:e\.g|i\.e|cf|vs|eqs?|figs?|sec|ch|nos?|prob|thm|prop|def|ex|approx|resp|mrs?|ms|dr|prof|st)\.\s+$",
+    r"\b(?:e\.g|i\.e|cf|vs|eqs?|figs?|ch|prob|thm|prop|def|ex|approx|resp|mrs?|ms|dr|prof|st)\.\s+$",
     re.IGNORECASE,
 )
 _ITEM = re.compile(r"[ \t]*(?:\d{1,3}|[A-Za-z])\.[ \t]+")  # a whole line up to there: the number of an item

@@ -104,6 +104,7 @@ def test_windows_are_no_longer_than_asked(text: str, size: int) -> None:
         ('He said "no." Then?! $x$ is.', ['He said "no." ', "Then?! ", "$x$ is."]),
         ("1. Add. Then stop\n2. Go", ["1. Add. ", "Then stop\n", "2. Go"]),
         ("It is 2. Next", ["It is 2. ", "Next"]),
+        ("Is it? No. So 3", ["Is it? ", "No. ", "So 3"]),
         ("一。二。", ["一。", "二。"]),
         ("approx. three", ["approx. three"]),
     ],
