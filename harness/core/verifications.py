@@ -204,10 +204,9 @@ class Verifications:
             for place, solution in enumerate(question.about):
                 one = Verification(question.id, told, question.step, place, len(question.about))
                 about.setdefault((solution.problem.problem_id, _what_is_read(solution)), []).append(one)
-        told_of = [
-            part and about.get((part.problem.problem_id, _what_is_read(part))) for part in map(self._part, solutions)
-        ]
-        return [replace(s, verifications=tuple(of or ())) for s, of in zip(solutions, told_of, strict=True)]
+        parts = map(self._part, solutions)
+        keys = [None if part is None else (part.problem.problem_id, _what_is_read(part)) for part in parts]
+        return [replace(s, verifications=tuple(about.get(key, ()))) for s, key in zip(solutions, keys, strict=True)]
 
     def _part(self, solution: Solution) -> Solution | None:
         """What is asked about of a solution."""
