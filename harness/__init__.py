@@ -6,7 +6,7 @@ This is the façade that adapters import from: ``from harness import RewardModel
 from harness.core.components import Dataset, Generator, ModelFacts, RewardModel, TokenScorer, Verifier
 from harness.core.errors import Unavailable, UserError
 from harness.core.hub_models import pretrained
-from harness.core.params import ComponentParams, DataPath, ModelPath, Runtime
+from harness.core.params import ComponentParams, DataPath, ModelPath, ReadsParams, Runtime, StepsParams
 from harness.core.records import (
     Grade,
     GradedSolution,
@@ -22,6 +22,7 @@ from harness.core.records import (
 )
 from harness.core.registry import register
 from harness.core.rollouts import RolloutShard, RolloutShards
+from harness.core.splitters import StepSplitter
 from harness.core.steps import step_ends, step_of_token, step_spans
 from harness.core.trainer import Trainer, TrainerParams, TrainingFacts
 from harness.core.verifications import Verifications
@@ -40,6 +41,7 @@ __all__ = [
     "ModelPath",
     "Problem",
     "Progress",
+    "ReadsParams",
     "Response",
     "RewardModel",
     "RolloutShard",
@@ -49,6 +51,8 @@ __all__ = [
     "Solution",
     "StepLabels",
     "StepScores",
+    "StepSplitter",
+    "StepsParams",
     "TokenLogprobs",
     "TokenScorer",
     "Trainer",

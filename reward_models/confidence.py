@@ -11,12 +11,12 @@ from pydantic import Field, model_validator
 from bonbench.reward_models.text.limits import unread
 from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.components import RewardModel
-from harness.core.params import ModelPath, PassOf, TooLong
+from harness.core.params import ModelPath, PassOf, ReadsParams, TooLong
 from harness.core.prompt import Asked, asks
 from harness.core.records import Solution, StepScores, TokenLogprobs
 
 
-class ConfidenceParams(BackendParams, Asked):
+class ConfidenceParams(BackendParams, Asked, ReadsParams):
     """Parameters of :class:`Confidence`. ``backend`` and what belongs to it are those of the token pass."""
 
     model: ModelPath = Field(description="whose confidence: the generator by its name, or any other causal LM")

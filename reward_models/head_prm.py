@@ -11,7 +11,7 @@ from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, Hi
 from bonbench.reward_models.text.layouts import Format, qwen_prm, reasonflux_prm, skywork_prm, step_ends, trl
 from bonbench.reward_models.vllm.params import CLASSIFIER
 from harness.core.errors import UserError
-from harness.core.params import OwnAggregation, Unkeyed
+from harness.core.params import OwnAggregation, StepsParams, Unkeyed
 from harness.core.terms import ScoreType
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TOKEN_CLASSIFIER = ("transformers:AutoModelForTokenClassification", CLASSIFIER)
 
 
-class HeadPRMParams(HiddenStateParams):
+class HeadPRMParams(HiddenStateParams, StepsParams):
     """Parameters of :class:`HeadPRM`."""
 
     convention: Literal["token-classifier", "qwen2.5-math-prm", "reasonflux-prm", "skywork-o1-prm", "trl"] | None = (

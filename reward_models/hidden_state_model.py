@@ -24,7 +24,7 @@ from harness.core.components import ModelFacts, RewardModel
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
 from harness.core.incomplete import Incomplete
-from harness.core.params import Device, ModelPath, Precision, Runtime, TooLong
+from harness.core.params import Device, ModelPath, Precision, ReadsParams, Runtime, TooLong
 from harness.core.prompt import Asked, asks
 from harness.core.records import Problem, Response, Solution, StepScores
 
@@ -60,7 +60,7 @@ class Convention:
     is_asked: bool = False
 
 
-class HiddenStateParams(BackendParams, Asked):
+class HiddenStateParams(BackendParams, Asked, ReadsParams):
     """Parameters of a reward model that is one language model."""
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
@@ -145,7 +145,8 @@ class HiddenStateRewardModel(RewardModel[P]):
         chat, encoder = cls._tokenizer(params)
         count = 0
         for batch in batches:
-            layouts = [cls._laid_out(params, chat, solution) for solution in batch]
+            parts = [part for solution in batch if (part := params.part_of(solution).solution) is not None]
+            layouts = [cls._laid_out(params, chat, part) for part in parts]
             # A token stands for one byte at least: most responses need not be tokenised.
             suspects = [
                 layout

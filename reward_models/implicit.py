@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,21 +13,23 @@ from pydantic import Field, model_validator
 
 from bonbench.reward_models.known_models import KNOWN_IMPLICIT
 from bonbench.reward_models.model_cards import implicit_cards
+from bonbench.reward_models.text.forms import AS_WRITTEN, NUMBERED, Forms, form_of, numbered_too
 from bonbench.reward_models.text.limits import unread
 from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.cards import Card
 from harness.core.components import RewardModel
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
-from harness.core.params import ModelPath, OwnAggregation, PassOf, TooLong
+from harness.core.params import ModelPath, OwnAggregation, PassOf, ReadsParams, TooLong
 from harness.core.prompt import Asked, asks
 from harness.core.records import Solution, StepScores
+from harness.core.splitters import StepSplitter
 from harness.core.steps import step_of_token
 
 Values = npt.NDArray[np.float64]
 
 
-class ImplicitParams(BackendParams, Asked):
+class ImplicitParams(BackendParams, Asked, ReadsParams):
     """Parameters of :class:`ImplicitPRM`. ``backend`` and what belongs to it are those of policy and reference.
 
     With a public implicit PRM as ``policy``, what an entry leaves out is known (``known_models.KNOWN_IMPLICIT``).
@@ -39,10 +41,11 @@ class ImplicitParams(BackendParams, Asked):
     coefficient: float = Field(
         1.0, gt=0, description="scales a response's score before the sigmoid of weighted voting, and nothing else"
     )
-    steps: Literal["as-written", "numbered"] = Field(
-        "as-written",
+    steps: Forms = Field(
+        AS_WRITTEN,
         description="both models read the response as it is, or rewritten as numbered paragraphs, as public implicit "
-        "PRMs do",
+        "PRMs do; or how it is cut into steps: paragraphs, lines, sentences, {delimiter: ...}, {characters: ...}, "
+        "{at_most: ...}, and for numbered paragraphs {numbered: ...} (docs/scoring.md)",
     )
     per: Literal["step", "token"] = Field(
         "step", description="what has a reward of its own; token: policy and reference must have one tokenizer"
@@ -54,7 +57,21 @@ class ImplicitParams(BackendParams, Asked):
     @classmethod
     def _as_published(cls, entry: Any) -> Any:
         policy = entry.get("policy") if isinstance(entry, dict) else None
-        return {**KNOWN_IMPLICIT.get(hub_id(policy), {}), **entry} if isinstance(policy, str) else entry
+        if not isinstance(policy, str):
+            return entry
+        known = KNOWN_IMPLICIT.get(hub_id(policy), {})
+        if "steps" in entry and known.get("steps") == NUMBERED:
+            entry = {**entry, "steps": numbered_too(entry["steps"])}
+        return {**known, **entry}
+
+    @model_validator(mode="after")
+    def _rewards_steps(self) -> Self:
+        if self.per == "token" and self.splitter() is not None:
+            raise ValueError("per: token has no steps: leave steps out")
+        return self
+
+    def splitter(self) -> StepSplitter | None:
+        return form_of(self.steps).splitter
 
 
 class ImplicitPRM(RewardModel[ImplicitParams]):
@@ -97,7 +114,7 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
         models = {"policy": params.policy}
         if params.reference is not None:
             models["reference"] = params.reference
-        more: dict[str, Any] = {} if params.steps == "as-written" else {"steps": params.steps}
+        more: dict[str, Any] = {"steps": params.steps} if form_of(params.steps).numbered else {}
         if params.too_long == "truncate":
             more["too_long"] = params.too_long
         more |= asks(params)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.core.components import RewardModel
-from harness.core.params import ComponentParams
+from harness.core.params import ReadsParams
 from harness.core.records import Solution, StepScores
 
 
-class Length(RewardModel[ComponentParams]):
-    """The number of characters of the response."""
+class Length(RewardModel[ReadsParams]):
+    """The number of characters of the response, or of the part of it that is read."""
 
+    Params = ReadsParams
     reward = "ORM"
     shares_process = True
     coefficient = 0.001  # of a sigmoid that would otherwise be 1 for every response

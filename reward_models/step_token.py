@@ -10,7 +10,7 @@ from pydantic import Field
 from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
 from bonbench.reward_models.text.layouts import math_shepherd, rlhflow, step_ends
 from bonbench.reward_models.vllm.params import CAUSAL_LM
-from harness.core.params import OwnAggregation
+from harness.core.params import OwnAggregation, StepsParams
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ ANSWERS = ("+", "-")
 _CAUSAL_LM = ("transformers:AutoModelForCausalLM", CAUSAL_LM)
 
 
-class StepTokenParams(HiddenStateParams):
+class StepTokenParams(HiddenStateParams, StepsParams):
     """Parameters of :class:`StepTokenPRM`."""
 
     convention: Literal["step-end", "math-shepherd", "rlhflow"] | None = Field(None, description=CONVENTION)

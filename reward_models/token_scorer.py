@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import Field
 
 from bonbench.generators.tokenizers import tokenizer_of
+from bonbench.reward_models.text.forms import AS_WRITTEN, FormOfPass, form_of
 from bonbench.reward_models.text.layouts import numbered
 from bonbench.reward_models.text.limits import refusal
 from harness.core.components import TokenScorer
@@ -17,6 +18,7 @@ from harness.core.errors import UserError
 from harness.core.params import ModelPath, Precision, Runtime, TooLong
 from harness.core.prompt import Asked
 from harness.core.records import Solution, TokenLogprobs
+from harness.core.solution_parts import split
 
 if TYPE_CHECKING:
     from bonbench.reward_models.text.encoding import Encoded, SolutionEncoder
@@ -29,8 +31,8 @@ class LMScorerParams(Asked):
     """Parameters of :class:`LMScorer`."""
 
     model: ModelPath = Field(description="a folder in `transformers` format or a hub id")
-    steps: Literal["as-written", "numbered"] = Field(
-        "as-written", description="the model reads the response as it is, or rewritten as numbered paragraphs"
+    steps: FormOfPass = Field(
+        AS_WRITTEN, description="the model reads the response as it is, or rewritten as numbered paragraphs"
     )
     dtype: Precision = "auto"
     too_long: TooLong = "skip"
@@ -168,7 +170,8 @@ def _encoder(params: LMScorerParams) -> SolutionEncoder:
 
 def _rewritten(params: LMScorerParams, solution: Solution) -> tuple[str, list[int]]:
     """What the model reads of a response, and for each offset in it the one in the response ([]: the same)."""
-    return numbered(solution.steps) if params.steps == "numbered" else (solution.response.text, [])
+    form = form_of(params.steps)
+    return numbered(split(solution, form.splitter).steps) if form.numbered else (solution.response.text, [])
 
 
 def _unread(solution: Solution) -> TokenLogprobs:

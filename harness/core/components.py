@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from harness.core.cards import Card
 from harness.core.errors import NotFinite, UserError
-from harness.core.params import ComponentParams, PassOf
+from harness.core.incomplete import Incomplete
+from harness.core.params import ComponentParams, PassOf, ReadsParams
 from harness.core.records import (
     Grade,
     Problem,
@@ -21,6 +22,7 @@ from harness.core.records import (
     StepScores,
     TokenLogprobs,
 )
+from harness.core.solution_parts import Part
 from harness.core.terms import ScoreType
 from harness.core.verifications import Verifications
 
@@ -329,28 +331,52 @@ class RewardModel(Component[P]):
         """The reason that the report gives for a solution that has no score."""
         if any(tokens.was_read and not tokens.is_possible for tokens in solution.logprobs.values()):
             return "a model of its token passes gives one of its tokens the probability 0"
-        return self.unscored_because
+        return (self._part(solution).lacks if solution.was_read else "") or self.unscored_because
 
     def unscored(self, solution: Solution) -> StepScores:
         """The record of a solution that has no score."""
         response = solution.response
         return StepScores(response.problem_id, response.generator, response.sample, self.name, (), (), 0)
 
+    def _part(self, solution: Solution) -> Part:
+        """What its parameters say that it reads of a solution."""
+        return self.params.part_of(solution) if isinstance(self.params, ReadsParams) else Part(solution)
+
     def score_read(self, batch: Sequence[Solution]) -> list[StepScores]:
-        """As :meth:`score`, checked to be finite; a solution that a model of its token passes could not read, or holds
-        impossible, is left unscored.
+        """As :meth:`score`, of the part of each response that it reads, checked to be finite. A solution without that
+        part, or that a model of its token passes could not read, or holds impossible, is left unscored.
 
         Raises:
             NotFinite: naming the first response with a step reward that is not finite.
+            Incomplete: where :meth:`score` does, with all that has become of the others.
         """
-        read = [solution for solution in batch if solution.was_read]
-        scores = self.score(read) if read else []
+        parts = [self._part(solution) if solution.was_read else Part(None) for solution in batch]
+        read = [part.solution for part in parts if part.solution is not None]
+        missing: Mapping[str, str] = {}
+        try:
+            scores = self.score(read) if read else []
+        except Incomplete as error:
+            scores, missing = error.made, error.missing
         for record in scores:
             for value in record.step_rewards:
                 if not math.isfinite(value):
                     raise not_finite(self.name, "step reward", value, record)
-        rest = iter(scores)
-        return [next(rest) if solution.was_read else self.unscored(solution) for solution in batch]
+        if not missing:
+            rest = iter(scores)
+            return [
+                self.unscored(solution) if part.solution is None else part.of_response(next(rest))
+                for solution, part in zip(batch, parts, strict=True)
+            ]
+        made = {(record.problem_id, record.sample): record for record in scores}
+        places = [(solution.response.problem_id, solution.response.sample) for solution in batch]
+        raise Incomplete(
+            [
+                self.unscored(solution) if part.solution is None else part.of_response(made[place])
+                for solution, part, place in zip(batch, parts, places, strict=True)
+                if part.solution is None or place in made
+            ],
+            missing,
+        )
 
 
 def not_finite(who: str, what: str, value: float, record: StepScores | TokenLogprobs) -> NotFinite:

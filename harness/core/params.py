@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.core.records import Solution
+from harness.core.solution_parts import Part, Reads, part_of
+from harness.core.splitters import AUTO, Steps, StepSplitter, splitter
 from harness.core.terms import Aggregation
 
 
@@ -85,6 +88,47 @@ OwnAggregation = Annotated[
     Unkeyed((None,)),
     Field(description="how step rewards become the score of a response; null: as is usual for this type"),
 ]
+
+
+class ReadsParams(ComponentParams):
+    """The parameter of every reward model that may read a part of a response.
+
+    :class:`RewardModel` cuts the part out, and turns offsets into it into offsets into the response.
+    """
+
+    reads: Annotated[Reads, Unkeyed(("all",))] = Field(
+        "all",
+        description="what is scored of a response that thinks: its answer, after the closing </think>; its reasoning, "
+        "before that; or all of it",
+    )
+
+    def splitter(self) -> StepSplitter | None:
+        """How a part is cut into steps; None: as usual (:mod:`harness.core.steps`)."""
+        return None
+
+    def part_of(self, solution: Solution) -> Part:
+        """What is read of a solution."""
+        return part_of(solution, self.reads, self.splitter())
+
+    def other_steps(self) -> str | None:
+        """The parameter by which the steps are not the usual ones of the whole response; None where they are."""
+        if self.splitter() is not None:
+            return "steps"
+        return None if self.reads == "all" else "reads"
+
+
+class StepsParams(ReadsParams):
+    """The parameters of a reward model that rewards the steps of a response, or of a part of it."""
+
+    steps: Annotated[Steps, Unkeyed((AUTO,))] = Field(
+        AUTO,
+        description="how the text is cut into steps: auto (Step k: markers, else paragraphs, else lines), numbered, "
+        "paragraphs, lines, sentences, {delimiter: ...}, {characters: ...}, {at_most: ...} (docs/scoring.md)",
+    )
+
+    def splitter(self) -> StepSplitter | None:
+        return None if self.steps == AUTO else splitter(self.steps)
+
 
 #: A token pass: its model, or the entry of its token scorer where there is more to say than the model.
 PassOf = str | Mapping[str, Any]

@@ -84,7 +84,9 @@ class StepScores:
 
     ``step_rewards`` has one value per step, an outcome reward model gives a single one. ``step_ends`` are
     the character offsets at which the steps end (the last one is ``len(text)``), or None where the steps
-    are recorded ones that do not rebuild the text. ``n_tokens`` counts the response tokens scored.
+    are recorded ones that do not rebuild the text. Where the reward model reads a part of the response, the steps are
+    those of the part, and the offsets are into the response all the same. ``n_tokens`` counts the response tokens
+    scored.
 
     A response without a score is a record all the same: ``step_rewards`` and ``step_ends`` are empty and ``n_tokens``
     is 0. It ranks below every scored response and adds nothing in weighted voting.

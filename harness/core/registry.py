@@ -14,13 +14,14 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar, overload
 
 from harness.core.components import Component, Dataset, Generator, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError, one_line, suggest
+from harness.core.plugins import registered
 from harness.core.terms import Kind
 from harness.core.trainer import Trainer, TrainerParams
 
@@ -53,15 +54,7 @@ def available(kind: Kind) -> dict[str, EntryPoint]:
     Raises:
         UserError: where two packages register different classes under one name.
     """
-    by_name: dict[str, EntryPoint] = {}
-    for entry in sorted(entry_points(group=f"bonbench.{kind}"), key=lambda e: e.name):
-        other = by_name.setdefault(entry.name, entry)
-        if other.value != entry.value:
-            raise UserError(
-                f"{_singular(kind)} {entry.name}: registered by {_package(other)} ({other.value}) and by "
-                f"{_package(entry)} ({entry.value}): uninstall one of them"
-            )
-    return by_name
+    return registered(f"bonbench.{kind}", _singular(kind))
 
 
 @overload
@@ -160,7 +153,3 @@ def _executed(file: Path) -> ModuleType:
 
 def _singular(kind: Kind) -> str:
     return kind.removesuffix("s").replace("_", " ")
-
-
-def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist else "a package without a name"

@@ -2,14 +2,14 @@
 
 Steps begin at ``Step k:`` markers where the response has any, else at paragraphs (blank lines), else at lines. The
 spans tile the response with no gap and no overlap. A separator belongs to the step before it, text before the first
-marker to the first step, and no step is blank.
+marker to the first step, and no step is blank. (:mod:`harness.core.splitters` has other ways to cut.)
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 _MARKER = re.compile(r"^[ \t]*(?:\*\*|#+[ \t]*)?Step[ \t]+\d+[ \t]*[:.]", re.MULTILINE | re.IGNORECASE)
@@ -18,27 +18,47 @@ _PARAGRAPH = re.compile(r"\n[ \t\r]*\n\s*")
 _LINE = re.compile(r"\n\s*")
 
 
+def _is_blank(text: str) -> bool:
+    return not text.strip()
+
+
 def step_ends(text: str) -> tuple[int, ...]:
     """End offsets of the steps of ``text``, increasing, the last one ``len(text)``.
 
     An empty response has one empty step, so that every response has at least one.
     """
-    starts = [m.start() for m in _MARKER.finditer(text)]
-    if not starts:
-        starts = [m.end() for m in _PARAGRAPH.finditer(text)]
-    if not starts:
-        starts = [m.end() for m in _LINE.finditer(text)]
+    return tiled(text, marked_steps(text) or paragraphs(text) or lines(text))
+
+
+def marked_steps(text: str) -> list[int]:
+    """Where ``Step k:`` markers begin in ``text``, increasing."""
+    return [m.start() for m in _MARKER.finditer(text)]
+
+
+def paragraphs(text: str) -> list[int]:
+    """Where paragraphs but the first begin in ``text``, increasing."""
+    return [m.end() for m in _PARAGRAPH.finditer(text)]
+
+
+def lines(text: str) -> list[int]:
+    """Where lines but the first begin in ``text``, increasing; blank lines are none."""
+    return [m.end() for m in _LINE.finditer(text)]
+
+
+def tiled(text: str, starts: Iterable[int], is_blank: Callable[[str], bool] = _is_blank) -> tuple[int, ...]:
+    """End offsets of the steps that begin at 0 and at ``starts``, increasing offsets into ``text``.
+
+    A blank step is none: a blank beginning belongs to the first step, what is blank after that to the step before it.
+    """
     ends: list[int] = []
-    begin = 0
+    position = 0
     for start in [*starts, len(text)]:
-        if text[begin:start].strip():
+        if not is_blank(text[position:start]):
             ends.append(start)
-            begin = start
-    # A blank beginning belongs to the first step; a blank end, to the last.
-    if not ends:
-        return (len(text),)
-    ends[-1] = len(text)
-    return tuple(ends)
+        elif ends:
+            ends[-1] = start
+        position = start
+    return tuple(ends) or (len(text),)
 
 
 def step_spans(text: str) -> list[tuple[int, int]]:

@@ -126,6 +126,11 @@ class Trainer(Component[T]):
         return ()
 
     @classmethod
+    def judges_steps(cls, params: T) -> bool:
+        """Whether the model learns a judgement of every step, as the steps of a whole response usually are."""
+        return len(cls.completions(params)) > 0
+
+    @classmethod
     def labelled(cls, params: T, problem_ids: Sequence[str]) -> Collection[str]:
         """The problems whose rollouts are completed for step labels, out of ``problem_ids``.
 

@@ -1,9 +1,10 @@
 """Verifications: what a generator is asked about responses, and what it wrote.
 
 A question is a prompt made from a problem and one or several of its responses. A generator completes it, so many times.
-Equal responses to a problem are asked about once. The id of a question says what it is about: ``<problem>#<sample>``
-for a response, ``<problem>#<sample>.<k>`` for its step k, ``<problem>#<sample>,<sample>`` for a pair, and
-``<problem>#all.<k>`` for order k of all responses. A sample is the first one with the text.
+Equal responses to a problem are asked about once; where a part is asked about, equal parts are. The id of a question
+says what it is about: ``<problem>#<sample>`` for a response, ``<problem>#<sample>.<k>`` for its step k,
+``<problem>#<sample>,<sample>`` for a pair, and ``<problem>#all.<k>`` for order k of all responses. A sample is the
+first one with the text.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any, Literal
 
 from harness.core.errors import UserError, one_line
 from harness.core.records import Problem, Response, Sampling, Solution, Verification
+from harness.core.solution_parts import Reads, part_of
+from harness.core.splitters import AUTO, splitter
 from harness.core.steps import unnumbered
 
 #: What a question is about: a response, one of its steps, an ordered pair of responses, all responses to the problem.
@@ -97,6 +100,7 @@ class Verifications:
             responses in another order.
         system_prompt: takes the place of the generator's; None leaves it.
         begins: how every reply begins; the generator goes on from there.
+        reads, steps: the part of each response that is asked about, and how it is cut into steps.
         label: a short name for it.
     """
 
@@ -109,6 +113,8 @@ class Verifications:
     max_tokens: int = 2048
     system_prompt: str | None = None
     begins: str = ""
+    reads: Reads = "all"
+    steps: Any = AUTO
     label: str = "judge"
     where: str = "template"
 
@@ -123,6 +129,8 @@ class Verifications:
             "top_p": self.top_p,
             "max_tokens": self.max_tokens,
             "begins": self.begins,
+            **({} if self.reads == "all" else {"reads": self.reads}),
+            **({} if self.steps == AUTO else {"steps": self.steps}),
         }
 
     @property
@@ -157,8 +165,9 @@ class Verifications:
         A problem with one response, or equal ones, has none where responses are compared: there is nothing to compare.
         """
         by_problem: dict[str, dict[Any, Solution]] = {}
-        for solution in solutions:
-            by_problem.setdefault(solution.problem.problem_id, {}).setdefault(_what_is_read(solution), solution)
+        for part in map(self._part, solutions):
+            if part is not None:
+                by_problem.setdefault(part.problem.problem_id, {}).setdefault(_what_is_read(part), part)
         for problem_id, different in by_problem.items():
             for about, some, step in self._about(problem_id, list(different.values())):
                 yield Question(f"{problem_id}#{about}", tuple(some), step, self._template)
@@ -195,9 +204,13 @@ class Verifications:
             for place, solution in enumerate(question.about):
                 one = Verification(question.id, told, question.step, place, len(question.about))
                 about.setdefault((solution.problem.problem_id, _what_is_read(solution)), []).append(one)
-        return [
-            replace(s, verifications=tuple(about.get((s.problem.problem_id, _what_is_read(s)), ()))) for s in solutions
-        ]
+        parts = map(self._part, solutions)
+        keys = [None if part is None else (part.problem.problem_id, _what_is_read(part)) for part in parts]
+        return [replace(s, verifications=tuple(about.get(key, ()))) for s, key in zip(solutions, keys, strict=True)]
+
+    def _part(self, solution: Solution) -> Solution | None:
+        """What is asked about of a solution."""
+        return part_of(solution, self.reads, None if self.steps == AUTO else splitter(self.steps)).solution
 
 
 @dataclass(frozen=True, slots=True)

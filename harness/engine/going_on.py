@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-from harness.core.components import RewardModel
 from harness.core.errors import UserError, one_line
 from harness.core.incomplete import Incomplete
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepScores, TokenLogprobs
@@ -91,19 +90,6 @@ def made_of(
     for records in (kept or (), made):
         by_place.update({(record.problem_id, record.sample): record for record in records})
     return [by_place[p] for row in rows if (p := _place(row)) in by_place and p[0] not in missing], dict(missing)
-
-
-def scores_of(component: RewardModel[Any], solutions: list[Solution]) -> list[StepScores]:
-    """The scores of solutions.
-
-    Raises:
-        Incomplete: where the reward model does; with the solutions that no model could read among what was made.
-    """
-    try:
-        return component.score_read(solutions)
-    except Incomplete as error:
-        unread = [component.unscored(s) for s in solutions if not s.was_read]
-        raise Incomplete([*error.made, *unread], error.missing) from None
 
 
 def _generating(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from harness.core.components import Generator, RewardModel, Verifier
 from harness.core.errors import UserError
 from harness.core.hub_models import canonical
-from harness.core.params import Mark, PassOf
+from harness.core.params import Mark, PassOf, ReadsParams
 from harness.core.records import Problem
 from harness.core.registry import find
 from harness.core.stages import StageKind, Task
@@ -152,7 +152,12 @@ class Layout:
     # -- token passes and scores --------------------------------------------------------------------------------
 
     def scoring(self, spec: Spec[RewardModel[Any]], samples: Sequence[Stage], members: Mapping[str, Stage]) -> Scored:
-        """The scores of a reward model. ``members`` are the scores of others that it reads."""
+        """The scores of a reward model. ``members`` are the scores of others that it reads.
+
+        Raises:
+            UserError: where its steps are others than its model has learnt to judge.
+        """
+        self._check_steps(spec)
         asked = spec.cls.token_passes(spec.params)
         passes = {role: self._token_pass(StageKind.TOKEN_PASS, model, samples, spec) for role, model in asked.items()}
         question = spec.cls.verifications(spec.params)
@@ -176,6 +181,18 @@ class Layout:
             arguments={"asked": question} if question else {},
         )
         return Scored(stage, passes, verified)
+
+    def _check_steps(self, spec: Spec[RewardModel[Any]]) -> None:
+        """Raise :class:`UserError` where a model that learnt the labels of steps would be asked about other steps."""
+        model = next(iter(spec.paths(Mark.MODEL).values()), None)
+        training = self._trained_at(model) if model is not None else None
+        if training is None or not training.spec.cls.judges_steps(training.spec.params):
+            return
+        if isinstance(spec.params, ReadsParams) and (parameter := spec.params.other_steps()):
+            raise UserError(
+                f"{spec.where}.{parameter}: the model of {training.who} has learnt to judge the usual steps of a whole "
+                f"response: leave {parameter} out"
+            )
 
     def _token_pass(self, kind: StageKind, asked: PassOf, sampled: Sequence[Stage], asker: Spec[Any]) -> Stage:
         """A model's pass over responses. Whoever asks for the same shares it; it has the resources that any asks for,

@@ -39,7 +39,7 @@ from harness.core.stages import Task
 from harness.core.text import mended_records
 from harness.core.verifications import Verifications
 from harness.cost_model.shape import ModelShape
-from harness.engine.going_on import made_of, sampled, scores_of
+from harness.engine.going_on import made_of, sampled
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
 from harness.storage.arrow import OPTIONAL, to_records, to_table
 from harness.storage.shards import table_meta
@@ -266,8 +266,10 @@ def score(
     solutions = _solutions(problems, responses, passes, others)
     if asked is not None and verifications is not None:
         solutions = asked.told(solutions, to_records(Response, verifications))
-    scores, missing = made_of(solutions, _records(StepScores, kept), partial(scores_of, component))
+    scores, missing = made_of(solutions, _records(StepScores, kept), component.score_read)
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
+    if (reads := getattr(component.params, "reads", "all")) != "all":
+        meta["reads"] = reads
     solution_of = {(s.response.problem_id, s.response.sample): s for s in solutions}
     unscored = (solution_of[of.problem_id, of.sample] for of in scores if not of.step_rewards)
     reasons = Counter(map(component.why_unscored, unscored))

@@ -20,6 +20,7 @@ from harness.analysis.diagnosis import calibration, diagnosis
 from harness.analysis.equal_accuracy import equal_accuracies
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.findings import findings
+from harness.analysis.responses import responses
 from harness.analysis.rows import to_frame
 from harness.report import table_texts as texts
 from harness.report.figures import accuracy, costs, scales
@@ -86,6 +87,7 @@ TABLES = (
     TableOutput("diagnosis", "Diagnosis", "", diagnosis),
     TableOutput("calibration", "Calibration", "", calibration),
     TableOutput("answers", "Answers", "", headline.answers),
+    TableOutput("responses", "Responses", "", responses),
     TableOutput(
         "weighted",
         "Comparisons and weighted voting",

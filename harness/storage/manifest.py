@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from harness.core.errors import UserError
 from harness.core.files import replacing
 from harness.core.shipped import shipped_path
+from harness.core.solution_parts import Reads
 from harness.core.terms import IntervalMethod, Protocol, ScoreType
 from harness.data.documents import read_json
 
@@ -51,7 +52,8 @@ class RewardModelFacts(_Facts):
     was trained.
 
     ``trained_by`` names the entry whose training made the model that this entry scores with. ``shape`` are the sizes
-    of the model that the reward model runs itself, if any. ``members`` are the reward models whose scores it combines.
+    of the model that the reward model runs itself, if any. ``reads`` is the part of a response that it reads.
+    ``members`` are the reward models whose scores it combines.
     """
 
     type: str
@@ -65,6 +67,7 @@ class RewardModelFacts(_Facts):
     members: list[str] = []
     train: dict[str, Any] | None = None
     trained_by: str | None = None
+    reads: Reads = "all"
 
 
 class VerifierFacts(_Facts):

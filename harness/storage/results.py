@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -50,6 +50,11 @@ class Results:
         An Arrow table: step rewards of a large run do not fit comfortably in Python objects.
         """
         return _table(self.folder / StageKind.SCORE.folder / reward_model / generator, StepScores)
+
+    def responses(self, generator: str, columns: list[str]) -> Iterator[pa.Table]:
+        """Some columns of a generator's responses, shard by shard."""
+        for path in shard_files(self.folder / StageKind.SAMPLE.folder / generator):
+            yield _read(path, Response, columns)
 
     def lengths(self, generator: str) -> pd.DataFrame:
         """How long a generator's responses are: ``problem_id``, ``sample``, ``characters``. One shard is in memory."""

@@ -51,7 +51,8 @@ def score_file(source: Path, output: Path, scorer: Scorer, progress: Callable[[i
 
     A row has ``problem`` and ``response``, and may have other columns. The row is written with ``step_rewards``,
     ``step_ends`` and ``score`` added. ``step_ends`` are character offsets into the response; they are null for a model
-    whose steps are not spans of the response. Where the model gives no score, ``step_rewards`` is empty, ``score`` is
+    whose steps are not spans of the response, and of one that reads a part of it they are those of the part's steps.
+    Where the model gives no score, ``step_rewards`` is empty, ``score`` is
     null, and ``unscored_because`` says why. Such a line counts as bad. With a judge, ``replies_without_verdict`` is how
     many of its replies have no verdict that can be read.
 

@@ -12,6 +12,7 @@ from bonbench.reward_models.text.layouts import Chat, Format, Layout, Piece
 from bonbench.reward_models.vllm.params import CAUSAL_LM
 from harness.core.chat_template import Refused
 from harness.core.errors import UserError
+from harness.core.params import StepsParams
 from harness.core.records import Solution
 from harness.core.verifications import QuestionTemplate
 
@@ -80,7 +81,7 @@ def answer_ids(encoder: PieceEncoder, params: QuestionParams, model: str) -> lis
     return [yes, no]
 
 
-class FirstTokenParams(HiddenStateParams, QuestionParams):
+class FirstTokenParams(HiddenStateParams, QuestionParams, StepsParams):
     """Parameters of :class:`FirstToken`."""
 
 

@@ -65,6 +65,8 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
             max_tokens=params.max_tokens,
             system_prompt=params.system,
             begins=params.begins,
+            reads=params.reads,
+            steps=params.steps,
             label=params.label,
             where=params.place,
         )
@@ -102,7 +104,7 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
         """How many replies were ``read``, ``unreadable`` and ``cut off``, and how many questions ``too long``."""
         counts: Counter[str] = Counter()
         seen: set[str] = set()
-        for solution in batch:
+        for solution in (part for whole in batch if (part := self._part(whole).solution) is not None):
             for verification in solution.verifications:
                 if verification.question in seen:
                     continue

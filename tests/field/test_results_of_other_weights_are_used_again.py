@@ -136,7 +136,7 @@ def test_every_spelling_of_a_commit_is_one_model(tmp_path: Path) -> None:
     spelled = ["owner/m", "owner/m@main", "owner/m@v1", f"owner/m@{FIRST}", str(snapshot), f"{snapshot}/"]
     assert {Artifacts().id(model) for model in spelled} == {f"hub:owner/m@{FIRST}"}
     assert {hub_models.hub_id(model) for model in spelled} == {"owner/m"}
-    assert hub_models.pretrained(str(snapshot)) == {"pretrained_model_name_or_path": str(snapshot)}
+    assert hub_models.pretrained(str(snapshot))["pretrained_model_name_or_path"] == str(snapshot)
 
 
 def test_the_hub_says_what_is_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

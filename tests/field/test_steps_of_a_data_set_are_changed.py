@@ -48,7 +48,7 @@ def test_every_model_is_given_the_steps_as_they_are(tmp_path: Path) -> None:
     scorer = Scorer(specs[0])
     text, ends = joined_steps(("a", "b"))
     one, two = scorer.score([("2?", text), ("2?", text)], [None, (len(text),)])
-    assert (one.step_ends, two.step_ends) == (ends, (len(text),))
+    assert (one.scores.step_ends, two.scores.step_ends) == (ends, (len(text),))
 
 
 def test_a_model_that_numbers_steps_numbers_these() -> None:

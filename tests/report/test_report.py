@@ -19,7 +19,16 @@ from harness.report.figures.palette import looks
 from harness.report.figures.panels import spread
 from harness.report.write import write_report
 
-TABLES = ["accuracy.csv", "costs.csv", "answers.csv", "breakdown.csv", "table1.csv", "table1.md", "table1.tex"]
+TABLES = [
+    "accuracy.csv",
+    "costs.csv",
+    "answers.csv",
+    "responses.csv",
+    "breakdown.csv",
+    "table1.csv",
+    "table1.md",
+    "table1.tex",
+]
 TABLES += ["weighted.csv", "weighted.md", "comparisons.csv", "comparisons.md", "development_cost.csv"]
 TABLES += ["findings.csv", "findings.md", "diagnosis.csv", "overoptimisation.csv", "score_curves.csv"]
 FIGURES = [

@@ -110,3 +110,22 @@ def test_only_what_needs_more_asks_for_a_wider_pass() -> None:
     impossible = replace(BATCH[1], logprobs={"model": TokenLogprobs("p", "g", 1, (-np.inf,), (4,), 9)})
     (record,) = Confidence(ConfidenceParams(model="m", too_long="error")).score_read([impossible])
     assert record.step_rewards == ()
+
+
+def test_the_confidence_in_an_answer_is_that_of_its_tokens(tmp_path: Path) -> None:
+    text = "<think>4 + 3\n\nis 7</think>\n\nso 7"
+    whole = Solution(PROBLEM, Response("p", "g", 0, text, finish_reason="stop"))
+    folder = make_model(tmp_path)
+    tokens = CausalLMScorer(CausalLMParams(model=folder, statistics=True)).logprobs([whole])[0]
+    read = replace(whole, logprobs={"model": tokens})
+    begin = text.index("so")
+    for measure, values in (
+        ("entropy", [-e for e in tokens.entropies or ()]),
+        ("self-certainty", tokens.self_certainty),
+    ):
+        model = Confidence(ConfidenceParams(model=folder, measure=measure, reads="answer"), "c")
+        (scored,) = model.score_read([read])
+        own = [value for value, end in zip(values or (), tokens.token_ends, strict=True) if end > begin]
+        assert scored.step_rewards == pytest.approx((np.mean(own),)) and scored.step_ends == (len(text),)
+    cut = replace(read, response=replace(read.response, text="<think>4"))
+    assert model.score_read([cut])[0].step_rewards == ()

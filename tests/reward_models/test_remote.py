@@ -83,6 +83,19 @@ def test_a_number_for_each_step_and_several_solutions_at_once(server: RewardServ
     assert RemoteRewardModel.requests(steps.params, 5) == 5
 
 
+def test_a_server_is_asked_about_the_part_that_is_read(server: RewardServer) -> None:
+    asks = {"request": {"response": "{response}", "steps": "{steps}"}, "answer": "rewards", "per": "step"}
+    steps = remote(server, **asks, reads="answer", steps="sentences")
+    texts = ["<think>a\n\nb</think>\nSo 7. Then 14.", "<think>a"]
+    answered, cut = steps.score_read(batch(*texts))
+    assert [body for _, body, _ in server.asked] == [{"response": "So 7. Then 14.", "steps": ["So 7.", "Then 14."]}]
+    begin = texts[0].index("So 7.")
+    assert (answered.step_rewards, answered.step_ends) == ((5.0, 8.0), (begin + 6, len(texts[0])))
+    assert cut.step_rewards == () and steps.why_unscored(batch(*texts)[1]) == "it was cut before its answer"
+    with pytest.raises(ValidationError, match="steps: it has one reward for a response"):
+        RemoteParams(steps="lines")
+
+
 def test_what_stands_in_a_text_is_put_in_once() -> None:
     request = {"messages": [{"role": "user", "content": "Q: {problem}"}, "{response}", 3, None], "model": "{model}"}
     api = JsonApi(RemoteParams(request=request, model="m"))

@@ -20,6 +20,7 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.selection import best_of_n, highest, majority, response_scores
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.records import Response, StepScores
+from harness.core.solution_parts import Reads, span_of
 from harness.core.stages import StageKind
 from harness.core.terms import ScoreType
 from harness.report.page.blocks import rounded
@@ -27,7 +28,8 @@ from harness.report.page.blocks import rounded
 
 class Steps(NamedTuple):
     """A reward model's steps of a response: their rewards, rounded, and the character offsets at which they end (None
-    where recorded steps do not rebuild the text)."""
+    where recorded steps do not rebuild the text). Where the first step does not begin with the text, because a part of
+    it is read, ``ends`` has one more number: at first the offset at which that step begins."""
 
     rewards: list[float]
     ends: list[int] | None
@@ -109,7 +111,9 @@ def explored_problems(evaluation: Evaluation, generator: str, n: int) -> Iterato
     results, models = evaluation.results, evaluation.first_choosers
     responses = results.by_problem(Response, StageKind.SAMPLE.folder, generator)
     scores = {model: results.by_problem(StepScores, StageKind.SCORE.folder, model, generator) for model in models}
-    score_types = {model: results.manifest.reward_models[model].score_type for model in models}
+    facts = results.manifest.reward_models
+    score_types = {model: facts[model].score_type for model in models}
+    reads: dict[str, Reads] = {model: facts[model].reads for model in models}
     grades = results.grades[results.grades["generator"] == generator]
     rows = grades.groupby("problem_id").indices
     for problem_id in results.problems["problem_id"].head(n):
@@ -120,7 +124,7 @@ def explored_problems(evaluation: Evaluation, generator: str, n: int) -> Iterato
         stored = responses[problem_id]
         texts = dict(zip(stored.column("sample").to_pylist(), stored.column("text").to_pylist(), strict=True))
         tables = {model: of_model[problem_id] for model, of_model in scores.items()}
-        yield _explored(graded, texts, tables, score_types, list(evaluation.choosers))
+        yield _explored(graded, texts, tables, score_types, reads, list(evaluation.choosers))
 
 
 def _explored(
@@ -128,6 +132,7 @@ def _explored(
     texts: Mapping[int, str],
     tables: Mapping[str, pa.Table],
     score_types: Mapping[str, ScoreType],
+    reads: Mapping[str, Reads],
     choosers: Sequence[Chooser],
 ) -> ExploredProblem:
     numbers = grades["sample"].tolist()
@@ -135,7 +140,12 @@ def _explored(
     extracted = [text if isinstance(text, str) else None for text in grades["extracted"]]
     ordered = {model: _ordered(table, numbers) for model, table in tables.items()}
     rewards = {model: _rewards(table) for model, table in ordered.items() if table is not None}
-    steps = {model: _steps(*rewards[model], table) for model, table in ordered.items() if table is not None}
+    read = [texts.get(number, "") for number in numbers]
+    steps = {
+        model: _steps(*rewards[model], table, _begins(read, reads[model]))
+        for model, table in ordered.items()
+        if table is not None
+    }
     reasons = grades["reason"].tolist()
     return ExploredProblem(
         samples=[
@@ -196,9 +206,17 @@ def _rewards(table: pa.Table) -> tuple[Floats, Ints]:
     return rewards.flatten().to_numpy(zero_copy_only=False), lengths
 
 
-def _steps(flat: Floats, lengths: Ints, table: pa.Table) -> list[Steps]:
+def _begins(texts: Sequence[str], reads: Reads) -> list[int]:
+    """Where what is read of each response begins; 0 where there is none."""
+    return [span[0] if (span := span_of(text, reads)[0]) else 0 for text in texts]
+
+
+def _steps(flat: Floats, lengths: Ints, table: pa.Table, begins: Sequence[int]) -> list[Steps]:
     """Per response."""
     short = rounded(flat, 3).tolist()
     stops = np.cumsum(lengths).tolist()
     ends = table.column("step_ends").to_pylist()
-    return [Steps(short[start:stop], at) for start, stop, at in zip([0, *stops], stops, ends, strict=False)]
+    return [
+        Steps(short[start:stop], [begin, *at] if begin and at else at)
+        for start, stop, at, begin in zip([0, *stops], stops, ends, begins, strict=False)
+    ]

@@ -154,3 +154,15 @@ def test_a_training_needs_a_template_about_responses(base: str, tmp_path: Path) 
     assert params.in_workers() == Workers(1, 1, 0)
     with pytest.raises(UserError, match="answer yes too"):
         GenerativeTrainer.check(GenerativeTrainerParams(base=base, answer_no="Yes"))
+
+
+def test_it_is_asked_about_the_part_that_it_reads(base: str, template: str) -> None:
+    entry = {"model": base, "question": template}
+    model = GenerativeRewardModel(GenerativeParams.model_validate({**entry, "reads": "answer"}), "judge")
+    whole = solutions("<think>Is it 7?</think>\n\nSo 7", "<think>Is")
+    answered, cut = model.score_read(whole)
+    plain = GenerativeRewardModel(GenerativeParams.model_validate(entry), "judge").score_read(solutions("So 7"))[0]
+    assert answered.step_rewards == pytest.approx(plain.step_rewards, abs=1e-6)
+    assert answered.step_ends == (len(whole[0].response.text),)
+    assert cut.step_rewards == () and model.why_unscored(whole[1]) == "it was cut before its answer"
+    assert GenerativeRewardModel.count_too_long(model.params, [whole]) == 0

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from bonbench.reward_models.generative.model import GenerativeRewardModel
+from bonbench.reward_models.generative.params import GenerativeParams
 from bonbench.reward_models.generative.readouts import choice, grade, labels, ranking, said, yes_or_no
-from harness.core.records import Response
+from harness.core.errors import UserError
+from harness.core.records import Problem, Response, Solution
 
 
 @pytest.mark.parametrize(
@@ -117,3 +120,20 @@ def test_thoughts_and_what_is_cut_off_are_no_verdict() -> None:
     assert said(reply("Yes", "length")) is None and said(reply("Yes", "length"), in_a_word=True) == "Yes"
     assert said(reply("Yes, I", "length"), in_a_word=True) is None
     assert said(reply(r"\boxed{yes}", "")) == r"\boxed{yes}"
+
+
+def test_the_steps_of_the_part_that_is_read_have_the_labels() -> None:
+    entry = {"generator": "judge", "preset": "thinkprm", "readout": "labels", "reads": "answer", "steps": "sentences"}
+    params = GenerativeParams.model_validate(entry)
+    model, asked = GenerativeRewardModel(params, "judge"), GenerativeRewardModel.verifications(params)
+    assert asked is not None
+    texts = ["<think>a\n\nb\n\nc</think>It is 7. So 8.", "<think>a"]
+    whole = [Solution(Problem("p", "3 + 4 + 1", "8"), Response("p", "g", i, text)) for i, text in enumerate(texts)]
+    (question,) = asked.questions(whole)
+    reply = Response(question.id, "judge", 0, r"\boxed{correct} \boxed{incorrect}", finish_reason="stop")
+    answered, cut = (told := model.score_read(asked.told(whole, [reply])))
+    assert (answered.step_rewards, answered.step_ends) == ((1.0, 0.0), (len(texts[0]) - 5, len(texts[0])))
+    assert cut.step_rewards == () and model.why_unscored(whole[1]) == "it was cut before its answer"
+    assert len(told) == 2 and model.verdicts(asked.told(whole, [reply])) == {"read": 1}
+    with pytest.raises(UserError, match="steps: it compares responses"):
+        GenerativeParams.model_validate({"generator": "judge", "preset": "pairwise", "steps": "lines"}).check()

@@ -183,18 +183,21 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
     const whole = h("div", { class: "text" }, block.texts[k]);
     if (!rewards || !rewards.length) return [whole, note];
     const ends = block.ends[block.models[choosers[chooser()].model].ends][k];
-    if (!ends || ends.length !== rewards.length) {
+    const begins = ends ? ends.length - rewards.length : NaN; // 1 where the first number is where the first step begins
+    if (begins !== 0 && begins !== 1) {
       const cells = rewards.map((reward) => tinted(h("span", { class: "key" }, shortNumber(reward)), reward));
       const list = h("p", { class: "note" }, "Step rewards: ", ...cells.flatMap((cell) => [cell, " "]), "(the recorded steps do not rebuild the text)");
       return [whole, list, note];
     }
     const characters = [...block.texts[k]]; // offsets count code points
     const steps = rewards.map((reward, i) => {
-      const text = characters.slice(i ? ends[i - 1] : 0, ends[i]).join("");
+      const text = characters.slice(begins || i ? ends[begins + i - 1] : 0, ends[begins + i]).join("");
       return tinted(h("li", { class: "step" }, h("span", { class: "reward" }, shortNumber(reward)), h("span", { class: "text" }, text.trim() || "(empty)")), reward);
     });
-    const unread = characters.slice(ends.at(-1)).join(""); // of a response that was cut to what the model reads
-    return [h("ol", { class: "steps" }, ...steps), unread ? h("div", { class: "text" }, unread) : null, note].filter(Boolean);
+    // What the model did not read, before the steps and after them: it reads a part, or the response is too long for it.
+    const unread = [characters.slice(0, begins ? ends[0] : 0), characters.slice(ends.at(-1))].map((part) => part.join(""));
+    const [before, after] = unread.map((part) => (part ? h("div", { class: "text" }, part) : null));
+    return [before, h("ol", { class: "steps" }, ...steps), after, note].filter(Boolean);
   }
 
   /** Low ranks among all of the generator's steps in one colour, high ones in the other, the middle clear. */
