@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
 
 def test_killed_and_resumed_is_the_same(tmp_path: Path) -> None:
-    """First the actors are killed, then the driver, while it samples; then the worker, and the driver, as it trains."""
+    """The actors are killed while they sample; then the worker, and the driver, as it trains."""
     model = make_model(tmp_path / "tiny", width=64)
     config = training_experiment(tmp_path / "disturbed", model)
     partial = tmp_path / "disturbed" / "results" / "trained" / "kto.partial" / "checkpoints"
@@ -27,12 +27,7 @@ def test_killed_and_resumed_is_the_same(tmp_path: Path) -> None:
     assert victims
     for victim in victims:
         victim.kill()
-    before = len(stored(config, "responses/tiny"))
-    assert before < 16, "sampling was over before anything was killed"
-    wait_for(lambda: len(stored(config, "responses/tiny")) > before, process)
-    kill(process)
-
-    process = start(config)
+    assert len(stored(config, "responses/tiny")) < 16, "sampling was over before anything was killed"
     wait_for(lambda: last_checkpoint(partial) is not None, process)
     (worker,) = actors_below(process.pid, "_Actor.train")
     worker.kill()

@@ -115,7 +115,7 @@ def test_a_killed_worker_is_replaced(worker: SymbolicWorker) -> None:
     assert ask(worker, "2", "2") == (True, "symbolic")
 
 
-@pytest.mark.parametrize("victim", ["_pid", "_server"])
+@pytest.mark.parametrize("victim", ["_pid", pytest.param("_server", marks=pytest.mark.thorough)])
 def test_a_worker_that_is_killed_over_a_question_is_asked_again(victim: str) -> None:
     """As the kernel does when memory is scarce; the question takes seconds, unless nothing is asked again."""
     worker = SymbolicWorker(5.0, 1536 * 2**20)

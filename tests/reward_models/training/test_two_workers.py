@@ -27,8 +27,16 @@ def test_two_workers(tmp_path: Path) -> None:
     base = make_model(tmp_path / "base", width=64)
 
     def job(name: str, **more: object) -> Job:
-        settings = {"beta": 0.1, "lr": 1e-3, "batch_size": 16, "max_batch_tokens": 150, "epochs": 4, "workers": 2}
-        params = ImplicitTrainerParams(base=base, objective="dpo", **{**settings, **more})
+        settings = {
+            "objective": "dpo",
+            "beta": 0.1,
+            "lr": 1e-3,
+            "batch_size": 16,
+            "max_batch_tokens": 150,
+            "epochs": 4,
+            "workers": 2,
+        }
+        params = ImplicitTrainerParams(base=base, **{**settings, **more})
         graded = graded_sums(base, problems=12, dtype="bfloat16" if params.precision == "bfloat16" else "auto")
         return Job("implicit", params, build_rollouts(graded, params)[0], base, tmp_path / name)
 
@@ -44,10 +52,23 @@ def test_two_workers(tmp_path: Path) -> None:
     assert rest < sum(pieces)
     adapted = job("adapted", fsdp=True, checkpoint_minutes=0, lora={"rank": 4}, validation=0.2)
     # Accelerate shares out all models that a process trains after the first that it has shared out.
-    jobs = [plain, sharded, stopping(again, stop), stopping(again, rest), half, stopping(adapted, stop // 2), adapted]
+    centred = job("centred", objective="kto", epochs=1)  # its z0 is a mean over both workers
+    jobs = [
+        plain,
+        centred,
+        sharded,
+        stopping(again, stop),
+        stopping(again, rest),
+        half,
+        stopping(adapted, stop // 2),
+        adapted,
+    ]
     in_two_processes(jobs, tmp_path)
 
     _, curve_of_one = trained(dataclasses.replace(plain, output=tmp_path / "one"))
+    _, centred_of_one = trained(dataclasses.replace(centred, output=tmp_path / "one-centred"))
+    for row, same in zip(curve(tmp_path / "centred"), centred_of_one, strict=True):
+        assert row["loss"] == pytest.approx(same["loss"], abs=1e-4)
     for name in ("plain", "sharded", "again"):
         for row, same in zip(curve(tmp_path / name), curve_of_one, strict=True):
             assert row["loss"] == pytest.approx(same["loss"], abs=1e-4)
