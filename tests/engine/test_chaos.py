@@ -31,7 +31,7 @@ from disturbances import Disturbance, disturbances
 from runs import contents, costs
 from watched import Hung, Moment, Surroundings, Watched, folders
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray"), pytest.mark.thorough]
+pytestmark = [pytest.mark.ray, pytest.mark.thorough]
 
 #: Seconds in which all processes of a run are gone after its end.
 _SWEEP_S = 120.0

@@ -10,7 +10,7 @@ from chaos import actors_below, finish, sampling_experiment, start, stored, undi
 from ray.cluster_utils import Cluster
 from runs import bonbench, contents
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tiny_models import make_model
 
 from bonbench.reward_models.training.checkpoints import last_checkpoint, steps_done
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray]
 
 
 def test_killed_and_resumed_is_the_same(tmp_path: Path) -> None:

@@ -40,7 +40,6 @@ def test_a_log_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
 def test_what_fails_in_an_actor_is_written_with_its_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

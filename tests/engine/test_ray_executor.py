@@ -9,7 +9,7 @@ from chaos import finish, start
 from failing_reward_models import SCORED, experiment
 from runs import table
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray]
 
 
 def test_a_dead_actor_is_replaced_and_its_shard_retried(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from harness.engine.ray_pool import ActorPool
 from harness.engine.ray_room import free_on_ray, waiting_for_room
 from harness.experiment.spec import Pool, Spec
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -25,7 +25,7 @@ from harness.core.errors import UserError
 from harness.core.workers import Progress, Workers
 from harness.engine.ray_executor import start_ray
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray"), pytest.mark.thorough]
+pytestmark = [pytest.mark.ray, pytest.mark.thorough]
 
 #: No test hangs for ever; nothing that works takes so long, however busy the machine.
 _GUARD_S = 1800

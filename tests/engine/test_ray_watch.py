@@ -54,7 +54,6 @@ def test_a_run_whose_ray_has_died_ends(victim: str, says: str, tmp_path: Path) -
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
 @pytest.mark.thorough
 def test_a_ray_that_starts_slowly_is_started_again() -> None:
     """Its node process stands still; after 30 s Ray gives up on it."""

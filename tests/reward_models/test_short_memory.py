@@ -59,6 +59,7 @@ assert not notes
 room(200 << 20)
 halved = {name: do() for name, do in work.items()}
 refusal = ""
+room(400 << 20)  # for what else a training is
 try:
     asked = ImplicitTrainerParams(base=model, objective="ce", responses=4, max_batch_tokens=8192)
     ImplicitTrainer(asked, "r").train(graded_sums(model), Path(model) / "trained", lambda *_: None, in_this_process)

@@ -235,7 +235,6 @@ def test_plain_answers_need_neither_worker_nor_sympy() -> None:
 @pytest.mark.thorough
 @pytest.mark.ray
 @pytest.mark.thorough
-@pytest.mark.xdist_group("ray")
 def test_inside_ray_actors() -> None:
     """Called from an actor's threads, none of them the main one: limits hold, and the worker ends with its actor."""
     done = run(r"""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -180,8 +181,13 @@ def _legend_columns(labels: Sequence[str], width: float) -> list[list[str]]:
 
 def text_width(labels: Iterable[str], size: float = LABEL_SIZE) -> float:
     """Width of the longest label, in inches."""
+    return max((_width(text, size) for text in labels if text), default=0.0)
+
+
+@lru_cache(1000)
+def _width(text: str, size: float) -> float:
     font = FontProperties(family="DejaVu Sans", size=size)
-    return max((TextPath((0, 0), text, prop=font).get_extents().x1 for text in labels if text), default=0.0) / 72
+    return float(TextPath((0, 0), text, prop=font).get_extents().x1) / 72
 
 
 def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:

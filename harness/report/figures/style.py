@@ -14,6 +14,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from harness.report.figures.fonts import fonts_cut_once
+
 INK = "#222222"
 MUTED = "#6b6b6b"
 GRID = "#e4e4e4"
@@ -67,7 +69,7 @@ def styled(column_width: float | None = None) -> Iterator[None]:
     """
     token = _column_width.set(column_width)
     try:
-        with mpl.rc_context(_RC):  # type: ignore[arg-type]
+        with mpl.rc_context(_RC), fonts_cut_once():  # type: ignore[arg-type]
             yield
     finally:
         _column_width.reset(token)
