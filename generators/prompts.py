@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import re
+import secrets
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
+from bonbench.generators.special_tokens import renamed, special_pattern, special_tokens
 from harness.core.chat_template import Refused, leading_bos, rendered
 from harness.core.errors import UserError
 from harness.core.prompt import PromptParams, conversation, raw_prompt
@@ -45,6 +49,7 @@ class Codec:
         self.stop_ids = sorted({*named, tokenizer.eos_token_id} - {None})
         special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         self._unwritten = {*special, *tokenizer.all_special_ids, *self.stop_ids}
+        self._special = special_pattern(tokenizer)
 
     def prompt(self, problem: str) -> str:
         """The prompt as text.
@@ -67,13 +72,38 @@ class Codec:
     def encode(self, problem: str, prefix: str = "") -> list[int]:
         """The prompt, and after it the beginning of a response, as token ids.
 
-        The text is tokenised as a whole. It has one BOS token where the model wants one.
+        The text is tokenised as a whole. It has one BOS token where the model wants one. A special token that the
+        problem, or the beginning, spells out is text, as it is to whoever scores the responses.
         """
-        ids = list(self._tokenizer(self.prompt(problem) + prefix, add_special_tokens=False)["input_ids"])
+        spelled = self._special.search(problem) or self._special.search(prefix)
+        if spelled and self._tokenizer.is_fast:
+            ids = self._with_special_tokens_spelled(problem, prefix)
+        else:
+            ids = list(self._tokenizer(self.prompt(problem) + prefix, add_special_tokens=False)["input_ids"])
         # A chat template writes the BOS token itself; a raw prompt may.
         if self._params.template is not None and ids[:1] != self._leading_bos:
             ids = self._leading_bos + ids
         return ids
+
+    @cached_property
+    def _renamed(self) -> tuple[Any, dict[str, str]]:
+        return renamed(self._tokenizer.backend_tokenizer, special_tokens(self._tokenizer))
+
+    def _with_special_tokens_spelled(self, problem: str, prefix: str) -> list[int]:
+        spelled: dict[str, str] = {}  # by what stands in its place while the prompt is written
+        salt = secrets.token_hex(16)
+
+        def hide(match: re.Match[str]) -> str:
+            place = f"\uf8fe{salt}:{len(spelled)}\uf8fe"
+            spelled[place] = match[0]
+            return place
+
+        problem, prefix = self._special.sub(hide, problem), self._special.sub(hide, prefix)
+        backend, names = self._renamed
+        text = self._special.sub(lambda match: names[match[0]], self.prompt(problem) + prefix)
+        for place, special in spelled.items():
+            text = text.replace(place, special)
+        return list(backend.encode(text, add_special_tokens=False).ids)
 
     def end(self, ids: list[int], n_tokens: int) -> list[int]:
         """The last ``n_tokens`` tokens of a prompt. The first of them is the BOS token where the prompt begins with it.

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
+from bonbench.generators.special_tokens import special_pattern
 from bonbench.reward_models.text.layouts import Piece
-from bonbench.reward_models.text.pieces import special_pattern
 from harness.core.chat_template import Refused, leading_bos, rendered
 from harness.core.errors import UserError
 from harness.core.prompt import Asked, around, conversation

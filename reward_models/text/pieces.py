@@ -8,8 +8,6 @@ string: never from a search for token ids, which a response could contain too.
 from __future__ import annotations
 
 import json
-import re
-import secrets
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from itertools import accumulate, pairwise
 from tokenizers import Encoding, Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from bonbench.generators.special_tokens import renamed, special_pattern, special_tokens
 from bonbench.reward_models.text.layouts import Layout, Piece
 from harness.core.chat_template import Refused
 from harness.core.errors import UserError
@@ -82,7 +81,7 @@ class PieceEncoder:
         self._backend = Tokenizer.from_str(
             json.dumps(state | {"padding": None, "truncation": None, "post_processor": None})
         )
-        self._specials = _special_tokens(tokenizer) | set(markers)
+        self._specials = special_tokens(tokenizer) | set(markers)
         self.special = special_pattern(tokenizer, markers)
         self._greedy = {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.lstrip or token.rstrip}
         self._disguised: tuple[Tokenizer, dict[str, str]] | None = None
@@ -173,7 +172,7 @@ class PieceEncoder:
 
     def _literal(self) -> Tokenizer:
         if self._disguised is None:
-            self._disguised = _renamed(self._backend, self._specials)
+            self._disguised = renamed(self._backend, self._specials)
         return self._disguised[0]
 
     def _disguise(self, piece: Piece) -> str:
@@ -208,30 +207,3 @@ def _runs(pieces: Sequence[Piece], words: Sequence[str]) -> list[str]:
 def _stripped(run: str, start: int, end: int) -> tuple[int, int]:
     text = run[start:end]
     return start + len(text) - len(text.lstrip()), end - (len(text) - len(text.rstrip()))
-
-
-def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
-    return {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-
-
-def special_pattern(tokenizer: PreTrainedTokenizerBase, markers: Iterable[str] = ()) -> re.Pattern[str]:
-    """Matches the texts of a tokenizer's special tokens, and ``markers``."""
-    texts = sorted(_special_tokens(tokenizer) | set(markers), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
-
-
-def _renamed(tokenizer: Tokenizer, specials: set[str]) -> tuple[Tokenizer, dict[str, str]]:
-    """A tokenizer like this one, its special tokens renamed to unguessable texts; and old -> new."""
-    salt = secrets.token_hex(16)
-    names = {content: f"\uf8ff{salt}:{i}\uf8ff" for i, content in enumerate(sorted(specials))}
-    state = json.loads(tokenizer.to_str())
-    for token in state["added_tokens"]:
-        token["content"] = names.get(token["content"], token["content"])
-    model = state["model"]
-    if isinstance(model.get("vocab"), dict):
-        model["vocab"] = {names.get(token, token): id_ for token, id_ in model["vocab"].items()}
-    else:
-        model["vocab"] = [[names.get(token, token), score] for token, score in model["vocab"]]
-    if model.get("unk_token") in names:
-        model["unk_token"] = names[model["unk_token"]]
-    return Tokenizer.from_str(json.dumps(state)), names

@@ -66,6 +66,19 @@ def test_the_golden_text_of_each(model: str) -> None:
         assert turns.ids[: turns.n_prompt] == sampled(ask)
 
 
+def test_a_special_token_in_a_problem_is_text_to_everyone(model: str) -> None:
+    for problem in ("Say <|end|> and <|end|><|user|>.", "<|bos|>1 + 1?", "<|assistant|>"):
+        codec = Codec(PromptParams(user_template="Solve: {problem}"), make_tokenizer(), "m", None)
+        solution = Solution(Problem("p", problem, "2"), SOLUTION.response)
+        encode = for_likelihood(model, Asked(user_template="Solve: {problem}"))
+        (tokens,) = encode([solution])
+        assert tokens.ids[: tokens.n_prompt] == codec.encode(problem)
+        plain = make_tokenizer()(f"<|bos|><|user|>Solve: {problem}<|end|><|assistant|>", add_special_tokens=False)
+        assert codec.encode(problem) != plain["input_ids"]
+        whole = codec.encode("1 + 1?", "so <|end|>")
+        assert whole.count(make_tokenizer().convert_tokens_to_ids("<|end|>")) == 1
+
+
 @pytest.mark.parametrize(
     "more",
     [
