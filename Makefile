@@ -10,7 +10,7 @@ INSTALL := install --quiet --disable-pip-version-check --no-compile
 COMPILE := -m compileall -qq -j 0
 SITE := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-.PHONY: setup experiment test test-thorough test-vllm figures bench pocket-models clean
+.PHONY: setup experiment test test-thorough test-vllm test-vllm-thorough figures bench pocket-models clean
 
 setup: .venv/installed  ## Make .venv with everything pinned by constraints.txt
 
@@ -30,10 +30,13 @@ test: setup  ## Lint, types and the whole test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 test-thorough: setup  ## What `make test` leaves out: runs killed at random moments, and the like
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m thorough
+
+test-vllm-thorough: $(VLLM)/installed  ## What `make test-vllm` leaves out: reward models behind vLLM's own server
+	$(VLLM)/bin/python -m pytest tests_vllm -m thorough
 
 test-vllm: $(VLLM)/installed  ## Sampling and scoring with a real vLLM engine, and its server, on CPU
 	$(VLLM)/bin/python -m pytest tests_vllm

@@ -25,6 +25,8 @@ from harness.core.errors import UserError
 from harness.core.records import StepScores
 from harness.core.registry import find
 
+pytestmark = pytest.mark.thorough
+
 POSITIONS = 256
 SERVED = {
     "classifier": ["--convert", "classify", "--hf-overrides", '{"architectures": ["LlamaForSequenceClassification"]}'],

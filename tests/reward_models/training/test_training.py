@@ -299,6 +299,7 @@ def ray_started() -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.mark.thorough
 @pytest.mark.ray
 def test_two_workers_learn_like_one(ray_started: None, base: str, data: list[GradedSolution], tmp_path: Path) -> None:
     """Two gloo workers, and one with twice the micro-batches, have one curve; KTO's z0 goes over the workers too."""
