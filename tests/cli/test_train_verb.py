@@ -121,6 +121,7 @@ def test_train_then_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "Nothing to compute" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_what_is_too_long_costs_its_rollouts_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A problem that the tiny model (512 positions) cannot read, and in each other problem a rollout that it cannot."""
     place = folder / "long"

@@ -23,6 +23,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cluster
     cluster.shutdown()
 
 
+@pytest.mark.thorough
 def test_a_node_dies_half_way(cluster: Cluster, tmp_path: Path) -> None:
     second = cluster.add_node(num_cpus=1, object_store_memory=128 << 20)
     raylets = [node.all_processes["raylet"][0].process.pid for node in (cluster.head_node, second)]

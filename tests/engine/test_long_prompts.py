@@ -91,6 +91,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     return planned
 
 
+@pytest.mark.thorough
 def test_the_run_goes_on(run: Graph) -> None:
     shards = run.stage(StageKind.SAMPLE, "middle").shards
     for id_, shard in zip(IDS, shards, strict=True):
@@ -104,6 +105,7 @@ def test_the_run_goes_on(run: Graph) -> None:
     assert load_results(run.results).unanswered("recorded") == {}
 
 
+@pytest.mark.thorough
 def test_they_count_as_wrong_whoever_chooses(run: Graph) -> None:
     """The other problems have the accuracies that they would have alone."""
     results = load_results(run.results)
@@ -124,6 +126,7 @@ def test_they_count_as_wrong_whoever_chooses(run: Graph) -> None:
     assert {row.accuracy.n_problems for row in accuracies.table()} == {5}
 
 
+@pytest.mark.thorough
 def test_the_report_counts_them(run: Graph) -> None:
     rows = pd.read_csv(run.results / "tables" / "unanswered.csv", keep_default_na=False).to_dict("records")
     because = TransformersGenerator.unanswered_because
@@ -141,12 +144,14 @@ def test_the_report_counts_them(run: Graph) -> None:
     assert third["pass@1"].tolist() == [pytest.approx(100 * right.sum() / 5)]
 
 
+@pytest.mark.thorough
 def test_nothing_is_sampled_again(run: Graph) -> None:
     with Board() as board:
         outcome = run_stages(run, run.nodes, LocalExecutor(), board)
     assert outcome.computed == 0 and not list(too_long_lines(run, run.nodes))
 
 
+@pytest.mark.thorough
 def test_a_plan_and_the_start_of_a_run_say_how_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = {
         choice: list(too_long_lines(planned := graph(tmp_path / choice, too_long=choice), planned.nodes))

@@ -354,6 +354,7 @@ def test_the_paper_is_planned_without_network_or_torch(tmp_path: Path) -> None:
     assert done.returncode == 2 and "HuggingFaceH4/MATH-500 is not on this machine" in done.stderr
 
 
+@pytest.mark.thorough
 def test_the_analysis_is_the_same_at_both_sizes(tmp_path: Path) -> None:
     environment = os.environ | {"HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
     names = {"mistral-7b": "weak", "llama-8b": "middle", "llama-70b": "strong", "main-8": "main-4-of-256"}

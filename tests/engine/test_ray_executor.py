@@ -12,6 +12,7 @@ from runs import table
 pytestmark = [pytest.mark.ray]
 
 
+@pytest.mark.thorough
 def test_a_dead_actor_is_replaced_and_its_shard_retried(tmp_path: Path) -> None:
     finish(start(experiment(tmp_path, "Flaky")))
     assert len(list((tmp_path / "marks").iterdir())) == 3, "every shard killed its actor once"

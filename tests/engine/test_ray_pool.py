@@ -234,6 +234,7 @@ def test_a_replica_that_loads_finds_its_share_of_the_shards(tmp_path: Path) -> N
     assert sorted(number for _, number in given) == [0] * 4 + [1] * 4
 
 
+@pytest.mark.thorough
 def test_a_process_goes_on_with_the_next_stage(capsys: pytest.CaptureFixture[str]) -> None:
     """One after the other, each with a component of its own: half of the CPUs, as much again, again after a failure,
     then all CPUs; and the last once more, with the same component."""
@@ -309,6 +310,7 @@ def test_a_replica_without_a_shard_makes_room(tmp_path: Path) -> None:
     assert asyncio.run(shards()) == [0, 1]
 
 
+@pytest.mark.thorough
 def test_a_lone_worker_of_a_training_that_its_device_broke_starts_again(tmp_path: Path) -> None:
     def work(job: int, progress: Progress) -> int:
         tries = len(list(tmp_path.glob("try-*")))

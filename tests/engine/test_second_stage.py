@@ -178,6 +178,7 @@ def ledger(results: Path, name: str) -> pd.DataFrame:
     return pq.read_table(results / "ledger" / "trained" / name).to_pandas()
 
 
+@pytest.mark.thorough
 def test_its_costs_are_those_of_both_stages(results: Path) -> None:
     """Counted by hand from what is stored: shared rollouts once, completions as they were sampled, both trainings."""
     raw = {**RAW, "output": str(results)}
@@ -221,6 +222,7 @@ def test_its_costs_are_those_of_both_stages(results: Path) -> None:
     assert len(begun) < n < 4 * len(begun)
 
 
+@pytest.mark.thorough
 def test_steps_of_a_share_of_the_problems(results: Path, tmp_path: Path) -> None:
     """What is sampled for a share is what is sampled for all, of that share; nothing else is charged or learnt from."""
     raw = copy.deepcopy({**RAW, "output": str(tmp_path / "results")})
@@ -256,6 +258,7 @@ def _prefixes(shard: Shard, results: Path) -> list[Prefix]:
     return list(prefixes(shard.problems, [r for r in rollouts if r.problem_id in ids]).values())
 
 
+@pytest.mark.thorough
 def test_it_starts_from_its_base(results: Path) -> None:
     """A few steps of a small learning rate away from it, and with rewards from the first step on."""
     folders = [MODELS / "middle", *(results / "trained" / name for name in ("dpo", "steps"))]

@@ -86,6 +86,7 @@ def scores(results: Path, name: str) -> dict[str, list[list[float]]]:
     return {id_: [list(r) for r in rows[rows.problem_id == id_].step_rewards] for id_ in TEXTS}
 
 
+@pytest.mark.thorough
 def test_a_run_with_judges(config: Path) -> None:
     results = config.parent / "out"
     assert bonbench("run", config, "--local", "--until", "score").code == 0

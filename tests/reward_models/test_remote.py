@@ -319,6 +319,7 @@ def planned(config: Path) -> dict[str, int]:
     return {stage["who"]: stage["requests"] for stage in stages if stage["missing"]}
 
 
+@pytest.mark.thorough
 def test_a_run_asks_for_what_is_missing(config: Path, server: RewardServer) -> None:
     results, others = config.parent / "results", ("length", "ensemble:{of: [mine, length]}")
     run: tuple[object, ...] = ("run", config, "--local", "--until", "score")

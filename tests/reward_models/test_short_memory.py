@@ -71,6 +71,7 @@ print(json.dumps({"whole": whole, "halved": halved, "notes": notes, "refusal": r
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells how much a process has")
+@pytest.mark.thorough
 def test_smaller_batches_are_computed(tmp_path: Path) -> None:
     tokenizer = make_tokenizer()
     config = LlamaConfig(  # a token takes 256 KiB, the weights 12 MiB
