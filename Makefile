@@ -30,7 +30,7 @@ test: setup  ## Lint, types and the whole test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-thorough: setup  ## What `make test` leaves out: runs killed at random moments, and the like
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m thorough

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browser import Browser, find_chromium
 from places import ROOT
-from xdist.scheduler import LoadScopeScheduling
 
 # Nothing here is on the hub: what asks it, names a server of its own. The hub's library reads this as it is imported.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -30,24 +27,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that go through Ray first: they take longest."""
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
-
-
-class _Scheduler(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests of a file that share a fixture go to one process, so that it is made once; any other goes where there is
-    room. (The groups of xdist itself do nothing with this pytest.)"""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::")[0]
-        return file if _shares_fixtures(file) else nodeid
-
-
-@cache
-def _shares_fixtures(file: str) -> bool:
-    return 'scope="module"' in (ROOT / file).read_text(encoding="utf-8")
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    return _Scheduler(config, log)
 
 
 @pytest.fixture(scope="session")
