@@ -10,9 +10,11 @@ import json
 import re
 import secrets
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerBase
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerBase
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
@@ -28,6 +30,8 @@ def special_pattern(tokenizer: PreTrainedTokenizerBase, markers: Iterable[str] =
 
 def renamed(tokenizer: Tokenizer, specials: set[str]) -> tuple[Tokenizer, dict[str, str]]:
     """A tokenizer like this one, its special tokens renamed to unguessable texts; and old -> new."""
+    from tokenizers import Tokenizer
+
     salt = secrets.token_hex(16)
     names = {content: f"\uf8ff{salt}:{i}\uf8ff" for i, content in enumerate(sorted(specials))}
     state = json.loads(tokenizer.to_str()) | {"padding": None, "truncation": None, "post_processor": None}
