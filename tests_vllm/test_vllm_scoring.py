@@ -119,7 +119,7 @@ def test_implicit_rewards_without_an_experiment(models: Path) -> None:
     pair = f"policy={models / 'strong'},reference={models / 'weak'}"
     served = Scorer(f"implicit:{pair},backend=vllm,engine={{kv_cache_memory_bytes: {32 << 20}}}")
     for ours, theirs in zip(served.score(rows), Scorer(f"implicit:{pair}").score(rows), strict=True):
-        np.testing.assert_allclose(ours.step_rewards, theirs.step_rewards, atol=1e-3)
+        np.testing.assert_allclose(ours.scores.step_rewards, theirs.scores.step_rewards, atol=1e-3)
 
 
 def test_what_vllm_refuses_is_one_line(tmp_path: Path) -> None:
