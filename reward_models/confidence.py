@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from bonbench.reward_models.text.limits import unread
-from bonbench.reward_models.vllm.params import BackendParams
-from harness.core.components import RewardModel
-from harness.core.params import ModelPath, PassOf, ReadsParams, TooLong
-from harness.core.prompt import Asked, asks
+from bonbench.reward_models.token_passes import PassParams, PassRewardModel
+from harness.core.params import ModelPath, PassOf
 from harness.core.records import Solution, StepScores, TokenLogprobs
 
 
-class ConfidenceParams(BackendParams, Asked, ReadsParams):
+class ConfidenceParams(PassParams):
     """Parameters of :class:`Confidence`. ``backend`` and what belongs to it are those of the token pass."""
 
     model: ModelPath = Field(description="whose confidence: the generator by its name, or any other causal LM")
@@ -30,7 +27,6 @@ class ConfidenceParams(BackendParams, Asked, ReadsParams):
         ge=1,
         description="the score is the lowest mean over so many tokens in a row; null: the mean over all tokens",
     )
-    too_long: TooLong = "skip"
 
     @model_validator(mode="after")
     def _needs_the_distribution(self) -> ConfidenceParams:
@@ -39,7 +35,7 @@ class ConfidenceParams(BackendParams, Asked, ReadsParams):
         return self
 
 
-class Confidence(RewardModel[ConfidenceParams]):
+class Confidence(PassRewardModel[ConfidenceParams]):
     """The mean of a number that a language model has for every token of a response, its end-of-turn token included.
 
     ``log-probability`` is log p(y_t | y_<t); its mean is the log-likelihood without its taste for short responses.
@@ -52,43 +48,20 @@ class Confidence(RewardModel[ConfidenceParams]):
 
     Params = ConfidenceParams
     reward = "ORM"
-    shares_process = True
     unscored_because = "longer than the model of its token pass reads"
 
     @classmethod
     def token_passes(cls, params: ConfidenceParams) -> Mapping[str, PassOf]:
-        more: dict[str, Any] = {} if params.measure == "log-probability" else {"statistics": True}
-        if params.too_long == "truncate":
-            more["too_long"] = params.too_long
-        more |= asks(params)
-        if params.backend == "vllm":
-            more |= {"type": "vllm", **params.of_engine()}
-        return {"model": {"model": params.model, **more} if more else params.model}
+        more = {} if params.measure == "log-probability" else {"statistics": True}
+        return cls.passes(params, {"model": params.model}, **more)
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
         return [self._scored(solution) for solution in batch]
 
-    def unscored(self, solution: Solution) -> StepScores:
-        """The record of a solution that has no score.
-
-        Raises:
-            UserError: where it is too long, and ``too_long`` makes an error of it.
-        """
-        if self.params.too_long == "error" and (error := unread(solution)) is not None:
-            raise error
-        return super().unscored(solution)
-
     def _scored(self, solution: Solution) -> StepScores:
-        response, values = solution.response, self._values(solution.logprobs["model"])
-        return StepScores(
-            problem_id=response.problem_id,
-            generator=response.generator,
-            sample=response.sample,
-            reward_model=self.name,
-            step_rewards=(lowest_mean(values, self.params.window),),
-            step_ends=(len(response.text),),
-            n_tokens=len(values),
-        )
+        values = self._values(solution.logprobs["model"])
+        score = lowest_mean(values, self.params.window)
+        return self.record(solution, (score,), (len(solution.response.text),), len(values))
 
     def _values(self, tokens: TokenLogprobs) -> Sequence[float]:
         """The number of each token, higher where the model is surer."""

@@ -92,15 +92,7 @@ class Ensemble(RewardModel[EnsembleParams]):
         combined = values.mean(axis=0) if self.params.combine == "mean" else values.min(axis=0)
         for i, value in zip(complete, combined.tolist(), strict=True):
             response = solutions[i].response
-            scored[i] = StepScores(
-                problem_id=response.problem_id,
-                generator=response.generator,
-                sample=response.sample,
-                reward_model=self.name,
-                step_rewards=(value,),
-                step_ends=(len(response.text),),
-                n_tokens=response.n_tokens,
-            )
+            scored[i] = self.record(solutions[i], (value,), (len(response.text),), response.n_tokens)
         return scored
 
     def _common_type(self, solutions: Sequence[Solution]) -> ScoreType:

@@ -240,17 +240,8 @@ class HiddenStateRewardModel(RewardModel[P]):
                 scored.append(self.unscored(solution))
                 continue
             ends = solution.step_ends if self.reward == "PRM" else (len(response.text),)
-            scored.append(
-                StepScores(
-                    problem_id=response.problem_id,
-                    generator=response.generator,
-                    sample=response.sample,
-                    reward_model=self.name,
-                    step_rewards=tuple(rewards_of[key]),
-                    step_ends=ends[: len(rewards_of[key])],
-                    n_tokens=len(readings[key].ids) - readings[key].n_prompt,
-                )
-            )
+            of, reading = rewards_of[key], readings[key]
+            scored.append(self.record(solution, of, ends[: len(of)], len(reading.ids) - reading.n_prompt))
         if missing:
             raise Incomplete(scored, missing)
         return scored

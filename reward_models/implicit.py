@@ -14,14 +14,11 @@ from pydantic import Field, model_validator
 from bonbench.reward_models.known_models import KNOWN_IMPLICIT
 from bonbench.reward_models.model_cards import implicit_cards
 from bonbench.reward_models.text.forms import AS_WRITTEN, NUMBERED, Forms, form_of, numbered_too
-from bonbench.reward_models.text.limits import unread
-from bonbench.reward_models.vllm.params import BackendParams
+from bonbench.reward_models.token_passes import PassParams, PassRewardModel
 from harness.core.cards import Card
-from harness.core.components import RewardModel
 from harness.core.errors import UserError
 from harness.core.hub_models import hub_id
-from harness.core.params import ModelPath, OwnAggregation, PassOf, ReadsParams, TooLong
-from harness.core.prompt import Asked, asks
+from harness.core.params import ModelPath, OwnAggregation, PassOf
 from harness.core.records import Solution, StepScores
 from harness.core.splitters import StepSplitter
 from harness.core.steps import step_of_token
@@ -29,7 +26,7 @@ from harness.core.steps import step_of_token
 Values = npt.NDArray[np.float64]
 
 
-class ImplicitParams(BackendParams, Asked, ReadsParams):
+class ImplicitParams(PassParams):
     """Parameters of :class:`ImplicitPRM`. ``backend`` and what belongs to it are those of policy and reference.
 
     With a public implicit PRM as ``policy``, what an entry leaves out is known (``known_models.KNOWN_IMPLICIT``).
@@ -51,7 +48,6 @@ class ImplicitParams(BackendParams, Asked, ReadsParams):
         "step", description="what has a reward of its own; token: policy and reference must have one tokenizer"
     )
     aggregation: OwnAggregation = None
-    too_long: TooLong = "skip"
 
     @model_validator(mode="before")
     @classmethod
@@ -74,7 +70,7 @@ class ImplicitParams(BackendParams, Asked, ReadsParams):
         return form_of(self.steps).splitter
 
 
-class ImplicitPRM(RewardModel[ImplicitParams]):
+class ImplicitPRM(PassRewardModel[ImplicitParams]):
     """r_i = beta * [log policy(y_i | y_<i) - log reference(y_i | y_<i)] for every token i of the response.
 
     A step's reward is the sum of r_i over its tokens; the end-of-turn token belongs to the last step. These
@@ -88,7 +84,6 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
     """
 
     Params = ImplicitParams
-    shares_process = True
     score_type = "log-ratio"
     unscored_because = "longer than what a model of its token passes reads, or refused by its chat template"
 
@@ -114,13 +109,8 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
         models = {"policy": params.policy}
         if params.reference is not None:
             models["reference"] = params.reference
-        more: dict[str, Any] = {"steps": params.steps} if form_of(params.steps).numbered else {}
-        if params.too_long == "truncate":
-            more["too_long"] = params.too_long
-        more |= asks(params)
-        if params.backend == "vllm":
-            more |= {"type": "vllm", **params.of_engine()}
-        return {role: {"model": model, **more} for role, model in models.items()} if more else models
+        more = {"steps": params.steps} if form_of(params.steps).numbered else {}
+        return cls.passes(params, models, **more)
 
     @classmethod
     def with_trained(cls, entry: dict[str, Any], model: str, base: str, training: Any) -> dict[str, Any]:
@@ -130,30 +120,12 @@ class ImplicitPRM(RewardModel[ImplicitParams]):
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
         return [self._scored(solution) for solution in batch]
 
-    def unscored(self, solution: Solution) -> StepScores:
-        """The record of a solution that has no score.
-
-        Raises:
-            UserError: where it is too long, and ``too_long`` makes an error of it.
-        """
-        if self.params.too_long == "error" and (error := unread(solution)) is not None:
-            raise error
-        return super().unscored(solution)
-
     def _scored(self, solution: Solution) -> StepScores:
-        response, policy = solution.response, solution.logprobs["policy"]
         ends, rewards = self._per_token(solution) if self.params.per == "token" else self._per_step(solution)
         if not ends:
             return self.unscored(solution)
-        return StepScores(
-            problem_id=response.problem_id,
-            generator=response.generator,
-            sample=response.sample,
-            reward_model=self.name,
-            step_rewards=tuple((self.params.beta * rewards).tolist()),
-            step_ends=ends,
-            n_tokens=len(policy.logprobs),
-        )
+        n_tokens = len(solution.logprobs["policy"].logprobs)
+        return self.record(solution, (self.params.beta * rewards).tolist(), ends, n_tokens)
 
     def _per_step(self, solution: Solution) -> tuple[tuple[int, ...], Values]:
         """Ends of the steps, and the sums of their tokens' log-ratios [steps]."""

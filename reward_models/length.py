@@ -18,15 +18,5 @@ class Length(RewardModel[ReadsParams]):
     coefficient = 0.001  # of a sigmoid that would otherwise be 1 for every response
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
-        return [
-            StepScores(
-                problem_id=response.problem_id,
-                generator=response.generator,
-                sample=response.sample,
-                reward_model=self.name,
-                step_rewards=(float(len(response.text)),),
-                step_ends=(len(response.text),),
-                n_tokens=response.n_tokens,
-            )
-            for response in (solution.response for solution in batch)
-        ]
+        lengths = [len(solution.response.text) for solution in batch]
+        return [self.record(s, (float(n),), (n,), s.response.n_tokens) for s, n in zip(batch, lengths, strict=True)]

@@ -77,15 +77,7 @@ class RecordedScores(RewardModel[RecordedParams]):
                     f"{self.params.path}: step_scores.{self.model} of sample {response.sample} of problem "
                     f"{response.problem_id!r} has {value}, which is not a finite number"
                 )
-        return StepScores(
-            problem_id=response.problem_id,
-            generator=response.generator,
-            sample=response.sample,
-            reward_model=self.name,
-            step_rewards=rewards,
-            step_ends=_ends(sample, len(rewards)),
-            n_tokens=sample.n_tokens,
-        )
+        return self.record(solution, rewards, _ends(sample, len(rewards)), sample.n_tokens)
 
 
 def _ends(sample: RecordedSample, n_rewards: int) -> tuple[int, ...] | None:

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams, HiddenStateRewardModel
+from bonbench.reward_models.hidden_state_model import CONVENTION, Convention, HiddenStateParams
 from bonbench.reward_models.text.layouts import math_shepherd, rlhflow, step_ends
+from bonbench.reward_models.two_answers import TwoAnswers
 from bonbench.reward_models.vllm.params import CAUSAL_LM
 from harness.core.params import OwnAggregation, StepsParams
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel
-
-    from bonbench.reward_models.lm.reader import HiddenStateReader
     from bonbench.reward_models.reader import Reader
 
 #: The answers "good step" and "bad step". Each must be one token where it stands alone.
@@ -32,7 +29,7 @@ class StepTokenParams(HiddenStateParams, StepsParams):
     aggregation: OwnAggregation = None
 
 
-class StepTokenPRM(HiddenStateRewardModel[StepTokenParams]):
+class StepTokenPRM(TwoAnswers[StepTokenParams]):
     """A step's reward is p(+) / (p(+) + p(-)), from the model's next-token probabilities where the step is judged.
 
     It is judged at its last token (``step-end``), at a tag after it (``math-shepherd``), or where a chat's
@@ -41,7 +38,6 @@ class StepTokenPRM(HiddenStateRewardModel[StepTokenParams]):
     """
 
     Params = StepTokenParams
-    score_type = "probability"
     family = "step-token"
     conventions: ClassVar = {
         "step-end": Convention(step_ends, *_CAUSAL_LM, is_asked=True),
@@ -57,20 +53,3 @@ class StepTokenPRM(HiddenStateRewardModel[StepTokenParams]):
     def answers(self) -> list[int]:
         """Ids of the answers."""
         return [self.encoder.only_token(answer) for answer in ANSWERS]
-
-    def _loaded(self) -> HiddenStateReader:
-        from bonbench.reward_models.lm.logits import check_head
-
-        reader = super()._loaded()
-        check_head(reader.lm, self.params.model)
-        return reader
-
-    def _served(self) -> Reader:
-        from bonbench.reward_models.vllm.readers import AnswerReader
-
-        return AnswerReader(self._to_serve(), self.answers)
-
-    def _rewards(self, lm: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
-        from bonbench.reward_models.lm.logits import token_logits
-
-        return token_logits(lm, hidden, self.answers).softmax(dim=-1)[:, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,11 +14,14 @@ from harness.analysis.accuracy import Accuracies, Samples
 from harness.analysis.calibration import Bin, calibration_error, reliability
 from harness.analysis.choosers import PASS_AT_1, Chooser
 from harness.analysis.discrimination import best_of_four, pairs, rank_correlation
-from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Interval
 from harness.analysis.rows import Columns, Fraction
 from harness.analysis.selection import highest
 from harness.core.arrays import Bools, Floats, Ints
+from harness.storage.results import Results
+
+#: (generator, chooser) -> the reliability curve of the chooser's scores of the generator's responses.
+Curves = Mapping[tuple[str, Chooser], list[Bin]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,21 @@ class DiagnosisRow:
     unshared_at_random: Fraction
 
 
-def diagnosis(evaluation: Evaluation) -> list[DiagnosisRow]:
-    """A row for each generator, reward model and aggregation with scores of whole problems, by generator."""
-    lengths = {g: _lengths(evaluation, g) for g in evaluation.accuracies.generators}
-    scored = evaluation.accuracies.scored(evaluation.choosers)
-    return [_row(evaluation, generator, chooser, lengths[generator]) for generator, chooser in scored]
+def diagnosis(
+    results: Results, accuracies: Accuracies, choosers: Mapping[Chooser, str], curves: Curves
+) -> list[DiagnosisRow]:
+    """A row for each generator and best-of-n chooser (with its label) with scores of whole problems, by generator.
+
+    Args:
+        curves: as :func:`reliability_curves`.
+    """
+    lengths = {generator: _lengths(results, accuracies, generator) for generator in accuracies.generators}
+    return [
+        _row(
+            accuracies, generator, chooser, choosers[chooser], lengths[generator], curves.get((generator, chooser), [])
+        )
+        for generator, chooser in accuracies.scored(choosers)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +97,12 @@ class CalibrationRow:
     right: Fraction
 
 
-def calibration(evaluation: Evaluation) -> list[CalibrationRow]:
-    """The reliability curves of all reward models whose scores are probabilities."""
+def calibration(choosers: Mapping[Chooser, str], curves: Curves) -> list[CalibrationRow]:
+    """The reliability curves as rows."""
     return [
         CalibrationRow(
             generator,
-            evaluation.choosers[chooser],
+            choosers[chooser],
             chooser.aggregation,
             Fraction(one.low),
             Fraction(one.high),
@@ -96,33 +110,35 @@ def calibration(evaluation: Evaluation) -> list[CalibrationRow]:
             Fraction(one.stated),
             Fraction(one.right),
         )
-        for generator, chooser in evaluation.accuracies.scored(evaluation.choosers)
-        for one in bins(evaluation, generator, chooser)
+        for (generator, chooser), curve in curves.items()
+        for one in curve
     ]
 
 
-def bins(evaluation: Evaluation, generator: str, chooser: Chooser) -> list[Bin]:
-    """The reliability curve of a chooser's scores; empty where they are no probabilities."""
-    accuracies = evaluation.accuracies
-    if evaluation.results.manifest.reward_models[chooser.reward_model].score_type != "probability":
-        return []
-    rows = accuracies.has_scores(generator, chooser)
-    scores, correct = accuracies.scores[generator, chooser].values[rows], accuracies.samples[generator].correct[rows]
-    scored = np.isfinite(scores)
-    return reliability(np.clip(scores[scored], 0.0, 1.0), correct[scored])
+def reliability_curves(results: Results, accuracies: Accuracies, choosers: Iterable[Chooser]) -> Curves:
+    """The reliability curves of the choosers whose scores are probabilities, by generator."""
+    curves = {}
+    for generator, chooser in accuracies.scored(choosers):
+        if results.manifest.reward_models[chooser.reward_model].score_type == "probability":
+            rows = accuracies.has_scores(generator, chooser)
+            scores = accuracies.scores[generator, chooser].values[rows]
+            scored = np.isfinite(scores)
+            correct = accuracies.samples[generator].correct[rows][scored]
+            curves[generator, chooser] = reliability(np.clip(scores[scored], 0.0, 1.0), correct)
+    return curves
 
 
-def _row(evaluation: Evaluation, generator: str, chooser: Chooser, lengths: Ints) -> DiagnosisRow:
-    accuracies = evaluation.accuracies
+def _row(
+    accuracies: Accuracies, generator: str, chooser: Chooser, label: str, lengths: Ints, curve: list[Bin]
+) -> DiagnosisRow:
     samples, rows = accuracies.samples[generator], accuracies.has_scores(generator, chooser)
     scores, correct = accuracies.scores[generator, chooser].values, samples.correct
     compared = pairs(scores[rows], correct[rows])
     differing = disagreement(scores[rows], samples, rows)
     lowest = accuracies.lowest.get((chooser.reward_model, generator))
-    curve = bins(evaluation, generator, chooser)
     return DiagnosisRow(
         generator=generator,
-        reward_model=evaluation.choosers[chooser],
+        reward_model=label,
         aggregation=chooser.aggregation,
         auroc=_interval(accuracies, rows, compared.auroc),
         pair_accuracy=_share(compared.ordered.sum(), compared.total.sum()),
@@ -174,10 +190,9 @@ def disagreement(scores: Floats, samples: Samples, rows: Bools) -> Disagreement:
     return Disagreement(differs, right, majority_right)
 
 
-def _lengths(evaluation: Evaluation, generator: str) -> Ints:
+def _lengths(results: Results, accuracies: Accuracies, generator: str) -> Ints:
     """The characters of each response, int [P, N]; 0 where one is not stored."""
-    accuracies = evaluation.accuracies
-    table = evaluation.results.lengths(generator)
+    table = results.lengths(generator)
     lengths: Ints = np.zeros(accuracies.samples[generator].correct.shape, dtype=np.int64)
     rows = pd.Index(accuracies.problem_ids).get_indexer(pd.Index(table["problem_id"]))
     columns = table["sample"].to_numpy(dtype=np.int64)

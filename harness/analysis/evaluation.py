@@ -11,6 +11,7 @@ import pandas as pd
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import Chooser, first_aggregations
 from harness.analysis.costs import reward_model_costs
+from harness.analysis.diagnosis import Curves, DiagnosisRow, diagnosis, reliability_curves
 from harness.analysis.overoptimisation import PeakRow, ScoreRow, peaks, score_curves
 from harness.analysis.second_opinion import SecondOpinion
 from harness.analysis.trainings import TrainedAs, headline, trained_as
@@ -94,6 +95,16 @@ class Evaluation:
     def costs(self) -> pd.DataFrame:
         """The cost of each reward model by item (see :func:`harness.analysis.costs.reward_model_costs`)."""
         return reward_model_costs(self.results)
+
+    @cached_property
+    def reliability(self) -> Curves:
+        """The reliability curves of the reward models whose scores are probabilities."""
+        return reliability_curves(self.results, self.accuracies, self.choosers)
+
+    @cached_property
+    def diagnosis(self) -> list[DiagnosisRow]:
+        """How each reward model's scores of each generator's responses are ordered."""
+        return diagnosis(self.results, self.accuracies, self.choosers, self.reliability)
 
     @cached_property
     def peaks(self) -> list[PeakRow]:

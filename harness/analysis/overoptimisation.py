@@ -109,43 +109,13 @@ def score_curves(accuracies: Accuracies, choosers: Mapping[Chooser, str]) -> lis
 
 def peaks(accuracies: Accuracies, choosers: Mapping[Chooser, str]) -> list[PeakRow]:
     """A row for each generator and best-of-n chooser (with its label) that was evaluated at two n or more."""
-    rows = []
-    for generator, chooser in accuracies.scored(choosers):
-        if (peak := _peak(accuracies, generator, chooser)) is None:
-            continue
-        alone, at_random = (
-            Fraction(float(np.nanmean(accuracies.unshared[generator, c]))) for c in (chooser, PASS_AT_1)
-        )
-        row = PeakRow(
-            generator=generator,
-            reward_model=choosers[chooser],
-            aggregation=chooser.aggregation,
-            peak_n=peak.n,
-            peak_low=peak.low,
-            peak_high=peak.high,
-            peak=Fraction(peak.accuracy),
-            n=peak.largest,
-            last=Fraction(peak.last),
-            change=peak.change,
-            unshared=alone,
-            unshared_at_random=at_random,
-        )
-        rows.append(row)
-    return rows
+    rows = [
+        _peak(accuracies, generator, chooser, choosers[chooser]) for generator, chooser in accuracies.scored(choosers)
+    ]
+    return [row for row in rows if row is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Peak:
-    n: int
-    low: int
-    high: int
-    accuracy: float
-    largest: int
-    last: float
-    change: Difference
-
-
-def _peak(accuracies: Accuracies, generator: str, chooser: Chooser) -> _Peak | None:
+def _peak(accuracies: Accuracies, generator: str, chooser: Chooser, label: str) -> PeakRow | None:
     at = {n: v for n in accuracies.ns(generator) if (v := accuracies.values(generator, chooser, n)) is not None}
     if len(at) < 2:
         return None
@@ -156,9 +126,23 @@ def _peak(accuracies: Accuracies, generator: str, chooser: Chooser) -> _Peak | N
     drawn = drawn[np.isfinite(drawn).all(axis=1)]
     low, high = np.quantile(ns[np.argmax(drawn, axis=1)], _TAILS, method="inverted_cdf")
     changes = corrected(accuracies.bootstrap.compare(np.tile(values[-1], (len(ns) - 1, 1)), values[:-1]))
-    itself = accuracies.difference(values[-1], values[-1])  # no change, which nothing speaks against
-    change = changes[best] if best < len(changes) else replace(itself, p_holm=1.0)
-    return _Peak(int(ns[best]), int(low), int(high), float(means[best]), int(ns[-1]), float(means[-1]), change)
+    # No change is one that nothing speaks against.
+    changes.append(replace(accuracies.difference(values[-1], values[-1]), p_holm=1.0))
+    alone, at_random = (Fraction(float(np.nanmean(accuracies.unshared[generator, c]))) for c in (chooser, PASS_AT_1))
+    return PeakRow(
+        generator=generator,
+        reward_model=label,
+        aggregation=chooser.aggregation,
+        peak_n=int(ns[best]),
+        peak_low=int(low),
+        peak_high=int(high),
+        peak=Fraction(float(means[best])),
+        n=int(ns[-1]),
+        last=Fraction(float(means[-1])),
+        change=changes[best],
+        unshared=alone,
+        unshared_at_random=at_random,
+    )
 
 
 def _expected_scores(accuracies: Accuracies, generator: str, chooser: Chooser, ns: Sequence[int]) -> _Scores:

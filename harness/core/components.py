@@ -335,8 +335,16 @@ class RewardModel(Component[P]):
 
     def unscored(self, solution: Solution) -> StepScores:
         """The record of a solution that has no score."""
+        return self.record(solution, (), (), 0)
+
+    def record(
+        self, solution: Solution, step_rewards: Iterable[float], step_ends: Sequence[int] | None, n_tokens: int
+    ) -> StepScores:
+        """The record of what it gives a solution: see :class:`~harness.core.records.StepScores`."""
         response = solution.response
-        return StepScores(response.problem_id, response.generator, response.sample, self.name, (), (), 0)
+        ends = None if step_ends is None else tuple(step_ends)
+        place = response.problem_id, response.generator, response.sample
+        return StepScores(*place, self.name, tuple(step_rewards), ends, n_tokens)
 
     def _part(self, solution: Solution) -> Part:
         """What its parameters say that it reads of a solution."""

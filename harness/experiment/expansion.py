@@ -123,26 +123,23 @@ def members_first(members: Mapping[str, Sequence[str]]) -> list[str]:
         if unknown := next((other for other in others if other not in members), None):
             choices = [other for other in members if other != name]
             raise UserError(f"reward_models.{name}: no reward model is named {unknown!r}{suggest(unknown, choices)}")
-    try:
-        return list(TopologicalSorter(members).static_order())
-    except CycleError as error:
-        cycle = error.args[1]
-        raise UserError(
-            f"reward_models.{cycle[0]}: reward models that wait for each other's scores: {' -> '.join(cycle)}"
-        ) from None
+    return _in_order(members, "", "reward models that wait for each other's scores")
 
 
 def _bases_first(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The entries with a training. An entry comes after the entries whose trained models it needs."""
     training = {name for name, entry in entries.items() if "train" in entry}
     needs = {name: _trained_models(name, entries[name], training) for name in entries if name in training}
+    return _in_order(needs, ".train", "trainings that wait for each other")
+
+
+def _in_order(needs: Mapping[str, Collection[str]], part: str, circle: str) -> list[str]:
+    """The entries, each after those that it needs; ``part`` of an entry is to blame for a ``circle``."""
     try:
         return list(TopologicalSorter(needs).static_order())
     except CycleError as error:
-        cycle = error.args[1]
-        raise UserError(
-            f"reward_models.{cycle[0]}.train: trainings that wait for each other: {' -> '.join(cycle)}"
-        ) from None
+        names = error.args[1]
+        raise UserError(f"reward_models.{names[0]}{part}: {circle}: {' -> '.join(names)}") from None
 
 
 def _trained_models(name: str, entry: Mapping[str, Any], training: Collection[str]) -> list[str]:

@@ -16,7 +16,7 @@ from harness.analysis import ablation_tables as ablations
 from harness.analysis import headline_tables as headline
 from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_table
-from harness.analysis.diagnosis import calibration, diagnosis
+from harness.analysis.diagnosis import calibration
 from harness.analysis.equal_accuracy import equal_accuracies
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.findings import findings
@@ -84,8 +84,8 @@ TABLES = (
     ),
     TableOutput("overoptimisation", "Where accuracy peaks", "", lambda evaluation: evaluation.peaks),
     TableOutput("score_curves", "Score and accuracy against n", "", lambda evaluation: evaluation.score_curves),
-    TableOutput("diagnosis", "Diagnosis", "", diagnosis),
-    TableOutput("calibration", "Calibration", "", calibration),
+    TableOutput("diagnosis", "Diagnosis", "", lambda evaluation: evaluation.diagnosis),
+    TableOutput("calibration", "Calibration", "", lambda e: calibration(e.choosers, e.reliability)),
     TableOutput("answers", "Answers", "", headline.answers),
     TableOutput("responses", "Responses", "", responses),
     TableOutput(

@@ -7,8 +7,9 @@ from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
 from bonbench.reward_models.generative.params import QuestionParams
-from bonbench.reward_models.hidden_state_model import Convention, HiddenStateParams, HiddenStateRewardModel
+from bonbench.reward_models.hidden_state_model import Convention, HiddenStateParams
 from bonbench.reward_models.text.layouts import Chat, Format, Layout, Piece
+from bonbench.reward_models.two_answers import TwoAnswers
 from bonbench.reward_models.vllm.params import CAUSAL_LM
 from harness.core.chat_template import Refused
 from harness.core.errors import UserError
@@ -17,11 +18,6 @@ from harness.core.records import Solution
 from harness.core.verifications import QuestionTemplate
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel
-
-    from bonbench.reward_models.lm.reader import HiddenStateReader
-    from bonbench.reward_models.reader import Reader
     from bonbench.reward_models.text.pieces import PieceEncoder
 
 
@@ -85,12 +81,11 @@ class FirstTokenParams(HiddenStateParams, QuestionParams, StepsParams):
     """Parameters of :class:`FirstToken`."""
 
 
-class FirstToken(HiddenStateRewardModel[FirstTokenParams]):
+class FirstToken(TwoAnswers[FirstTokenParams]):
     """p(yes) / (p(yes) + p(no)) of the first tokens of both answers, where the model is to answer the question."""
 
     Params = FirstTokenParams
     reward = "ORM"
-    score_type = "probability"
     family = "generative"
     conventions: ClassVar = {"question": Convention(_no_layout, "transformers:AutoModelForCausalLM", CAUSAL_LM)}
 
@@ -102,20 +97,3 @@ class FirstToken(HiddenStateRewardModel[FirstTokenParams]):
     def answers(self) -> list[int]:
         """Ids of the answers' first tokens."""
         return answer_ids(self.encoder, self.params, self.params.model)
-
-    def _loaded(self) -> HiddenStateReader:
-        from bonbench.reward_models.lm.logits import check_head
-
-        reader = super()._loaded()
-        check_head(reader.lm, self.params.model)
-        return reader
-
-    def _served(self) -> Reader:
-        from bonbench.reward_models.vllm.readers import AnswerReader
-
-        return AnswerReader(self._to_serve(), self.answers)
-
-    def _rewards(self, lm: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
-        from bonbench.reward_models.lm.logits import token_logits
-
-        return token_logits(lm, hidden, self.answers).softmax(dim=-1)[:, 0]

@@ -122,15 +122,7 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
         values = self._values(solution, len(ends))
         if values is None:
             return self.unscored(solution)
-        return StepScores(
-            problem_id=response.problem_id,
-            generator=response.generator,
-            sample=response.sample,
-            reward_model=self.name,
-            step_rewards=values,
-            step_ends=ends,
-            n_tokens=response.n_tokens,
-        )
+        return self.record(solution, values, ends, response.n_tokens)
 
     def _values(self, solution: Solution, n: int) -> Values | None:
         """A value for the response, or for each of its ``n`` steps; None where nothing can be read of one."""

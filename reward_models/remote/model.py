@@ -135,7 +135,7 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
         for solution, key in zip(batch, keys, strict=True):
             where = f"sample {solution.response.sample} of {solution.response.generator}"
             if key in rewards:
-                made.append(self._record(solution, rewards[key]))
+                made.append(self._scored(solution, rewards[key]))
             elif isinstance(error := errors[key], RequestFailed) and is_too_long(error.answer):
                 if self.params.too_long == "error":
                     raise UserError(f"{where} for problem {solution.problem.problem_id!r}: {error}")
@@ -154,17 +154,10 @@ class RemoteRewardModel(RewardModel[RemoteParams]):
         (asking,) = solutions
         return [await self._client.post("score", score_body(self._name, asking.problem, asking.response), read_score)]
 
-    def _record(self, solution: Solution, rewards: list[float]) -> StepScores:
+    def _scored(self, solution: Solution, rewards: list[float]) -> StepScores:
         response = solution.response
-        return StepScores(
-            problem_id=response.problem_id,
-            generator=response.generator,
-            sample=response.sample,
-            reward_model=self.name,
-            step_rewards=tuple(rewards),
-            step_ends=solution.step_ends if self.params.per == "step" else (len(response.text),),
-            n_tokens=response.n_tokens,
-        )
+        ends = solution.step_ends if self.params.per == "step" else (len(response.text),)
+        return self.record(solution, rewards, ends, response.n_tokens)
 
     @property
     def _name(self) -> str:

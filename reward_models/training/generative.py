@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 from bonbench.reward_models.training.by_shards import Place
 from bonbench.reward_models.training.chosen import Encoder
 from bonbench.reward_models.training.data import Rollouts, describe, prepare, single
-from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.held_out import about, split
-from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import GenerativeTrainerParams, TrainingParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer
 from bonbench.reward_models.training.targets import ResponseTargets
@@ -69,11 +67,7 @@ class GenerativeTrainer(RolloutTrainer[GenerativeTrainerParams]):
         Returns:
             What :func:`reward_models.training.fit.fit` and :func:`reward_models.training.data.describe` do.
         """
-        params = self.params.model_copy(update={"base": absolute(self.params.base)})
-        with Place.within(output, progress, launch) as place:
-            rollouts, facts = build_verdicts(data, params, place)
-            job = Job("verdict", params, rollouts, params.base, output.resolve(), self.name)
-            return fit(job, progress, launch).saying(facts)
+        return self.fitted("verdict", build_verdicts, data, output, progress, launch)
 
 
 def build_verdicts(

@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bonbench.reward_models.training.by_shards import Place
-from bonbench.reward_models.training.fit import fit
-from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import PAIRED, ImplicitTrainerParams, StepLabelParams, TrainingParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer, share_in_pairs
 from harness.core.errors import UserError
@@ -112,11 +109,4 @@ class ImplicitTrainer(RolloutTrainer[ImplicitTrainerParams]):
         """
         from bonbench.reward_models.training.responses import build_rollouts
 
-        paths = {"base": absolute(self.params.base)}
-        if self.params.reference is not None:
-            paths["reference"] = absolute(self.params.reference)
-        params = self.params.model_copy(update=paths)
-        with Place.within(output, progress, launch) as place:
-            rollouts, facts = build_rollouts(data, params, place)
-            job = Job("implicit", params, rollouts, params.base, output.resolve(), self.name)
-            return fit(job, progress, launch).saying(facts)
+        return self.fitted("implicit", build_rollouts, data, output, progress, launch)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bonbench.reward_models.training.by_shards import Place
-from bonbench.reward_models.training.fit import fit
-from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import PAIRED, OutcomeTrainerParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer, share_in_pairs
 from harness.core.errors import UserError
@@ -64,8 +61,4 @@ class OutcomeTrainer(RolloutTrainer[OutcomeTrainerParams]):
         """
         from bonbench.reward_models.training.responses import build_outcomes
 
-        params = self.params.model_copy(update={"base": absolute(self.params.base)})
-        with Place.within(output, progress, launch) as place:
-            rollouts, facts = build_outcomes(data, params, place)
-            job = Job("outcome", params, rollouts, params.base, output.resolve(), self.name)
-            return fit(job, progress, launch).saying(facts)
+        return self.fitted("outcome", build_outcomes, data, output, progress, launch)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from bonbench.reward_models.training.by_shards import Place
+from bonbench.reward_models.training.fit import fit
 from bonbench.reward_models.training.integrations import check_integrations
+from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import PAIRED, StepLabelParams, TrainingParams
-from harness.core.trainer import Effort, Trainer
+from harness.core.records import GradedSolution
+from harness.core.trainer import Effort, Trainer, TrainingFacts
+from harness.core.workers import Launcher, Progress
+
+if TYPE_CHECKING:
+    from bonbench.reward_models.training.data import Rollouts
 
 P = TypeVar("P", bound=TrainingParams)
+
+#: From graded rollouts, the parameters of a training and a place for what is encoded to what is learnt from, and facts.
+Build = Callable[[Sequence[GradedSolution], P, Place], "tuple[Rollouts, dict[str, Any]]"]
 
 #: What padding, and waiting for the slowest worker, add to the time of pairs: as ``benchmarks/pairs.py`` counts it for
 #: eight workers with fsdp. A batch of pairs has few rollouts.
@@ -68,6 +80,32 @@ class RolloutTrainer(Trainer[P]):
     @classmethod
     def reads_per_rollout(cls, params: P) -> float:
         return params.passes(cls.reads(params))
+
+    def fitted(
+        self,
+        loss: str,
+        build: Build[P],
+        data: Sequence[GradedSolution],
+        output: Path,
+        progress: Progress,
+        launch: Launcher,
+    ) -> TrainingFacts:
+        """Fit a model to what ``build`` makes of graded rollouts, and write it to ``output``.
+
+        Args:
+            loss: a name of :data:`reward_models.training.model_losses.MODEL_LOSSES`.
+            build: from rollouts, parameters and a place for what is encoded to rollouts as they are learnt from, and
+                facts about them.
+
+        Returns:
+            What :func:`reward_models.training.fit.fit` does, and the facts.
+        """
+        models = {name: getattr(self.params, name, None) for name in ("base", "reference")}
+        params = self.params.model_copy(update={name: absolute(model) for name, model in models.items() if model})
+        with Place.within(output, progress, launch) as place:
+            rollouts, facts = build(data, params, place)
+            job = Job(loss, params, rollouts, params.base, output.resolve(), self.name)
+            return fit(job, progress, launch).saying(facts)
 
     @classmethod
     @abstractmethod

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bonbench.reward_models.training.by_shards import Place
-from bonbench.reward_models.training.fit import fit
-from bonbench.reward_models.training.job import Job, absolute
 from bonbench.reward_models.training.params import StepTokenTrainerParams
 from bonbench.reward_models.training.rollout_trainer import RolloutTrainer
 from harness.core.records import GradedSolution
@@ -65,8 +62,4 @@ class StepTokenTrainer(RolloutTrainer[StepTokenTrainerParams]):
         """
         from bonbench.reward_models.training.labelled_steps import build_steps
 
-        params = self.params.model_copy(update={"base": absolute(self.params.base)})
-        with Place.within(output, progress, launch) as place:
-            rollouts, facts = build_steps(data, params, place)
-            job = Job("step-token", params, rollouts, params.base, output.resolve(), self.name)
-            return fit(job, progress, launch).saying(facts)
+        return self.fitted("step-token", build_steps, data, output, progress, launch)

@@ -11,7 +11,7 @@ from results_folder import write_results
 
 from harness.analysis.accuracy import Samples
 from harness.analysis.calibration import calibration_error, reliability
-from harness.analysis.diagnosis import diagnosis, disagreement
+from harness.analysis.diagnosis import disagreement
 from harness.analysis.evaluation import Evaluation
 from harness.report.write import write_report
 from harness.storage.results import load_results
@@ -20,7 +20,7 @@ from harness.storage.results import load_results
 def test_a_row_says_what_the_stored_results_say(tmp_path: Path) -> None:
     folder = write_results(tmp_path / "tiny")
     evaluation = Evaluation.of(load_results(folder))
-    rows = {(row.generator, row.reward_model): row for row in diagnosis(evaluation)}
+    rows = {(row.generator, row.reward_model): row for row in evaluation.diagnosis}
     assert set(rows) == {(g, label) for g in evaluation.accuracies.generators for label in evaluation.choosers.values()}
     chooser, label = next((c, label) for c, label in evaluation.choosers.items() if label == "ce-4")
     row = rows["strong", label]

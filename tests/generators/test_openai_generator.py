@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from json_server import JSONHandler
 
 import harness.core.server.client
 from bonbench.generators.openai import OpenAIGenerator
@@ -52,18 +53,14 @@ class Server(ThreadingHTTPServer):
         return [at for at, _, body, _ in self.asked if body["seed"] == seed]
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(JSONHandler):
     server: Server
-
-    def log_message(self, *_: object) -> None:
-        pass
 
     def do_GET(self) -> None:
         self.reply(200, {"data": [{"id": "served", "owned_by": self.server.owner}]})
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body()
         server = self.server
         with server.lock:
             server.asked.append((time.monotonic(), self.path, body, self.headers.get("Authorization")))

@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
+
+from json_server import JSONHandler
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +62,26 @@ class ModelServer(ThreadingHTTPServer):
         """A client that hangs up is no news."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(JSONHandler):
     server: ModelServer
 
-    def log_message(self, *_: object) -> None:
-        pass
-
     def do_GET(self) -> None:
-        self._send(Reply({"object": "list", "data": [{"id": "served", "owned_by": self.server.owner}]}))
+        self._reply(Reply({"object": "list", "data": [{"id": "served", "owned_by": self.server.owner}]}))
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body()
         self.server.asked.append(body)
-        self._send(self.server.answer(body))
+        self._reply(self.server.answer(body))
 
-    def _send(self, reply: Reply) -> None:
-        data = reply.data
-        self.send_response(reply.status)
-        for name, value in {"Content-Type": "application/json", **reply.headers}.items():
-            self.send_header(name, value)
-        if reply.drips:
-            self.end_headers()
-            while not self.server.closing.wait(reply.drips):
-                self.wfile.write(b" ")
-            self.close_connection = True
+    def _reply(self, reply: Reply) -> None:
+        if not reply.drips:
+            self.send(reply.status, reply.data, reply.headers, reply.cut)
             return
-        self.send_header("Content-Length", str(len(data)))
+        self.begin(reply.status, reply.headers)
         self.end_headers()
-        self.wfile.write(data[: len(data) - reply.cut])
-        self.close_connection = reply.cut > 0
+        while not self.server.closing.wait(reply.drips):
+            self.wfile.write(b" ")
+        self.close_connection = True
 
 
 @contextmanager

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter, defaultdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
+
+from json_server import JSONHandler
 
 
 class RewardServer(ThreadingHTTPServer):
@@ -55,19 +57,15 @@ class RewardServer(ThreadingHTTPServer):
         return {"score": len(body["response"])}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(JSONHandler):
     server: RewardServer
-
-    def log_message(self, *_: object) -> None:
-        pass
 
     def do_GET(self) -> None:
         told = self.server.looked(self.path)
         self._reply(404 if told is None else 200, {"detail": "Not Found"} if told is None else told)
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body()
         with self.server.lock:
             self.server.asked.append((self.path, body, dict(self.headers)))
             faults = self.server.faults.get(str(body.get("response")))
@@ -76,16 +74,9 @@ class _Handler(BaseHTTPRequestHandler):
             case int():
                 self._reply(fault, {"error": f"no {fault}, {self.headers.get('X-Key')}"})
             case bytes():
-                self._send(200, fault)
+                self.send(200, fault)
             case None:
                 self._reply(200, self.server.answer(self.path, body))
 
     def _reply(self, status: int, answer: Any) -> None:
-        self._send(status, json.dumps(answer).encode())
-
-    def _send(self, status: int, data: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        self.send(status, json.dumps(answer).encode())

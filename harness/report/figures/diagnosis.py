@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,8 +13,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MultipleLocator, Nul
 
 from harness.analysis.calibration import calibration_error
 from harness.analysis.choosers import Chooser
-from harness.analysis.diagnosis import bins
-from harness.analysis.discrimination import ROC_GRID, pairs, roc
+from harness.analysis.discrimination import ROC_GRID, roc
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.overoptimisation import ScoreRow
 from harness.core.arrays import Floats
@@ -39,19 +39,17 @@ class _Curve(NamedTuple):
 def roc_curves(evaluation: Evaluation, palette: Palette) -> Figure | None:
     """The mean ROC curve of each headline chooser, a panel per generator; None where no problem has both kinds."""
     accuracies = evaluation.accuracies
+    areas = {(row.generator, row.reward_model): 100 * row.auroc.mean for row in evaluation.diagnosis}
     panels: dict[str, list[_Curve]] = {}
     for generator, chooser in accuracies.scored(palette.headline):
+        name = evaluation.choosers[chooser]
+        area = areas[generator, name]
+        if math.isnan(area):
+            continue
         rows = accuracies.has_scores(generator, chooser)
-        scores, correct = (
-            accuracies.scores[generator, chooser].values[rows],
-            accuracies.samples[generator].correct[rows],
-        )
-        areas = pairs(scores, correct).auroc
-        if np.isfinite(areas).any():
-            area = 100 * float(np.nanmean(areas))
-            x, y = (100 * np.concatenate([[0.0], values]) for values in (ROC_GRID, roc(scores, correct)))
-            label = f"{evaluation.choosers[chooser]} {area:.0f}"
-            panels.setdefault(generator, []).append(_Curve(chooser, label, x, y, area))
+        curve = roc(accuracies.scores[generator, chooser].values[rows], accuracies.samples[generator].correct[rows])
+        x, y = (100 * np.concatenate([[0.0], values]) for values in (ROC_GRID, curve))
+        panels.setdefault(generator, []).append(_Curve(chooser, f"{name} {area:.0f}", x, y, area))
     return _squares(panels, palette, "wrong responses (%)", "right responses (%)")
 
 
@@ -59,7 +57,7 @@ def calibration(evaluation: Evaluation, palette: Palette) -> Figure | None:
     """The reliability curve of each headline chooser with probabilities, a panel per generator; None without any."""
     panels: dict[str, list[_Curve]] = {}
     for generator, chooser in evaluation.accuracies.scored(palette.headline):
-        if curve := bins(evaluation, generator, chooser):
+        if curve := evaluation.reliability.get((generator, chooser)):
             label = f"{evaluation.choosers[chooser]} {100 * calibration_error(curve):.0f}"
             x, y = (np.array([100 * getattr(one, axis) for one in curve]) for axis in ("stated", "right"))
             counts = np.array([one.n_responses for one in curve], dtype=np.float64)
