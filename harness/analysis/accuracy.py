@@ -27,6 +27,7 @@ from harness.analysis.estimators import (
 )
 from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.lowest_step import LowestStep
+from harness.analysis.problem_sets import ProblemSet, in_every_set, over_sets, problem_sets
 from harness.analysis.rows import Columns
 from harness.analysis.scores import Scores, failed_models, stored_scores
 from harness.analysis.selection import best_of_n, unshared, vote_weights
@@ -46,8 +47,12 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccuracyRow:
-    """A row of the long table: an accuracy with its interval."""
+    """A row of the long table: an accuracy with its interval.
 
+    ``set`` is the set of the problems where there are several; "average" in the mean over sets.
+    """
+
+    set: str
     generator: str
     reward_model: str
     strategy: str
@@ -75,6 +80,8 @@ class Samples:
 class Accuracies:
     """Expected accuracy per problem, as fractions; NaN where a problem has no responses or scores.
 
+    ``rows`` have values in every one of the ``sets``; those that lack a set altogether are ``partial``: there is no
+    mean over sets for them.
     ``samples``: generator → its graded samples. ``scores``: (generator, best-of-n chooser) → the scores it goes by.
     ``percentiles``: (reward model, generator) → the 1st to 99th percentile of its step rewards, float [99].
     ``lowest``: (reward model, generator) → where in a response its lowest step reward lies; for those with steps.
@@ -95,6 +102,8 @@ class Accuracies:
     unshared: Mapping[tuple[str, Chooser], Floats]
     left_out: Mapping[str, str]
     bootstrap: Bootstrap
+    sets: tuple[ProblemSet, ...]
+    partial: Mapping[Key, Floats]
 
     @property
     def protocol(self) -> str:
@@ -139,9 +148,10 @@ class Accuracies:
         return samples.complete & ~samples.unanswered & self.scores[generator, chooser].complete
 
     def scored(self, choosers: Iterable[Chooser]) -> list[tuple[str, Chooser]]:
-        """(generator, chooser) of those best-of-n ``choosers`` that have scores of a problem, by generator."""
+        """(generator, chooser) of those best-of-n ``choosers`` that have scores of a problem of every set, by
+        generator."""
         pairs = [(generator, chooser) for generator in self.generators for chooser in choosers]
-        return [pair for pair in pairs if pair in self.scores and self.has_scores(*pair).any()]
+        return [p for p in pairs if p in self.scores and in_every_set(self.sets, self.has_scores(*p))]
 
     def curve(self, generator: str, chooser: Chooser) -> dict[int, Interval]:
         """n → mean over problems with its interval, for every n that has values."""
@@ -155,6 +165,10 @@ class Accuracies:
         values = [v for n in sizes if (v := self.values(where, chooser, n)) is not None]
         return np.mean(values, axis=0) if len(values) == len(sizes) else None
 
+    def mean(self, values: Floats) -> float:
+        """Mean of ``values``, float [P], over the problems that have one: of several sets, the mean of their means."""
+        return float(self.bootstrap.average(values[None])[0])
+
     def interval(self, values: Floats) -> Interval:
         """Mean of ``values``, float [P], with its interval."""
         return self.bootstrap.intervals(values[None])[0]
@@ -164,13 +178,23 @@ class Accuracies:
         return self.bootstrap.compare(a[None], b[None])[0]
 
     def table(self) -> list[AccuracyRow]:
-        """Every accuracy with its interval: the long table."""
-        intervals = self.bootstrap.intervals(np.array(list(self.rows.values())))
-        return [
-            AccuracyRow(key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
-            for key, interval in zip(self.rows, intervals, strict=True)
-            for c in (key.chooser,)
-        ]
+        """Every accuracy with its interval: the long table. Of several sets, each set's rows, then the mean's."""
+        if len(self.sets) == 1:
+            return _table("", self.rows, self.bootstrap)
+        table = []
+        for one in self.sets:
+            own = {key: values[one.members] for key, values in [*self.rows.items(), *self.partial.items()]}
+            own = {key: values for key, values in own.items() if np.isfinite(values).any()}
+            table += _table(one.name, own, one.bootstrap)
+        return table + _table(AVERAGE, self.rows, self.bootstrap)
+
+
+def _table(name: str, rows: Mapping[Key, Floats], bootstrap: Bootstrap) -> list[AccuracyRow]:
+    return [
+        AccuracyRow(name, key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
+        for key, interval in zip(rows, bootstrap.intervals(np.array(list(rows.values()))), strict=True)
+        for c in (key.chooser,)
+    ]
 
 
 def compute_accuracies(
@@ -200,11 +224,13 @@ def compute_accuracies(
     left_out = {name: why for name, why in failed_models(results).items() if name in wanted}
     refused: dict[str, str] = {}
     sizes = []
+    sets = problem_sets(results)
     for generator in manifest.generators:
         samples = _samples(results, generator, problem_ids)
-        if not samples.complete.any():
+        if lacking := next((one for one in sets if not samples.complete[one.members].any()), None):
+            of = f" of {lacking.name}" if len(sets) > 1 else ""
             raise UserError(
-                f"{results.folder}: no problem has all its responses of {generator}; run the experiment again"
+                f"{results.folder}: no problem{of} has all its responses of {generator}; run the experiment again"
             )
         sizes.append(samples.correct.shape[1])
         if n is not None and not 1 <= n <= sizes[-1]:
@@ -226,6 +252,9 @@ def compute_accuracies(
     left_out |= refused
     rows = {key: values for key, values in rows.items() if key.chooser.reward_model not in left_out}
     rows |= _averages(rows, tuple(manifest.generators))
+    partial = {key: values for key, values in rows.items() if not in_every_set(sets, np.isfinite(values))}
+    rows = {key: values for key, values in rows.items() if key not in partial}
+    left_out |= _without_a_set(rows, partial, sets)
     headline = [n] if n is not None else [k for k in manifest.evaluation.n if k <= min(sizes)] or [min(sizes)]
     return Accuracies(
         problem_ids=problem_ids,
@@ -239,8 +268,23 @@ def compute_accuracies(
         lowest={key: steps for key, steps in lowest.items() if key[0] not in left_out},
         unshared={key: values for key, values in of_choices.items() if key[1].reward_model not in left_out},
         left_out=left_out,
-        bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
+        bootstrap=sets[0].bootstrap if len(sets) == 1 else over_sets(results),
+        sets=sets,
+        partial=partial,
     )
+
+
+def _without_a_set(
+    rows: Mapping[Key, Floats], partial: Mapping[Key, Floats], sets: Sequence[ProblemSet]
+) -> dict[str, str]:
+    """Why the reward models that have no row have none: they lack the scores of a set."""
+    left = {key.chooser.reward_model for key in rows}
+    why = {}
+    for key, values in partial.items():
+        lacking = next((one.name for one in sets if not np.isfinite(values[one.members]).any()), None)
+        if lacking is not None and key.chooser.reward_model not in left:
+            why.setdefault(key.chooser.reward_model, f"it has no scores of {lacking}, so there is no mean over sets")
+    return why
 
 
 def _averages(rows: dict[Key, Floats], generators: Sequence[str]) -> dict[Key, Floats]:

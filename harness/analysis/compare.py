@@ -10,6 +10,7 @@ import numpy as np
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.inference import Difference
+from harness.analysis.problem_sets import ProblemSet, in_every_set
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, suggest
 from harness.storage.results import Results
@@ -23,7 +24,8 @@ _SHOWN = 5
 class ComparisonRow:
     """A against B at n with the responses of a generator, or on average over generators; accuracies are fractions.
 
-    ``n`` is None in the row of the mean over generators and the sizes above 1.
+    ``n`` is None in the row of the mean over generators and the sizes above 1. ``set`` is the problem set of a row that
+    is about one of several; "" in a row about all problems, of several sets the mean over these.
     """
 
     generator: str
@@ -31,6 +33,7 @@ class ComparisonRow:
     a: float
     b: float
     difference: Difference
+    set: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class ProblemDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows by generator and n, then averages; the problems that differ most at the largest n, the largest first."""
+    """Rows by generator and n, then averages, then the last generator's or the averages' by set; the problems that differ most at the largest n, the largest first."""
 
     a: str
     b: str
@@ -78,23 +81,36 @@ def compare(results: Results, a: str, b: str, n: int | None = None, strategy: st
     values: dict[tuple[str, int | None], list[Floats]] = {}
     for generator, size in product(generators, sizes):
         ours, theirs = (_values(results, accuracies, generator, c, size) for c in choosers)
-        if not np.isfinite(ours - theirs).any():
-            raise UserError(f"{results.folder}: no problem of {generator} has scores of both {a} and {b}")
+        if not in_every_set(accuracies.sets, np.isfinite(ours - theirs)):
+            of = "" if len(accuracies.sets) == 1 else "some set, with the responses of "
+            raise UserError(f"{results.folder}: no problem of {of}{generator} has scores of both {a} and {b}")
         values[generator, size] = [ours, theirs]
     if len(sizes) > 1:
         overall = [mean for c in choosers if (mean := accuracies.overall(c)) is not None]
         if len(overall) == len(choosers):
             values[generators[-1], None] = overall
-    rows = tuple(_row(accuracies, generator, size, *pair) for (generator, size), pair in values.items())
+    rows = [_row(accuracies, generator, size, *pair) for (generator, size), pair in values.items()]
+    if len(accuracies.sets) > 1:
+        last = {size: pair for (generator, size), pair in values.items() if generator == generators[-1]}
+        rows += [_of_set(one, generators[-1], size, *pair) for one in accuracies.sets for size, pair in last.items()]
     # Of the average over generators, where there is one, at the largest n.
     problems = _most_different(results, *values[generators[-1], sizes[-1]])
-    return Comparison(a, b, sizes[-1], strategy, accuracies.protocol, rows, problems)
+    return Comparison(a, b, sizes[-1], strategy, accuracies.protocol, tuple(rows), problems)
 
 
 def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
     both = np.isfinite(ours - theirs)
     difference = accuracies.difference(ours, theirs)
-    return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference)
+    a, b = (accuracies.mean(np.where(both, values, np.nan)) for values in (ours, theirs))
+    return ComparisonRow(generator, n, a, b, difference)
+
+
+def _of_set(one: ProblemSet, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
+    """A row about the problems of one set, as a run of this set alone would have it."""
+    both = one.members & np.isfinite(ours - theirs)
+    of_both = [np.where(both, values, np.nan)[None, one.members] for values in (ours, theirs)]
+    a, b = (float(one.bootstrap.average(values)[0]) for values in of_both)
+    return ComparisonRow(generator, n, a, b, one.bootstrap.compare(*of_both)[0], one.name)
 
 
 def _chooser(results: Results, name: str, strategy: str) -> Chooser:

@@ -135,6 +135,7 @@ def _row(
     scores, correct = accuracies.scores[generator, chooser].values, samples.correct
     compared = pairs(scores[rows], correct[rows])
     differing = disagreement(scores[rows], samples, rows)
+    everywhere = np.ones(len(rows), dtype=bool)
     lowest = accuracies.lowest.get((chooser.reward_model, generator))
     return DiagnosisRow(
         generator=generator,
@@ -143,17 +144,17 @@ def _row(
         auroc=_interval(accuracies, rows, compared.auroc),
         pair_accuracy=_share(compared.ordered.sum(), compared.total.sum()),
         best_of_4=_interval(accuracies, rows, best_of_four(scores[rows], correct[rows])),
-        length_right=_mean(rank_correlation(scores[rows], lengths[rows], correct[rows])),
-        length_wrong=_mean(rank_correlation(scores[rows], lengths[rows], ~correct[rows])),
+        length_right=_mean(accuracies, rows, rank_correlation(scores[rows], lengths[rows], correct[rows])),
+        length_wrong=_mean(accuracies, rows, rank_correlation(scores[rows], lengths[rows], ~correct[rows])),
         lowest_first=Fraction(lowest.first if lowest else math.nan),
         lowest_last=Fraction(lowest.last if lowest else math.nan),
         lowest_place=lowest.place if lowest else math.nan,
         calibration_error=Fraction(calibration_error(curve)),
-        differs=Fraction(_mean(differing.differs)),
+        differs=Fraction(_mean(accuracies, rows, differing.differs)),
         right_there=_share(np.nansum(differing.right), np.nansum(differing.differs)),
         majority_right_there=_share(np.nansum(differing.majority_right), np.nansum(differing.differs)),
-        unshared=Fraction(_mean(accuracies.unshared[generator, chooser])),
-        unshared_at_random=Fraction(_mean(accuracies.unshared[generator, PASS_AT_1])),
+        unshared=Fraction(_mean(accuracies, everywhere, accuracies.unshared[generator, chooser])),
+        unshared_at_random=Fraction(_mean(accuracies, everywhere, accuracies.unshared[generator, PASS_AT_1])),
     )
 
 
@@ -205,13 +206,18 @@ def _interval(accuracies: Accuracies, rows: Bools, values: Floats) -> Interval:
     """The mean of values of the problems among ``rows``, with its interval; all NaN without values."""
     if not np.isfinite(values).any():
         return Interval(math.nan, math.nan, math.nan, 0)
+    return accuracies.interval(_everywhere(rows, values))
+
+
+def _mean(accuracies: Accuracies, rows: Bools, values: Floats) -> float:
+    return accuracies.mean(_everywhere(rows, values)) if np.isfinite(values).any() else math.nan
+
+
+def _everywhere(rows: Bools, values: Floats) -> Floats:
+    """Values of the problems among ``rows``, bool [P], as float [P]; NaN elsewhere."""
     everywhere = np.full(len(rows), np.nan)
     everywhere[rows] = values
-    return accuracies.interval(everywhere)
-
-
-def _mean(values: Floats) -> float:
-    return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+    return everywhere
 
 
 def _share(part: float, whole: float) -> Fraction:

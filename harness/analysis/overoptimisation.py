@@ -120,7 +120,7 @@ def _peak(accuracies: Accuracies, generator: str, chooser: Chooser, label: str) 
     if len(at) < 2:
         return None
     ns, values = np.array(list(at)), np.array(list(at.values()))
-    means = np.nanmean(values, axis=1)
+    means = accuracies.bootstrap.average(values)
     best = int(np.argmax(np.round(means, _DIGITS)))
     drawn = np.round(accuracies.bootstrap.means(values), _DIGITS)
     drawn = drawn[np.isfinite(drawn).all(axis=1)]
@@ -128,7 +128,7 @@ def _peak(accuracies: Accuracies, generator: str, chooser: Chooser, label: str) 
     changes = corrected(accuracies.bootstrap.compare(np.tile(values[-1], (len(ns) - 1, 1)), values[:-1]))
     # No change is one that nothing speaks against.
     changes.append(replace(accuracies.difference(values[-1], values[-1]), p_holm=1.0))
-    alone, at_random = (Fraction(float(np.nanmean(accuracies.unshared[generator, c]))) for c in (chooser, PASS_AT_1))
+    alone, at_random = (Fraction(accuracies.mean(accuracies.unshared[generator, c])) for c in (chooser, PASS_AT_1))
     return PeakRow(
         generator=generator,
         reward_model=label,
@@ -147,15 +147,19 @@ def _peak(accuracies: Accuracies, generator: str, chooser: Chooser, label: str) 
 
 def _expected_scores(accuracies: Accuracies, generator: str, chooser: Chooser, ns: Sequence[int]) -> _Scores:
     """The mean score of the best of n at each of ``ns``, float [len(ns)], and the mean and deviation of all scores."""
-    scores = accuracies.scores[generator, chooser].values[accuracies.has_scores(generator, chooser)]
-    scores = scores[np.isfinite(scores).all(axis=1)]
+    values = accuracies.scores[generator, chooser].values
+    scored = accuracies.has_scores(generator, chooser) & np.isfinite(values).all(axis=1)
+    scores = values[scored]
     if not scores.size:
         return _Scores(np.full(len(ns), np.nan), np.nan, np.nan)
     if accuracies.protocol == "subsets":
         best = expected_best_score(scores, ns)
     else:
         best = np.array([scores[:, :n].max(axis=1) for n in ns])
-    return _Scores(best.mean(axis=1), float(scores.mean()), float(scores.std()))
+    of_problems = np.full((len(ns) + 1, len(scored)), np.nan)
+    of_problems[:, scored] = [*best, scores.mean(axis=1)]
+    means = accuracies.bootstrap.average(of_problems)
+    return _Scores(means[:-1], float(means[-1]), float(scores.std()))
 
 
 class _Scores(NamedTuple):

@@ -5,7 +5,7 @@ The writer, the page and the list of what is left out all go through :data:`TABL
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from harness.analysis import ablation_tables as ablations
 from harness.analysis import headline_tables as headline
+from harness.analysis.accuracy import AccuracyRow
 from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_table
 from harness.analysis.diagnosis import calibration
@@ -22,6 +23,7 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.findings import findings
 from harness.analysis.responses import responses
 from harness.analysis.rows import to_frame
+from harness.analysis.set_table import by_set
 from harness.report import table_texts as texts
 from harness.report.figures import accuracy, costs, scales
 from harness.report.figures import diagnosis as why
@@ -70,10 +72,16 @@ def _itself(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
+def _by_set(rows: Sequence[AccuracyRow]) -> pd.DataFrame:
+    """A frame of accuracies; the column ``set`` is there where there are several sets."""
+    frame = to_frame(rows)
+    return frame if rows[0].set else frame.drop(columns="set")
+
+
 _ABLATION = {"md": texts.ablation_markdown, "tex": texts.ablation_latex}
 
 TABLES = (
-    TableOutput("accuracy", "Accuracy at every n", "", lambda evaluation: evaluation.accuracies.table()),
+    TableOutput("accuracy", "Accuracy at every n", "", lambda evaluation: evaluation.accuracies.table(), _by_set),
     TableOutput(
         "table1",
         "Accuracy",
@@ -82,6 +90,7 @@ TABLES = (
         headline.Table1.frame,
         {"md": texts.table1_markdown, "tex": texts.table1_latex},
     ),
+    TableOutput("sets", "Accuracy by problem set", "", by_set, texts={"md": texts.sets_markdown}),
     TableOutput("overoptimisation", "Where accuracy peaks", "", lambda evaluation: evaluation.peaks),
     TableOutput("score_curves", "Score and accuracy against n", "", lambda evaluation: evaluation.score_curves),
     TableOutput("diagnosis", "Diagnosis", "", lambda evaluation: evaluation.diagnosis),

@@ -47,7 +47,9 @@ def roc_curves(evaluation: Evaluation, palette: Palette) -> Figure | None:
         if math.isnan(area):
             continue
         rows = accuracies.has_scores(generator, chooser)
-        curve = roc(accuracies.scores[generator, chooser].values[rows], accuracies.samples[generator].correct[rows])
+        scores, correct = accuracies.scores[generator, chooser].values, accuracies.samples[generator].correct
+        of_sets = [roc(scores[own], correct[own]) for own in (rows & one.members for one in accuracies.sets)]
+        curve = np.mean([one for one in of_sets if np.isfinite(one).all()], axis=0)
         x, y = (100 * np.concatenate([[0.0], values]) for values in (ROC_GRID, curve))
         panels.setdefault(generator, []).append(_Curve(chooser, f"{name} {area:.0f}", x, y, area))
     return _squares(panels, palette, "wrong responses (%)", "right responses (%)")
