@@ -48,7 +48,8 @@ class ProblemDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows by generator and n, then averages, then the last generator's or the averages' by set; the problems that differ most at the largest n, the largest first."""
+    """Rows by generator and n, then averages; of several problem sets, then each set's rows, of the last generator or
+    the average. The problems are those that differ most at the largest n, the largest first."""
 
     a: str
     b: str
