@@ -47,12 +47,8 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccuracyRow:
-    """A row of the long table: an accuracy with its interval.
+    """A row of the long table: an accuracy with its interval."""
 
-    ``set`` is the set of the problems where there are several; "average" in the mean over sets.
-    """
-
-    set: str
     generator: str
     reward_model: str
     strategy: str
@@ -60,6 +56,13 @@ class AccuracyRow:
     protocol: str
     n: int
     accuracy: Annotated[Interval, Columns(low="ci_low", high="ci_high", n_problems="n_problems")]
+
+
+@dataclass(frozen=True, slots=True)
+class SetAccuracyRow(AccuracyRow):
+    """A row where there are several problem sets: on the problems of ``set``, or, "average", the mean over sets."""
+
+    set: str
 
 
 @dataclass(frozen=True)
@@ -177,21 +180,22 @@ class Accuracies:
         """Paired difference a - b; a, b float [P]."""
         return self.bootstrap.compare(a[None], b[None])[0]
 
-    def table(self) -> list[AccuracyRow]:
+    def table(self) -> Sequence[AccuracyRow]:
         """Every accuracy with its interval: the long table. Of several sets, each set's rows, then the mean's."""
         if len(self.sets) == 1:
-            return _table("", self.rows, self.bootstrap)
-        table = []
+            return [AccuracyRow(*row) for row in _table(self.rows, self.bootstrap)]
+        table: list[SetAccuracyRow] = []
         for one in self.sets:
             own = {key: values[one.members] for key, values in [*self.rows.items(), *self.partial.items()]}
             own = {key: values for key, values in own.items() if np.isfinite(values).any()}
-            table += _table(one.name, own, one.bootstrap)
-        return table + _table(AVERAGE, self.rows, self.bootstrap)
+            table += (SetAccuracyRow(*row, one.name) for row in _table(own, one.bootstrap))
+        return [*table, *(SetAccuracyRow(*row, AVERAGE) for row in _table(self.rows, self.bootstrap))]
 
 
-def _table(name: str, rows: Mapping[Key, Floats], bootstrap: Bootstrap) -> list[AccuracyRow]:
+def _table(rows: Mapping[Key, Floats], bootstrap: Bootstrap) -> list[tuple[str, str, str, str, str, int, Interval]]:
+    """The fields of :class:`AccuracyRow`, row by row."""
     return [
-        AccuracyRow(name, key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
+        (key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
         for key, interval in zip(rows, bootstrap.intervals(np.array(list(rows.values()))), strict=True)
         for c in (key.chooser,)
     ]

@@ -5,7 +5,7 @@ The writer, the page and the list of what is left out all go through :data:`TABL
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 
 from harness.analysis import ablation_tables as ablations
 from harness.analysis import headline_tables as headline
-from harness.analysis.accuracy import AccuracyRow
 from harness.analysis.cost_ratio import cost_ratio
 from harness.analysis.costs import development_table
 from harness.analysis.diagnosis import calibration
@@ -72,16 +71,10 @@ def _itself(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _by_set(rows: Sequence[AccuracyRow]) -> pd.DataFrame:
-    """A frame of accuracies; the column ``set`` is there where there are several sets."""
-    frame = to_frame(rows)
-    return frame if rows[0].set else frame.drop(columns="set")
-
-
 _ABLATION = {"md": texts.ablation_markdown, "tex": texts.ablation_latex}
 
 TABLES = (
-    TableOutput("accuracy", "Accuracy at every n", "", lambda evaluation: evaluation.accuracies.table(), _by_set),
+    TableOutput("accuracy", "Accuracy at every n", "", lambda evaluation: evaluation.accuracies.table()),
     TableOutput(
         "table1",
         "Accuracy",

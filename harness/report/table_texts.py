@@ -82,7 +82,7 @@ def sets_markdown(rows: Sequence[SetRow]) -> str:
     ]
     where, n = rows[0].generator, rows[0].n
     return markdown([f"accuracy (%), {place(where, n)}", *(name for name, _ in head)], cells) + (
-        "\nWith 95 % bootstrap intervals over the problems of a set; those of the mean over sets draw within each set.\n"
+        "\nWith 95 % bootstrap intervals over the problems; those of the mean over sets draw within each set.\n"
     )
 
 
