@@ -20,6 +20,7 @@ def show_accuracy(results: Path) -> None:
         print_wide(_table(_readable(source, results, index_col=0)))
     sets = results / "tables" / "sets.csv"
     if sets.exists():
+        print()
         print_wide(_by_set(_readable(sets, results)))
     left_out = results / "tables" / "left_out.csv"
     if left_out.exists():

@@ -18,15 +18,14 @@ def render(comparison: Comparison) -> RenderableType:
     head = Text(f"A: {c.a}    B: {c.b}\n", style="bold")
     head.append(f"{rule} accuracy in percent, protocol {c.protocol}", style="not bold")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    by_set = any(row.set for row in c.rows)
-    table.add_column("generator, or set" if by_set else "generator", overflow="ellipsis", no_wrap=True)
+    table.add_column("generator", overflow="ellipsis", no_wrap=True)
     for name in ("n", "A", "B", "A − B", "95 % interval", "p", "problems won : lost"):
         table.add_column(name, justify="right", no_wrap=True)
     shown = ""
     for row in c.rows:
-        d = row.difference
+        d, where = row.difference, f"set {row.set}" if row.set else row.generator
         table.add_row(
-            Text("" if (row.set or row.generator) == shown else row.set or row.generator),
+            Text("" if where == shown else where),
             "all" if row.n is None else f"{row.n}",
             f"{100 * row.a:.1f}",
             f"{100 * row.b:.1f}",
@@ -35,13 +34,12 @@ def render(comparison: Comparison) -> RenderableType:
             p_value(d.p_permutation),
             f"{d.won} : {d.lost} of {d.n_problems}",
         )
-        shown = row.set or row.generator
+        shown = where
     parts: list[RenderableType] = [head, Text(), table]
     if any(row.n is None for row in c.rows):
         parts.append(Text("all: mean over these sizes, and over generators where there are several", style="dim"))
-    if by_set:
-        text = "Mean over problem sets, each of which counts the same; below, the sets by themselves."
-        parts.append(Text(text, style="dim"))
+    if any(row.set for row in c.rows):
+        parts.append(Text("Accuracies are means over the sets, each of which counts the same.", style="dim"))
     if c.problems:
         where = "averaged over generators" if any(row.generator == AVERAGE for row in c.rows) else c.rows[0].generator
         parts += [Text(), Text(f"Problems that differ most at n = {c.n}, {where} (A : B)", style="bold")]
