@@ -177,11 +177,12 @@ def test_it_samples_what_transformers_samples(name: str, models: Path) -> None:
 
 
 def test_errors_say_what_vllm_says_in_one_line(models: Path, tmp_path: Path) -> None:
-    for params, message in [
+    cases: list[tuple[dict[str, object], str]] = [
         ({"engine": {"block_sizes": 32}}, "unexpected keyword argument 'block_sizes'"),
         ({"max_model_len": 100_000}, r"max_model_len \(100000\) is greater than"),
         ({"engine": {"quantization": "awq"}}, "awq"),
-    ]:
+    ]
+    for params, message in cases:
         with pytest.raises(UserError, match=message) as caught:
             generator(models / "middle", **params)
         assert "\n" not in str(caught.value)
