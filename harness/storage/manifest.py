@@ -118,6 +118,13 @@ class Manifest(_Facts):
     commit: str | None = None
     written_at: str = ""
 
+    @field_validator("problem_set")
+    @classmethod
+    def _different_sets(cls, sets: str | list[str]) -> str | list[str]:
+        if isinstance(sets, list) and (not sets or len(set(sets)) < len(sets)):
+            raise ValueError("a set, or a list of different sets, is expected")
+        return sets
+
     @property
     def problem_sets(self) -> list[str]:
         """The names of the sets that are evaluated, in their order."""
