@@ -76,7 +76,8 @@ class Samples:
 
     def of(self, problems: slice) -> Samples:
         """Those to some of the problems."""
-        return Samples(*(part[problems] for part in (self.correct, self.classes, self.complete, self.unanswered)))
+        own = self.classes[problems]
+        return Samples(self.correct[problems], own, self.complete[problems], self.unanswered[problems])
 
 
 @dataclass(frozen=True)
@@ -242,10 +243,10 @@ def compute_accuracies(
             for protocol in manifest.evaluation.protocol:
                 for chooser, values in _curves(results, part, scores, protocol, ns, seed):
                     _put(curves, (protocol, chooser), block, values, len(problem_ids))
-        for (protocol, chooser), of_all in curves.items():
+        for (by_protocol, chooser), of_all in curves.items():
             for size, at_size in zip(ns, of_all, strict=True):
                 if np.isfinite(at_size).any():
-                    rows[Key(generator, chooser, protocol, size)] = at_size
+                    rows[Key(generator, chooser, by_protocol, size)] = at_size
     left_out |= refused
     rows = {key: values for key, values in rows.items() if key.chooser.reward_model not in left_out}
     rows |= _averages(rows, tuple(manifest.generators))

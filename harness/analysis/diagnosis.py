@@ -196,7 +196,7 @@ class _PerProblem(NamedTuple):
         parts = []
         for block, values in accuracies.score_blocks(generator, chooser):
             own = rows[block]
-            scores, correct, characters = values[own], samples.correct[block][own], lengths[block][own]
+            scores, correct, characters = values[own], samples.correct[block][own], lengths[block][own].astype(np.int64)
             compared, differing = pairs(scores, correct), disagreement(scores, samples.of(block), own)
             part = cls(
                 auroc=compared.auroc,
@@ -248,11 +248,12 @@ def disagreement(scores: Floats, samples: Samples, rows: Bools) -> Disagreement:
 
 def _lengths(results: Results, accuracies: Accuracies, generator: str) -> NDArray[np.int32]:
     """The characters of each response, int [P, N]; 0 where one is not stored."""
-    lengths = np.zeros(accuracies.samples[generator].correct.shape, dtype=np.int32)
+    lengths: NDArray[np.int32] = np.zeros(accuracies.samples[generator].correct.shape, dtype=np.int32)
+    n_samples = lengths.shape[1]
     rows = results.rows(Response, StageKind.SAMPLE.folder, generator, columns=["problem_id", "sample", "text"])
     for table in rows:
         places, columns = rows.index.numbers(table), table.column("sample").to_numpy()
-        keep = (places >= 0) & (columns < lengths.shape[1])
+        keep = (places >= 0) & (columns < n_samples)
         lengths[places[keep], columns[keep]] = pc.utf8_length(table.column("text")).to_numpy()[keep]
     return lengths
 

@@ -83,5 +83,5 @@ def _median(counts: Counter[int]) -> float:
         return math.nan
     numbers = sorted(counts)
     up_to = np.cumsum([counts[number] for number in numbers])
-    middle = np.searchsorted(up_to, [(up_to[-1] - 1) // 2, up_to[-1] // 2], side="right")
-    return sum(numbers[place] for place in middle) / 2
+    low, high = np.searchsorted(up_to, [(up_to[-1] - 1) // 2, up_to[-1] // 2], side="right").tolist()
+    return float(numbers[low] + numbers[high]) / 2

@@ -55,8 +55,10 @@ def test_intervals_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> N
     expected = whole.intervals(a), whole.compare(a, b)
     monkeypatch.setattr(inference, "ROOM", 8 * 7 * 5)
     parts = inference.Bootstrap(7, 50, seed=0)
-    for found, one in zip((parts.intervals(list(a)), parts.compare(a, b)), expected, strict=True):
-        np.testing.assert_allclose(*([astuple(row) for row in rows] for rows in (found, one)), rtol=1e-12)
+    for found, one in zip(parts.intervals(list(a)), expected[0], strict=True):
+        np.testing.assert_allclose(astuple(found), astuple(one), rtol=1e-12)
+    for ours, theirs in zip(parts.compare(a, b), expected[1], strict=True):
+        np.testing.assert_allclose(astuple(ours), astuple(theirs), rtol=1e-12)
 
 
 def test_tables_do_not_depend_on_blocks(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,10 +71,11 @@ def test_tables_do_not_depend_on_blocks(results: Results, monkeypatch: pytest.Mo
     for output in TABLES:
         tables = [table for e in (whole, parts) if (table := output.make(e)) is not None]
         if tables:
-            pd.testing.assert_frame_equal(*(output.frame(table) for table in tables), rtol=1e-12)
+            expected, found = (output.frame(table) for table in tables)
+            pd.testing.assert_frame_equal(found, expected, rtol=1e-12)
             made.add(output.name)
     assert made > {"accuracy", "answers", "calibration", "diagnosis", "responses", "score_curves", "verifiers"}
     for key in whole.accuracies.scored(whole.choosers):
         np.testing.assert_allclose(mean_roc(whole.accuracies, *key), mean_roc(parts.accuracies, *key), rtol=1e-12)
-    for key, of_one in whole.accuracies.percentiles.items():
-        np.testing.assert_array_equal(of_one, parts.accuracies.percentiles[key])
+    for pair, percentiles in whole.accuracies.percentiles.items():
+        np.testing.assert_array_equal(percentiles, parts.accuracies.percentiles[pair])
