@@ -6,13 +6,14 @@ by problem.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 import numpy as np
-import pandas as pd
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.estimators import (
@@ -29,11 +30,14 @@ from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.lowest_step import LowestStep
 from harness.analysis.problem_sets import ProblemSet, in_every_set, over_sets, problem_sets
 from harness.analysis.rows import Columns
-from harness.analysis.scores import Scores, failed_models, stored_scores
+from harness.analysis.scores import ScoreBlocks, Scores, failed_models
 from harness.analysis.selection import best_of_n, unshared, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
 from harness.storage.results import Results
+
+K = TypeVar("K")
+T = TypeVar("T", np.float64, np.bool_)
 
 
 class Key(NamedTuple):
@@ -78,6 +82,11 @@ class Samples:
     complete: Bools  # [P]
     unanswered: Bools  # [P]
 
+    def of(self, problems: slice) -> Samples:
+        """Those to some of the problems."""
+        own = self.classes[problems]
+        return Samples(self.correct[problems], own, self.complete[problems], self.unanswered[problems])
+
 
 @dataclass(frozen=True)
 class Accuracies:
@@ -85,7 +94,9 @@ class Accuracies:
 
     ``rows`` have values in every one of the ``sets``; those that lack a set altogether are ``partial``: there is no
     mean over sets for them.
-    ``samples``: generator → its graded samples. ``scores``: (generator, best-of-n chooser) → the scores it goes by.
+    ``samples``: generator → its graded samples. ``has_all``: (generator, best-of-n chooser) → the problems with a
+    score of every response, or a reason for none, bool [P]. ``stored``: generator → the stored scores of its responses;
+    :meth:`score_blocks` reads them block by block.
     ``percentiles``: (reward model, generator) → the 1st to 99th percentile of its step rewards, float [99].
     ``lowest``: (reward model, generator) → where in a response its lowest step reward lies; for those with steps.
     ``unshared``: (generator, chooser) → how often what it chooses among all responses to a problem is an answer that no
@@ -99,7 +110,8 @@ class Accuracies:
     headline_n: tuple[int, ...]
     rows: dict[Key, Floats]
     samples: Mapping[str, Samples]
-    scores: Mapping[tuple[str, Chooser], Scores]
+    has_all: Mapping[tuple[str, Chooser], Bools]
+    stored: Mapping[str, ScoreBlocks]
     percentiles: Mapping[tuple[str, str], Floats]
     lowest: Mapping[tuple[str, str], LowestStep]
     unshared: Mapping[tuple[str, Chooser], Floats]
@@ -148,13 +160,22 @@ class Accuracies:
     def has_scores(self, generator: str, chooser: Chooser) -> Bools:
         """The problems with responses, all of them graded, and scored by a best-of-n chooser's model: bool [P]."""
         samples = self.samples[generator]
-        return samples.complete & ~samples.unanswered & self.scores[generator, chooser].complete
+        return samples.complete & ~samples.unanswered & self.has_all[generator, chooser]
+
+    def score_blocks(self, generator: str, chooser: Chooser) -> Iterator[tuple[slice, Floats]]:
+        """The scores that a best-of-n chooser goes by: blocks of problems with their scores, float [block, N].
+
+        A score that is missing is 0, and that of a response which was left unscored -inf.
+        """
+        stored = self.stored[generator]
+        for block in stored.blocks:
+            yield block, stored.of_model(chooser.reward_model, block)[chooser.aggregation].values
 
     def scored(self, choosers: Iterable[Chooser]) -> list[tuple[str, Chooser]]:
         """(generator, chooser) of those best-of-n ``choosers`` that have scores of a problem of every set, by
         generator."""
         pairs = [(generator, chooser) for generator in self.generators for chooser in choosers]
-        return [p for p in pairs if p in self.scores and in_every_set(self.sets, self.has_scores(*p))]
+        return [p for p in pairs if p in self.has_all and in_every_set(self.sets, self.has_scores(*p))]
 
     def curve(self, generator: str, chooser: Chooser) -> dict[int, Interval]:
         """n → mean over problems with its interval, for every n that has values."""
@@ -196,7 +217,7 @@ def _table(rows: Mapping[Key, Floats], bootstrap: Bootstrap) -> list[tuple[str, 
     """The fields of :class:`AccuracyRow`, row by row."""
     return [
         (key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
-        for key, interval in zip(rows, bootstrap.intervals(np.array(list(rows.values()))), strict=True)
+        for key, interval in zip(rows, bootstrap.intervals(list(rows.values())), strict=True)
         for c in (key.chooser,)
     ]
 
@@ -220,9 +241,8 @@ def compute_accuracies(
     problem_ids = tuple(results.problems["problem_id"])
     rows: dict[Key, Floats] = {}
     samples_of: dict[str, Samples] = {}
-    scores_of: dict[tuple[str, Chooser], Scores] = {}
-    percentiles: dict[tuple[str, str], Floats] = {}
-    lowest: dict[tuple[str, str], LowestStep] = {}
+    stored: dict[str, ScoreBlocks] = {}
+    has_all: dict[tuple[str, Chooser], Bools] = {}
     of_choices: dict[tuple[str, Chooser], Floats] = {}
     wanted = set(manifest.reward_models if reward_models is None else reward_models)
     left_out = {name: why for name, why in failed_models(results).items() if name in wanted}
@@ -230,7 +250,7 @@ def compute_accuracies(
     sizes = []
     sets = problem_sets(results)
     for generator in manifest.generators:
-        samples = _samples(results, generator, problem_ids)
+        samples = _samples(results, generator)
         if lacking := next((one for one in sets if not samples.complete[one.members].any()), None):
             of = f" of {lacking.name}" if len(sets) > 1 else ""
             raise UserError(
@@ -240,19 +260,23 @@ def compute_accuracies(
         if n is not None and not 1 <= n <= sizes[-1]:
             raise UserError(f"n = {n}: {generator} has {sizes[-1]} responses per problem; choose 1 to {sizes[-1]}")
         ns = grid(sizes[-1], manifest.evaluation.n) if n is None else sorted({n, sizes[-1]})
-        read = stored_scores(results, generator, problem_ids, sizes[-1], samples.unanswered, wanted - left_out.keys())
-        scores = read.scores
-        samples_of[generator] = samples
+        read = ScoreBlocks(results, generator, sizes[-1], samples.unanswered, wanted - left_out.keys())
+        samples_of[generator], stored[generator] = samples, read
         refused |= {name: why for name, why in read.refused.items() if name not in refused}
-        scores_of |= {(generator, Chooser("best_of_n", *variant)): own for variant, own in scores.items()}
-        percentiles |= {(name, generator): values for name, values in read.percentiles.items()}
-        lowest |= {(name, generator): steps for name, steps in read.lowest.items()}
-        of_choices |= {(generator, chooser): values for chooser, values in _unshared(samples, scores)}
-        for protocol in manifest.evaluation.protocol:
-            for chooser, values in _curves(results, samples, scores, protocol, ns, seed):
-                for size, at_size in zip(ns, values, strict=True):
-                    if np.isfinite(at_size).any():
-                        rows[Key(generator, chooser, protocol, size)] = at_size
+        curves: dict[tuple[str, Chooser], Floats] = {}
+        for block in read.blocks:
+            part, scores = samples.of(block), read.scores(block)
+            for variant, own in scores.items():
+                _put(has_all, (generator, Chooser("best_of_n", *variant)), block, own.complete, len(problem_ids))
+            for chooser, alone in _unshared(part, scores):
+                _put(of_choices, (generator, chooser), block, alone, len(problem_ids))
+            for protocol in manifest.evaluation.protocol:
+                for chooser, values in _curves(results, part, scores, protocol, ns, seed):
+                    _put(curves, (protocol, chooser), block, values, len(problem_ids))
+        for (by_protocol, chooser), of_all in curves.items():
+            for size, at_size in zip(ns, of_all, strict=True):
+                if np.isfinite(at_size).any():
+                    rows[Key(generator, chooser, by_protocol, size)] = at_size
     left_out |= refused
     rows = {key: values for key, values in rows.items() if key.chooser.reward_model not in left_out}
     rows |= _averages(rows, tuple(manifest.generators))
@@ -267,9 +291,10 @@ def compute_accuracies(
         headline_n=tuple(sorted(headline)),
         rows=rows,
         samples=samples_of,
-        scores={key: own for key, own in scores_of.items() if key[1].reward_model not in left_out},
-        percentiles={key: values for key, values in percentiles.items() if key[0] not in left_out},
-        lowest={key: steps for key, steps in lowest.items() if key[0] not in left_out},
+        has_all={key: problems for key, problems in has_all.items() if key[1].reward_model not in left_out},
+        stored=stored,
+        percentiles={(name, g): of for g, read in stored.items() for name, of in read.percentiles.items()},
+        lowest={(name, g): of for g, read in stored.items() for name, of in read.lowest.items()},
         unshared={key: values for key, values in of_choices.items() if key[1].reward_model not in left_out},
         left_out=left_out,
         bootstrap=sets[0].bootstrap if len(sets) == 1 else over_sets(results),
@@ -289,6 +314,13 @@ def _without_a_set(
         if lacking is not None and key.chooser.reward_model not in left:
             why.setdefault(key.chooser.reward_model, f"it has no scores of {lacking}, so there is no mean over sets")
     return why
+
+
+def _put(wholes: dict[K, NDArray[T]], key: K, block: slice, part: NDArray[T], n_problems: int) -> None:
+    """Put what is known of a block of problems, [..., block], in its place among all of them, [..., P]."""
+    if key not in wholes:
+        wholes[key] = np.empty((*part.shape[:-1], n_problems), dtype=part.dtype)
+    wholes[key][..., block] = part
 
 
 def _averages(rows: dict[Key, Floats], generators: Sequence[str]) -> dict[Key, Floats]:
@@ -346,17 +378,19 @@ def _unshared(samples: Samples, scores: Mapping[tuple[str, str], Scores]) -> Ite
         yield Chooser("best_of_n", name, aggregation), of_choices
 
 
-def _samples(results: Results, generator: str, problem_ids: Sequence[str]) -> Samples:
-    grades = results.grades[results.grades["generator"] == generator]
-    n_samples = int(grades["sample"].max()) + 1
-    rows = pd.Index(problem_ids).get_indexer(pd.Index(grades["problem_id"]))
-    grades = grades[rows >= 0]
-    at = (rows[rows >= 0], grades["sample"].to_numpy())
-    correct = np.zeros((len(problem_ids), n_samples), dtype=bool)
-    classes = np.full((len(problem_ids), n_samples), -1, dtype=np.int64)
-    graded = np.zeros((len(problem_ids), n_samples), dtype=bool)
-    correct[at] = grades["correct"].to_numpy()
-    classes[at] = grades["answer_class"].to_numpy()
-    graded[at] = True
-    unanswered = np.isin(np.array(problem_ids), list(results.unanswered(generator)))
+def _samples(results: Results, generator: str) -> Samples:
+    rows = results.graded(generator, ["problem_id", "sample", "correct", "answer_class"])
+    n_samples = 1 + max(pc.max(table.column("sample")).as_py() for table in rows if len(table))
+    n_problems = len(results.problems)
+    correct = np.zeros((n_problems, n_samples), dtype=bool)
+    classes = np.full((n_problems, n_samples), -1, dtype=np.int64)
+    graded = np.zeros((n_problems, n_samples), dtype=bool)
+    for table in rows:
+        places = rows.index.numbers(table)
+        of_sample, of_correct, of_class = (
+            table.column(name).to_numpy()[places >= 0] for name in ("sample", "correct", "answer_class")
+        )
+        at = places[places >= 0], of_sample
+        correct[at], classes[at], graded[at] = of_correct, of_class, True
+    unanswered = np.isin(np.array(results.problems["problem_id"].tolist()), list(results.unanswered(generator)))
     return Samples(correct, classes, graded.all(axis=1) | unanswered, unanswered)

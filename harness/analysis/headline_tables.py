@@ -5,12 +5,15 @@ Accuracies and differences are fractions; intervals are 95 %.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS_AT_1, Chooser
@@ -212,14 +215,16 @@ class AnswerRow:
 
 def answers(evaluation: Evaluation) -> list[AnswerRow]:
     """Verdicts per generator by reason: how answers came to count as right, wrong or not gradable."""
-    grades = evaluation.results.grades
     rows = []
     for generator in evaluation.results.manifest.generators:
-        of_generator = grades[grades["generator"] == generator]
-        for (correct, reason), group in of_generator.groupby(["correct", "reason"]):
-            without = int((group["answer_class"] < 0).sum())
-            share = Fraction(len(group) / len(of_generator))
-            rows.append(AnswerRow(generator, bool(correct), str(reason), len(group), without, share))
+        verdicts, without = Counter[tuple[bool, str]](), Counter[tuple[bool, str]]()
+        for table in evaluation.results.graded(generator, ["correct", "reason", "answer_class"]):
+            of_table = list(zip(*(table.column(name).to_pylist() for name in ("correct", "reason")), strict=True))
+            verdicts.update(of_table)
+            without.update(compress(of_table, pc.less(table.column("answer_class"), 0).to_pylist()))
+        for (correct, reason), n in sorted(verdicts.items()):
+            share = Fraction(n / verdicts.total())
+            rows.append(AnswerRow(generator, correct, reason, n, without[correct, reason], share))
     return rows
 
 

@@ -14,10 +14,12 @@ Arrays: P problems; ``values`` float [rows, P] have a value per problem, NaN whe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import binomtest
 
@@ -26,6 +28,8 @@ from harness.core.terms import IntervalMethod
 
 _TAILS = (0.025, 0.975)
 _FLIPS = 9_999
+#: Bytes, about, of an array on the way to a number: draws, flips and rows are gone over in blocks of that size.
+ROOM = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +86,13 @@ class Bootstrap:
         rng = np.random.default_rng([seed, n_problems])
         sets = np.zeros(n_problems, dtype=np.int64) if strata is None else strata
         self._sets = [np.flatnonzero(sets == which) for which in np.unique(sets)]
-        self._weights: Floats = np.empty((draws, n_problems))
+        # How often each problem is in each draw: in a byte, as 256 times are beyond all chance.
+        self._drawn = np.empty((draws, n_problems), dtype=np.uint8)
         for members in self._sets:
             uniform = np.full(len(members), 1.0 / len(members))
-            self._weights[:, members] = rng.multinomial(len(members), uniform, size=draws)
+            for block in _blocks(draws, n_problems):
+                drawn = rng.multinomial(len(members), uniform, size=block.stop - block.start)
+                self._drawn[block, members if strata is not None else slice(None)] = drawn
         self._flip_seed = [seed, n_problems, 1]
         self._interval = interval
 
@@ -97,10 +104,12 @@ class Bootstrap:
         of_sets = self._of_sets(values)
         return np.divide(np.nansum(of_sets, axis=0), np.isfinite(of_sets).sum(axis=0))
 
-    def intervals(self, values: Floats) -> list[Interval]:
+    def intervals(self, values: Floats | Sequence[Floats]) -> list[Interval]:
         """Mean and interval of each row of ``values``, float [rows, P]. Every row has at least one value."""
-        if not len(values):
-            return []
+        blocks = _blocks(len(values), self._drawn.shape[1])
+        return [interval for block in blocks for interval in self._intervals(np.array(values[block]))]
+
+    def _intervals(self, values: Floats) -> list[Interval]:
         low, high = self._bounds(values, self.means(values))
         means, counts = self.average(values), np.isfinite(values).sum(axis=1)
         return [
@@ -110,9 +119,10 @@ class Bootstrap:
 
     def compare(self, a: Floats, b: Floats) -> list[Difference]:
         """Row by row, a - b on the problems that both have a value for; a, b float [rows, P]."""
-        if not len(a):
-            return []
-        differences = a - b
+        blocks = _blocks(len(a), self._drawn.shape[1])
+        return [difference for block in blocks for difference in self._compare(a[block] - b[block])]
+
+    def _compare(self, differences: Floats) -> list[Difference]:
         # Expected accuracies that are equal in exact arithmetic must not count as won or lost.
         differences[np.abs(differences) < 1e-12] = 0.0
         drawn = self.means(differences)
@@ -145,12 +155,12 @@ class Bootstrap:
         NaN where a draw has none of the problems that the row has a value for, in any set that the row has values in.
         """
         if len(self._sets) == 1:
-            return _drawn_means(self._weights, values)
-        total, n_sets = np.zeros((len(self._weights), len(values))), np.zeros(len(values))
+            return _drawn_means(self._drawn, values)
+        total, n_sets = np.zeros((len(self._drawn), len(values))), np.zeros(len(values))
         for members in self._sets:
             own = values[:, members]
             present = np.isfinite(own).any(axis=1)
-            total[:, present] += _drawn_means(self._weights[:, members], own[present])
+            total[:, present] += _drawn_means(self._drawn[:, members], own[present])
             n_sets += present
         return np.divide(total, n_sets, out=np.full_like(total, np.nan), where=n_sets > 0)
 
@@ -212,24 +222,24 @@ class Bootstrap:
         observed = np.abs(filled.sum(axis=1))
         rng = np.random.default_rng(self._flip_seed)
         reached = np.zeros(len(filled))
-        left = _FLIPS
-        while left:
-            block = min(left, 1024)
-            signs = rng.integers(0, 2, size=(block, filled.shape[1]), dtype=np.int8).astype(np.float64)
+        for block in _blocks(_FLIPS, filled.shape[1], 1024):
+            size = (block.stop - block.start, filled.shape[1])
+            signs = rng.integers(0, 2, size=size, dtype=np.int8).astype(np.float64)
             signs *= 2.0  # in place: with many problems this is the largest array of a report
             signs -= 1.0
             reached += (np.abs(signs @ filled.T) >= observed - 1e-9).sum(axis=0)
-            left -= block
         return (1.0 + reached) / (1.0 + _FLIPS)
 
 
-def _drawn_means(weights: Floats, values: Floats) -> Floats:
-    """Mean of each row of ``values``, float [rows, P], with each row of ``weights``, float [draws, P]."""
+def _drawn_means(drawn: NDArray[np.uint8], values: Floats) -> Floats:
+    """Mean of each row of ``values``, float [rows, P], in draws that have each problem so often, int [draws, P]."""
     finite = np.isfinite(values)
-    sums = weights @ np.where(finite, values, 0.0).T
-    counts = weights @ finite.astype(np.float64).T
-    means: Floats = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    return means
+    filled, counted = np.where(finite, values, 0.0).T, finite.astype(np.float64).T
+    sums, counts = np.empty((2, len(drawn), len(values)))
+    for block in _blocks(*drawn.shape):
+        weights = drawn[block].astype(np.float64)
+        sums[block], counts[block] = weights @ filled, weights @ counted
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +284,17 @@ class _Correction:
             unshifted = np.where(np.isfinite(shifted) & (scale > 0), shifted / scale, np.copysign(np.inf, shifted))
         nominal: Floats = ndtr(unshifted - self.bias)
         return nominal
+
+
+def _blocks(rows: int, n_problems: int, most: int = sys.maxsize) -> Iterator[slice]:
+    """The rows of float [rows, P] in blocks of at most ``most`` rows and about :data:`ROOM` bytes.
+
+    Their sizes, but the last one's, are multiples of four, as a generator draws bytes in fours: then the blocks' draws
+    are those of all rows together.
+    """
+    size = min(max(ROOM // (8 * n_problems) // 4 * 4, 4), most)
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
 
 
 def _levels_of_zero(drawn: Floats) -> tuple[Floats, Floats]:

@@ -147,19 +147,26 @@ def _peak(accuracies: Accuracies, generator: str, chooser: Chooser, label: str) 
 
 def _expected_scores(accuracies: Accuracies, generator: str, chooser: Chooser, ns: Sequence[int]) -> _Scores:
     """The mean score of the best of n at each of ``ns``, float [len(ns)], and the mean and deviation of all scores."""
-    values = accuracies.scores[generator, chooser].values
-    scored = accuracies.has_scores(generator, chooser) & np.isfinite(values).all(axis=1)
-    scores = values[scored]
-    if not scores.size:
+    rows, parts = accuracies.has_scores(generator, chooser), []
+    of_problems = np.full((len(ns) + 1, len(rows)), np.nan)
+    for block, values in accuracies.score_blocks(generator, chooser):
+        scored = rows[block] & np.isfinite(values).all(axis=1)
+        scores = values[scored]
+        if not scores.size:
+            continue
+        if accuracies.protocol == "subsets":
+            best = expected_best_score(scores, ns)
+        else:
+            best = np.array([scores[:, :n].max(axis=1) for n in ns])
+        of_problems[:, block][:, scored] = [*best, scores.mean(axis=1)]
+        parts.append((scores.size, scores.mean(), scores.var()))
+    if not parts:
         return _Scores(np.full(len(ns), np.nan), np.nan, np.nan)
-    if accuracies.protocol == "subsets":
-        best = expected_best_score(scores, ns)
-    else:
-        best = np.array([scores[:, :n].max(axis=1) for n in ns])
-    of_problems = np.full((len(ns) + 1, len(scored)), np.nan)
-    of_problems[:, scored] = [*best, scores.mean(axis=1)]
-    means = accuracies.bootstrap.average(of_problems)
-    return _Scores(means[:-1], float(means[-1]), float(scores.std()))
+    sizes, means, variances = np.array(parts).T
+    mean = means[0] + np.average(means - means[0], weights=sizes)  # so that equal scores have no deviation
+    variance = np.average(variances + (means - mean) ** 2, weights=sizes)
+    *best_of, of_all = accuracies.bootstrap.average(of_problems)
+    return _Scores(np.array(best_of), float(of_all), float(np.sqrt(variance)))
 
 
 class _Scores(NamedTuple):

@@ -13,7 +13,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MultipleLocator, Nul
 
 from harness.analysis.calibration import calibration_error
 from harness.analysis.choosers import Chooser
-from harness.analysis.discrimination import ROC_GRID, roc
+from harness.analysis.diagnosis import mean_roc
+from harness.analysis.discrimination import ROC_GRID
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.overoptimisation import ScoreRow
 from harness.core.arrays import Floats
@@ -46,11 +47,9 @@ def roc_curves(evaluation: Evaluation, palette: Palette) -> Figure | None:
         area = areas[generator, name]
         if math.isnan(area):
             continue
-        rows = accuracies.has_scores(generator, chooser)
-        scores, correct = accuracies.scores[generator, chooser].values, accuracies.samples[generator].correct
-        of_sets = [roc(scores[own], correct[own]) for own in (rows & one.members for one in accuracies.sets)]
-        curve = np.mean([one for one in of_sets if np.isfinite(one).all()], axis=0)
-        x, y = (100 * np.concatenate([[0.0], values]) for values in (ROC_GRID, curve))
+        x, y = (
+            100 * np.concatenate([[0.0], values]) for values in (ROC_GRID, mean_roc(accuracies, generator, chooser))
+        )
         panels.setdefault(generator, []).append(_Curve(chooser, f"{name} {area:.0f}", x, y, area))
     return _squares(panels, palette, "wrong responses (%)", "right responses (%)")
 
