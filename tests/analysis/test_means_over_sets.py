@@ -17,6 +17,7 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, Chooser
 from harness.analysis.compare import compare
+from harness.analysis.diagnosis import mean_roc
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.headline_tables import table1
 from harness.analysis.inference import Bootstrap
@@ -176,6 +177,23 @@ def test_the_mean_over_sets_counts_each_the_same(evaluation: Evaluation) -> None
     overall = accuracies.overall(chooser)
     assert overall is not None
     assert accuracies.mean(overall) == pytest.approx((overall[:8].mean() + overall[8:].mean()) / 2)
+
+
+def test_what_says_why_is_a_mean_over_sets_too(folder: Path, evaluation: Evaluation) -> None:
+    one, other = (Evaluation.of(alone(folder, name)) for name in ("math", "aime"))
+    chooser = Chooser("best_of_n", "ce-4", "min")
+    for generator in GENERATORS:
+        curves = [mean_roc(of.accuracies, generator, chooser) for of in (one, other)]
+        assert mean_roc(evaluation.accuracies, generator, chooser) == pytest.approx(sum(curves) / 2)
+    for whole, *of_sets in zip(evaluation.diagnosis, one.diagnosis, other.diagnosis, strict=True):
+        for name in ("auroc", "best_of_4"):
+            assert getattr(whole, name).mean == pytest.approx(sum(getattr(row, name).mean for row in of_sets) / 2)
+        for name in ("length_right", "length_wrong", "differs", "unshared", "unshared_at_random"):
+            known = [value for row in of_sets if np.isfinite(value := getattr(row, name))]
+            assert getattr(whole, name) == pytest.approx(np.mean(known) if known else np.nan, nan_ok=True)
+    for whole_at, *of_sets_at in zip(evaluation.score_curves, one.score_curves, other.score_curves, strict=True):
+        assert whole_at.score == pytest.approx(sum(row.score for row in of_sets_at) / 2)
+        assert whole_at.accuracy.mean == pytest.approx(sum(row.accuracy.mean for row in of_sets_at) / 2)
 
 
 def test_comparisons_are_of_means_over_sets_and_then_set_by_set(folder: Path, evaluation: Evaluation) -> None:
