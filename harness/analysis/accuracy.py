@@ -308,7 +308,7 @@ def _without_a_set(
 ) -> dict[str, str]:
     """Why the reward models that have no row have none: they lack the scores of a set."""
     left = {key.chooser.reward_model for key in rows}
-    why = {}
+    why: dict[str, str] = {}
     for key, values in partial.items():
         lacking = next((one.name for one in sets if not np.isfinite(values[one.members]).any()), None)
         if lacking is not None and key.chooser.reward_model not in left:

@@ -98,11 +98,9 @@ class Bootstrap:
 
     def average(self, values: Floats) -> Floats:
         """Mean of each row of ``values``, float [rows, P]: float [rows]. Of several sets, the mean of their means."""
-        if len(self._sets) == 1:
-            means: Floats = np.nanmean(values, axis=1)
-            return means
-        of_sets = self._of_sets(values)
-        return np.divide(np.nansum(of_sets, axis=0), np.isfinite(of_sets).sum(axis=0))
+        several = len(self._sets) > 1
+        means: Floats = np.nanmean(self._of_sets(values), axis=0) if several else np.nanmean(values, axis=1)
+        return means
 
     def intervals(self, values: Floats | Sequence[Floats]) -> list[Interval]:
         """Mean and interval of each row of ``values``, float [rows, P]. Every row has at least one value."""
@@ -162,14 +160,16 @@ class Bootstrap:
             present = np.isfinite(own).any(axis=1)
             total[:, present] += _drawn_means(self._drawn[:, members], own[present])
             n_sets += present
-        return np.divide(total, n_sets, out=np.full_like(total, np.nan), where=n_sets > 0)
+        drawn: Floats = np.divide(total, n_sets, out=np.full_like(total, np.nan), where=n_sets > 0)
+        return drawn
 
     def _of_sets(self, values: Floats) -> Floats:
         """Mean of each row of ``values`` in each set: float [sets, rows]; NaN where it has no values there."""
         finite = np.isfinite(values)
         sums = np.array([np.where(finite[:, own], values[:, own], 0.0).sum(axis=1) for own in self._sets])
         counts = np.array([finite[:, own].sum(axis=1) for own in self._sets])
-        return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+        means: Floats = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+        return means
 
     def _influence(self, values: Floats) -> Floats:
         """How a row's mean moves with the weight of each problem, float [rows, P], up to a factor of the row.
