@@ -179,7 +179,8 @@ class Bootstrap:
         1997, "Bootstrap methods and their application", on several samples).
         """
         if len(self._sets) == 1:
-            return values - np.nanmean(values, axis=1)[:, None]
+            off: Floats = values - np.nanmean(values, axis=1)[:, None]
+            return off
         influence = np.full_like(values, np.nan)
         most = np.isfinite(values).sum(axis=1)
         for members, means in zip(self._sets, self._of_sets(values), strict=True):
