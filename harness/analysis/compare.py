@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from harness.analysis.accuracy import Accuracies, compute_accuracies
+from harness.analysis.accuracy import Accuracies, Key, compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.inference import Difference
 from harness.analysis.problem_sets import ProblemSet, in_every_set
@@ -127,10 +127,12 @@ def _chooser(results: Results, name: str, strategy: str) -> Chooser:
 
 def _values(results: Results, accuracies: Accuracies, generator: str, chooser: Chooser, n: int) -> Floats:
     values = accuracies.values(generator, chooser, n)
+    has_some = Key(generator, chooser, accuracies.protocol, n) in accuracies.partial
     if (why := accuracies.left_out.get(chooser.reward_model)) is not None:
         raise UserError(f"{results.folder}: {chooser.reward_model} is left out: {why}")
     if values is None:
-        missing = f"{results.folder}: no scores of {chooser.reward_model} for {generator}"
+        of = "for every problem set with the responses of" if has_some else "for"
+        missing = f"{results.folder}: no scores of {chooser.reward_model} {of} {generator}"
         raise UserError(f"{missing}; run the experiment again")
     return values
 

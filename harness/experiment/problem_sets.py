@@ -51,6 +51,12 @@ def load_problem_sets(
     for name, where in places.items():
         if name not in config.problems:
             raise UserError(f"{where}: no problem set is named {name!r}{suggest(name, config.problems)}")
+        if _holds_sets(config.problems[name]):
+            inner = ", ".join(config.problems[name])
+            raise UserError(
+                f"problems.{name}: a data set is expected: put {inner} under problems: themselves, and list those to "
+                f"evaluate on as evaluation.problems: [{inner}]"
+            )
         spec: Spec[Dataset[Any]] = build("datasets", name, config.problems[name], f"problems.{name}", {})
         try:
             sets[name] = _whole(name, spec.cls(spec.params, spec.name).load())
@@ -73,6 +79,11 @@ def load_problem_sets(
                 f"of {name}: give {name} another name"
             )
     return sets, stand_ins, shared
+
+
+def _holds_sets(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry is no data set, but a mapping of some."""
+    return bool(entry) and all(isinstance(value, Mapping) for value in entry.values())
 
 
 def _shared(sets: Sequence[tuple[str, Sequence[Problem]]]) -> list[str]:

@@ -246,3 +246,5 @@ def test_a_reward_model_that_lacks_a_set_has_no_mean_over_sets(tmp_path: Path) -
     assert evaluation.diagnosis and evaluation.score_curves and evaluation.peaks
     with pytest.raises(UserError, match=f"ce-2 is left out: {why}"):
         compare(evaluation.results, "ce-2", "majority", n=4)
+    with pytest.raises(UserError, match="no scores of ce-4 for every problem set with the responses of weak"):
+        compare(evaluation.results, "ce-4", "majority", n=4)

@@ -117,6 +117,11 @@ def test_problems_that_two_sets_share_are_said(raw: dict[str, Any], tmp_path: Pa
         (["math", "aime", "math"], "evaluation.problems: math is listed twice"),
         ([], "evaluation.problems: the name of a set under problems:, or a list of such names, is expected (it is [])"),
         (["math", 1], "evaluation.problems: the name of a set under problems:, or a list of such names, is expected"),
+        (
+            "all",
+            "problems.all: a data set is expected: put math, aime under problems: themselves, and list those to "
+            "evaluate on as evaluation.problems: [math, aime]",
+        ),
         (["math", "empty"], "problems.empty: the set is empty"),
         (["math", "train"], "rollouts.problems: train is a set of evaluation.problems; train on another set"),
         (["math", "again"], "problems: again and train share 2 problems, for instance 'What is 200?'; what is trained"),
@@ -125,8 +130,9 @@ def test_problems_that_two_sets_share_are_said(raw: dict[str, Any], tmp_path: Pa
 def test_mistakes(raw: dict[str, Any], tmp_path: Path, problems: Any, message: str) -> None:
     raw["problems"]["empty"] = {"dataset": "jsonl", "path": write(tmp_path / "empty.jsonl", [])}
     raw["problems"]["again"] = {"dataset": "jsonl", "path": write(tmp_path / "again.jsonl", questions(2, 200))}
+    raw["problems"]["all"] = {name: raw["problems"][name] for name in ("math", "aime")}
     raw["rollouts"] = {"generator": "weak", "problems": "train"}
-    (tmp_path / "e.yaml").write_text(yaml.safe_dump(raw | {"evaluation": {"problems": problems}}))
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump(raw | {"evaluation": {"problems": problems}}, sort_keys=False))
     with pytest.raises(UserError) as caught:
         build_graph(load_experiment(tmp_path / "e.yaml"))
     assert message in str(caught.value) and "\n" not in str(caught.value)
