@@ -137,8 +137,8 @@ def _reliability(accuracies: Accuracies, generator: str, chooser: Chooser) -> It
 
 
 def mean_roc(accuracies: Accuracies, generator: str, chooser: Chooser) -> Floats:
-    """The mean ROC curve of a chooser's scores of a generator's responses, as :func:`discrimination.roc`; of several
-    sets the mean of theirs."""
+    """The mean ROC curve of a chooser's scores of a generator's responses, float [101], as :func:`discrimination.roc`;
+    of several sets the mean of theirs."""
     samples, rows = accuracies.samples[generator], accuracies.has_scores(generator, chooser)
     curves: dict[str, list[Floats]] = {}
     weights: dict[str, list[int]] = {}
