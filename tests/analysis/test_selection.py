@@ -18,9 +18,9 @@ from harness.analysis.selection import (
     vote_weights,
     weighted_best_of_n,
 )
-from harness.core.aggregation import aggregate
+from harness.core.aggregation import AGGREGATIONS, aggregate, cannot_be
 from harness.core.errors import UserError
-from harness.core.terms import AGGREGATIONS
+from harness.core.terms import ScoreType
 
 STEPS = [[0.9, 0.2, 0.7], [0.5], [0.25, 1.0]]
 
@@ -42,8 +42,9 @@ def test_aggregation_of_steps(aggregation: str, expected: list[float]) -> None:
 
 
 def test_all_aggregations_of_a_single_reward_agree() -> None:
-    for aggregation in AGGREGATIONS:
-        assert aggregate(np.array([0.3, 0.6]), np.array([1, 1]), aggregation, "probability").tolist() == [0.3, 0.6]
+    for aggregation in (*AGGREGATIONS, "min_window_2", "pessimistic_1"):
+        score_type: ScoreType = "log-ratio" if cannot_be(aggregation, "probability") else "probability"
+        assert aggregate(np.array([0.3, 0.6]), np.array([1, 1]), aggregation, score_type).tolist() == [0.3, 0.6]
 
 
 @pytest.mark.parametrize("score_type", ["log-ratio", "unbounded"])
