@@ -149,7 +149,13 @@ def _votes(ballots: Ballots, chosen: Sequence[Bools], weights: Sequence[Floats])
 
 
 def expected_choices(
-    rule: SelectionRule[Any], scores: Floats, weights: Floats, classes: Ints, correct: Bools, ns: Sequence[int], seed: int
+    rule: SelectionRule[Any],
+    scores: Floats,
+    weights: Floats,
+    classes: Ints,
+    correct: Bools,
+    ns: Sequence[int],
+    seed: int,
 ) -> Floats:
     """Accuracy of what a rule chooses among n samples, expected over subsets, float [len(ns), P].
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.core.errors import UserError, first_error
-from harness.core.registry import find, is_file
+from harness.core.registry import absolute, find, is_file
 from harness.core.selection_rules import SelectionRule
 from harness.storage.manifest import Manifest
 
@@ -43,6 +43,16 @@ class Rules:
             except UserError as error:
                 left_out[name] = str(error)
         return cls(by_name, left_out)
+
+
+def adds_rules(manifest: Manifest, named: Mapping[str, Entry] | None) -> bool:
+    """Whether rules that the user named are others than those of a results folder."""
+    stored = {name: _full(entry) for name, entry in manifest.evaluation.selection.items()}
+    return any(stored.get(name) != _full(entry) for name, entry in (named or {}).items())
+
+
+def _full(entry: Entry) -> Entry:
+    return {**entry, "type": absolute(str(entry.get("type", "")))}
 
 
 def rule_of(name: str, entry: Entry) -> SelectionRule[Any]:

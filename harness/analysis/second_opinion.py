@@ -14,6 +14,7 @@ from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import BASELINES, Chooser
 from harness.analysis.inference import Difference, Interval
 from harness.analysis.rows import Columns, Fraction
+from harness.analysis.rule_entries import Rules
 from harness.storage.results import Results
 
 _SAME_RESPONSE = ["problem_id", "generator", "sample"]
@@ -80,7 +81,7 @@ class SecondOpinion:
     @cached_property
     def second(self) -> Accuracies:
         """The accuracies by the second verifier's grades."""
-        return compute_accuracies(replace(self.results, grades=self.grades))
+        return compute_accuracies(replace(self.results, grades=self.grades), rules=Rules())
 
     @cached_property
     def _both(self) -> pd.DataFrame:

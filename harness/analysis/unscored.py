@@ -43,6 +43,19 @@ class LeftOutRow:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class RuleLeftOutRow:
+    """A selection rule that was asked for and is in no other table, and why."""
+
+    rule: str
+    why: str
+
+
+def rules_left_out(accuracies: Accuracies) -> list[RuleLeftOutRow]:
+    """A row for every selection rule that was left out."""
+    return [RuleLeftOutRow(name, why) for name, why in accuracies.rules_left_out.items()]
+
+
 def left_out(accuracies: Accuracies) -> list[LeftOutRow]:
     """A row for every reward model that was left out."""
     return [LeftOutRow(name, why) for name, why in accuracies.left_out.items()]

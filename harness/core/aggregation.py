@@ -57,7 +57,7 @@ def _min_window(size: int, flat: Floats, starts: Ints, counts: Ints) -> Floats:
 
 
 def _pessimistic(factor: float, flat: Floats, starts: Ints, counts: Ints) -> Floats:
-    """The mean minus ``factor`` times the standard deviation of a response's step rewards (of all of them: no n - 1)."""
+    """The mean minus ``factor`` times the standard deviation of a response's step rewards (divided by n, not n - 1)."""
     means = _mean(flat, starts, counts)
     squares = np.add.reduceat((flat - np.repeat(means, counts)) ** 2, starts)
     return means - factor * np.sqrt(squares / counts)

@@ -1,10 +1,10 @@
 """Finds components by name.
 
 A component is a dataset, generator, verifier, token scorer, trainer, reward model or selection rule: a class derived
-from a base class of :mod:`harness.core.components`. A selection rule may be a function. Built-in and third-party components are found in the same way: a Python entry point
-in the group ``bonbench.<kind>`` names the class. ``path/to/file.py:Class`` names a class that is not installed. A class
-is imported when it is first used. The import must be cheap, so torch, transformers and the like are imported inside
-methods.
+from a base class of :mod:`harness.core.components`; a selection rule may be a function. Built-in and third-party
+components are found in the same way: a Python entry point in the group ``bonbench.<kind>`` names the class.
+``path/to/file.py:Class`` names a class that is not installed. A class is imported when it is first used. The import
+must be cheap, so torch, transformers and the like are imported inside methods.
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ def _registered(kind: Kind, name: str) -> Any:
 def _in_file(type_: str, functions: bool) -> Any:
     file, _, name = type_.rpartition(":")
     module = _executed(Path(file))
-    classes: dict[str, Any] = {n: v for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Component)}
+    classes: dict[str, Any] = {
+        n: v for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Component)
+    }
     classes |= {v.registered_name: v for v in classes.values() if v.__dict__.get("registered_name")}
     if functions:
         classes |= {n: v for n, v in vars(module).items() if inspect.isfunction(v)}

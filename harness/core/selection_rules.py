@@ -43,7 +43,7 @@ class SelectionRule(Component[P]):
 
         It must not depend on the order of the responses: what ties shares the chances.
         """
-        raise NotImplementedError
+        raise UserError(f"selection rule {self.name}: it says neither rank nor choose")
 
 
 def checked_choice(rule: SelectionRule[Any], scores: Floats, weights: Floats, classes: Ints) -> Floats:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 #: The kinds of components: the names of their groups of entry points.
-Kind = Literal[
-    "datasets", "generators", "verifiers", "token_scorers", "trainers", "reward_models", "selection_rules"
-]
+Kind = Literal["datasets", "generators", "verifiers", "token_scorers", "trainers", "reward_models", "selection_rules"]
 
 #: The range of a reward model's scores. A log-ratio passes through a sigmoid before it is a weight of a vote.
 ScoreType = Literal["probability", "log-ratio", "unbounded"]

@@ -91,8 +91,8 @@ class DefaultsConfig(_Frozen):
 class EvaluationConfig(_Frozen):
     """What the report shows: sizes ``n`` of the headline table, aggregation (null: each reward model's own).
 
-    ``bootstrap`` draws of problems make the intervals, BCa ones or plain percentiles (docs/statistics.md). ``selection``
-    are entries of selection rules beside the usual ones, by name (``harness.experiment.selection``).
+    ``bootstrap`` draws of problems make the intervals, BCa ones or plain percentiles (docs/statistics.md).
+    ``selection`` are entries of selection rules beside the usual ones (``harness.experiment.selection``).
     """
 
     problems: str = "test"
