@@ -136,7 +136,7 @@ def _chooser(results: Results, name: str, strategy: str, rules: Rules) -> Choose
     for what, of_name in said.items():
         if len(of_name) > 1:
             raise UserError(f"{name}: one {what} is expected, not {' and '.join(of_name)}")
-    return Chooser(*(said["rule"] or [strategy]), model, *(said["aggregation"] or aggregations[:1]))
+    return Chooser((said["rule"] or [strategy])[0], model, (said["aggregation"] or aggregations)[0])
 
 
 def _is_rule(name: str, rules: Rules) -> bool:

@@ -10,7 +10,7 @@ result is float [len(ns), P].
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import comb
 from typing import Any
@@ -202,16 +202,25 @@ def _choices(
     rule: SelectionRule[Any], scores: Floats, weights: Floats, classes: Ints, correct: Bools, members: Ints
 ) -> Floats:
     """Mean accuracy over subsets, ``members`` int [R, n], of what a rule chooses in each, float [P]."""
+    n_samples, n = scores.shape[1], members.shape[1]
     accuracies = np.zeros(len(scores))
     open_ = np.flatnonzero(correct.any(axis=1))  # where nothing is right nothing can be won
-    at_once = max(_BLOCK_ELEMENTS // (len(members) * scores.shape[1]), 1)
-    for start in range(0, len(open_), at_once):
-        rows = open_[start : start + at_once]
-        codes = np.array([_small(line) for line in classes[rows]])
-        sets = [array[:, members].reshape(-1, members.shape[1]) for array in (scores[rows], weights[rows], codes)]
-        chances = checked_choice(rule, *sets).reshape(len(rows), *members.shape)
-        accuracies[rows] = (chances * correct[rows][:, members]).sum(axis=2).mean(axis=1)
+    for part in _runs(members, _BLOCK_ELEMENTS // n_samples):
+
+        def in_sets(array: Any, part: Ints = part) -> Any:
+            return array[:, part].reshape(-1, n)
+
+        for rows in _runs(open_, _BLOCK_ELEMENTS // (len(part) * n_samples)):
+            codes = np.array([_small(line) for line in classes[rows]])
+            chances = checked_choice(rule, in_sets(scores[rows]), in_sets(weights[rows]), in_sets(codes))
+            right = (chances * in_sets(correct[rows])).sum(axis=1)
+            accuracies[rows] += right.reshape(len(rows), -1).sum(axis=1) / len(members)
     return accuracies
+
+
+def _runs(array: Ints, size: int) -> Iterator[Ints]:
+    """``array`` in runs of at most ``size`` of its rows, of one at least."""
+    return (array[start : start + max(size, 1)] for start in range(0, len(array), max(size, 1)))
 
 
 def _small(classes: Ints) -> Ints:

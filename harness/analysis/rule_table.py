@@ -42,10 +42,10 @@ def rule_table(evaluation: Evaluation) -> list[RuleRow]:
 def _rows_at(evaluation: Evaluation, generator: str, n: int | None) -> list[RuleRow]:
     names, values = [], []
     for chooser in evaluation.rule_choosers:
-        best = chooser._replace(rule="best_of_n")
-        of_rules = [at_place(evaluation.accuracies, generator, c, n) for c in (chooser, best, MAJORITY)]
+        plain = chooser._replace(rule="best_of_n")
+        of_rules = [at_place(evaluation.accuracies, generator, c, n) for c in (chooser, plain, MAJORITY)]
         if all(v is not None for v in of_rules):
-            names.append((generator, evaluation.choosers[best], chooser.rule, n))
+            names.append((generator, evaluation.choosers[plain], chooser.rule, n))
             values.append(of_rules)
     if not names:
         return []

@@ -141,4 +141,4 @@ class _Answers:
         best = totals.max(axis=1, keepdims=True)
         tie = np.where(np.isfinite(best), TIE * (best if size is None else size), 0.0)
         won = self.votes & (totals >= best - tie)
-        return won / self.total(np.ones(totals.shape))
+        return np.asarray(won / self.total(np.ones(totals.shape)), dtype=np.float64)

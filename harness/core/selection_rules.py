@@ -67,7 +67,8 @@ def checked_rank(rule: SelectionRule[Any], scores: Floats, weights: Floats, clas
     Raises:
         UserError: where the rule raises, or gives neither None nor numbers of the right shape; -inf is one.
     """
-    return _numbers(rule, rule.rank, scores, weights, classes, unscored=True)
+    ranks: Floats | None = _numbers(rule, rule.rank, scores, weights, classes, unscored=True)
+    return ranks
 
 
 def _numbers(rule: SelectionRule[Any], method: Callable[..., Any], *arrays: Any, unscored: bool = False) -> Any:

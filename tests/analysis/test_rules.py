@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.analysis import estimators
 from harness.analysis.estimators import expected_best_of_n, expected_choices, expected_votes, first_n_choices
 from harness.analysis.rule_entries import rule_of
 from harness.core.errors import UserError
@@ -148,6 +149,15 @@ def test_the_usual_rules_are_what_they_always_were() -> None:
     assert expected_choices(of("majority_of_best", k=20), *arrays, ns, 3) == pytest.approx(votes)
     assert expected_choices(of("weighted_best_of_n"), *arrays, ns, 3) == pytest.approx(weighted)
     assert (expected_choices(of("best_of_n"), *arrays, ns, 3) == expected_best_of_n(scores, correct, ns)).all()
+
+
+def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = problems(12, 20)
+    rule = of("majority_of_best", k=3)
+    whole = expected_choices(rule, *arrays, [7, 20], 0)
+    for size in (1, 200, 20_000):  # a subset of a problem at once, some subsets, some problems
+        monkeypatch.setattr(estimators, "_BLOCK_ELEMENTS", size)
+        assert expected_choices(rule, *arrays, [7, 20], 0) == pytest.approx(whole)
 
 
 def test_no_rule_depends_on_the_order_or_on_other_sets() -> None:
