@@ -19,6 +19,7 @@ class BestOfN(SelectionRule[ComponentParams]):
     """The response with the highest score."""
 
     def rank(self, scores: Floats, weights: Floats, classes: Ints) -> Floats:
+        """The scores, float [M, n]."""
         return scores
 
 
@@ -26,6 +27,7 @@ class WeightedBestOfN(SelectionRule[ComponentParams]):
     """The answer with the largest sum of scores as weights."""
 
     def choose(self, scores: Floats, weights: Floats, classes: Ints) -> Floats:
+        """The voters for the heaviest answers, float [M, n]."""
         answers = _Answers(classes)
         return answers.elected(answers.total(weights))
 
@@ -34,6 +36,7 @@ class Majority(SelectionRule[ComponentParams]):
     """The most frequent answer; it asks no reward model."""
 
     def choose(self, scores: Floats, weights: Floats, classes: Ints) -> Floats:
+        """The voters for the most frequent answers, float [M, n]."""
         answers = _Answers(classes)
         return answers.elected(answers.total(np.ones(scores.shape)))
 
@@ -53,6 +56,7 @@ class MajorityOfBest(SelectionRule[KParams]):
     Params = KParams
 
     def choose(self, scores: Floats, weights: Floats, classes: Ints) -> Floats:
+        """Those of the k best that gave the most frequent answers among them, float [M, n]."""
         k = min(self.params.k, scores.shape[1])
         border = -np.partition(-scores, k - 1, axis=1)[:, k - 1, None]
         above, tied = scores > border, scores == border
@@ -71,6 +75,7 @@ class TopKMean(SelectionRule[KParams]):
     Params = KParams
 
     def choose(self, scores: Floats, weights: Floats, classes: Ints) -> Floats:
+        """All that gave an answer with the highest mean, float [M, n]."""
         scored = np.isfinite(scores)
         answers = _Answers(classes)
         best = scored & (answers.places(scores) < self.params.k)
@@ -100,6 +105,7 @@ class SoftBestOfN(SelectionRule[SoftParams]):
     Params = SoftParams
 
     def choose(self, scores: Floats, weights: Floats, classes: Ints) -> Floats:
+        """The softmax of the scores, times a number, float [M, n]."""
         highest = scores.max(axis=1, keepdims=True)
         with np.errstate(over="ignore", invalid="ignore"):
             below = np.where(scores == highest, 0.0, scores - highest)  # two unscored ones do not differ by a number

@@ -42,12 +42,15 @@ class SelectionRule(Component[P]):
         """The chance that each response is chosen, or a multiple of it, float [M, n]; all 0 where none is.
 
         It must not depend on the order of the responses: what ties shares the chances.
+
+        Raises:
+            UserError: where the rule says how in neither way.
         """
         raise UserError(f"selection rule {self.name}: it says neither rank nor choose")
 
 
 def checked_choice(rule: SelectionRule[Any], scores: Floats, weights: Floats, classes: Ints) -> Floats:
-    """The chances of :meth:`SelectionRule.choose`, which add up to 1 in each set, or are all 0 where it chooses none.
+    """The chances of :meth:`SelectionRule.choose`, float [M, n]; they add up to 1 in a set, or are all 0 there.
 
     Raises:
         UserError: where the rule raises, or gives anything but finite numbers of the right shape, none below 0.
@@ -62,7 +65,7 @@ def checked_choice(rule: SelectionRule[Any], scores: Floats, weights: Floats, cl
 
 
 def checked_rank(rule: SelectionRule[Any], scores: Floats, weights: Floats, classes: Ints) -> Floats | None:
-    """What :meth:`SelectionRule.rank` gives.
+    """What :meth:`SelectionRule.rank` gives, float [M, n] or None.
 
     Raises:
         UserError: where the rule raises, or gives neither None nor numbers of the right shape; -inf is one.

@@ -179,6 +179,7 @@ def test_votes_match_the_plain_version(problems: list[list[tuple[int, bool, int]
 @given(
     st.lists(st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 3)), min_size=6, max_size=6), min_size=1, max_size=8)
 )
+@settings(deadline=None)  # as above
 def test_votes_where_one_answer_is_right_match_the_plain_version(problems: list[list[tuple[int, int]]]) -> None:
     classes = np.array([[answer for answer, _ in p] for p in problems])
     weights = np.array([[float(weight) for _, weight in p] for p in problems])
