@@ -32,7 +32,7 @@ from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.lowest_step import LowestStep
 from harness.analysis.rows import Columns
 from harness.analysis.rule_entries import Rules
-from harness.analysis.scores import Scores, failed_models, stored_scores
+from harness.analysis.scores import Scores, failed_models, stored_scores, without_scores
 from harness.analysis.selection import best_of_n, unshared, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
@@ -84,7 +84,8 @@ class Accuracies:
     ``lowest``: (reward model, generator) → where in a response its lowest step reward lies; for those with steps.
     ``unshared``: (generator, chooser) → how often what it chooses among all responses to a problem is an answer that no
     other response has, float [P]; for best-of-n choosers and for a random choice.
-    ``left_out``: reward model → why it has no rows: its scoring failed, or it gave numbers that are not finite.
+    ``left_out``: reward model → why it has no rows: its scoring failed, it gave numbers that are not finite, or none of
+    the aggregations has a meaning for them.
     ``rules``: the selection rules with rows beside the usual ones; ``rules_left_out``: those without → why.
     """
 
@@ -210,7 +211,8 @@ def compute_accuracies(
     lowest: dict[tuple[str, str], LowestStep] = {}
     of_choices: dict[tuple[str, Chooser], Floats] = {}
     wanted = set(manifest.reward_models if reward_models is None else reward_models)
-    left_out = {name: why for name, why in failed_models(results).items() if name in wanted}
+    unusable = failed_models(results) | without_scores(results)
+    left_out = {name: why for name, why in unusable.items() if name in wanted}
     refused: dict[str, str] = {}
     sizes = []
     for generator in manifest.generators:

@@ -12,6 +12,7 @@ from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.inference import Difference
 from harness.analysis.rule_entries import Entry, Rules
+from harness.analysis.scores import without_scores
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, suggest
 from harness.storage.results import Results
@@ -123,6 +124,8 @@ def _chooser(results: Results, name: str, strategy: str, rules: Rules) -> Choose
         return _RULES[name]
     model, *parts = name.split(":")
     aggregations = [aggregation for of, aggregation in results.variants() if of == model]
+    if why := without_scores(results).get(model):
+        raise UserError(f"{results.folder}: {model} is left out: {why}")
     if not aggregations:
         models = dict.fromkeys(of for of, _ in results.variants())
         raise UserError(f"no reward model is named {model!r} in {results.folder}{suggest(model, [*models, *_RULES])}")

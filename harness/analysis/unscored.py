@@ -37,7 +37,8 @@ class UnansweredRow:
 
 @dataclass(frozen=True, slots=True)
 class LeftOutRow:
-    """A reward model that is in no other table, and why: its scoring failed, or gave numbers that are not finite."""
+    """A reward model that is in no other table, and why: its scoring failed, gave numbers that are not finite, or no
+    aggregation has a meaning for them."""
 
     reward_model: str
     why: str
