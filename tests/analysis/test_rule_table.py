@@ -21,6 +21,7 @@ from harness.analysis.rule_table import rule_table
 from harness.cli import main
 from harness.cli.exit_codes import ExitCode
 from harness.core.errors import UserError
+from harness.report import write
 from harness.report.freshness import report_is_fresh
 from harness.report.summary import rule_lines, rules_left_out_lines
 from harness.storage.results import Results, load_results
@@ -125,7 +126,9 @@ def test_a_rule_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
         compare(results, "ce-4:gone", "ce-4")
 
 
-def test_no_file_that_results_name_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_file_that_results_name_is_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "mine.py"
     file.write_text(MINE)
     spec, entry = f"{file}:lowest", {"type": f"{file}:lowest"}
@@ -140,6 +143,7 @@ def test_no_file_that_results_name_is_run(tmp_path: Path, capsys: pytest.Capture
     assert not file.with_suffix(".ran").exists()
 
     assert main(["compare", str(folder), "ce-4", "ce-4:lowest", "--rule", spec]) == ExitCode.DONE
+    monkeypatch.setattr(write, "FIGURES", ())  # no rule is in any
     assert main(["report", str(folder), "--rule", spec]) == ExitCode.DONE
     assert "is left out" not in capsys.readouterr().out and report_is_fresh(folder)
     shown = pd.read_csv(folder / "tables" / "selection.csv")
