@@ -86,7 +86,7 @@ def _numbers(rule: SelectionRule[Any], method: Callable[..., Any], *arrays: Any,
             raise UserError(f"{what} gave {type(given).__name__} of {numbers.dtype}: an array of numbers is expected")
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{what}: {one_line(error)}") from error
     if numbers.shape != arrays[0].shape:
         raise UserError(f"{what} gave the shape {numbers.shape} for scores of the shape {arrays[0].shape}")

@@ -205,6 +205,7 @@ def text(scores): return np.full(scores.shape, "a")
 def ragged(scores): return [[1.0], [1.0, 2.0]]
 def nothing(scores): return None
 def raises(scores): raise IndexError("a\\nb")
+def leaves(scores): raise SystemExit("bye")
 def huge(scores): return np.full(scores.shape, 1e308)
 class Neither(SelectionRule[ComponentParams]): pass
 class Nan(SelectionRule[ComponentParams]):
@@ -252,6 +253,7 @@ def test_a_function_of_arrays_is_a_rule(file: Path) -> None:
         ("ragged", "selection rule r: ValueError"),
         ("nothing", "selection rule r gave NoneType of object"),
         ("raises", "selection rule r: IndexError: a b$"),
+        ("leaves", "selection rule r: SystemExit: bye$"),
         ("Neither", "selection rule r: it says neither rank nor choose"),
         ("Nan", "selection rule r gave nan"),
         ("no_arrays", "no_arrays: no selection rule: it takes none of scores, weights, classes"),
