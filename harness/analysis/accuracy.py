@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, product
 from typing import Annotated, NamedTuple, TypeVar
 
 import numpy as np
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.estimators import (
     expected_best_of_n,
+    expected_choices,
     expected_votes,
     first_n_average,
     first_n_best,
+    first_n_choices,
     first_n_oracle,
     first_n_votes,
     grid,
@@ -30,7 +33,8 @@ from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.lowest_step import LowestStep
 from harness.analysis.problem_sets import ProblemSet, in_every_set, over_sets, problem_sets
 from harness.analysis.rows import Columns
-from harness.analysis.scores import ScoreBlocks, Scores, failed_models
+from harness.analysis.rule_entries import Rules
+from harness.analysis.scores import ScoreBlocks, Scores, failed_models, without_scores
 from harness.analysis.selection import best_of_n, unshared, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
@@ -101,7 +105,9 @@ class Accuracies:
     ``lowest``: (reward model, generator) → where in a response its lowest step reward lies; for those with steps.
     ``unshared``: (generator, chooser) → how often what it chooses among all responses to a problem is an answer that no
     other response has, float [P]; for best-of-n choosers and for a random choice.
-    ``left_out``: reward model → why it has no rows: its scoring failed, or it gave numbers that are not finite.
+    ``left_out``: reward model → why it has no rows: its scoring failed, it gave numbers that are not finite, or none of
+    the aggregations has a meaning for them.
+    ``rules``: the selection rules with rows beside the usual ones; ``rules_left_out``: those without → why.
     """
 
     problem_ids: tuple[str, ...]
@@ -116,6 +122,8 @@ class Accuracies:
     lowest: Mapping[tuple[str, str], LowestStep]
     unshared: Mapping[tuple[str, Chooser], Floats]
     left_out: Mapping[str, str]
+    rules: tuple[str, ...]
+    rules_left_out: Mapping[str, str]
     bootstrap: Bootstrap
     sets: tuple[ProblemSet, ...]
     partial: Mapping[Key, Floats]
@@ -223,7 +231,10 @@ def _table(rows: Mapping[Key, Floats], bootstrap: Bootstrap) -> list[tuple[str, 
 
 
 def compute_accuracies(
-    results: Results, n: int | None = None, reward_models: Collection[str] | None = None
+    results: Results,
+    n: int | None = None,
+    reward_models: Collection[str] | None = None,
+    rules: Rules | None = None,
 ) -> Accuracies:
     """The accuracies of every chooser, for every generator, protocol and n.
 
@@ -231,6 +242,7 @@ def compute_accuracies(
         results: the results folder.
         n: compute the accuracies at this n, and at n = all samples. Default: the sizes of the report.
         reward_models: compute the choosers of these reward models only. Default: all reward models.
+        rules: selection rules beside the usual ones. Default: those of the results.
 
     Raises:
         UserError: where ``n`` is larger than the number of samples per problem, and where no problem has all its
@@ -239,13 +251,16 @@ def compute_accuracies(
     manifest = results.manifest
     seed = manifest.seed
     problem_ids = tuple(results.problems["problem_id"])
+    rules = Rules.of(manifest) if rules is None else rules
+    rules_left_out = dict(rules.left_out)
     rows: dict[Key, Floats] = {}
     samples_of: dict[str, Samples] = {}
     stored: dict[str, ScoreBlocks] = {}
     has_all: dict[tuple[str, Chooser], Bools] = {}
     of_choices: dict[tuple[str, Chooser], Floats] = {}
     wanted = set(manifest.reward_models if reward_models is None else reward_models)
-    left_out = {name: why for name, why in failed_models(results).items() if name in wanted}
+    unusable = failed_models(results) | without_scores(results)
+    left_out = {name: why for name, why in unusable.items() if name in wanted}
     refused: dict[str, str] = {}
     sizes = []
     sets = problem_sets(results)
@@ -271,14 +286,20 @@ def compute_accuracies(
             for chooser, alone in _unshared(part, scores):
                 _put(of_choices, (generator, chooser), block, alone, len(problem_ids))
             for protocol in manifest.evaluation.protocol:
-                for chooser, values in _curves(results, part, scores, protocol, ns, seed):
+                usual = _curves(results, part, scores, protocol, ns, seed)
+                others = _of_rules(results, part, scores, protocol, ns, rules, rules_left_out)
+                for chooser, values in chain(usual, others):
                     _put(curves, (protocol, chooser), block, values, len(problem_ids))
         for (by_protocol, chooser), of_all in curves.items():
             for size, at_size in zip(ns, of_all, strict=True):
                 if np.isfinite(at_size).any():
                     rows[Key(generator, chooser, by_protocol, size)] = at_size
     left_out |= refused
-    rows = {key: values for key, values in rows.items() if key.chooser.reward_model not in left_out}
+    rows = {
+        key: values
+        for key, values in rows.items()
+        if key.chooser.reward_model not in left_out and key.chooser.rule not in rules_left_out
+    }
     rows |= _averages(rows, tuple(manifest.generators))
     partial = {key: values for key, values in rows.items() if not in_every_set(sets, np.isfinite(values))}
     rows = {key: values for key, values in rows.items() if key not in partial}
@@ -297,6 +318,8 @@ def compute_accuracies(
         lowest={(name, g): of for g, read in stored.items() for name, of in read.lowest.items()},
         unshared={key: values for key, values in of_choices.items() if key[1].reward_model not in left_out},
         left_out=left_out,
+        rules=tuple(name for name in rules.by_name if name not in rules_left_out),
+        rules_left_out=rules_left_out,
         bootstrap=sets[0].bootstrap if len(sets) == 1 else over_sets(results),
         sets=sets,
         partial=partial,
@@ -367,6 +390,37 @@ def _curves(
         complete = samples.complete & own.complete
         yield Chooser("best_of_n", name, aggregation), np.where(complete, best[i], np.nan)
         yield Chooser("weighted_best_of_n", name, aggregation), np.where(complete, weighted[i], np.nan)
+
+
+def _of_rules(
+    results: Results,
+    samples: Samples,
+    scores: Mapping[tuple[str, str], Scores],
+    protocol: str,
+    ns: Sequence[int],
+    rules: Rules,
+    left_out: dict[str, str],
+) -> Iterable[tuple[Chooser, Floats]]:
+    """As :func:`_curves`, by the rules beside the usual ones. One that fails goes to ``left_out``, with the reason."""
+    models = results.manifest.reward_models
+    for (name, rule), ((model, aggregation), own) in product(rules.by_name.items(), scores.items()):
+        complete = samples.complete & own.complete & ~samples.unanswered
+        if name in left_out or not complete.any():
+            continue
+        of_model = own.values[complete]
+        weights = vote_weights(of_model, models[model].score_type, models[model].coefficient)
+        arrays = of_model, weights, samples.classes[complete], samples.correct[complete]
+        # Nobody is right on a problem without responses.
+        values = np.where(samples.complete & own.complete, np.zeros((len(ns), 1)), np.nan)
+        try:
+            if protocol == "subsets":
+                values[:, complete] = expected_choices(rule, *arrays, ns, results.manifest.seed)
+            else:
+                values[:, complete] = first_n_choices(rule, *arrays, ns)
+        except UserError as error:
+            left_out[name] = str(error)
+            continue
+        yield Chooser(name, model, aggregation), values
 
 
 def _unshared(samples: Samples, scores: Mapping[tuple[str, str], Scores]) -> Iterable[tuple[Chooser, Floats]]:

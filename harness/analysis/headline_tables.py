@@ -79,9 +79,10 @@ def table1(evaluation: Evaluation) -> Table1:
     labels = {
         **{c: BASELINES[c] for c in (PASS_AT_1, MAJORITY)},
         **evaluation.choosers,
+        **evaluation.rule_choosers,
         ORACLE: BASELINES[ORACLE],
     }
-    values = [[_at(accuracies, generator, chooser, n) for generator, n in columns] for chooser in labels]
+    values = [[at_place(accuracies, generator, chooser, n) for generator, n in columns] for chooser in labels]
     rows = []
     for (chooser, label), row in zip(labels.items(), values, strict=True):
         intervals = iter(accuracies.bootstrap.intervals(np.array([v for v in row if v is not None])))
@@ -135,11 +136,11 @@ class WeightedRow:
 
 
 def weighted_table(evaluation: Evaluation) -> list[WeightedRow]:
-    """Weighted against plain best-of-n and against majority vote, at every place (see :func:`_places`)."""
+    """Weighted against plain best-of-n and against majority vote, at every place (see :func:`all_places`)."""
     places, values = [], []
     for chooser, label in evaluation.choosers.items():
-        for generator, n in _places(evaluation.accuracies):
-            of_rules = [_at(evaluation.accuracies, generator, c, n) for c in (chooser, chooser.weighted, MAJORITY)]
+        for generator, n in all_places(evaluation.accuracies):
+            of_rules = [at_place(evaluation.accuracies, generator, c, n) for c in (chooser, chooser.weighted, MAJORITY)]
             if all(v is not None for v in of_rules):
                 places.append((generator, label, n))
                 values.append(of_rules)
@@ -186,9 +187,9 @@ def comparisons(evaluation: Evaluation) -> list[RivalRow]:
         rivals = [(BASELINES[c], c) for c in (PASS_AT_1, MAJORITY)]
         if trainings[chooser.reward_model].trained:
             rivals += [u for u in untrained if u[1].aggregation == chooser.aggregation or len(untrained) == 1]
-        for generator, n in _places(accuracies):
+        for generator, n in all_places(accuracies):
             for name, rival in rivals:
-                a, b = _at(accuracies, generator, chooser, n), _at(accuracies, generator, rival, n)
+                a, b = at_place(accuracies, generator, chooser, n), at_place(accuracies, generator, rival, n)
                 if n != 1 and a is not None and b is not None and np.isfinite(a - b).any():
                     rows.append((generator, label, accuracies.protocol, n, name))
                     ours.append(a)
@@ -264,7 +265,7 @@ def breakdown(evaluation: Evaluation) -> list[BreakdownRow]:
     return rows
 
 
-def _places(accuracies: Accuracies) -> Iterator[tuple[str, int | None]]:
+def all_places(accuracies: Accuracies) -> Iterator[tuple[str, int | None]]:
     """Where choosers are compared: generator and n.
 
     Each generator and their average at each headline n; last, with n None, the average over generators and over n, as
@@ -277,5 +278,6 @@ def _places(accuracies: Accuracies) -> Iterator[tuple[str, int | None]]:
     yield AVERAGE, None
 
 
-def _at(accuracies: Accuracies, generator: str, chooser: Chooser, n: int | None) -> Floats | None:
+def at_place(accuracies: Accuracies, generator: str, chooser: Chooser, n: int | None) -> Floats | None:
+    """The accuracies of a chooser at one of :func:`all_places`, float [P]; None where there are none."""
     return accuracies.overall(chooser) if n is None else accuracies.values(generator, chooser, n)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from harness.analysis.lowest_step import LowestStep, LowestSteps
 from harness.analysis.selection import response_scores
+from harness.core.aggregation import cannot_be
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.records import StepScores
 from harness.core.stages import StageKind
@@ -49,6 +50,18 @@ def failed_models(results: Results) -> dict[str, str]:
             if is_own or (entry.stage == StageKind.TOKEN_PASS and entry.who in facts.token_passes.values()):
                 failed.setdefault(name, entry.error)
     return failed
+
+
+def without_scores(results: Results) -> dict[str, str]:
+    """The reward models for whose step rewards none of the aggregations that were asked for has a meaning, with why."""
+    shown = {name for name, _ in results.variants()}
+    asked = results.manifest.evaluation.aggregation
+    why: dict[str, str] = {}
+    for name, facts in results.manifest.reward_models.items():
+        reasons = [cannot_be(aggregation, facts.score_type) for aggregation in asked or [facts.aggregation]]
+        if name not in shown:
+            why[name] = "; ".join(filter(None, reasons))
+    return why
 
 
 class ScoreBlocks:

@@ -16,6 +16,7 @@ from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import BASELINES, Chooser
 from harness.analysis.inference import Difference, Interval
 from harness.analysis.rows import Columns, Fraction
+from harness.analysis.rule_entries import Rules
 from harness.storage.results import Results
 from harness.storage.sharded_rows import ShardedRows
 
@@ -86,7 +87,7 @@ class SecondOpinion:
     @cached_property
     def second(self) -> Accuracies:
         """The accuracies by the second verifier's grades."""
-        return compute_accuracies(self.seconds)
+        return compute_accuracies(self.seconds, rules=Rules())
 
     def _both(self, generator: str) -> Iterator[pd.DataFrame]:
         """The grades of a generator's responses by both, for one block of problems after the other."""

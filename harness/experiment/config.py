@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from harness.core.aggregation import Aggregation
 from harness.core.errors import UserError, first_error
 from harness.core.records import Sampling
-from harness.core.terms import Aggregation, IntervalMethod, Protocol
+from harness.core.terms import IntervalMethod, Protocol
 from harness.data.documents import parse_yaml, read_yaml
 from harness.experiment.names import check_name
 
@@ -92,14 +93,21 @@ class EvaluationConfig(_Frozen):
 
     ``problems`` is the set of problems to evaluate on, or a list of sets. Of several, accuracies are means over sets.
     ``bootstrap`` draws of problems make the intervals, BCa ones or plain percentiles (docs/statistics.md).
+    ``selection`` are entries of selection rules beside the usual ones (``harness.experiment.selection``).
     """
 
     problems: str | list[str] = "test"
     n: list[int] = [1, 4, 16, 64]
-    aggregation: Aggregation | list[Aggregation] | None = None
+    aggregation: list[Aggregation] | None = None
     protocol: Protocol | list[Protocol] = "subsets"
     bootstrap: int = Field(default=1000, ge=1, le=_MOST_DRAWS)
     interval: IntervalMethod = "bca"
+    selection: dict[str, dict[str, Any]] = {}
+
+    @field_validator("aggregation", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("problems", mode="before")
     @classmethod

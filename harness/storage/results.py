@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
+from harness.core.aggregation import cannot_be, known_aggregation
 from harness.core.errors import UserError, first_error
 from harness.core.records import Grade, LedgerRow, Problem, Response, StepScores
 from harness.core.stages import StageKind
-from harness.core.terms import AGGREGATIONS
 from harness.data.documents import read_json
 from harness.storage.arrow import SCHEMAS
 from harness.storage.inventory import check_inventory
@@ -146,7 +146,7 @@ class Results:
         rows = []
         for name, facts in self.manifest.reward_models.items():
             for aggregation in aggregations or [facts.aggregation]:
-                if aggregation != "prod" or facts.score_type == "probability":
+                if cannot_be(aggregation, facts.score_type) is None:
                     rows.append((name, aggregation))
         return rows
 
@@ -166,8 +166,10 @@ def load_results(folder: Path) -> Results:
     except ValidationError as error:
         raise UserError(f"{path}: {first_error(error, Manifest)}{_by_another(path)}") from None
     for aggregation in manifest.evaluation.aggregation or []:
-        if aggregation not in AGGREGATIONS:
-            raise UserError(f"{path}: evaluation.aggregation: no aggregation is named {aggregation!r}")
+        try:
+            known_aggregation(aggregation)
+        except ValueError as error:
+            raise UserError(f"{path}: evaluation.aggregation: {error}") from None
     check_inventory(folder, manifest.shards)
 
     sets = {name: _table(folder / "problems" / name, Problem) for name in manifest.problem_sets}
