@@ -10,6 +10,7 @@ import numpy as np
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.inference import Difference
+from harness.analysis.power import Power, power
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, suggest
 from harness.storage.results import Results
@@ -31,6 +32,7 @@ class ComparisonRow:
     a: float
     b: float
     difference: Difference
+    power: Power
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ def compare(results: Results, a: str, b: str, n: int | None = None, strategy: st
 def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
     both = np.isfinite(ours - theirs)
     difference = accuracies.difference(ours, theirs)
-    return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference)
+    return ComparisonRow(
+        generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference, power(ours - theirs)
+    )
 
 
 def _chooser(results: Results, name: str, strategy: str) -> Chooser:

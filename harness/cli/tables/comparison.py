@@ -19,7 +19,7 @@ def render(comparison: Comparison) -> RenderableType:
     head.append(f"{rule} accuracy in percent, protocol {c.protocol}", style="not bold")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("generator", overflow="ellipsis", no_wrap=True)
-    for name in ("n", "A", "B", "A − B", "95 % interval", "p", "problems won : lost"):
+    for name in ("n", "A", "B", "A − B", "95 % interval", "p", "shows", "needs", "problems won : lost"):
         table.add_column(name, justify="right", no_wrap=True)
     shown = ""
     for row in c.rows:
@@ -32,12 +32,16 @@ def render(comparison: Comparison) -> RenderableType:
             Text(signed(100 * d.mean), style="bold" if d.low > 0 or d.high < 0 else ""),
             f"{signed(100 * d.low)} to {signed(100 * d.high)}",
             p_value(d.p_permutation),
+            "–" if row.power.detectable is None else f"{100 * row.power.detectable:.1f}",
+            "–" if row.power.needed is None else f"{row.power.needed:,}",
             f"{d.won} : {d.lost} of {d.n_problems}",
         )
         shown = row.generator
     parts: list[RenderableType] = [head, Text(), table]
     if any(row.n is None for row in c.rows):
         parts.append(Text("all: mean over these sizes, and over generators where there are several", style="dim"))
+    enough = "shows: the smallest difference that so many problems show with 80 % power; needs: problems for A − B"
+    parts.append(Text(enough, style="dim"))
     if c.problems:
         where = "averaged over generators" if any(row.generator == AVERAGE for row in c.rows) else c.rows[0].generator
         parts += [Text(), Text(f"Problems that differ most at n = {c.n}, {where} (A : B)", style="bold")]

@@ -25,6 +25,7 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.findings import by_finding, overall_verdict
 from harness.analysis.headline_tables import BreakdownRow, RivalRow
 from harness.analysis.inference import Difference, Interval
+from harness.analysis.smaller_generator import at_most_responses
 from harness.report import text
 from harness.report.figures.palette import Palette
 from harness.report.outputs import TABLES
@@ -86,6 +87,7 @@ def render_page(
         "finding_number": finding_number,
         "by_finding": by_finding,
         "overall_verdict": overall_verdict,
+        "at_most_responses": at_most_responses,
         "as_json": lambda value: json.dumps(value, ensure_ascii=False),
         "as_yaml": lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True),
     }

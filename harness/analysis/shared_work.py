@@ -1,0 +1,243 @@
+"""What a stage computes for n of a problem's N responses, in FLOPs as the ledger counts them.
+
+Some work serves several responses. A prompt is read once for all the responses that are read after it, and equal
+responses are asked about once. It is done if one of them at least is among the n. All other work is of one response.
+
+The totals are the ledger's. The rows of the shards say what of them is shared, and by how many responses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import comb, nan
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.compute as pc
+
+from harness.core.arrays import Floats, Ints
+from harness.core.solution_parts import Reads, span_of
+from harness.core.stages import StageKind
+from harness.cost_model.shape import ModelShape
+from harness.storage.ledger import read_ledger
+from harness.storage.results import Results
+from harness.storage.shards import LEDGER, read_shard, shard_files, shard_meta
+
+#: The about of a question (``harness.core.verifications``): of a response, or of one of its steps.
+_OF_ONE = re.compile(r"(\d+)(\.\d+)?")
+
+
+class CostUnknown(Exception):
+    """Nobody counted what something cost; the message says why."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """FLOPs of a stage for all N responses to a problem, a mean over problems, by how many of them need it.
+
+    Attributes:
+        flops: float [N + 1]; entry m is what m of the N responses need.
+        compares: whether it compares all N responses: then there is none of it for fewer.
+    """
+
+    flops: Floats
+    compares: bool = False
+
+    def at(self, n: int) -> float:
+        """FLOPs per problem for n of the N responses, the expectation over which ones.
+
+        At least one of m is among them with the probability 1 - C(N - m, n) / C(N, n). NaN where all N are compared
+        and n is smaller.
+        """
+        n_samples = len(self.flops) - 1
+        if self.compares and n < n_samples:
+            return nan
+        chances = [1 - comb(n_samples - m, n) / comb(n_samples, n) for m in range(n_samples + 1)]
+        return float(self.flops @ np.array(chances))
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A generator's responses: how many problems it was given, the tokens of each one's prompt, and the work."""
+
+    n_problems: int
+    prompt_tokens: dict[str, int]
+    work: Work
+
+
+def sampling(results: Results, generator: str, n_samples: int) -> Sampled:
+    """What it took to sample a generator's N responses to each problem.
+
+    Raises:
+        CostUnknown: for responses that were recorded or are a server's, and where the ledger is not whole.
+    """
+    folder = f"{StageKind.SAMPLE.folder}/{generator}"
+    why = f"{generator} is not sampled by a model that runs here"
+    flops, prompts = np.zeros(n_samples + 1), dict[str, int]()
+    for shard in _shards(results, folder, why):
+        table = read_shard(shard.path, ["problem_id", "n_prompt_tokens"])
+        groups = _groups(table.column("problem_id"))
+        lengths = table.column("n_prompt_tokens").to_numpy()[groups.starts]
+        prompts |= dict(zip(groups.ids, lengths.tolist(), strict=True))
+        flops += _with_prompts(shard, lengths, groups.counts, n_samples)
+    n_problems = len(prompts) + len(results.unanswered(generator))
+    return Sampled(n_problems, prompts, Work(flops / max(n_problems, 1)))
+
+
+def token_pass(results: Results, label: str, generator: str, n_samples: int) -> Work:
+    """What one model's pass over a generator's responses takes.
+
+    Raises:
+        CostUnknown: where the ledger is not whole, or does not know the model.
+    """
+    folder = f"{StageKind.TOKEN_PASS.folder}/{label}/{generator}"
+    flops, n_problems = np.zeros(n_samples + 1), 0
+    for shard in _shards(results, folder, f"what the pass of {label} took is not known"):
+        table = read_shard(shard.path, ["problem_id", "n_prompt_tokens"])
+        groups, lengths = _groups(table.column("problem_id")), table.column("n_prompt_tokens").to_numpy()
+        # What is too long for the model was not read: its prompt has no tokens.
+        read, prompt = (
+            np.add.reduceat((lengths > 0).astype(np.int64), groups.starts),
+            np.maximum.reduceat(lengths, groups.starts),
+        )
+        flops += _with_prompts(shard, prompt, read, n_samples)
+        n_problems += len(groups.ids)
+    return Work(flops / (n_problems + len(results.unanswered(generator))))
+
+
+def own_scoring(results: Results, reward_model: str, generator: str, sampled: Sampled, n_samples: int) -> Work:
+    """What a reward model computes with a model of its own.
+
+    Raises:
+        CostUnknown: for scores that were recorded or are a server's, for code that does not say which model it runs,
+            and where the ledger is not whole.
+    """
+    folder = f"{StageKind.SCORE.folder}/{reward_model}/{generator}"
+    why = f"{reward_model} does not score with a model of known size that runs here"
+    flops, n_problems = np.zeros(n_samples + 1), 0
+    for shard in _shards(results, folder, why):
+        table = read_shard(shard.path, ["problem_id", "n_tokens"])
+        groups = _groups(table.column("problem_id"))
+        scored = np.add.reduceat((table.column("n_tokens").to_numpy() > 0).astype(np.int64), groups.starts)
+        prompts = np.array([sampled.prompt_tokens.get(id_, 0) for id_ in groups.ids], dtype=np.int64)
+        flops += _with_prompts(shard, prompts, scored, n_samples)
+        n_problems += len(groups.ids)
+    return Work(flops / (n_problems + len(results.unanswered(generator))))
+
+
+def verifying(results: Results, label: str, generator: str, reads: Reads, n_problems: int, n_samples: int) -> Work:
+    """What it took to answer the questions about a generator's responses.
+
+    Args:
+        reads: the part of a response that is asked about: equal parts are asked about once.
+        n_problems: of the generator; there may be no question about a problem.
+
+    Raises:
+        CostUnknown: for replies that were recorded or are a server's, and where the ledger is not whole.
+    """
+    folder = f"{StageKind.VERIFY.folder}/{label}/{generator}"
+    asked: dict[tuple[str, int], float] = {}
+    total, compares = 0.0, False
+    for shard in _shards(results, folder, f"what {label} took to answer is not known"):
+        table = read_shard(shard.path, ["problem_id", "n_prompt_tokens", "n_tokens"])
+        groups, tokens = _groups(table.column("problem_id")), table.column("n_tokens").to_numpy()
+        prompts = table.column("n_prompt_tokens").to_numpy()
+        positions = np.add.reduceat(tokens * prompts + tokens * (tokens + 1) // 2, groups.starts)
+        answers = np.add.reduceat(tokens, groups.starts)
+        first = prompts[groups.starts]
+        for question, answer, place, prompt in zip(
+            groups.ids, answers.tolist(), positions.tolist(), first.tolist(), strict=True
+        ):
+            problem_id, _, about = question.rpartition("#")
+            if found := _OF_ONE.fullmatch(about):
+                response = problem_id, int(found[1])
+                cost = shard.shape.reading(answer, place) + shard.shape.forward(prompt)
+                asked[response] = asked.get(response, 0.0) + cost
+            else:
+                compares = True
+        total += shard.flops
+    flops = np.zeros(n_samples + 1)
+    if compares:
+        flops[n_samples] = total
+    else:
+        shared_by = _equal_responses(results, generator, reads) if asked else {}
+        for response, cost in asked.items():
+            flops[shared_by.get(response, 1)] += cost
+    return Work(flops / max(n_problems, 1), compares)
+
+
+class _Shard(NamedTuple):
+    """A shard of a stage in which a model ran: its file, the model's sizes, and FLOPs in all."""
+
+    path: Path
+    shape: ModelShape
+    flops: float
+
+
+def _shards(results: Results, folder: str, why_unknown: str) -> Iterator[_Shard]:
+    """The shards of a folder with their costs."""
+    paths = shard_files(results.folder / folder)
+    if not paths:
+        raise CostUnknown(f"{folder} is not among the results")
+    for path in paths:
+        shape, ledger = shard_meta(path).get("shape"), results.folder / LEDGER / path.relative_to(results.folder)
+        if shape is None:
+            raise CostUnknown(why_unknown)
+        if not ledger.is_file():
+            raise CostUnknown(f"the ledger has no costs of {folder}/{path.name}")
+        flops = float(pc.sum(read_ledger(ledger).column("flops")).as_py() or 0.0)
+        yield _Shard(path, ModelShape(**shape), flops)
+
+
+class _Groups(NamedTuple):
+    """Runs of equal ids in a column: each one's id, where it starts, float [runs], and how many rows it has."""
+
+    ids: list[str]
+    starts: Ints
+    counts: Ints
+
+
+def _groups(column: object) -> _Groups:
+    runs = pc.run_end_encode(column.combine_chunks())  # type: ignore[attr-defined]
+    ends = np.asarray(runs.run_ends, dtype=np.int64)
+    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+    return _Groups(runs.values.to_pylist(), starts, ends - starts)
+
+
+def _with_prompts(shard: _Shard, prompts: Ints, readers: Ints, n_samples: int) -> Floats:
+    """The FLOPs of a shard, by how many responses need them: float [N + 1].
+
+    Args:
+        prompts: tokens of each problem's prompt.
+        readers: how many responses to each problem are read after it.
+    """
+    flops = np.zeros(n_samples + 1)
+    tokens = np.bincount(readers, prompts, n_samples + 1)
+    positions = np.bincount(readers, prompts * (prompts + 1) // 2, n_samples + 1)
+    for m in range(1, n_samples + 1):
+        flops[m] = shard.shape.reading(int(tokens[m]), int(positions[m]))
+    flops[1] += shard.flops - flops.sum()
+    return flops
+
+
+def _equal_responses(results: Results, generator: str, reads: Reads) -> dict[tuple[str, int], int]:
+    """(problem, sample) -> how many responses to the problem are asked about as one with it."""
+    shared_by: dict[tuple[str, int], int] = {}
+    for path in shard_files(results.folder / StageKind.SAMPLE.folder / generator):
+        table = read_shard(path, ["problem_id", "sample", "text"])
+        groups, samples = _groups(table.column("problem_id")), table.column("sample").to_pylist()
+        texts = table.column("text")
+        for id_, start, count in zip(groups.ids, groups.starts.tolist(), groups.counts.tolist(), strict=True):
+            parts = [_part(text, reads) for text in texts.slice(start, count).to_pylist()]
+            times = Counter(parts)
+            shared_by |= {(id_, samples[start + place]): times[part] for place, part in enumerate(parts)}
+    return shared_by
+
+
+def _part(text: str, reads: Reads) -> str | None:
+    span, _ = span_of(text, reads)
+    return None if span is None else text[slice(*span)]
