@@ -12,20 +12,20 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import comb, nan
+from math import comb, isnan, nan
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.core.arrays import Floats, Ints
 from harness.core.solution_parts import Reads, span_of
 from harness.core.stages import StageKind
 from harness.cost_model.shape import ModelShape
-from harness.storage.ledger import read_ledger
 from harness.storage.results import Results
-from harness.storage.shards import LEDGER, read_shard, shard_files, shard_meta
+from harness.storage.shards import LEDGER, read_shard, shard_files, table_meta
 
 #: The about of a question (``harness.core.verifications``): of a response, or of one of its steps.
 _OF_ONE = re.compile(r"(\d+)(\.\d+)?")
@@ -75,13 +75,12 @@ def sampling(results: Results, generator: str, n_samples: int) -> Sampled:
     Raises:
         CostUnknown: for responses that were recorded or are a server's, and where the ledger is not whole.
     """
-    folder = f"{StageKind.SAMPLE.folder}/{generator}"
+    place = StageKind.SAMPLE.folder, generator
     why = f"{generator} is not sampled by a model that runs here"
     flops, prompts = np.zeros(n_samples + 1), dict[str, int]()
-    for shard in _shards(results, folder, why):
-        table = read_shard(shard.path, ["problem_id", "n_prompt_tokens"])
-        groups = _groups(table.column("problem_id"))
-        lengths = table.column("n_prompt_tokens").to_numpy()[groups.starts]
+    for shard in _shards(results, place, ["problem_id", "n_prompt_tokens"], why):
+        groups = _groups(shard.table.column("problem_id"))
+        lengths = shard.table.column("n_prompt_tokens").to_numpy()[groups.starts]
         prompts |= dict(zip(groups.ids, lengths.tolist(), strict=True))
         flops += _with_prompts(shard, lengths, groups.counts, n_samples)
     n_problems = len(prompts) + len(results.unanswered(generator))
@@ -94,19 +93,16 @@ def token_pass(results: Results, label: str, generator: str, n_samples: int) -> 
     Raises:
         CostUnknown: where the ledger is not whole, or does not know the model.
     """
-    folder = f"{StageKind.TOKEN_PASS.folder}/{label}/{generator}"
+    place = StageKind.TOKEN_PASS.folder, label, generator
     flops, n_problems = np.zeros(n_samples + 1), 0
-    for shard in _shards(results, folder, f"what the pass of {label} took is not known"):
-        table = read_shard(shard.path, ["problem_id", "n_prompt_tokens"])
-        groups, lengths = _groups(table.column("problem_id")), table.column("n_prompt_tokens").to_numpy()
+    why = f"what the pass of {label} took is not known"
+    for shard in _shards(results, place, ["problem_id", "n_prompt_tokens"], why):
+        groups, lengths = _groups(shard.table.column("problem_id")), shard.table.column("n_prompt_tokens").to_numpy()
         # What is too long for the model was not read: its prompt has no tokens.
-        read, prompt = (
-            np.add.reduceat((lengths > 0).astype(np.int64), groups.starts),
-            np.maximum.reduceat(lengths, groups.starts),
-        )
-        flops += _with_prompts(shard, prompt, read, n_samples)
+        read = np.add.reduceat((lengths > 0).astype(np.int64), groups.starts)
+        flops += _with_prompts(shard, np.maximum.reduceat(lengths, groups.starts), read, n_samples)
         n_problems += len(groups.ids)
-    return Work(flops / (n_problems + len(results.unanswered(generator))))
+    return Work(flops / max(n_problems + len(results.unanswered(generator)), 1))
 
 
 def own_scoring(results: Results, reward_model: str, generator: str, sampled: Sampled, n_samples: int) -> Work:
@@ -116,17 +112,16 @@ def own_scoring(results: Results, reward_model: str, generator: str, sampled: Sa
         CostUnknown: for scores that were recorded or are a server's, for code that does not say which model it runs,
             and where the ledger is not whole.
     """
-    folder = f"{StageKind.SCORE.folder}/{reward_model}/{generator}"
+    place = StageKind.SCORE.folder, reward_model, generator
     why = f"{reward_model} does not score with a model of known size that runs here"
     flops, n_problems = np.zeros(n_samples + 1), 0
-    for shard in _shards(results, folder, why):
-        table = read_shard(shard.path, ["problem_id", "n_tokens"])
-        groups = _groups(table.column("problem_id"))
-        scored = np.add.reduceat((table.column("n_tokens").to_numpy() > 0).astype(np.int64), groups.starts)
+    for shard in _shards(results, place, ["problem_id", "n_tokens"], why):
+        groups = _groups(shard.table.column("problem_id"))
+        scored = np.add.reduceat((shard.table.column("n_tokens").to_numpy() > 0).astype(np.int64), groups.starts)
         prompts = np.array([sampled.prompt_tokens.get(id_, 0) for id_ in groups.ids], dtype=np.int64)
         flops += _with_prompts(shard, prompts, scored, n_samples)
         n_problems += len(groups.ids)
-    return Work(flops / (n_problems + len(results.unanswered(generator))))
+    return Work(flops / max(n_problems + len(results.unanswered(generator)), 1))
 
 
 def verifying(results: Results, label: str, generator: str, reads: Reads, n_problems: int, n_samples: int) -> Work:
@@ -139,23 +134,20 @@ def verifying(results: Results, label: str, generator: str, reads: Reads, n_prob
     Raises:
         CostUnknown: for replies that were recorded or are a server's, and where the ledger is not whole.
     """
-    folder = f"{StageKind.VERIFY.folder}/{label}/{generator}"
+    place = StageKind.VERIFY.folder, label, generator
     asked: dict[tuple[str, int], float] = {}
-    total, compares = 0.0, False
-    for shard in _shards(results, folder, f"what {label} took to answer is not known"):
-        table = read_shard(shard.path, ["problem_id", "n_prompt_tokens", "n_tokens"])
-        groups, tokens = _groups(table.column("problem_id")), table.column("n_tokens").to_numpy()
-        prompts = table.column("n_prompt_tokens").to_numpy()
-        positions = np.add.reduceat(tokens * prompts + tokens * (tokens + 1) // 2, groups.starts)
-        answers = np.add.reduceat(tokens, groups.starts)
-        first = prompts[groups.starts]
-        for question, answer, place, prompt in zip(
-            groups.ids, answers.tolist(), positions.tolist(), first.tolist(), strict=True
-        ):
+    total, compares, why = 0.0, False, f"what {label} took to answer is not known"
+    for shard in _shards(results, place, ["problem_id", "n_prompt_tokens", "n_tokens"], why):
+        groups, tokens = _groups(shard.table.column("problem_id")), shard.table.column("n_tokens").to_numpy()
+        prompts = shard.table.column("n_prompt_tokens").to_numpy()
+        answers = np.add.reduceat(tokens, groups.starts).tolist()
+        positions = np.add.reduceat(tokens * prompts + tokens * (tokens + 1) // 2, groups.starts).tolist()
+        read = prompts[groups.starts].tolist()
+        for question, prompt, answer, attended in zip(groups.ids, read, answers, positions, strict=True):
             problem_id, _, about = question.rpartition("#")
             if found := _OF_ONE.fullmatch(about):
                 response = problem_id, int(found[1])
-                cost = shard.shape.reading(answer, place) + shard.shape.forward(prompt)
+                cost = shard.shape.forward(prompt) + shard.shape.reading(answer, attended)
                 asked[response] = asked.get(response, 0.0) + cost
             else:
                 compares = True
@@ -171,38 +163,39 @@ def verifying(results: Results, label: str, generator: str, reads: Reads, n_prob
 
 
 class _Shard(NamedTuple):
-    """A shard of a stage in which a model ran: its file, the model's sizes, and FLOPs in all."""
+    """Columns of a shard of a stage in which a model ran, the model's sizes, and FLOPs in all."""
 
-    path: Path
+    table: pa.Table
     shape: ModelShape
     flops: float
 
 
-def _shards(results: Results, folder: str, why_unknown: str) -> Iterator[_Shard]:
-    """The shards of a folder with their costs."""
-    paths = shard_files(results.folder / folder)
+def _shards(results: Results, place: tuple[str, ...], columns: list[str], why_unknown: str) -> Iterator[_Shard]:
+    """The shards of a folder, one at a time, with their costs."""
+    folder = Path(*place)
+    paths, costs = (shard_files(root / folder) for root in (results.folder, results.folder / LEDGER))
+    ledger = results.ledger_of(*place)
     if not paths:
         raise CostUnknown(f"{folder} is not among the results")
-    for path in paths:
-        shape, ledger = shard_meta(path).get("shape"), results.folder / LEDGER / path.relative_to(results.folder)
-        if shape is None:
+    if [path.name for path in paths] != [path.name for path in costs] or len(ledger) != len(paths):
+        raise CostUnknown(f"the ledger does not have the costs of all of {folder}")
+    for path, flops in zip(paths, ledger["flops"].tolist(), strict=True):
+        table = read_shard(path, columns)
+        if (shape := table_meta(table).get("shape")) is None or isnan(flops):
             raise CostUnknown(why_unknown)
-        if not ledger.is_file():
-            raise CostUnknown(f"the ledger has no costs of {folder}/{path.name}")
-        flops = float(pc.sum(read_ledger(ledger).column("flops")).as_py() or 0.0)
-        yield _Shard(path, ModelShape(**shape), flops)
+        yield _Shard(table, ModelShape(**shape), flops)
 
 
 class _Groups(NamedTuple):
-    """Runs of equal ids in a column: each one's id, where it starts, float [runs], and how many rows it has."""
+    """Runs of equal ids in a column: the ids, where they start and how many rows they have, int [runs] each."""
 
     ids: list[str]
     starts: Ints
     counts: Ints
 
 
-def _groups(column: object) -> _Groups:
-    runs = pc.run_end_encode(column.combine_chunks())  # type: ignore[attr-defined]
+def _groups(column: pa.ChunkedArray) -> _Groups:
+    runs = pc.run_end_encode(column.combine_chunks())
     ends = np.asarray(runs.run_ends, dtype=np.int64)
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
     return _Groups(runs.values.to_pylist(), starts, ends - starts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ class Results:
     problems: pd.DataFrame
     grades: pd.DataFrame
     ledger: pd.DataFrame
+
+    @cached_property
+    def _ledgers(self) -> dict[tuple[str, ...], pd.DataFrame]:
+        return {}
 
     def scores(self, reward_model: str, generator: str) -> pa.Table:
         """A reward model's scores of a generator's responses; without rows where there are none.
@@ -103,9 +108,13 @@ class Results:
         return _all_grades(self.folder / StageKind.SECOND_GRADE.folder, names)
 
     def ledger_of(self, *place: str) -> pd.DataFrame:
-        """The ledger of a folder of the results, say ``"responses", generator``; no rows where it is not known."""
-        rows: pd.DataFrame = _table(self.folder.joinpath(LEDGER, *place), LedgerRow).to_pandas()
-        return rows
+        """The ledger of a folder of the results, say ``"responses", generator``; no rows where it is not known.
+
+        It is read once. The rows are in the order of the shards.
+        """
+        if place not in self._ledgers:
+            self._ledgers[place] = _frame(self.folder.joinpath(LEDGER, *place), LedgerRow)
+        return self._ledgers[place]
 
     def by_problem(self, record: type, *place: str) -> RowsByProblem:
         """The rows of a folder of the results, say ``Response, "responses", generator``."""
