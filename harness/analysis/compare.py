@@ -96,9 +96,9 @@ def compare(results: Results, a: str, b: str, n: int | None = None, strategy: st
 def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
     both = np.isfinite(ours - theirs)
     difference = accuracies.difference(ours, theirs)
-    return ComparisonRow(
-        generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference, power(ours - theirs)
-    )
+    (error,) = accuracies.bootstrap.standard_errors((ours - theirs)[None])
+    enough = power(difference.mean, float(error), difference.n_problems)
+    return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference, enough)
 
 
 def _chooser(results: Results, name: str, strategy: str) -> Chooser:

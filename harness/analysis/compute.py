@@ -64,11 +64,11 @@ class ComputeRow:
 
 @dataclass(frozen=True)
 class Compute:
-    """The choices of a run with their rows, and their accuracy per problem, float [rows, P]."""
+    """The choices of a run with their rows, and their accuracy per problem, float [P] each."""
 
     choosers: tuple[Chooser, ...]
     rows: tuple[ComputeRow, ...]
-    values: Floats
+    values: tuple[Floats, ...]
 
     @property
     def is_known(self) -> bool:
@@ -101,23 +101,23 @@ class _Choice(NamedTuple):
 
 def compute(results: Results, accuracies: Accuracies, choosers: Mapping[Chooser, str]) -> Compute:
     """One response of each generator alone, then the majority's answer and the best of n at every n above 1."""
-    choices, values = list[_Choice](), list[Floats]()
+    choices, values, intervals = list[_Choice](), list[Floats](), list[Interval]()
     for generator in accuracies.generators:
         ledger = _Ledger(results, generator, accuracies.samples[generator].correct.shape[1])
         best = [chooser for of, chooser in accuracies.scored(choosers) if of == generator]
         for chooser in (PASS_AT_1, MAJORITY, *best):
-            for n in [1] if chooser == PASS_AT_1 else [n for n in accuracies.ns(generator) if n > 1]:
-                if (accuracy := accuracies.values(generator, chooser, n)) is not None:
-                    choices.append(_Choice(generator, chooser, n, *ledger.spent(chooser.reward_model, n)))
-                    values.append(accuracy)
-    stacked = np.array(values)
-    fronts = _fronts(accuracies, choices, stacked)
-    intervals = accuracies.bootstrap.intervals(stacked)
+            sizes = [1] if chooser == PASS_AT_1 else [n for n in accuracies.ns(generator) if n > 1]
+            at = {n: own for n in sizes if (own := accuracies.values(generator, chooser, n)) is not None}
+            choices += [_Choice(generator, chooser, n, *ledger.spent(chooser.reward_model, n)) for n in at]
+            values += at.values()
+            # A line at a time: a copy of all values of a large run would be its largest array.
+            intervals += accuracies.bootstrap.intervals(np.array(list(at.values()))) if at else []
+    fronts = _fronts(accuracies, choices, values)
     rows = [
         _row(choice, choosers, interval, *at_front)
         for choice, interval, at_front in zip(choices, intervals, fronts, strict=True)
     ]
-    return Compute(tuple(choice.chooser for choice in choices), tuple(rows), stacked)
+    return Compute(tuple(choice.chooser for choice in choices), tuple(rows), tuple(values))
 
 
 def _row(
@@ -229,7 +229,7 @@ def front(costs: Floats, accuracies: Floats) -> Bools:
     return on_front
 
 
-def _fronts(accuracies: Accuracies, choices: Sequence[_Choice], values: Floats) -> list[tuple[bool, float]]:
+def _fronts(accuracies: Accuracies, choices: Sequence[_Choice], values: Sequence[Floats]) -> list[tuple[bool, float]]:
     """Whether each choice is on the front, and in which share of the draws.
 
     Accuracies are compared on the problems that all choices have. Where generators share no problem, each has a front
@@ -241,14 +241,19 @@ def _fronts(accuracies: Accuracies, choices: Sequence[_Choice], values: Floats) 
         if choice.spent is not None:
             by_problems.setdefault("" if accuracies.averaged else choice.generator, []).append(place)
     for places in by_problems.values():
+        shared = np.logical_and.reduce([np.isfinite(values[place]) for place in places])
+        if not shared.any():
+            continue
         spent = [choices[place].spent for place in places]
         costs = np.array([float(f"{one.generation + one.scoring:.{_DIGITS}g}") for one in spent if one is not None])
-        shared = np.where(np.isfinite(values[places]).all(axis=0), values[places], nan)
-        if not np.isfinite(shared).any():
-            continue
-        on_front = front(costs, np.round(np.nanmean(shared, axis=1), _DIGITS)[None])[0]
-        drawn = np.round(accuracies.bootstrap.means(shared), _DIGITS)
-        shares = front(costs, drawn[np.isfinite(drawn).all(axis=1)]).mean(axis=0)
+        means, draws = list[float](), list[Floats]()
+        for place in places:
+            own = np.where(shared, values[place], nan)
+            means.append(float(np.nanmean(own)))
+            draws.append(accuracies.bootstrap.means(own[None])[:, 0])
+        drawn = np.stack(draws, axis=1)
+        on_front = front(costs, np.round(means, _DIGITS)[None])[0]
+        shares = front(costs, np.round(drawn[np.isfinite(drawn).all(axis=1)], _DIGITS)).mean(axis=0)
         for place, is_on, share in zip(places, on_front.tolist(), shares.tolist(), strict=True):
             fronts[place] = is_on, share
     return fronts

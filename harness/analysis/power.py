@@ -1,25 +1,21 @@
 """Is it enough? What difference so many problems can show, and how many problems the difference seen would need.
 
-For a paired comparison over P problems, whose differences have the standard deviation s: the mean has the standard
-error s / sqrt(P), and a two-sided test at the level alpha finds a true difference d with the probability
-Phi(d sqrt(P) / s - z(1 - alpha / 2)), the other tail left out. This is the power where
-d = (z(1 - alpha / 2) + z(power)) s / sqrt(P) (Lachin 1981, "Introduction to sample size determination and power
-analysis for clinical trials"). Both numbers take the s that was observed for the true one.
+A two-sided test at the level alpha finds a true difference d, whose estimate has the standard error e, with the
+probability Phi(d / e - z(1 - alpha / 2)), the other tail left out. This is the power where d = (z(1 - alpha / 2) +
+z(power)) e, and e falls with the root of the number of problems (Lachin 1981, "Introduction to sample size
+determination and power analysis for clinical trials"). Both numbers take the e that was observed for the true one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil
 
-import numpy as np
 from scipy.special import ndtri
-
-from harness.core.arrays import Floats
 
 LEVEL, POWER = 0.05, 0.8
 _Z = float(ndtri(1 - LEVEL / 2) + ndtri(POWER))
-_EQUAL = 1e-12  # differences that are 0 in exact arithmetic
+_EQUAL = 1e-12  # what is 0 in exact arithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +31,10 @@ class Power:
     needed: int | None
 
 
-def power(differences: Floats) -> Power:
-    """From the paired differences of problems, float [P], NaN where a problem has none."""
-    values = differences[np.isfinite(differences)]
-    deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    if deviation < _EQUAL:
+def power(difference: float, standard_error: float, n_problems: int) -> Power:
+    """From a mean paired difference over ``n_problems`` and its standard error; NaN where there is none."""
+    if not standard_error > _EQUAL:
         return Power(None, None)
-    mean = abs(float(values.mean()))
-    needed = None if mean < _EQUAL else ceil((_Z * deviation / mean) ** 2)
-    return Power(_Z * deviation / sqrt(len(values)), needed)
+    detectable = _Z * standard_error
+    needed = None if abs(difference) < _EQUAL else ceil(n_problems * (detectable / difference) ** 2)
+    return Power(detectable, needed)

@@ -103,7 +103,7 @@ def _rows(compute: Compute, bootstrap: Bootstrap, smaller: int, larger: int, pla
         places: those of the choices.
     """
     theirs = compute.values[larger]
-    values = compute.values[[smaller, *places]]
+    values = np.array([compute.values[place] for place in (smaller, *places)])
     differences = values - theirs
     if not np.isfinite(differences).any(axis=1).all():
         return

@@ -14,7 +14,6 @@ from harness.storage.arrow import to_records, to_table
 from harness.storage.ledger import read_ledger
 from harness.storage.shards import LEDGER, read_shard, shard_path, write_shard
 
-_KINDS = {kind.folder: kind for kind in StageKind}
 #: A model of 2 layers, in the words of its config.
 CONFIG = {
     "model_type": "llama",
@@ -57,12 +56,12 @@ def put(
     for folder in (results / place, results / LEDGER / place):
         for path in folder.glob("part-*.parquet"):
             path.unlink()
+    kind, what = place.split("/")[:2]
+    stage = next(stage for stage in StageKind if stage.folder == kind)
     for index, (of_shard, cost) in enumerate(zip(rows, costs, strict=True)):
         write_shard(shard_path(results / place, index), to_table(record, of_shard), "key", cost.meta)
-        row = LedgerRow(
-            _KINDS[place.split("/")[0]], place.split("/")[1], "", cost.device, cost.prompt_tokens, cost.completion_tokens, 0,
-            cost.flops, wall_s, 0.0, gpus,
-        )  # fmt: skip
+        tokens = cost.prompt_tokens, cost.completion_tokens, 0
+        row = LedgerRow(stage, what, "", cost.device, *tokens, cost.flops, wall_s, 0.0, gpus)
         write_shard(shard_path(results / LEDGER / place, index), to_table(LedgerRow, [row]), "key")
 
 
