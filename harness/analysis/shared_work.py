@@ -135,36 +135,38 @@ def verifying(results: Results, label: str, generator: str, reads: Reads, n_prob
         CostUnknown: for replies that were recorded or are a server's, and where the ledger is not whole.
     """
     place = StageKind.VERIFY.folder, label, generator
-    asked: dict[tuple[str, int], float] = {}
-    total, compares, why = 0.0, False, f"what {label} took to answer is not known"
+    flops, compares, why = np.zeros(n_samples + 1), False, f"what {label} took to answer is not known"
     for shard in _shards(results, place, ["problem_id", "n_prompt_tokens", "n_tokens"], why):
-        groups, tokens = _groups(shard.table.column("problem_id")), shard.table.column("n_tokens").to_numpy()
-        prompts = shard.table.column("n_prompt_tokens").to_numpy()
-        answers = np.add.reduceat(tokens, groups.starts).tolist()
-        positions = np.add.reduceat(tokens * prompts + tokens * (tokens + 1) // 2, groups.starts).tolist()
-        read = prompts[groups.starts].tolist()
-        for question, prompt, answer, attended in zip(groups.ids, read, answers, positions, strict=True):
+        asked: dict[tuple[str, int], float] = {}
+        for question, cost in _questions(shard):
             problem_id, _, about = question.rpartition("#")
             if found := _OF_ONE.fullmatch(about):
                 response = problem_id, int(found[1])
-                cost = shard.shape.forward(prompt) + shard.shape.reading(answer, attended)
                 asked[response] = asked.get(response, 0.0) + cost
             else:
                 compares = True
-        total += shard.flops
-    flops = np.zeros(n_samples + 1)
-    if compares:
-        flops[n_samples] = total
-    else:
-        shared_by = _equal_responses(results, generator, reads) if asked else {}
+                flops[n_samples] += cost
+        shared_by = _equal_responses(results, generator, shard.name, reads) if asked else {}
         for response, cost in asked.items():
             flops[shared_by.get(response, 1)] += cost
     return Work(flops / max(n_problems, 1), compares)
 
 
-class _Shard(NamedTuple):
-    """Columns of a shard of a stage in which a model ran, the model's sizes, and FLOPs in all."""
+def _questions(shard: _Shard) -> Iterator[tuple[str, float]]:
+    """The id of each question with the FLOPs of answering it: its prompt is read once for all replies."""
+    groups, tokens = _groups(shard.table.column("problem_id")), shard.table.column("n_tokens").to_numpy()
+    prompts = shard.table.column("n_prompt_tokens").to_numpy()
+    answers = np.add.reduceat(tokens, groups.starts).tolist()
+    positions = np.add.reduceat(tokens * prompts + tokens * (tokens + 1) // 2, groups.starts).tolist()
+    read = prompts[groups.starts].tolist()
+    for question, prompt, answer, attended in zip(groups.ids, read, answers, positions, strict=True):
+        yield question, shard.shape.forward(prompt) + shard.shape.reading(answer, attended)
 
+
+class _Shard(NamedTuple):
+    """A shard of a stage in which a model ran: its file, some columns, the model's sizes, and FLOPs in all."""
+
+    name: str
     table: pa.Table
     shape: ModelShape
     flops: float
@@ -183,7 +185,7 @@ def _shards(results: Results, place: tuple[str, ...], columns: list[str], why_un
         table = read_shard(path, columns)
         if (shape := table_meta(table).get("shape")) is None or isnan(flops):
             raise CostUnknown(why_unknown)
-        yield _Shard(table, ModelShape(**shape), flops)
+        yield _Shard(path.name, table, ModelShape(**shape), flops)
 
 
 class _Groups(NamedTuple):
@@ -217,17 +219,16 @@ def _with_prompts(shard: _Shard, prompts: Ints, readers: Ints, n_samples: int) -
     return flops
 
 
-def _equal_responses(results: Results, generator: str, reads: Reads) -> dict[tuple[str, int], int]:
-    """(problem, sample) -> how many responses to the problem are asked about as one with it."""
+def _equal_responses(results: Results, generator: str, shard: str, reads: Reads) -> dict[tuple[str, int], int]:
+    """(problem, sample) -> how many responses to the problem are asked about as one with it, in a shard."""
     shared_by: dict[tuple[str, int], int] = {}
-    for path in shard_files(results.folder / StageKind.SAMPLE.folder / generator):
-        table = read_shard(path, ["problem_id", "sample", "text"])
-        groups, samples = _groups(table.column("problem_id")), table.column("sample").to_pylist()
-        texts = table.column("text")
-        for id_, start, count in zip(groups.ids, groups.starts.tolist(), groups.counts.tolist(), strict=True):
-            parts = [_part(text, reads) for text in texts.slice(start, count).to_pylist()]
-            times = Counter(parts)
-            shared_by |= {(id_, samples[start + place]): times[part] for place, part in enumerate(parts)}
+    path = results.folder / StageKind.SAMPLE.folder / generator / shard
+    table = read_shard(path, ["problem_id", "sample", "text"])
+    groups, samples = _groups(table.column("problem_id")), table.column("sample").to_pylist()
+    for id_, start, count in zip(groups.ids, groups.starts.tolist(), groups.counts.tolist(), strict=True):
+        parts = [_part(text, reads) for text in table.column("text").slice(start, count).to_pylist()]
+        times = Counter(parts)
+        shared_by |= {(id_, samples[start + place]): times[part] for place, part in enumerate(parts)}
     return shared_by
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from harness.report.page.page import render_page
 from harness.report.summary import smaller_lines
 from harness.storage.results import load_results
 
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {
     "log-likelihood": {"token_passes": {"policy": "base"}},
     "twice": {"token_passes": {"policy": "base", "reference": "base"}},
     "own": {"type": "head-prm"},

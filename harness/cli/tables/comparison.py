@@ -13,7 +13,7 @@ from harness.report.text import p_value, signed
 _MOST = 999_999
 _ENOUGH = (
     "shows: the smallest difference that so many problems show with 80 % power",
-    "needs: how many would show a difference as large as A − B so; won : lost: problems",
+    "needs: how many would show A − B so; won : lost: problems on which A is better, and B",
 )
 
 
