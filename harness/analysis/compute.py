@@ -21,7 +21,16 @@ from harness.analysis.choosers import MAJORITY, PASS_AT_1, Chooser
 from harness.analysis.costs import with_members
 from harness.analysis.inference import Interval
 from harness.analysis.rows import Columns, Fraction
-from harness.analysis.shared_work import CostUnknown, Sampled, Work, own_scoring, sampling, token_pass, verifying
+from harness.analysis.shared_work import (
+    CostUnknown,
+    Sampled,
+    Work,
+    own_scoring,
+    per_problem,
+    sampling,
+    token_pass,
+    verifying,
+)
 from harness.analysis.stage_costs import Cost
 from harness.core.arrays import Bools, Floats
 from harness.core.stages import StageKind
@@ -144,7 +153,8 @@ def _row(
 
 
 class _Needed(NamedTuple):
-    """What a choice is made from: FLOPs of scoring, the measured costs of sampling and scoring, and devices."""
+    """What a choice is made from: FLOPs of scoring, what was measured of sampling and scoring, and devices; for all N
+    responses to a problem."""
 
     scoring: tuple[Work, ...]
     costs: tuple[Cost, ...]
@@ -157,7 +167,7 @@ class _Ledger:
     def __init__(self, results: Results, generator: str, n_samples: int) -> None:
         self._results, self._generator, self._n_samples = results, generator, n_samples
         self._needed = cache(self._what_is_needed)
-        self._pass = cache(lambda label: token_pass(results, label, generator, n_samples))
+        self._pass = cache(lambda label: token_pass(results, label, generator, self._sampling(), n_samples))
         self._sampling = cache(lambda: sampling(results, generator, n_samples))
 
     def spent(self, reward_model: str, n: int) -> tuple[_Spent | None, str]:
@@ -168,25 +178,22 @@ class _Ledger:
         scoring = float(sum(work.at(n) for work in needed.scoring))
         if isnan(scoring):
             return None, f"{reward_model} compares all {self._n_samples} responses with each other"
-        sampled = self._sampling()
-        share = n / self._n_samples / sampled.n_problems
+        share = n / self._n_samples
         seconds, gpu_seconds = (share * sum(c.seconds_in(unit) for c in needed.costs) for unit in ("time", "GPU time"))
-        return _Spent(sampled.work.at(n), scoring, seconds, gpu_seconds, needed.device), ""
+        return _Spent(self._sampling().work.at(n), scoring, seconds, gpu_seconds, needed.device), ""
 
     def _what_is_needed(self, reward_model: str) -> _Needed | str:
         """What the scores of a reward model are made from, each once; or why somebody did not count it."""
         try:
             sampled = self._sampling()
             parts = list(self._parts(reward_model, sampled)) if reward_model else []
+            folders = [(StageKind.SAMPLE.folder, self._generator), *(folder for folder, _ in parts)]
+            costs = tuple(per_problem(self._results, sampled, *folder) for folder in folders)
         except CostUnknown as error:
             return str(error)
-        folders = [(StageKind.SAMPLE.folder, self._generator), *(folder for folder, _ in parts)]
         devices = (self._results.ledger_of(*folder)["device"].unique() for folder in folders)
-        return _Needed(
-            tuple(work for _, work in parts if work is not None),
-            tuple(Cost.of(self._results, *folder) for folder in folders),
-            ", ".join(dict.fromkeys(device for of in devices for device in of if device)),
-        )
+        device = ", ".join(dict.fromkeys(device for of in devices for device in of if device))
+        return _Needed(tuple(work for _, work in parts if work is not None), costs, device)
 
     def _parts(self, reward_model: str, sampled: Sampled) -> Iterator[tuple[tuple[str, ...], Work | None]]:
         """The folders that scores are made in, with their work; None where they are made without a model."""
@@ -195,7 +202,7 @@ class _Ledger:
         for label in dict.fromkeys(label for facts in whole.values() for label in facts.token_passes.values()):
             yield (StageKind.TOKEN_PASS.folder, label, generator), self._pass(label)
         for label, reads in {f.verifications: f.reads for f in whole.values() if f.verifications}.items():
-            work = verifying(self._results, label, generator, reads, sampled.n_problems, self._n_samples)
+            work = verifying(self._results, label, generator, reads, sampled, self._n_samples)
             yield (StageKind.VERIFY.folder, label, generator), work
         for one, facts in whole.items():
             # What reads passes, replies or other scores needs no model besides.

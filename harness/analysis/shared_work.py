@@ -9,17 +9,19 @@ The totals are the ledger's. The rows of the shards say what of them is shared, 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import comb, isnan, nan
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.analysis.stage_costs import Cost
 from harness.core.arrays import Floats, Ints
 from harness.core.solution_parts import Reads, span_of
 from harness.core.stages import StageKind
@@ -62,10 +64,15 @@ class Work:
 
 @dataclass(frozen=True)
 class Sampled:
-    """A generator's responses: how many problems it was given, the tokens of each one's prompt, and the work."""
+    """A generator's responses: the tokens of each problem's prompt, and the work.
 
-    n_problems: int
-    prompt_tokens: dict[str, int]
+    ``n_problems`` is how many problems it was given, by set, and ``unanswered`` how many of them it left without
+    responses.
+    """
+
+    n_problems: Mapping[str, int]
+    unanswered: Mapping[str, int]
+    prompt_tokens: Mapping[str, int]
     work: Work
 
 
@@ -77,32 +84,31 @@ def sampling(results: Results, generator: str, n_samples: int) -> Sampled:
     """
     place = StageKind.SAMPLE.folder, generator
     why = f"{generator} is not sampled by a model that runs here"
-    flops, prompts = np.zeros(n_samples + 1), dict[str, int]()
+    total, unanswered, prompts = _PerProblem(n_samples), Counter[str](), dict[str, int]()
     for shard in _shards(results, place, ["problem_id", "n_prompt_tokens"], why):
         groups = _groups(shard.table.column("problem_id"))
         lengths = shard.table.column("n_prompt_tokens").to_numpy()[groups.starts]
         prompts |= dict(zip(groups.ids, lengths.tolist(), strict=True))
-        flops += _with_prompts(shard, lengths, groups.counts, n_samples)
-    n_problems = len(prompts) + len(results.unanswered(generator))
-    return Sampled(n_problems, prompts, Work(flops / max(n_problems, 1)))
+        unanswered[shard.of_set] += len(table_meta(shard.table).get("unanswered", ()))
+        total.add(shard, _with_prompts(shard, lengths, groups.counts, n_samples), len(groups.ids))
+    return Sampled(total.n_problems + unanswered, unanswered, prompts, Work(total.mean(unanswered)))
 
 
-def token_pass(results: Results, label: str, generator: str, n_samples: int) -> Work:
+def token_pass(results: Results, label: str, generator: str, sampled: Sampled, n_samples: int) -> Work:
     """What one model's pass over a generator's responses takes.
 
     Raises:
         CostUnknown: where the ledger is not whole, or does not know the model.
     """
     place = StageKind.TOKEN_PASS.folder, label, generator
-    flops, n_problems = np.zeros(n_samples + 1), 0
-    why = f"what the pass of {label} took is not known"
+    total, why = _PerProblem(n_samples), f"what the pass of {label} took is not known"
     for shard in _shards(results, place, ["problem_id", "n_prompt_tokens"], why):
         groups, lengths = _groups(shard.table.column("problem_id")), shard.table.column("n_prompt_tokens").to_numpy()
         # What is too long for the model was not read: its prompt has no tokens.
         read = np.add.reduceat((lengths > 0).astype(np.int64), groups.starts)
-        flops += _with_prompts(shard, np.maximum.reduceat(lengths, groups.starts), read, n_samples)
-        n_problems += len(groups.ids)
-    return Work(flops / max(n_problems + len(results.unanswered(generator)), 1))
+        prompts = np.maximum.reduceat(lengths, groups.starts)
+        total.add(shard, _with_prompts(shard, prompts, read, n_samples), len(groups.ids))
+    return Work(total.mean(sampled.unanswered))
 
 
 def own_scoring(results: Results, reward_model: str, generator: str, sampled: Sampled, n_samples: int) -> Work:
@@ -113,31 +119,29 @@ def own_scoring(results: Results, reward_model: str, generator: str, sampled: Sa
             and where the ledger is not whole.
     """
     place = StageKind.SCORE.folder, reward_model, generator
+    total = _PerProblem(n_samples)
     why = f"{reward_model} does not score with a model of known size that runs here"
-    flops, n_problems = np.zeros(n_samples + 1), 0
     for shard in _shards(results, place, ["problem_id", "n_tokens"], why):
         groups = _groups(shard.table.column("problem_id"))
         scored = np.add.reduceat((shard.table.column("n_tokens").to_numpy() > 0).astype(np.int64), groups.starts)
         prompts = np.array([sampled.prompt_tokens.get(id_, 0) for id_ in groups.ids], dtype=np.int64)
-        flops += _with_prompts(shard, prompts, scored, n_samples)
-        n_problems += len(groups.ids)
-    return Work(flops / max(n_problems + len(results.unanswered(generator)), 1))
+        total.add(shard, _with_prompts(shard, prompts, scored, n_samples), len(groups.ids))
+    return Work(total.mean(sampled.unanswered))
 
 
-def verifying(results: Results, label: str, generator: str, reads: Reads, n_problems: int, n_samples: int) -> Work:
-    """What it took to answer the questions about a generator's responses.
+def verifying(results: Results, label: str, generator: str, reads: Reads, sampled: Sampled, n_samples: int) -> Work:
+    """What it took to answer the questions about a generator's responses. There may be none about a problem.
 
     Args:
         reads: the part of a response that is asked about: equal parts are asked about once.
-        n_problems: of the generator; there may be no question about a problem.
 
     Raises:
         CostUnknown: for replies that were recorded or are a server's, and where the ledger is not whole.
     """
     place = StageKind.VERIFY.folder, label, generator
-    flops, compares, why = np.zeros(n_samples + 1), False, f"what {label} took to answer is not known"
+    total, compares, why = _PerProblem(n_samples), False, f"what {label} took to answer is not known"
     for shard in _shards(results, place, ["problem_id", "n_prompt_tokens", "n_tokens"], why):
-        asked: dict[tuple[str, int], float] = {}
+        flops, asked = np.zeros(n_samples + 1), dict[tuple[str, int], float]()
         for question, cost in _questions(shard):
             problem_id, _, about = question.rpartition("#")
             if found := _OF_ONE.fullmatch(about):
@@ -149,7 +153,8 @@ def verifying(results: Results, label: str, generator: str, reads: Reads, n_prob
         shared_by = _equal_responses(results, generator, shard.name, reads) if asked else {}
         for response, cost in asked.items():
             flops[shared_by.get(response, 1)] += cost
-    return Work(flops / max(n_problems, 1), compares)
+        total.add(shard, flops, 0)
+    return Work(total.mean(sampled.n_problems), compares)
 
 
 def _questions(shard: _Shard) -> Iterator[tuple[str, float]]:
@@ -171,21 +176,76 @@ class _Shard(NamedTuple):
     shape: ModelShape
     flops: float
 
+    @property
+    def of_set(self) -> str:
+        return _set_of(self.name)
+
+
+class _PerProblem:
+    """FLOPs by how many responses need them, float [N + 1], as a mean over problems: of several sets the mean of the
+    sets' means, as accuracies are."""
+
+    def __init__(self, n_samples: int) -> None:
+        self._flops: dict[str, Floats] = defaultdict(lambda: np.zeros(n_samples + 1))
+        self.n_problems: Counter[str] = Counter()
+
+    def add(self, shard: _Shard, flops: Floats, n_problems: int) -> None:
+        self._flops[shard.of_set] += flops
+        self.n_problems[shard.of_set] += n_problems
+
+    def mean(self, more_problems: Mapping[str, int]) -> Floats:
+        """The mean where each set has some more problems, which took nothing more."""
+        means = [
+            flops / max(self.n_problems[name] + more_problems.get(name, 0), 1) for name, flops in self._flops.items()
+        ]
+        return np.asarray(np.mean(means, axis=0))
+
 
 def _shards(results: Results, place: tuple[str, ...], columns: list[str], why_unknown: str) -> Iterator[_Shard]:
     """The shards of a folder, one at a time, with their costs."""
-    folder = Path(*place)
-    paths, costs = (shard_files(root / folder) for root in (results.folder, results.folder / LEDGER))
-    ledger = results.ledger_of(*place)
-    if not paths:
-        raise CostUnknown(f"{folder} is not among the results")
-    if [path.name for path in paths] != [path.name for path in costs] or len(ledger) != len(paths):
-        raise CostUnknown(f"the ledger does not have the costs of all of {folder}")
-    for path, flops in zip(paths, ledger["flops"].tolist(), strict=True):
-        table = read_shard(path, columns)
+    for name, flops in whole_ledger(results, *place)["flops"].items():
+        table = read_shard(results.folder.joinpath(*place, str(name)), columns)
         if (shape := table_meta(table).get("shape")) is None or isnan(flops):
             raise CostUnknown(why_unknown)
-        yield _Shard(path.name, table, ModelShape(**shape), flops)
+        yield _Shard(str(name), table, ModelShape(**shape), flops)
+
+
+def whole_ledger(results: Results, *place: str) -> pd.DataFrame:
+    """The ledger of a folder of the results: a row per shard, by the name of its file.
+
+    Raises:
+        CostUnknown: where a shard has no costs, and where there is none.
+    """
+    folder = Path(*place)
+    names, costs = ([path.name for path in shard_files(root / folder)] for root in _roots(results))
+    ledger = results.ledger_of(*place)
+    if not names:
+        raise CostUnknown(f"{folder} is not among the results")
+    if names != costs or len(ledger) != len(names):
+        raise CostUnknown(f"the ledger does not have the costs of all of {folder}")
+    return ledger.set_axis(names)
+
+
+def per_problem(results: Results, sampled: Sampled, *place: str) -> Cost:
+    """What the work in a folder took, for all N responses to a problem: as FLOPs, a mean over problems.
+
+    Raises:
+        CostUnknown: as :func:`whole_ledger`.
+    """
+    ledger = whole_ledger(results, *place)
+    sets = {name: _set_of(str(name)) for name in ledger.index}
+    n_sets = len(set(sets.values()))
+    problems = [n_sets * max(sampled.n_problems.get(of_set, 0), 1) for of_set in sets.values()]
+    return Cost.of_ledger(ledger.assign(wall_s=ledger["wall_s"] / problems, flops=ledger["flops"] / problems))
+
+
+def _roots(results: Results) -> tuple[Path, Path]:
+    return results.folder, results.folder / LEDGER
+
+
+def _set_of(name: str) -> str:
+    """What the shards of one problem set have in their names, before the index."""
+    return name.rpartition("-")[0]
 
 
 class _Groups(NamedTuple):

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
+import pandas as pd
+
 from harness.analysis.costs import with_time
 from harness.storage.results import Results
 
@@ -22,7 +24,12 @@ class Cost:
     @classmethod
     def of(cls, results: Results, *place: str) -> Cost:
         """What a folder of the results cost."""
-        rows = with_time(results.ledger_of(*place))
+        return cls.of_ledger(results.ledger_of(*place))
+
+    @classmethod
+    def of_ledger(cls, ledger: pd.DataFrame) -> Cost:
+        """What the rows of a ledger cost."""
+        rows = with_time(ledger)
         ran = rows["flops"] > 0
         return cls(
             gpu_seconds=float(rows["gpu_seconds"].sum(skipna=False)),

@@ -10,7 +10,7 @@ import pytest
 from counted_costs import counted, drop_a_ledger, put
 from results_folder import write_results
 
-from harness.analysis.shared_work import CostUnknown, Sampled, own_scoring, sampling, token_pass, verifying
+from harness.analysis.shared_work import CostUnknown, own_scoring, sampling, token_pass, verifying
 from harness.core.records import Problem, Response, Solution, StepScores, TokenLogprobs
 from harness.core.verifications import Verifications
 from harness.engine.tasks import Result
@@ -58,7 +58,7 @@ def sampled(responses: list[Response]) -> Result:
 
 def test_a_prompt_is_read_once_for_all_responses(results: Results) -> None:
     found = sampling(results, "weak", N)
-    assert found.n_problems == len(PROBLEMS)
+    assert found.n_problems == {"part": len(PROBLEMS)}
     for n in range(1, N + 1):
         assert found.work.at(n) == pytest.approx(per_problem(n, sampled))
 
@@ -82,7 +82,9 @@ def test_a_pass_reads_the_prompts_of_what_is_not_too_long(results: Results) -> N
     shards = in_shards([record(r) for r in rows()])
     put(results.folder, "token-passes/m/weak", TokenLogprobs, shards, [passed(shard) for shard in in_shards(rows())])
     for n in range(1, N + 1):
-        assert token_pass(results, "m", "weak", N).at(n) == pytest.approx(per_problem(n, passed))
+        assert token_pass(results, "m", "weak", sampling(results, "weak", N), N).at(n) == pytest.approx(
+            per_problem(n, passed)
+        )
 
 
 def test_a_reward_models_own_model_reads_what_it_scores(results: Results) -> None:
@@ -119,7 +121,7 @@ def test_equal_responses_are_asked_about_once(results: Results, per: str) -> Non
 
     shards = [replies(shard) for shard in in_shards(rows())]
     put(results.folder, "verifications/judge/weak", Response, shards, [sampled(shard) for shard in shards])
-    work = verifying(results, "judge", "weak", "all", len(PROBLEMS), N)
+    work = verifying(results, "judge", "weak", "all", sampling(results, "weak", N), N)
     assert work.at(N) == pytest.approx(per_problem(N, lambda some: sampled(replies(some))))
     for n in range(1, N):
         if asked.compares:  # the scores are of all N
@@ -131,7 +133,7 @@ def test_equal_responses_are_asked_about_once(results: Results, per: str) -> Non
 def test_what_nobody_counted_is_not_known(results: Results) -> None:
     nothing = [Result(to_table(Response, [])) for _ in range(2)]
     with pytest.raises(CostUnknown, match="token-passes/m/weak is not among the results"):
-        token_pass(results, "m", "weak", N)
+        token_pass(results, "m", "weak", sampling(results, "weak", N), N)
     with pytest.raises(CostUnknown, match="ledger does not have the costs of all of responses/strong"):
         sampling(results, "strong", N)
     put(results.folder, "responses/strong", Response, in_shards(rows()), nothing)
@@ -140,7 +142,7 @@ def test_what_nobody_counted_is_not_known(results: Results) -> None:
         sampling(other, "strong", N)
     put(results.folder, "scores/rm/weak", StepScores, [[], []], nothing)
     with pytest.raises(CostUnknown, match="rm does not score with a model of known size"):
-        own_scoring(other, "rm", "weak", Sampled(1, {}, None), N)  # type: ignore[arg-type]
+        own_scoring(other, "rm", "weak", sampling(results, "weak", N), N)
     drop_a_ledger(results.folder, "responses/weak")
     with pytest.raises(CostUnknown, match="ledger does not have the costs of all of responses/weak"):
         sampling(other, "weak", N)
@@ -152,4 +154,4 @@ def test_a_problem_without_responses_costs_nothing(results: Results) -> None:
     costs[0].meta |= {"unanswered": ["t"], "unanswered_because": "too long"}
     put(results.folder, "responses/weak", Response, in_shards(rows()), costs)
     after = sampling(load_results(results.folder), "weak", N)
-    assert after.n_problems == 5 and after.work.at(N) == pytest.approx(before * 4 / 5)
+    assert after.n_problems == {"part": 5} and after.work.at(N) == pytest.approx(before * 4 / 5)
