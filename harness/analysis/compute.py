@@ -248,7 +248,9 @@ def _fronts(accuracies: Accuracies, choices: Sequence[_Choice], values: Sequence
         if choice.spent is not None:
             by_problems.setdefault("" if accuracies.averaged else choice.generator, []).append(place)
     for places in by_problems.values():
-        shared = np.logical_and.reduce([np.isfinite(values[place]) for place in places])
+        shared = np.ones(len(accuracies.problem_ids), dtype=bool)
+        for place in places:
+            shared &= np.isfinite(values[place])
         if not shared.any():
             continue
         spent = [choices[place].spent for place in places]
