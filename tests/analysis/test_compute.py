@@ -13,7 +13,7 @@ from counted_costs import counted_folder, drop_a_ledger, larger, scored_by_own_m
 from plain import plain_best_of_n
 from results_folder import N_PROBLEMS, N_SAMPLES, write_results
 
-from harness.analysis.compute import front
+from harness.analysis.compute import Compute, front
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.smaller_generator import best_of_pairs
 from harness.report.figures.palette import Palette
@@ -148,6 +148,19 @@ def test_the_report_has_it(evaluation: Evaluation) -> None:
     assert '<h2 id="compute_front">' in page and '<h3 id="smaller_generators">' in page
     assert "Left out: recorded does not score with a model of known size that runs here." in page
     assert "weak with 8 responses, chosen by " in page
+
+
+def test_one_response_per_problem_is_drawn_alone(evaluation: Evaluation) -> None:
+    """Without anybody to choose there are no lines, and no smaller generator with many responses."""
+    whole = evaluation.compute
+    alone = [place for place, row in enumerate(whole.rows) if row.n == 1]
+    of_one = Evaluation(evaluation.results, evaluation.accuracies)
+    parts = ([of[place] for place in alone] for of in (whole.choosers, whole.rows, whole.values))
+    of_one.__dict__["compute"] = Compute(*map(tuple, parts))  # type: ignore[arg-type]
+    (output,) = (output for output in FIGURES if output.name == "compute")
+    with styled():
+        assert output.draw(of_one, Palette.of(of_one)) is not None
+    assert of_one.smaller_generators == []
 
 
 def test_without_counted_responses_nothing_is_drawn(tmp_path: Path, folder: Path) -> None:

@@ -32,7 +32,7 @@ class _Unit(NamedTuple):
 _FLOPS = _Unit("FLOPs per problem", lambda row: row.flops)
 _UNITS = (
     _FLOPS,
-    _Unit("seconds per problem, of workers without GPUs", lambda row: row.seconds),
+    _Unit("seconds per problem", lambda row: row.seconds),
     _Unit("GPU-seconds per problem", lambda row: row.gpu_seconds),
 )
 #: A line of a panel: a generator and who chooses among its responses.
@@ -111,8 +111,7 @@ def _front(axes: Axes, rows: Sequence[ComputeRow]) -> None:
     """The choices on the front with their intervals, joined by steps: what so much compute buys."""
     rows = sorted(rows, key=lambda row: row.flops)
     x, y = [row.flops for row in rows], [100 * row.accuracy.mean for row in rows]
-    bounds = [[100 * (row.accuracy.mean - row.accuracy.low) for row in rows]]
-    bounds.append([100 * (row.accuracy.high - row.accuracy.mean) for row in rows])
+    low, high = [100 * row.accuracy.low for row in rows], [100 * row.accuracy.high for row in rows]
     axes.plot(x, y, color=MUTED, linewidth=3.5, alpha=0.3, drawstyle="steps-post", zorder=1.5)
-    axes.errorbar(x, y, bounds, fmt="none", ecolor=MUTED, elinewidth=0.7, zorder=2)
+    axes.vlines(x, low, high, color=MUTED, linewidth=0.7, zorder=2)
     axes.plot(x, y, "o", markersize=7.5, markerfacecolor="none", markeredgecolor=MUTED, markeredgewidth=0.8, zorder=4)

@@ -138,7 +138,9 @@ def _annotate(axes: Axes, e: EqualAccuracy, dots: Sequence[tuple[float, float]])
 
 def cost_axis(axes: Axes, costs: Sequence[float]) -> None:
     """Set up a logarithmic x axis on which the ``costs`` lie."""
-    margin = 1.6 if max(costs) < 4 * min(costs) else 1.15
+    ratio = max(costs) / min(costs)
+    # An axis much shorter than a decade has one power of ten, or none, to mark.
+    margin = max(1.6 if ratio < 4 else 1.15, math.sqrt(8 / ratio))
     low, high = min(costs) / margin, max(costs) * margin
     axes.set_xscale("log")
     axes.set_xlim(low, high)
