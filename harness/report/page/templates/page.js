@@ -13,6 +13,11 @@ function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
+/** The same for MathML. */
+function mathml(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/1998/Math/MathML", tag), attributes, children);
+}
+
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
