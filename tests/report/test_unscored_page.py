@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from browser import Browser
-from report_page import READY, choose
+from report_page import READY, choose, toggle_source
 from results_folder import HOSTILE, REWARD_MODELS, write_results
 
 from harness.core.records import Response, StepScores
@@ -54,6 +54,7 @@ def test_the_explorer_shows_them(chromium: Browser, tmp_path: Path) -> None:
     write_report(folder)
     page = chromium.open(folder / "report.html")
     page.wait(READY)
+    toggle_source(page)
     for aggregation in range(2):  # the page finds the lowest rewards itself, and is told the means
         choose(page, "chooser", 2 * list(REWARD_MODELS).index(MODEL) + aggregation)
         shown = page.run("[...document.querySelectorAll('.response')].map(r => [r.dataset.sample, r.textContent])")

@@ -1,8 +1,8 @@
 r"""Where a text has formulas: ``\(…\)``, ``\[…\]``, ``$…$``, ``$$…$$`` and environments such as ``align``.
 
-Two dollars are a formula only where they cannot be money. As in Pandoc, nothing but the text decides: a formula has spaces
-inside both dollars or inside neither, no digit follows it, and no other dollar is in it. Besides, one that begins with a digit
-or a space has no words, and none ends like a sum that goes on (``$3+$5``). Code is left alone.
+Two dollars are a formula only where they cannot be money: there are spaces inside both of them or inside neither, no digit
+follows, and no other dollar is between them. Besides, what begins with a digit or a space has no words, and nothing ends
+like a sum that goes on (``$3+$5``). Code is left alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _CLOSINGS = {
     "$": re.compile(r"((?:[^\\$]|\\.)+?)\$", re.DOTALL),
 }
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
-_WORDS = re.compile(r"\\(?:text\w*|mbox|mathrm|operatorname)\s*\{[^{}]*\}|\\[a-zA-Z]+|\b([a-zA-Z]{3,}|to|or|of|in|at|is)\b")
+_WORDS = re.compile(
+    r"\\(?:text\w*|mbox|mathrm|operatorname)\s*\{[^{}]*\}|\\[a-zA-Z]+|\b([a-zA-Z]{3,}|to|or|of|in|at|is)\b"
+)
 _LATEX = re.compile(r"\\[a-zA-Z%]|\^|_[{\d]")
 
 
