@@ -14,8 +14,8 @@ from harness.report.page.mathml import to_mathml
 
 # Written anew, from MathML Core: elements that do nothing but hold others or text, attributes that only size and align.
 ELEMENTS = {
-    "mi", "mn", "mo", "mtext", "mrow", "mstyle", "mphantom", "msqrt", "mtable", "mtr", "mtd", "mspace", "mfrac", "mroot",
-    "msub", "msup", "munder", "mover", "msubsup", "munderover",
+    "mi", "mn", "mo", "mtext", "mrow", "mstyle", "mphantom", "msqrt", "mtable", "mtr", "mtd", "mspace", "mfrac",
+    "mroot", "msub", "msup", "munder", "mover", "msubsup", "munderover",
 }  # fmt: skip
 ATTRIBUTES = {
     "stretchy", "fence", "movablelimits", "largeop", "displaystyle", "accent", "accentunder", "separator", "form",
@@ -119,8 +119,9 @@ def test_commands_that_define_commands_do_not_grow_without_end() -> None:
 
 
 HOSTILE = [
-    r"\href{javascript:alert(1)}{x}", r"\style{position:fixed;inset:0}{x}", r"\class{problem}{x}", r"\textcolor{white}{x}",
-    r"\color{red} x", r"\colorbox{red}{x}", r"\hspace{-99em} x", r"\hspace{9999em} x", r"\rule{9999em}{9999em}",
+    r"\href{javascript:alert(1)}{x}", r"\style{position:fixed;inset:0}{x}", r"\class{problem}{x}",
+    r"\textcolor{white}{x}", r"\color{red} x", r"\colorbox{red}{x}", r"\hspace{-99em} x", r"\hspace{9999em} x",
+    r"\rule{9999em}{9999em}",
     r"\raise{99em}{x}", r"\llap{xxxx}", r"\Huge x", r"\above{99em} x", r"\unicode{xD800}", r"\unicode{x110000}",
     r"\unicode{zz}", r"\text{<img src=x onerror=alert(1)>}", r"\operatorname{<script>}", "</math><script>x</script>",
     "&#x3c;b&#x3e;", "\x00\u202e\ufeff", r"\verb|<script>|", r"\genfrac(]{99em}{3}{a}{b}", r"\kern-99em x",
@@ -139,8 +140,9 @@ def test_only_harmless_elements_and_attributes_come_out(latex: str) -> None:
 PIECES = st.sampled_from(
     [
         r"\frac", r"\sqrt", r"\left(", r"\right)", r"\begin{matrix}", r"\end{matrix}", r"\over", r"\text{", r"\color",
-        r"\limits", r"\middle|", r"\genfrac", r"\not", r"\mathbb", r"\big", r"\hspace", *HOSTILE[:12], "{", "}", "^", "_", "&", r"\\", "'",
-        "x", "1", "-", "[", "]", "%", "$", " ", "é", "em",
+        r"\limits", r"\middle|", r"\genfrac", r"\not", r"\mathbb", r"\big", r"\hspace", *HOSTILE[:12], "{", "}", "^",
+        "_", "&",
+        r"\\", "'", "x", "1", "-", "[", "]", "%", "$", " ", "é", "em",
     ]
 )  # fmt: skip
 

@@ -1,8 +1,8 @@
 r"""Where a text has formulas: ``\(…\)``, ``\[…\]``, ``$…$``, ``$$…$$`` and environments such as ``align``.
 
-Two dollars are a formula only where they cannot be money: there are spaces inside both of them or inside neither, no digit
-follows, and no other dollar is between them. Besides, what begins with a digit or a space has no words, and nothing ends
-like a sum that goes on (``$3+$5``). Code is left alone.
+Two dollars are a formula only where they cannot be money: there are spaces inside both of them or inside neither, no
+digit follows, and no other dollar is between them. Besides, what begins with a digit or a space has no words, and
+nothing ends like a sum that goes on (``$3+$5``). Code is left alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The formulas of a page as MathML: a block for the problems, and one for each block of responses.
 
-A formula is rendered once, and stands once in a block; texts say where they have it. Rendering takes time, so each problem
-has a share of it: first what its choosers took, then its other responses in their order. Texts beyond the share show their
-LaTeX. How much is rendered is counted in characters, not in seconds: the same results give the same page.
+A formula is rendered once, and stands once in a block; texts say where they have it. Rendering takes time, so each
+problem has a share of it: first what its choosers took, then its other responses in their order. Texts beyond the
+share show their LaTeX. How much is rendered is counted in characters, not in seconds: the same results give the same
+page.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ MOST_LATEX = 1_200_000  # characters of distinct formulas: some seconds
 
 @dataclass(frozen=True)
 class Mathematics:
-    """``blocks``, in base64 under their element ids. Of ``n_texts`` texts with formulas ``source_only`` show their LaTeX."""
+    """``blocks``, in base64 under their element ids. ``source_only`` of ``n_texts`` with formulas show their LaTeX."""
 
     blocks: dict[str, str]
     source_only: int

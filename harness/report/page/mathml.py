@@ -1,8 +1,9 @@
 r"""LaTeX to MathML, as nested lists that the page's script turns into elements.
 
 ``latex2mathml`` reads the LaTeX. What a model wrote may be anything, so its result counts only as far as a list of
-elements, attributes and values allows: no links, styles, colours or sizes beyond a letter's, nothing that could be laid over
-its surroundings. Where it fails, or meets a command that it does not know, there is no MathML: the page shows the source.
+elements, attributes and values allows: no links, styles, colours or sizes beyond a letter's, nothing that could be
+laid over its surroundings. Where it fails, or meets a command that it does not know, there is no MathML: the page
+shows the source.
 """
 
 from __future__ import annotations
@@ -67,8 +68,9 @@ class _NoMacros(dict[str, tuple[list[str], int]]):
 def to_mathml(latex: str, display: bool) -> list[Node] | None:
     """The children of a ``math`` element; None where the LaTeX cannot be read.
 
-    A string is a token: a letter for its element (i, n, o, t for mi, mn, mo, mtext), then its text. A list is an element:
-    its tag, its attributes, its children; an mi, mn, mo or mtext that has attributes has its text for its child.
+    A string is a token: a letter for its element (i, n, o, t for mi, mn, mo, mtext), then its text. A list is an
+    element: its tag, its attributes, its children; an mi, mn, mo or mtext that has attributes has its text for its
+    child.
     """
     converter = Converter(display="block" if display else "inline")
     converter.macros = _NoMacros()
@@ -162,7 +164,7 @@ def _node(element: Element, depth: int) -> Node:
 
 
 def _text(element: Element) -> str:
-    """The text of a token. The library writes characters as references, and commands that it does not know unchanged."""
+    """The text of a token. The library writes characters as references, and leaves commands that it does not know."""
     text = element.text or ""
     if "&" in text:
         text = _CHARACTER.sub(lambda found: html.unescape(found[0]), text)

@@ -39,7 +39,9 @@ function stepViews(index, place) {
    * `set(from, to)` makes nodes of a part of the text.
    */
   function stepsView(characters, columns, set) {
-    const cut = columns.filter((column) => column.bounds);
+    // A long text is shortened here, so that steps may end beyond it.
+    const within = (at) => Math.min(at, characters.length);
+    const cut = columns.filter((column) => column.bounds).map((column) => ({ ...column, bounds: column.bounds.map(within) }));
     const [first, last] = [Math.min(...cut.map(({ bounds }) => bounds[0])), Math.max(...cut.map(({ bounds }) => bounds.at(-1)))];
     const steps = cut.length === 1 ? list(characters, cut[0], set) : besides(characters, cut, set);
     // What no model did not read, before the steps and after them: it reads a part, or the response is too long for it.
