@@ -1,8 +1,8 @@
 """report.html: one file that holds everything it shows, asks the network for nothing and runs no script but its own.
 
 Text that a model or a data set wrote reaches the page in two ways only: through Jinja's escaping, or inside compressed
-blocks that the page's script turns into text nodes. A content security policy names the script and the style by their
-hashes, so markup that slipped through would still not run.
+blocks that the page's script turns into text nodes, and formulas into elements from a list of harmless ones. A content
+security policy names the script and the style by their hashes, so markup that slipped through would still not run.
 """
 
 from __future__ import annotations
