@@ -59,7 +59,7 @@ _FORMULAS = (
 
 def sentence(rng: random.Random, length: int) -> str:
     """Words, the frequent ones more often, with a formula now and then."""
-    parts = []
+    parts: list[str] = []
     while sum(map(len, parts)) < length:
         if rng.random() < 0.2:
             a, b, c = (rng.randint(1, 99) for _ in range(3))
