@@ -7,7 +7,7 @@ function startExplorer(index) {
   const list = root.querySelector("[role=listbox]");
   const detail = root.querySelector(".problem");
   const { problems, choosers } = index;
-  const state = { problem: null, found: [], turn: 0, shown: "" };
+  const state = { problem: null, found: [], turn: 0, shown: "", statements: null };
 
   const place = () => Number(control("generator").value);
   const chooser = () => (choosers.length ? Number(control("chooser").value) : null);
@@ -149,8 +149,9 @@ function startExplorer(index) {
     mark();
     await pageRead;
     const name = `block-${place()}-${p}`;
-    const names = p === null ? [] : [name, "mathematics", `mathematics-${name}`];
-    const [block, ...mathematics] = await Promise.all(names.map(readBlock));
+    state.statements ??= readBlock("mathematics"); // of all problems' texts
+    const reading = p === null ? [] : [readBlock(name), state.statements, readBlock(`mathematics-${name}`)];
+    const [block, ...mathematics] = await Promise.all(reading);
     if (turn !== state.turn) return; // another one was asked for meanwhile
     const focused = detail.contains(document.activeElement);
     const typesetters = mathematics.map((formulas) => typesetter(control("source").checked ? null : formulas));
