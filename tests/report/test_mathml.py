@@ -94,6 +94,10 @@ def test_nothing_of_a_formula_is_lost(latex: str, expected: str) -> None:
     assert text_of(nodes) == expected
 
 
+def test_lines_that_are_broken_are_rows() -> None:
+    assert json.dumps(to_mathml(r"a = b \\ c = d", True)).count('"mtr"') == 2
+
+
 def test_rows_of_an_environment_stay_rows() -> None:
     for name in ("align", "align*", "aligned", "gather", "multline", "cases", "matrix", "split"):
         nodes = to_mathml(rf"\begin{{{name}}} a \\ b \end{{{name}}}", True)

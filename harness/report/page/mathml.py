@@ -75,7 +75,7 @@ def to_mathml(latex: str, display: bool) -> list[Node] | None:
     converter = Converter(display="block" if display else "inline")
     converter.macros = _NoMacros()
     try:
-        nodes = _row(converter.convert_to_element(_prepared(latex)), 0)
+        nodes = _row(converter.convert_to_element(_prepared(latex, display)), 0)
     except Exception:  # whatever a model wrote, and whatever the library raises on it: the page then shows the source
         return None
     while len(nodes) == 1 and nodes[0][:2] == ["mrow", {}]:
@@ -83,8 +83,11 @@ def to_mathml(latex: str, display: bool) -> list[Node] | None:
     return nodes or None
 
 
-def _prepared(latex: str) -> str:
-    """With the library's names of environments; a per cent sign means itself, as where people and models write it."""
+def _prepared(latex: str, display: bool) -> str:
+    """With the library's names of environments; a per cent sign means itself, as where people and models write it.
+
+    Lines that are broken outside of environments are rows in a formula of its own line.
+    """
 
     def renamed(found: re.Match[str]) -> str:
         name = found[2].strip()
@@ -94,6 +97,8 @@ def _prepared(latex: str) -> str:
             raise _Unreadable
         return rf"\{found[1]}{{{_AS[name]}}}"
 
+    if display and r"\\" in latex and not _ENVIRONMENT.search(latex):
+        latex = rf"\begin{{matrix}}{latex}\end{{matrix}}"
     return _COMMENT.sub(r"\%", _ENVIRONMENT.sub(renamed, latex))
 
 
