@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.report.page.blocks import decode_block, encode_block
 from harness.report.page.formulas import find_formulas
-from harness.report.page.mathematics import render_mathematics
+from harness.report.page.mathematics import Cost, render_mathematics
 from harness.report.page.mathml import to_mathml
 
 INDEX = {"problems": {"text": ["Find $x^2$, \U0001d465.", "How many?"], "gold": [r"\frac{1}{2}", "3"]}}
@@ -65,8 +65,8 @@ def test_a_page_renders_what_was_chosen_first_and_counts_the_rest() -> None:
     index = {"problems": {"text": ["$p$", "q"], "gold": ["1", "2"]}}
     rendered = {}
     for limit in (0, 1, 37, 41, 10_000):
-        mathematics = render_mathematics(index, blocks, limit)
-        assert mathematics == render_mathematics(index, blocks, limit)
+        mathematics = render_mathematics(index, blocks, Cost(limit, 10_000))
+        assert mathematics == render_mathematics(index, blocks, Cost(limit, 10_000))
         assert mathematics.n_texts == 1 + 2 * (4 + 2)  # responses; answers of two kinds
         found = [decode_block(mathematics.blocks[f"mathematics-{name}"])["texts"] for name in blocks if limit > 1]
         rendered[limit] = [[bool(places) for places in block] for block in found]
@@ -78,11 +78,24 @@ def test_a_page_renders_what_was_chosen_first_and_counts_the_rest() -> None:
     assert rendered[37] == [[False, False, True, False], [True, True, True, True]]
     assert rendered[41] == [[True, False, True, False], [True, True, True, True]]
     assert rendered[10_000] == [[True] * 4] * 2
-    assert render_mathematics(index, blocks, 0).blocks == {}
+    assert render_mathematics(index, blocks, Cost(0, 10_000)).blocks == {}
 
 
 def test_a_formula_is_rendered_once_for_all_problems() -> None:
     one, two = (
-        render_mathematics(INDEX, {f"block-0-{i}": responses(TEXTS, []) for i in range(n)}, 140) for n in (1, 9)
+        render_mathematics(INDEX, {f"block-0-{i}": responses(TEXTS, []) for i in range(n)}, Cost(140, 10_000))
+        for n in (1, 9)
     )
     assert one.source_only == two.source_only == 0
+
+
+def test_formulas_that_are_rendered_already_still_take_room() -> None:
+    """Each problem has the same formulas: they cost time once, and bytes each time."""
+    blocks = {f"block-0-{i}": responses(["$x$", "$x$ $x$"], []) for i in range(40)}
+    for size in (0, 300, 600, 100_000):
+        mathematics = render_mathematics({"problems": {"text": [], "gold": []}}, blocks, Cost(10_000, size))
+        rendered = [decode_block(block)["texts"] for block in mathematics.blocks.values()]
+        places = sum(len(text) // 2 for block in rendered for text in block)
+        assert 3 * places <= size
+        assert (places == 3 * 40) == (size == 100_000)
+        assert (mathematics.source_only == 0) == (size == 100_000)

@@ -1,22 +1,41 @@
 """The formulas of a page as MathML: a block for the problems, and one for each block of responses.
 
 A formula is rendered once, and stands once in a block; texts say where they have it. Rendering takes time, so each
-problem has a share of it: first what its choosers took, then its other responses in their order. Texts beyond the
-share show their LaTeX. How much is rendered is counted in characters, not in seconds: the same results give the same
-page.
+problem has a share of it, and of the bytes: first what its choosers took, then its other responses in their order.
+Texts beyond the share show their LaTeX. Characters are counted, not seconds: the same results give the same page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.report.page.blocks import decode_block, encode_block
 from harness.report.page.formulas import Formula, find_formulas, find_in_answer
 from harness.report.page.mathml import Node, to_mathml
 
-MOST_LATEX = 1_200_000  # characters of distinct formulas: some seconds
+
+class Cost(NamedTuple):
+    """``latex``: characters of formulas that were not rendered before, which take time. ``size``: bytes, about."""
+
+    latex: int
+    size: int
+
+    def within(self, other: Cost) -> bool:
+        return self.latex <= other.latex and self.size <= other.size
+
+    def plus(self, other: Cost) -> Cost:
+        return Cost(self.latex + other.latex, self.size + other.size)
+
+    def left_of(self, whole: Cost, parts: int) -> Cost:
+        """A part of what is left of ``whole``."""
+        return Cost((whole.latex - self.latex) // parts, (whole.size - self.size) // parts)
+
+
+MOST = Cost(latex=1_200_000, size=2_000_000)
+_PLACE_BYTES = 3  # of a formula in a text
+_LATEX_PER_BYTE = 3  # of a formula in a block, compressed
 
 
 @dataclass(frozen=True)
@@ -47,14 +66,15 @@ class _Renderer:
 
 
 class _Block:
-    """The formulas of a block's texts, until ``allowance`` characters of them are rendered; ``spent`` are."""
+    """The formulas of a block's texts, until they cost more than ``allowance``; they have cost ``spent``."""
 
-    def __init__(self, render: _Renderer, allowance: int) -> None:
+    def __init__(self, render: _Renderer, allowance: Cost) -> None:
         self._render, self._allowance = render, allowance
         self._numbers: dict[tuple[str, bool, int], int] = {}
         self._formulas: list[list[Any]] = []
         self._full = False
-        self.spent = self.source_only = self.n_texts = 0
+        self.spent = Cost(0, 0)
+        self.source_only = self.n_texts = 0
 
     def places(self, formulas: Iterable[Formula]) -> list[int]:
         """Where a text has which formulas: by turns the characters since the last one, and the formula's number.
@@ -66,12 +86,12 @@ class _Block:
             return []
         self.n_texts += 1
         whole = [] if self._full else [first, *found]
-        cost = self._render.cost(whole)
-        self._full |= self.spent + cost > self._allowance
+        spent = self.spent.plus(Cost(self._render.cost(whole), self._size(whole)))
+        self._full |= not spent.within(self._allowance)
         if self._full:
             self.source_only += 1
             return []
-        self.spent += cost
+        self.spent = spent
         places: list[int] = []
         at = 0
         for formula in whole:
@@ -79,6 +99,10 @@ class _Block:
                 places += [formula.start - at, self._number(formula, nodes)]
                 at = formula.end
         return places
+
+    def _size(self, formulas: Sequence[Formula]) -> int:
+        new = {key for f in formulas if (key := (f.latex, f.display, f.end - f.start)) not in self._numbers}
+        return _PLACE_BYTES * len(formulas) + sum(len(latex) for latex, *_ in new) // _LATEX_PER_BYTE
 
     def _number(self, formula: Formula, nodes: list[Node]) -> int:
         length = formula.end - formula.start
@@ -102,23 +126,23 @@ class _Block:
         return encode_block({"formulas": self._formulas, "texts": of_texts, "answers": of_answers})
 
 
-def render_mathematics(index: Mapping[str, Any], blocks: Mapping[str, str], limit: int = MOST_LATEX) -> Mathematics:
+def render_mathematics(index: Mapping[str, Any], blocks: Mapping[str, str], most: Cost = MOST) -> Mathematics:
     """What an explorer's problems, and its blocks of responses, have of formulas.
 
     Args:
         index, blocks: of :class:`harness.report.page.explorer.Explorer`.
-        limit: characters of LaTeX to render.
+        most: what all of them may cost.
     """
     render = _Renderer()
-    problems = _Block(render, limit)
+    problems = _Block(render, most)
     packed = {
         "mathematics": problems.packed(dict(enumerate(index["problems"]["text"])), index["problems"]["gold"]),
     }
-    done, left = [problems], limit - problems.spent
+    done, spent = [problems], problems.spent
     for number, (name, block) in enumerate(blocks.items()):
-        one = _Block(render, left // (len(blocks) - number))
+        one = _Block(render, spent.left_of(most, len(blocks) - number))
         packed[f"mathematics-{name}"] = _of_responses(one, decode_block(block))
-        left -= one.spent
+        spent = spent.plus(one.spent)
         done.append(one)
     return Mathematics(
         {name: block for name, block in packed.items() if block},
