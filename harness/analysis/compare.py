@@ -10,7 +10,8 @@ import numpy as np
 
 from harness.analysis.accuracy import Accuracies, Key, compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
-from harness.analysis.inference import Difference
+from harness.analysis.inference import Bootstrap, Difference
+from harness.analysis.power import Power, power
 from harness.analysis.problem_sets import ProblemSet, in_every_set
 from harness.analysis.rule_entries import Entry, Rules
 from harness.analysis.scores import without_scores
@@ -36,6 +37,7 @@ class ComparisonRow:
     a: float
     b: float
     difference: Difference
+    power: Power
     set: str = ""
 
 
@@ -125,7 +127,12 @@ def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, th
     both = np.isfinite(ours - theirs)
     difference = accuracies.difference(ours, theirs)
     a, b = (accuracies.mean(np.where(both, values, np.nan)) for values in (ours, theirs))
-    return ComparisonRow(generator, n, a, b, difference)
+    return ComparisonRow(generator, n, a, b, difference, _power(accuracies.bootstrap, difference, ours - theirs))
+
+
+def _power(bootstrap: Bootstrap, difference: Difference, values: Floats) -> Power:
+    (error,) = bootstrap.standard_errors(values[None])
+    return power(difference.mean, float(error), difference.n_problems)
 
 
 def _of_set(one: ProblemSet, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
@@ -133,7 +140,9 @@ def _of_set(one: ProblemSet, generator: str, n: int | None, ours: Floats, theirs
     both = one.members & np.isfinite(ours - theirs)
     of_both = [np.where(both, values, np.nan)[None, one.members] for values in (ours, theirs)]
     a, b = (float(one.bootstrap.average(values)[0]) for values in of_both)
-    return ComparisonRow(generator, n, a, b, one.bootstrap.compare(*of_both)[0], one.name)
+    difference = one.bootstrap.compare(*of_both)[0]
+    enough = _power(one.bootstrap, difference, (of_both[0] - of_both[1])[0])
+    return ComparisonRow(generator, n, a, b, difference, enough, one.name)
 
 
 def _chooser(results: Results, name: str, strategy: str, rules: Rules) -> Chooser:
