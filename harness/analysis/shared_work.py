@@ -259,7 +259,7 @@ class _Groups(NamedTuple):
 def _groups(column: pa.ChunkedArray) -> _Groups:
     runs = pc.run_end_encode(column.combine_chunks())
     ends = np.asarray(runs.run_ends, dtype=np.int64)
-    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+    starts = np.concatenate([[0], ends])[:-1].astype(np.int64)  # none of a column without rows
     return _Groups(runs.values.to_pylist(), starts, ends - starts)
 
 

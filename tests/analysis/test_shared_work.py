@@ -151,12 +151,21 @@ def test_what_nobody_counted_is_not_known(results: Results) -> None:
 
 
 def test_a_problem_without_responses_costs_nothing(results: Results) -> None:
-    costs = [sampled(shard) for shard in in_shards(rows())]
+    """It may be the only one of its shard, which has no rows then, whatever the stage."""
+    costs = [*(sampled(shard) for shard in in_shards(rows())), counted([])]
     before = sampling(results, "weak", N).work.at(N)
-    costs[0].meta |= {"unanswered": ["t"], "unanswered_because": "too long"}
-    put(results.folder, "responses/weak", Response, in_shards(rows()), costs)
-    after = sampling(load_results(results.folder), "weak", N)
+    costs[2].meta |= {"unanswered": ["t"], "unanswered_because": "too long"}
+    put(results.folder, "responses/weak", Response, [*in_shards(rows()), []], costs)
+    results = load_results(results.folder)
+    after = sampling(results, "weak", N)
     assert after.n_problems == {"part": 5} and after.work.at(N) == pytest.approx(before * 4 / 5)
+    nothing = [counted([])]
+    put(results.folder, "token-passes/m/weak", TokenLogprobs, [[]], nothing)
+    put(results.folder, "scores/rm/weak", StepScores, [[]], nothing)
+    put(results.folder, "verifications/judge/weak", Response, [[]], nothing)
+    works = [token_pass(results, "m", "weak", after, N), own_scoring(results, "rm", "weak", after, N)]
+    works.append(verifying(results, "judge", "weak", "all", after, N))
+    assert [work.at(2) for work in works] == [0.0, 0.0, 0.0]
 
 
 def test_each_set_of_problems_counts_the_same(results: Results) -> None:
