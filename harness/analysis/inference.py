@@ -150,12 +150,18 @@ class Bootstrap:
     def standard_errors(self, values: Floats) -> Floats:
         """Of each row's mean over problems, float [rows], from the spread of the problems' ``values``, float [rows, P].
 
-        NaN where a row has one value only.
+        Of several sets, that of the mean of their means: sets are what they are, problems vary within them. NaN where a
+        row has one value only, of a set that it has values in.
         """
-        counts = np.isfinite(values).sum(axis=1).astype(np.float64)
-        squares = np.nansum((values - np.nanmean(values, axis=1, keepdims=True)) ** 2, axis=1)
-        variances = np.divide(squares, counts - 1, out=np.full_like(squares, np.nan), where=counts > 1)
-        errors: Floats = np.sqrt(variances / counts)
+        squares, n_sets = np.zeros(len(values)), np.zeros(len(values))
+        for members, means in zip(self._sets, self._of_sets(values), strict=True):
+            own = values[:, members]
+            counts = np.isfinite(own).sum(axis=1).astype(np.float64)
+            spread = np.nansum((own - means[:, None]) ** 2, axis=1)
+            variances = np.divide(spread, (counts - 1) * counts, out=np.full_like(spread, np.nan), where=counts > 1)
+            squares += np.where(counts > 0, variances, 0.0)
+            n_sets += counts > 0
+        errors: Floats = np.sqrt(squares) / n_sets
         return errors
 
     def means(self, values: Floats) -> Floats:
