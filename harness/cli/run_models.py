@@ -41,6 +41,9 @@ def run_models(folder: Path, manifest: Manifest) -> tuple[dict[str, Ingredients]
             left_out[name] = "it was added on the command line, and the folder does not say how"
             continue
         spec = graph.reward_models[name]
+        if spec.cls.members(spec.params):
+            left_out[name] = "it combines the scores of other reward models, and each is asked alone here"
+            continue
         verified = graph.verifications.get(name)
         try:
             ingredients[name] = Ingredients(
@@ -60,7 +63,9 @@ def _graph(folder: Path, manifest: Manifest) -> tuple[Graph, dict[str, str]]:
     from harness.engine.build import build_graph
 
     try:
-        experiment = Experiment.model_validate(manifest.config)
+        # The sizes of the report are of no account here, and default ones may be more than the responses there are.
+        evaluation = {key: value for key, value in manifest.config.get("evaluation", {}).items() if key != "n"}
+        experiment = Experiment.model_validate({**manifest.config, "evaluation": evaluation})
     except ValidationError as error:
         raise UserError(f"{folder}/manifest.json: config: {first_error(error, Experiment)}") from None
     experiment = experiment.model_copy(update={"output": folder, "policies": PoliciesConfig(), "second_verifier": None})

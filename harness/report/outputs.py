@@ -242,8 +242,8 @@ FIGURES = (
     FigureOutput(
         "benchmarks",
         "Benchmarks beside best-of-n",
-        "Each reward model by its number in a published benchmark and by how often the best of n responses is right; bars "
-        "are 95 % intervals over problems. Spearman's rank correlation stands above, with its interval over the "
+        "Each reward model by its number in a published benchmark and by how often the best of n responses is right; "
+        "bars are 95 % intervals over problems. Spearman's rank correlation stands above, with its interval over the "
         "problems of this run, and the p of a test that tries other orders of the reward models. The benchmark's own "
         "numbers are taken as they are: their papers give no interval.",
         "numbers of a benchmark: bonbench benchmark NAME FILE --results RESULTS",

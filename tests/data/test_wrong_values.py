@@ -22,7 +22,9 @@ from harness.data.datasets import FileDataset, FileParams, ResponsesDataset, Res
 from harness.experiment.config import load_experiment
 from harness.storage.arrow import to_table
 from harness.storage.results import load_results
-from harness.streams import processbench
+from harness.streams.benchmarks.base import Settings
+from harness.streams.benchmarks.processbench import ProcessBench
+from harness.streams.benchmarks.scoring import load, recorded
 from harness.streams.grade import Grader, grade_file
 
 TABLES = ("table1.csv", "figure2.csv", "figure3.csv")
@@ -81,8 +83,8 @@ def responses(folder: Path, row: Any) -> None:
 
 
 def solutions(folder: Path, row: Any) -> None:
-    data = processbench.load(str(lines(folder / "solutions.jsonl", row)))
-    processbench.evaluate([("", processbench.recorded_rewards(data, ""), [item.label for item in data])])
+    data = load(ProcessBench(), str(lines(folder / "solutions.jsonl", row)))
+    ProcessBench().numbers({"": recorded(ProcessBench(), data, "")}, Settings())
 
 
 GRADER = Grader()

@@ -130,7 +130,8 @@ def _of_one(
 
     settings = Settings(threshold)
     if reward_model is None:
-        sets = {source: recorded(one, entries, source) for source, entries in lines.by_source.items()}
+        answers = [recorded(one, entries, source) for source, entries in lines.by_source.items()]
+        sets = lines.divided([judged for of_file in answers for judged in of_file])
     else:
         if output is not None:
             check_output(output)  # before a model is loaded

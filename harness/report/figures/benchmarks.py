@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ def beside_best_of_n(evaluation: Evaluation, palette: Palette) -> Figure | None:
         axes.set(title=" ".join(place), xlabel=f"{place[1]} (%)", ylabel=f"best of {rows[0].n} right (%)")
         axes.margins(x=0.12, y=0.12)
         if text := _said(agreement.get(place)):
-            style = {"fontsize": LABEL_SIZE, "color": MUTED, "va": "top", "transform": axes.transAxes}
+            style: dict[str, Any] = {"fontsize": LABEL_SIZE, "color": MUTED, "va": "top", "transform": axes.transAxes}
             low, high = axes.get_ylim()
             axes.set_ylim(low, high + 0.15 * (high - low))  # room for the words
             axes.text(0.03, 0.98, text, **style)
