@@ -65,4 +65,4 @@ def _point(axes: Axes, row: BenchmarkRow, evaluation: Evaluation, palette: Palet
 def _said(row: AgreementRow | None) -> str:
     if row is None or math.isnan(row.spearman):
         return ""
-    return f"{row.spearman:.2f} ({row.spearman_low:.2f} to {row.spearman_high:.2f}), p {p_value(row.spearman_p)}"
+    return f"ρ {row.spearman:.2f} ({row.spearman_low:.2f} to {row.spearman_high:.2f}), p {p_value(row.spearman_p)}"
