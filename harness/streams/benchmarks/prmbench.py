@@ -1,4 +1,4 @@
-"""PRMBench: which steps does a process reward model call wrong? (Song et al. 2025, arXiv:2501.03124, section 4)
+"""PRMBench: which steps does a process reward model call wrong? (Song et al. 2025, arXiv:2501.03124)
 
 A line is a solution into which an error of one class was put, with the numbers of its wrong steps, from 1. A step whose
 reward is above a threshold is called right. With right steps as positives, F1 is that of the right steps, and the
@@ -10,8 +10,8 @@ a solution that was given to the model twice counts once; wrong steps beyond the
 without a score, and the steps that the model does not read, are left out. It differs in one place: a quotient without a
 denominator is -1 there, also in F1, and 0 here.
 
-The threshold is each model's own in the paper (section 5.1). Where none is given, it is 0.5 for probabilities and 0 for
-rewards of any other kind, which is a choice made here.
+The threshold is each model's own in that code. Where none is given, it is 0.5 for probabilities and 0 for rewards of
+any other kind, which is a choice made here.
 """
 
 from __future__ import annotations

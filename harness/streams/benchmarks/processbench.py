@@ -1,4 +1,4 @@
-"""ProcessBench: does a process reward model find the first wrong step? (Zheng et al. 2024, arXiv:2412.06559, section 3)
+"""ProcessBench: does a process reward model find the first wrong step? (Zheng et al. 2024, arXiv:2412.06559)
 
 The label of a solution is the index of its first wrong step, or -1 where all steps are right. A process reward model
 finds the first step whose reward is below a threshold. One accuracy is computed over the solutions with a wrong step,

@@ -1,4 +1,4 @@
-"""RewardBench 2, its domains Math and Ties (Malik et al. 2025, arXiv:2506.01937, section 3 and appendix on Ties).
+"""RewardBench 2, its domains Math and Ties (Malik et al. 2025, arXiv:2506.01937).
 
 Math: the one right completion is to score above three wrong ones. Where it shares the highest score with k - 1 others,
 it counts 1/k.

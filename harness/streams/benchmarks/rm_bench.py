@@ -1,5 +1,4 @@
-"""RM-Bench, its domain math: is a right response preferred whatever its style? (Liu et al. 2024, arXiv:2410.16184,
-section 3)
+"""RM-Bench, its domain math: is a right response preferred whatever its style? (Liu et al. 2024, arXiv:2410.16184)
 
 A prompt has three right and three wrong responses: concise, detailed, and detailed with markdown. Each right one is
 compared with each wrong one, and wins where its score is higher; equal scores are a loss. Entry (i, j) of the matrix is
