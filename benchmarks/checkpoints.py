@@ -28,7 +28,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         base = make_model(Path(folder) / "base", width=256, layers=4)
         parameters = AutoModelForCausalLM.from_pretrained(base).num_parameters()
-        params = ImplicitTrainerParams(base=base, workers=2, fsdp=True, batch_size=8, checkpoint_minutes=0)
+        params = ImplicitTrainerParams(
+            base=base, reference=base, workers=2, fsdp=True, batch_size=8, checkpoint_minutes=0
+        )
         rollouts, _ = build_rollouts(graded_sums(base), params)
         print(f"{parameters:,} parameters")
         for name, gathered in (("gathered by the first process", True), ("of each process its part", False)):

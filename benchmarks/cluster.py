@@ -502,7 +502,7 @@ class Virtual:
         ray.nodes, ray.cluster_resources = lambda: nodes, lambda: total
         ray.available_resources, ray.is_initialized = lambda: total, lambda: True
         ray.kill = lambda actor: actor.end()
-        time.sleep = self.sleep
+        time.sleep = self.sleep  # type: ignore[assignment]
         ray_actors.Actors.start = start  # type: ignore[method-assign, assignment]
         room._LOOK_S = progress._LOOK_S = 1e9  # no machine comes or goes
         asyncio.set_event_loop_policy(VirtualPolicy())

@@ -180,10 +180,11 @@ def in_turn(options: argparse.Namespace, policies: list[str]) -> dict[str, dict[
     """
     arguments = ["--model", options.model, "--problems", str(options.problems), "--samples", str(options.samples)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    children, outcomes, progress = {}, {}, {}
+    children: dict[str, Any] = {}
+    outcomes, progress = {}, {}
     for way in WAYS:
         command = [sys.executable, __file__, *arguments, "--way", way, "--folders", *policies]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         children[way] = subprocess.Popen(command, env=environment, **pipes)
         progress[way] = float(next(children[way].stdout))
     while progress:

@@ -130,11 +130,11 @@ def print_bins(calibration: Calibration) -> None:
     ):
         cells = [f"{i.mean:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in (soft, hard)]
         print(f"| {p.n_problems} | {p.mean:.3f} | {cells[0]} | {cells[1]} | {expected.mean:.3f} |")
-    for name, labels, expected in (
+    for name, labels, wanted in (
         ("soft", calibration.soft, calibration.p),
         ("hard", calibration.hard, calibration.expected),
     ):
-        held = [i.low <= e.mean <= i.high for i, e in zip(labels, expected, strict=True)]
+        held = [i.low <= e.mean <= i.high for i, e in zip(labels, wanted, strict=True)]
         print(f"{name} labels: what is expected lies in the interval in {sum(held)} of {len(held)} bins")
 
 

@@ -121,7 +121,7 @@ def main() -> None:
     print(f"loss of a batch of {len(few)} pairs: " + ", ".join(f"{who} {loss:.7f}" for who, loss in first.items()))
 
     with tempfile.TemporaryDirectory() as folder:
-        tasks = [
+        tasks: list[tuple[str, dict[str, object]]] = [
             ("pocket model, all pairs", {"model": middle, "reference": middle, "pairs": "all", "data": items}),
             ("pocket model, one counterpart", {"model": middle, "reference": middle, "pairs": "one", "data": items}),
         ]

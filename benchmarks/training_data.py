@@ -25,7 +25,6 @@ sys.path[:0] = [str(ROOT)]
 
 import numpy as np  # noqa: E402
 
-from harness.core.components import ComponentParams  # noqa: E402
 from harness.core.records import Grade, Problem, Response, TokenLogprobs  # noqa: E402
 from harness.core.registry import find  # noqa: E402
 from harness.engine.graph import Shard, Training  # noqa: E402
@@ -77,12 +76,14 @@ def write(results: Path, n_problems: int) -> None:
                 rows[0].append(Response(*who, texts[text], 12, n, "stop", sample))
                 rows[1].append(Grade(*who, "1", right, "exact", 0))
                 rows[2].append(TokenLogprobs(*who, tuple((-rng.random(n)).tolist()), tuple(range(1, n + 1)), 12))
+        record: Any
+        of: Any
         for record, shard, of in zip((Response, Grade, TokenLogprobs), (responses, grades, passes), rows, strict=True):
             write_shard(shard.path(results), to_table(record, of), shard.key)
 
 
 def training(results: Path, objective: str, n_problems: int, workers: int) -> Training:
-    params: ComponentParams = find("trainers", "implicit").Params.model_validate(
+    params: Any = find("trainers", "implicit").Params.model_validate(
         {"base": MODEL, "objective": objective, "workers": workers}
     )
     stored = shards(n_problems)
@@ -161,9 +162,10 @@ def all_at_once(results: Path, asked: argparse.Namespace) -> dict[str, Any]:
 
     clock = time.perf_counter()
     one = training(results, asked.objective, asked.problems, 1)
+    params: Any = one.spec.params
     data = list(stored_rollouts(one, results))
-    rollouts, _ = build_rollouts(data, one.spec.params)
-    found = first_batch(Job("implicit", one.spec.params, rollouts, MODEL, results), None)
+    rollouts, _ = build_rollouts(data, params)
+    found = first_batch(Job("implicit", params, rollouts, MODEL, results), None)
     found |= {"seconds": time.perf_counter() - clock, "processor": time.process_time()}
     return {**found, "driver": peak()}
 

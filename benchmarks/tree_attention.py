@@ -43,7 +43,7 @@ class Flex:
     """
 
     def __init__(self, compiled: bool) -> None:
-        self._attend: Callable[..., Any] = torch.compile(flex_attention, dynamic=True) if compiled else flex_attention
+        self._attend: Callable[..., Any] = torch.compile(flex_attention, dynamic=True) if compiled else flex_attention  # type: ignore[assignment]
         self._mask_of: Callable[..., Any] = torch.compile(create_block_mask) if compiled else create_block_mask
         self._masks: WeakKeyDictionary[Any, dict[int | None, Any]] = WeakKeyDictionary()
 

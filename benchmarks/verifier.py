@@ -93,9 +93,9 @@ def verdicts() -> None:
         rows = [r for r in lines(f"{name}_pairs_dev.jsonl") if isinstance(r["label"], bool)]
         items = [(r["pred"], r["gold"]) for r in rows]
         sets[f"{name} pairs"] = ("pairs", items, [r["label"] for r in rows], [r["count"] for r in rows])
-        labels = {(r["problem_id"], r["sample"]): r["correct"] for r in lines(f"{name}_labels_dev.jsonl.gz")}
+        right = {(r["problem_id"], r["sample"]): r["correct"] for r in lines(f"{name}_labels_dev.jsonl.gz")}
         recorded = [
-            (sample["text"], row["gold"], labels[row["problem_id"], i])
+            (sample["text"], row["gold"], right[row["problem_id"], i])
             for row in lines(f"{name}_recorded.jsonl.gz")
             for i, sample in enumerate(row["samples"])
         ]
@@ -109,7 +109,7 @@ def verdicts() -> None:
     sets["equivalence"] = ("pairs", [(r["pred"], r["gold"]) for r in rows], [r["equal"] for r in rows], [1] * len(rows))
 
     tasks = [(kind, items) for kind, items, _, _ in sets.values()]
-    graded = {"bonbench": [ours(*task) for task in tasks]}
+    graded: dict[str, list[dict[str, Any]]] = {"bonbench": [ours(*task) for task in tasks]}
     for name in ("math-verify", "prm800k"):
         graded[name] = peer(name, tasks)
     print("| set | grader | items | wrong | false positives | wrong, by count | ms of processor per item |")

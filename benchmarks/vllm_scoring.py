@@ -53,6 +53,7 @@ def with_head(model: str, folder: Path) -> str:
 
 def component(task: str, backend: str, model: str) -> Any:
     kind, entry, _ = TASKS[task]
+    cls: Any
     if kind == "token_scorers":
         cls, more = find("token_scorers", "vllm" if backend == "vllm" else "causal-lm"), {}
     else:

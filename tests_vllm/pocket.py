@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bonbench.experiments.pocket.world import PocketDataset, PocketParams
-from bonbench.verifiers.math import MathVerifier
+from bonbench.verifiers.math import MathParams, MathVerifier
 from harness.core.records import Problem, Response
 
 
@@ -24,7 +24,7 @@ def seeds(problems: Sequence[Problem], n: int, run: int = 0) -> dict[str, list[i
 
 def correct(problems: Sequence[Problem], responses: Sequence[Response]) -> npt.NDArray[np.float64]:
     """Correctness [problems, samples]."""
-    grades = MathVerifier(MathVerifier.Params(), "math").grade(problems, responses)
+    grades = MathVerifier(MathParams(), "math").grade(problems, responses)
     return np.array([g.correct for g in grades], dtype=float).reshape(len(problems), -1)
 
 

@@ -89,11 +89,11 @@ def test_rewards_equal_those_of_transformers(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(ours.step_rewards, theirs.step_rewards, atol=1e-4)
     assert len({record.step_rewards for record in wanted}) > 5  # the comparison could have failed
     assert served.unscored_because == plain.unscored_because
-    ours, theirs = served.describe(), plain.describe()
-    assert ours is not None
-    assert theirs is not None
-    assert (ours.device, ours.output_head) == (theirs.device, theirs.output_head)
-    assert ours.config["hidden_size"] == 64
+    facts, plain_facts = served.describe(), plain.describe()
+    assert facts is not None
+    assert plain_facts is not None
+    assert (facts.device, facts.output_head) == (plain_facts.device, plain_facts.output_head)
+    assert facts.config["hidden_size"] == 64
 
 
 def test_log_probabilities_equal_those_of_transformers(tmp_path: Path) -> None:

@@ -63,8 +63,9 @@ def _graph(folder: Path, manifest: Manifest) -> tuple[Graph, dict[str, str]]:
     from harness.engine.build import build_graph
 
     try:
-        # The sizes of the report are of no account here, and default ones may be more than the responses there are.
-        evaluation = {key: value for key, value in manifest.config.get("evaluation", {}).items() if key != "n"}
+        # How the run is evaluated is of no account here: default sizes may be more than the responses that there are,
+        # and a rule of choice may be gone.
+        evaluation = {key: of for key, of in manifest.config.get("evaluation", {}).items() if key == "problems"}
         experiment = Experiment.model_validate({**manifest.config, "evaluation": evaluation})
     except ValidationError as error:
         raise UserError(f"{folder}/manifest.json: config: {first_error(error, Experiment)}") from None

@@ -123,7 +123,10 @@ def _assignment(text: str, where: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"{where}: {text!r} is not key=value")
-    return key.strip(), parse_yaml(value, f"{where}: {key.strip()}")
+    parsed = parse_yaml(value, f"{where}: {key.strip()}")
+    # A dash or a colon in a text makes a list or a mapping over several lines, which no option is.
+    is_text = isinstance(parsed, (list, dict)) and not value.lstrip().startswith(("[", "{"))
+    return key.strip(), value.strip() if is_text else parsed
 
 
 def _at_top_level(text: str) -> Iterator[str]:

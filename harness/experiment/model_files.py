@@ -14,6 +14,7 @@ from harness.core.chat_template import CLOCK, THOUGHTS, mentions
 from harness.core.components import Component
 from harness.core.digests import file_digest
 from harness.core.errors import UserError, suggest
+from harness.core.files import no_file
 from harness.core.hub_models import at_commit, canonical, is_hub_model
 from harness.core.params import ComponentParams, Mark
 from harness.core.prompt import DAY
@@ -40,6 +41,7 @@ def check_model(model: str, where: str, names: Mapping[str, str], has_weights: b
     folder = Path(model)
     if folder.is_dir():
         with named(where):
+            _refuse_pipes(folder)
             refuse_adapter(folder)
         if not (folder / "config.json").is_file():
             raise UserError(f"{where}: {model} has no config.json: not a model folder in transformers format")
@@ -57,6 +59,14 @@ def check_model(model: str, where: str, names: Mapping[str, str], has_weights: b
         raise UserError(
             f"{where}: {model!r} is no model folder, no hub id and no name in this experiment{suggest(model, names)}"
         )
+
+
+def _refuse_pipes(folder: Path) -> None:
+    """Raise :class:`UserError` where something in a model's folder would be waited for. (Where nothing is at the end of
+    a link, nothing is read.)"""
+    for file in folder.iterdir():
+        if file.exists() and not file.is_dir() and (reason := no_file(file)):
+            raise UserError(f"{file}: {reason}")
 
 
 @contextmanager
@@ -170,6 +180,8 @@ class Artifacts:
 def _digest(path: Path) -> str:
     """Of a folder with files up to 256 MiB, the digest of their names, sizes and bytes, one after the other."""
     sha = hashlib.sha256()
+    if not path.is_dir() and (reason := no_file(path)):
+        raise UserError(f"{path}: {reason}")
     try:
         for file in sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]:
             size = file.stat().st_size

@@ -39,6 +39,8 @@ IMPLICIT = {"type": "implicit", "policy": "a/b", "reference": None, "beta": 0.5}
         ("rm:a={x: [1, 2], y: 3},b=4", ("rm", {"type": "rm", "a": {"x": [1, 2], "y": 3}, "b": 4})),
         ("implicit:policy=file.py:odd", ("implicit", {"type": "implicit", "policy": "file.py:odd"})),
         ("my/rm.py:Mine", ("Mine", {"type": "my/rm.py:Mine"})),
+        ("judge:answer_yes=+,answer_no=-", ("judge", {"type": "judge", "answer_yes": "+", "answer_no": "-"})),
+        ("judge:answer_no=Verdict: no", ("judge", {"type": "judge", "answer_no": "Verdict: no"})),
         ("rm.py:Mine:model=middle", ("Mine", {"type": "rm.py:Mine", "model": "middle"})),
         ("rm.py:Mine:{model: middle}", ("Mine", {"type": "rm.py:Mine", "model": "middle"})),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -75,10 +76,19 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(make_model(tmp_path_factory.mktemp("whole"), width=16, layers=1))
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_a_pipe_is_not_waited_for(whole: Path, tmp_path: Path, file: str) -> None:
+    folder = shutil.copytree(whole, tmp_path / "m")
+    (folder / file).unlink(missing_ok=True)
+    os.mkfifo(folder / file)
+    with pytest.raises(UserError, match=rf"g: .*{file}: is a pipe"):
+        check_model(str(folder), "g", {})
+    with pytest.raises(UserError, match="is a pipe"):
+        Artifacts().id(str(folder / file))
+
+
 @pytest.mark.thorough
-@settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FILES), DAMAGES, st.sampled_from(LOADERS))
 def test_it_is_one_line_or_nothing(
     whole: Path, tmp_path: Path, file: str, damage: Callable[[Path], object], loader: Callable[[str], object]
