@@ -20,7 +20,7 @@ _FOLDER = "benchmarks"
 
 
 class _Stored(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Measured(_Stored):

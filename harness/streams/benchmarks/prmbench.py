@@ -133,7 +133,7 @@ class PRMBench(Benchmark[Changed]):
 
     def item(self, row: Row) -> Changed:
         class_, wrong = row.get("classification"), row.get("error_steps")
-        if class_ not in _NAMES:
+        if not isinstance(class_, str) or class_ not in _NAMES:
             raise ValueError(f'"classification" is none of {", ".join(_NAMES)}')
         steps, question = texts_of(row, "modified_process"), text_of(row, "modified_question", "question")
         if not isinstance(wrong, list) or not all(type(step) is int and step > 0 for step in wrong):
