@@ -11,6 +11,7 @@ import numpy as np
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.inference import Difference
+from harness.analysis.power import Power, power
 from harness.analysis.rule_entries import Entry, Rules
 from harness.analysis.scores import without_scores
 from harness.core.arrays import Floats
@@ -34,6 +35,7 @@ class ComparisonRow:
     a: float
     b: float
     difference: Difference
+    power: Power
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,9 @@ def compare(
 def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
     both = np.isfinite(ours - theirs)
     difference = accuracies.difference(ours, theirs)
-    return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference)
+    (error,) = accuracies.bootstrap.standard_errors((ours - theirs)[None])
+    enough = power(difference.mean, float(error), difference.n_problems)
+    return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference, enough)
 
 
 def _chooser(results: Results, name: str, strategy: str, rules: Rules) -> Chooser:
