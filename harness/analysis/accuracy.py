@@ -144,6 +144,11 @@ class Accuracies:
         return AVERAGE if self.averaged else self.generators[0]
 
     @property
+    def n_samples(self) -> int:
+        """The most responses to a problem by one generator."""
+        return max(samples.correct.shape[1] for samples in self.samples.values())
+
+    @property
     def n_max(self) -> int:
         """The largest n of the headline numbers."""
         return self.headline_n[-1]
@@ -342,7 +347,9 @@ def _without_a_set(
 def _put(wholes: dict[K, NDArray[T]], key: K, block: slice, part: NDArray[T], n_problems: int) -> None:
     """Put what is known of a block of problems, [..., block], in its place among all of them, [..., P]."""
     if key not in wholes:
-        wholes[key] = np.empty((*part.shape[:-1], n_problems), dtype=part.dtype)
+        # Where nothing is put there is no number: a rule says nothing of a block without scores.
+        missing = np.nan if part.dtype == np.float64 else False
+        wholes[key] = np.full((*part.shape[:-1], n_problems), missing, dtype=part.dtype)
     wholes[key][..., block] = part
 
 
