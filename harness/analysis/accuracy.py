@@ -146,7 +146,7 @@ class Accuracies:
     @property
     def n_samples(self) -> int:
         """The most responses to a problem by one generator."""
-        return max(samples.correct.shape[1] for samples in self.samples.values())
+        return max(int(samples.correct.shape[1]) for samples in self.samples.values())
 
     @property
     def n_max(self) -> int:
