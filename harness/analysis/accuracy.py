@@ -7,7 +7,7 @@ by problem.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Annotated, NamedTuple
 
@@ -27,8 +27,10 @@ from harness.analysis.estimators import (
 )
 from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.lowest_step import LowestStep
-from harness.analysis.rows import Columns
+from harness.analysis.rows import Columns, Fraction
 from harness.analysis.scores import Scores, failed_models, stored_scores
+from harness.analysis.seed_groups import SeedGroups, seed_groups
+from harness.analysis.seeds import BySeed, compare, intervals, seed_sd
 from harness.analysis.selection import best_of_n, unshared, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
@@ -57,6 +59,18 @@ class AccuracyRow:
     accuracy: Annotated[Interval, Columns(low="ci_low", high="ci_high", n_problems="n_problems")]
 
 
+@dataclass(frozen=True, slots=True)
+class SeedsAccuracyRow(AccuracyRow):
+    """A row of the long table of a run that has methods with several training seeds.
+
+    The accuracy of such a method is the mean over ``seeds`` trainings, and the interval is over problems and seeds.
+    ``seed_sd`` is the standard deviation of the trainings' accuracies; NaN for any other row.
+    """
+
+    seeds: int
+    seed_sd: Fraction
+
+
 @dataclass(frozen=True)
 class Samples:
     """A generator's graded samples, row by problem. Problems whose samples are not all there are not ``complete``.
@@ -81,6 +95,8 @@ class Accuracies:
     ``unshared``: (generator, chooser) → how often what it chooses among all responses to a problem is an answer that no
     other response has, float [P]; for best-of-n choosers and for a random choice.
     ``left_out``: reward model → why it has no rows: its scoring failed, or it gave numbers that are not finite.
+    ``seeds``: a method that was trained with several seeds → its trainings (:func:`seed_groups`). ``rows`` have the
+    trainings, and the method's means over them.
     """
 
     problem_ids: tuple[str, ...]
@@ -95,6 +111,7 @@ class Accuracies:
     unshared: Mapping[tuple[str, Chooser], Floats]
     left_out: Mapping[str, str]
     bootstrap: Bootstrap
+    seeds: SeedGroups
 
     @property
     def protocol(self) -> str:
@@ -146,7 +163,10 @@ class Accuracies:
     def curve(self, generator: str, chooser: Chooser) -> dict[int, Interval]:
         """n → mean over problems with its interval, for every n that has values."""
         at = {n: values for n in self.ns(generator) if (values := self.values(generator, chooser, n)) is not None}
-        return dict(zip(at, self.bootstrap.intervals(np.array(list(at.values()))), strict=True)) if at else {}
+        rows = [BySeed(values[None]) for values in at.values()]
+        if chooser.reward_model in self.seeds:
+            rows = [row for n in at if (row := self.by_seed(generator, chooser, n)) is not None]
+        return dict(zip(at, intervals(self.bootstrap, rows), strict=True))
 
     def overall(self, chooser: Chooser, generator: str | None = None) -> Floats | None:
         """Mean over generators, or for one, and over the headline sizes above 1 (the paper's "avg"), float [P]."""
@@ -155,22 +175,52 @@ class Accuracies:
         values = [v for n in sizes if (v := self.values(where, chooser, n)) is not None]
         return np.mean(values, axis=0) if len(values) == len(sizes) else None
 
-    def interval(self, values: Floats) -> Interval:
-        """Mean of ``values``, float [P], with its interval."""
-        return self.bootstrap.intervals(values[None])[0]
+    def by_seed(self, generator: str, chooser: Chooser, n: int | None) -> BySeed | None:
+        """Accuracy per training and problem, what an interval or a difference is made of: at ``n``, or for None as
+        :meth:`overall`. None where it was not computed."""
+        seeds = self.seeds.get(chooser.reward_model)
+        names = [chooser.reward_model] if seeds is None else list(seeds.values())
+        rows = []
+        for one in (chooser._replace(reward_model=name) for name in names):
+            values = self.overall(one, generator) if n is None else self.values(generator, one, n)
+            if values is not None:
+                rows.append(values)
+        return BySeed(np.array(rows), tuple(seeds or ())) if len(rows) == len(names) else None
 
-    def difference(self, a: Floats, b: Floats) -> Difference:
-        """Paired difference a - b; a, b float [P]."""
-        return self.bootstrap.compare(a[None], b[None])[0]
+    def overall_by_seed(self, chooser: Chooser, generator: str | None = None) -> BySeed | None:
+        """As :meth:`overall`, per training."""
+        return self.by_seed(generator or self.whole, chooser, None)
+
+    def interval(self, values: Floats | BySeed) -> Interval:
+        """Mean of ``values``, float [P] or by seed, with its interval."""
+        return intervals(self.bootstrap, [_by_seed(values)])[0]
+
+    def difference(self, a: Floats | BySeed, b: Floats | BySeed) -> Difference:
+        """Paired difference a - b; a, b float [P] or by seed."""
+        return compare(self.bootstrap, [_by_seed(a)], [_by_seed(b)])[0]
 
     def table(self) -> list[AccuracyRow]:
         """Every accuracy with its interval: the long table."""
-        intervals = self.bootstrap.intervals(np.array(list(self.rows.values())))
-        return [
+        by_seed = [self._by_seed(key) for key in self.rows]
+        rows = [
             AccuracyRow(key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
-            for key, interval in zip(self.rows, intervals, strict=True)
+            for key, interval in zip(self.rows, intervals(self.bootstrap, by_seed), strict=True)
             for c in (key.chooser,)
         ]
+        if not self.seeds:
+            return rows
+        sds = [Fraction(seed_sd(self.bootstrap, row)) for row in by_seed]
+        return [
+            SeedsAccuracyRow(**{f.name: getattr(row, f.name) for f in fields(row)}, seeds=of.n_seeds, seed_sd=sd)
+            for row, of, sd in zip(rows, by_seed, sds, strict=True)
+        ]
+
+    def _by_seed(self, key: Key) -> BySeed:
+        seeds = self.seeds.get(key.chooser.reward_model)
+        if seeds is None:
+            return BySeed(self.rows[key][None])
+        choosers = (key.chooser._replace(reward_model=name) for name in seeds.values())
+        return BySeed(np.array([self.rows[key._replace(chooser=chooser)] for chooser in choosers]), tuple(seeds))
 
 
 def compute_accuracies(
@@ -226,6 +276,8 @@ def compute_accuracies(
     left_out |= refused
     rows = {key: values for key, values in rows.items() if key.chooser.reward_model not in left_out}
     rows |= _averages(rows, tuple(manifest.generators))
+    seeds = seed_groups(manifest, left_out.keys() | (manifest.reward_models.keys() - wanted))
+    rows |= _means_over_seeds(rows, seeds)
     headline = [n] if n is not None else [k for k in manifest.evaluation.n if k <= min(sizes)] or [min(sizes)]
     return Accuracies(
         problem_ids=problem_ids,
@@ -240,7 +292,28 @@ def compute_accuracies(
         unshared={key: values for key, values in of_choices.items() if key[1].reward_model not in left_out},
         left_out=left_out,
         bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
+        seeds=seeds,
     )
+
+
+def _by_seed(values: Floats | BySeed) -> BySeed:
+    return values if isinstance(values, BySeed) else BySeed(values[None])
+
+
+def _means_over_seeds(rows: Mapping[Key, Floats], seeds: SeedGroups) -> dict[Key, Floats]:
+    """For each method that was trained with several seeds the means over them, where all of them have a row."""
+    means: dict[Key, Floats] = {}
+    for method, trainings in seeds.items():
+        first, *others = trainings.values()
+        for key in rows:
+            if key.chooser.reward_model != first:
+                continue
+            siblings = (key._replace(chooser=key.chooser._replace(reward_model=name)) for name in others)
+            values = [rows[key], *(rows[one] for one in siblings if one in rows)]
+            mean = np.mean(values, axis=0)
+            if len(values) == len(trainings) and np.isfinite(mean).any():
+                means[key._replace(chooser=key.chooser._replace(reward_model=method))] = mean
+    return means
 
 
 def _averages(rows: dict[Key, Floats], generators: Sequence[str]) -> dict[Key, Floats]:

@@ -10,8 +10,11 @@ import numpy as np
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.inference import Difference
+from harness.analysis.seed_groups import seed_groups
+from harness.analysis.seeds import BySeed
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, suggest
+from harness.storage.manifest import Manifest
 from harness.storage.results import Results
 
 STRATEGIES = ("best_of_n", "weighted_best_of_n")
@@ -45,7 +48,10 @@ class ProblemDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows by generator and n, then averages; the problems that differ most at the largest n, the largest first."""
+    """Rows by generator and n, then averages; the problems that differ most at the largest n, the largest first.
+
+    ``notes`` are sentences on what is compared.
+    """
 
     a: str
     b: str
@@ -54,10 +60,13 @@ class Comparison:
     protocol: str
     rows: tuple[ComparisonRow, ...]
     problems: tuple[ProblemDifference, ...]
+    notes: tuple[str, ...] = ()
 
 
 def compare(results: Results, a: str, b: str, n: int | None = None, strategy: str = "best_of_n") -> Comparison:
     """Compare two reward models; either may be ``majority``, ``pass@1`` or ``pass@n`` instead.
+
+    The name of a training with several seeds stands for the mean over them, ``<name>-seed<s>`` for one of them.
 
     Args:
         a, b: names; ``name:aggregation`` for another aggregation than the reward model's headline one.
@@ -69,32 +78,66 @@ def compare(results: Results, a: str, b: str, n: int | None = None, strategy: st
     """
     if strategy not in STRATEGIES:
         raise UserError(f"--strategy {strategy}: no such strategy{suggest(strategy, STRATEGIES)}")
-    choosers = [_chooser(results, name, strategy) for name in (a, b)]
-    accuracies = compute_accuracies(results, n, {c.reward_model for c in choosers})
+    sides = [side(results.manifest, name) for name in (a, b)]
+    choosers = [_chooser(results, of.name, strategy) for of in sides]
+    accuracies = compute_accuracies(results, n, {name for of in sides for name in of.trainings})
+    choosers = [_over_seeds(accuracies, of, chooser) for of, chooser in zip(sides, choosers, strict=True)]
+    a, b = (
+        name if chooser.reward_model not in accuracies.seeds else chooser.reward_model
+        for name, chooser in zip((a, b), choosers, strict=True)
+    )
     # Of one response there is nothing to choose.
     sizes = [size for size in accuracies.headline_n if size > 1] or list(accuracies.headline_n)
 
     generators = [*accuracies.generators, *([AVERAGE] if accuracies.averaged else [])]
-    values: dict[tuple[str, int | None], list[Floats]] = {}
+    values: dict[tuple[str, int | None], list[BySeed]] = {}
     for generator, size in product(generators, sizes):
         ours, theirs = (_values(results, accuracies, generator, c, size) for c in choosers)
-        if not np.isfinite(ours - theirs).any():
+        if not np.isfinite(ours.mean - theirs.mean).any():
             raise UserError(f"{results.folder}: no problem of {generator} has scores of both {a} and {b}")
         values[generator, size] = [ours, theirs]
     if len(sizes) > 1:
-        overall = [mean for c in choosers if (mean := accuracies.overall(c)) is not None]
+        overall = [mean for c in choosers if (mean := accuracies.overall_by_seed(c)) is not None]
         if len(overall) == len(choosers):
             values[generators[-1], None] = overall
     rows = tuple(_row(accuracies, generator, size, *pair) for (generator, size), pair in values.items())
     # Of the average over generators, where there is one, at the largest n.
-    problems = _most_different(results, *values[generators[-1], sizes[-1]])
+    problems = _most_different(results, *(of.mean for of in values[generators[-1], sizes[-1]]))
     return Comparison(a, b, sizes[-1], strategy, accuracies.protocol, rows, problems)
 
 
-def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
-    both = np.isfinite(ours - theirs)
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A side of a comparison: what it is called, with the suffixes that were given, and the trainings it is the mean
+    of; itself alone where there is one."""
+
+    name: str
+    trainings: tuple[str, ...]
+
+
+def side(manifest: Manifest, name: str) -> Side:
+    """What a name on the command line stands for."""
+    model, *suffixes = name.split(":")
+    for trainings in seed_groups(manifest).values():
+        first = next(iter(trainings.values()))
+        alone = {f"{first}-seed{seed}": training for seed, training in trainings.items()}
+        if model == first:
+            return Side(name, tuple(trainings.values()))
+        if model in alone:
+            return Side(":".join([alone[model], *suffixes]), (alone[model],))
+    return Side(name, (model,))
+
+
+def _over_seeds(accuracies: Accuracies, of: Side, chooser: Chooser) -> Chooser:
+    """The mean over the trainings of a side, where there are several that did not fail."""
+    means = (name for name, trainings in accuracies.seeds.items() if set(trainings.values()) <= set(of.trainings))
+    return chooser._replace(reward_model=next(means, chooser.reward_model))
+
+
+def _row(accuracies: Accuracies, generator: str, n: int | None, ours: BySeed, theirs: BySeed) -> ComparisonRow:
+    both = np.isfinite(ours.mean - theirs.mean)
     difference = accuracies.difference(ours, theirs)
-    return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference)
+    return ComparisonRow(generator, n, float(ours.mean[both].mean()), float(theirs.mean[both].mean()), difference)
 
 
 def _chooser(results: Results, name: str, strategy: str) -> Chooser:
@@ -108,8 +151,8 @@ def _chooser(results: Results, name: str, strategy: str) -> Chooser:
     return Chooser(strategy, *variant)
 
 
-def _values(results: Results, accuracies: Accuracies, generator: str, chooser: Chooser, n: int) -> Floats:
-    values = accuracies.values(generator, chooser, n)
+def _values(results: Results, accuracies: Accuracies, generator: str, chooser: Chooser, n: int) -> BySeed:
+    values = accuracies.by_seed(generator, chooser, n)
     if (why := accuracies.left_out.get(chooser.reward_model)) is not None:
         raise UserError(f"{results.folder}: {chooser.reward_model} is left out: {why}")
     if values is None:

@@ -116,6 +116,7 @@ def build_graph(
         nodes=nodes,
         stand_ins=stood_in,
         notes=what.notes,
+        seeds_of=entries.seeds_of,
     )
 
 

@@ -22,6 +22,7 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.findings import findings
 from harness.analysis.responses import responses
 from harness.analysis.rows import to_frame
+from harness.analysis.seed_table import seed_table
 from harness.report import table_texts as texts
 from harness.report.figures import accuracy, costs, scales
 from harness.report.figures import diagnosis as why
@@ -82,6 +83,7 @@ TABLES = (
         headline.Table1.frame,
         {"md": texts.table1_markdown, "tex": texts.table1_latex},
     ),
+    TableOutput("seeds", "Training seeds", "", seed_table),
     TableOutput("overoptimisation", "Where accuracy peaks", "", lambda evaluation: evaluation.peaks),
     TableOutput("score_curves", "Score and accuracy against n", "", lambda evaluation: evaluation.score_curves),
     TableOutput("diagnosis", "Diagnosis", "", lambda evaluation: evaluation.diagnosis),
