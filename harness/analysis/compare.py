@@ -79,7 +79,7 @@ def compare(results: Results, a: str, b: str, n: int | None = None, strategy: st
     if strategy not in STRATEGIES:
         raise UserError(f"--strategy {strategy}: no such strategy{suggest(strategy, STRATEGIES)}")
     sides = [side(results.manifest, name) for name in (a, b)]
-    choosers = [_chooser(results, of.name, strategy) for of in sides]
+    choosers = [chooser_of(results, of.name, strategy) for of in sides]
     accuracies = compute_accuracies(results, n, {name for of in sides for name in of.trainings})
     choosers = [_over_seeds(accuracies, of, chooser) for of, chooser in zip(sides, choosers, strict=True)]
     a, b = (
@@ -140,7 +140,12 @@ def _row(accuracies: Accuracies, generator: str, n: int | None, ours: BySeed, th
     return ComparisonRow(generator, n, float(ours.mean[both].mean()), float(theirs.mean[both].mean()), difference)
 
 
-def _chooser(results: Results, name: str, strategy: str) -> Chooser:
+def chooser_of(results: Results, name: str, strategy: str) -> Chooser:
+    """What a name on the command line chooses by: that of a reward model by ``strategy``.
+
+    Raises:
+        UserError: for a name that the results do not have.
+    """
     if name in _RULES:
         return _RULES[name]
     variants = {f"{model}:{aggregation}": (model, aggregation) for model, aggregation in results.variants()}

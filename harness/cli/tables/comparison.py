@@ -38,6 +38,7 @@ def render(comparison: Comparison) -> RenderableType:
     parts: list[RenderableType] = [head, Text(), table]
     if any(row.n is None for row in c.rows):
         parts.append(Text("all: mean over these sizes, and over generators where there are several", style="dim"))
+    parts += [Text(note, style="dim") for note in c.notes]
     if c.problems:
         where = "averaged over generators" if any(row.generator == AVERAGE for row in c.rows) else c.rows[0].generator
         parts += [Text(), Text(f"Problems that differ most at n = {c.n}, {where} (A : B)", style="bold")]
