@@ -20,7 +20,7 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap, Difference, Interval, corrected
 from harness.analysis.policy_accuracy import policy_accuracy
 from harness.analysis.rows import Fraction, cells
-from harness.analysis.seeds import BySeed, compare, intervals
+from harness.analysis.seeds import BySeed, accuracy_intervals, compare
 from harness.core.stages import StageKind
 from harness.storage.results import Results
 
@@ -145,7 +145,7 @@ def _rows(
         values: by column, the accuracy of each row per seed and problem.
         pairs: what each row compares; None for a row that is compared with none.
     """
-    by_column = [intervals(bootstrap, column) for column in values]
+    by_column = [accuracy_intervals(bootstrap, column) for column in values]
     compared = [(i, ours, base) for i, (ours, base) in enumerate(pairs) if base is not None]
     differences = corrected(compare(bootstrap, [ours for _, ours, _ in compared], [base for _, _, base in compared]))
     by_row = {i: difference for (i, _, _), difference in zip(compared, differences, strict=True)}

@@ -30,7 +30,7 @@ from harness.analysis.lowest_step import LowestStep
 from harness.analysis.rows import Columns, Fraction
 from harness.analysis.scores import Scores, failed_models, stored_scores
 from harness.analysis.seed_groups import SeedGroups, seed_groups
-from harness.analysis.seeds import BySeed, compare, intervals, seed_sd
+from harness.analysis.seeds import BySeed, accuracy_intervals, compare, seed_sd
 from harness.analysis.selection import best_of_n, unshared, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
@@ -166,7 +166,7 @@ class Accuracies:
         rows = [BySeed(values[None]) for values in at.values()]
         if chooser.reward_model in self.seeds:
             rows = [row for n in at if (row := self.by_seed(generator, chooser, n)) is not None]
-        return dict(zip(at, intervals(self.bootstrap, rows), strict=True))
+        return dict(zip(at, accuracy_intervals(self.bootstrap, rows), strict=True))
 
     def overall(self, chooser: Chooser, generator: str | None = None) -> Floats | None:
         """Mean over generators, or for one, and over the headline sizes above 1 (the paper's "avg"), float [P]."""
@@ -193,7 +193,7 @@ class Accuracies:
 
     def interval(self, values: Floats | BySeed) -> Interval:
         """Mean of ``values``, float [P] or by seed, with its interval."""
-        return intervals(self.bootstrap, [_by_seed(values)])[0]
+        return accuracy_intervals(self.bootstrap, [_by_seed(values)])[0]
 
     def difference(self, a: Floats | BySeed, b: Floats | BySeed) -> Difference:
         """Paired difference a - b; a, b float [P] or by seed."""
@@ -204,7 +204,7 @@ class Accuracies:
         by_seed = [self._by_seed(key) for key in self.rows]
         rows = [
             AccuracyRow(key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
-            for key, interval in zip(self.rows, intervals(self.bootstrap, by_seed), strict=True)
+            for key, interval in zip(self.rows, accuracy_intervals(self.bootstrap, by_seed), strict=True)
             for c in (key.chooser,)
         ]
         if not self.seeds:

@@ -18,7 +18,7 @@ from harness.analysis.choosers import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference, Interval, corrected
 from harness.analysis.rows import Columns, Fraction, cells
-from harness.analysis.seeds import BySeed, compare, intervals, leads, seed_sd
+from harness.analysis.seeds import BySeed, accuracy_intervals, compare, leads, seed_sd
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def table1(evaluation: Evaluation) -> Table1:
     values = [[_at(accuracies, generator, chooser, n) for generator, n in columns] for chooser in labels]
     rows = []
     for (chooser, label), row in zip(labels.items(), values, strict=True):
-        found = iter(intervals(accuracies.bootstrap, [v for v in row if v is not None]))
+        found = iter(accuracy_intervals(accuracies.bootstrap, [v for v in row if v is not None]))
         rows.append(Row(label, chooser, tuple(None if v is None else next(found) for v in row)))
     table = Table1(tuple(columns), tuple(rows))
     # The oracle, last, competes with nobody; where all are the same, as at n = 1, nobody does.

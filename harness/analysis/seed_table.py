@@ -9,7 +9,7 @@ from harness.analysis.choosers import AVERAGE
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Interval
 from harness.analysis.rows import Columns, Fraction
-from harness.analysis.seeds import BySeed, intervals, seed_sd
+from harness.analysis.seeds import BySeed, accuracy_intervals, seed_sd
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ def seed_table(evaluation: Evaluation) -> list[SeedsRow]:
         if (row := accuracies.overall_by_seed(rule) if n is None else accuracies.by_seed(generator, rule, n))
     ]
     by_seed = [row for *_, row in found]
-    of_both = intervals(accuracies.bootstrap, by_seed)
-    of_problems = intervals(accuracies.bootstrap, [BySeed(row.mean[None]) for row in by_seed])
+    of_both = accuracy_intervals(accuracies.bootstrap, by_seed)
+    of_problems = accuracy_intervals(accuracies.bootstrap, [BySeed(row.mean[None]) for row in by_seed])
     rows = []
     for (generator, n, rule, row), accuracy, problems in zip(found, of_both, of_problems, strict=True):
         means = row.seed_means(accuracies.bootstrap)

@@ -72,6 +72,14 @@ def intervals(bootstrap: Bootstrap, rows: Sequence[BySeed]) -> list[Interval]:
     ]
 
 
+def accuracy_intervals(bootstrap: Bootstrap, rows: Sequence[BySeed]) -> list[Interval]:
+    """As :func:`intervals`, of accuracies: what seeds add does not lead beyond 0 and 1."""
+    return [
+        found if row.n_seeds == 1 else replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
+        for row, found in zip(rows, intervals(bootstrap, rows), strict=True)
+    ]
+
+
 def compare(bootstrap: Bootstrap, ours: Sequence[BySeed], theirs: Sequence[BySeed]) -> list[Difference]:
     """Row by row, ours - theirs on the problems that both have a value for, paired by problem.
 

@@ -19,7 +19,7 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.headline_tables import comparisons, table1
 from harness.analysis.inference import Bootstrap
 from harness.analysis.seed_table import seed_table
-from harness.analysis.seeds import BySeed, compare, intervals, leads, seed_sd
+from harness.analysis.seeds import BySeed, accuracy_intervals, compare, intervals, leads, seed_sd
 from harness.report.write import write_report
 from harness.storage.results import Results, load_results
 
@@ -108,6 +108,13 @@ def test_p_and_interval_agree_and_pairs_are_of_one_seed() -> None:
     assert [(lead.low, lead.high) for lead in leads(bootstrap, ours[0], [theirs, others])] == [
         (d.low, d.high) for d in (differences[0], unpaired)
     ]
+
+
+def test_an_accuracy_has_no_interval_beyond_0_and_1() -> None:
+    rng, bootstrap = np.random.default_rng(5), Bootstrap(20, 200, 0)
+    row = BySeed(np.clip(rng.normal(0.5, 0.1, 20) + np.array([[0.3], [-0.3]]), 0, 1))
+    (anywhere,), (share,) = intervals(bootstrap, [row]), accuracy_intervals(bootstrap, [row])
+    assert anywhere.low < 0 and anywhere.high > 1 and (share.low, share.high) == (0, 1)
 
 
 def test_a_problem_counts_where_all_trainings_have_it() -> None:
