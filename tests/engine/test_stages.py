@@ -307,7 +307,7 @@ CHANGES: dict[str, tuple[dict[str, Any], bool]] = {
 }
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     changes=st.sets(st.sampled_from(sorted(CHANGES)), max_size=4),
     order=st.permutations(sorted(RAW["reward_models"])),
