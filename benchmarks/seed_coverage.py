@@ -26,7 +26,7 @@ N_SEEDS = (2, 3, 5)
 def coverage(
     n_seeds: int, of_seeds: float, of_both: float, n_problems: int, experiments: int, draws: int
 ) -> tuple[float, float, float]:
-    """Shares of the experiments whose interval has the mean: over problems alone, over both; the latter's mean width."""
+    """Shares of the experiments whose interval has the mean, over problems alone and over both; the mean width then."""
     rng, bootstrap = np.random.default_rng([n_seeds, n_problems]), Bootstrap(n_problems, draws, 0)
     rows = [
         BySeed(

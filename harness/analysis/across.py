@@ -48,13 +48,13 @@ def compare_across(a: InFolder, b: InFolder, n: int | None = None, strategy: str
         UserError: as there, and where the two share no problem or no response.
     """
     ours, theirs = load_results(a.folder), load_results(b.folder)
-    sides = [_Side.of(run, of.name, strategy, prefix) for run, of, prefix in ((ours, a, "a"), (theirs, b, "b"))]
+    mine, other = _Side.of(ours, a.name, strategy, "a"), _Side.of(theirs, b.name, strategy, "b")
     shared = shared_candidates(ours, theirs)
     with TemporaryDirectory(prefix="bonbench-") as temporary:
         folder = Path(temporary)
-        differing = _put_together(folder, ours, theirs, sides, shared)
+        differing = _put_together(folder, ours, theirs, (mine, other), shared)
         try:
-            found = compare(load_results(folder), *(of.name for of in sides), n=n, strategy=strategy)
+            found = compare(load_results(folder), mine.name, other.name, n=n, strategy=strategy)
         except UserError as error:
             raise UserError(str(error).replace(temporary, f"{a} against {b}")) from None
     names = [_shown(of, label) for of, label in zip((a, b), (found.a, found.b), strict=True)]
@@ -90,7 +90,7 @@ class _Side:
         facts = {}
         for one in trainings:
             own = run.manifest.reward_models[one]
-            update = {
+            update: dict[str, object] = {
                 "aggregation": asks.aggregation,
                 "token_passes": {},
                 "verifications": None,
@@ -129,10 +129,10 @@ def _put_together(folder: Path, ours: Results, theirs: Results, sides: Sequence[
         _, at, at_there = np.intersect1d(mine, there, assume_unique=True, return_indices=True)
         differing += int((right[at] != right_there[at_there]).sum())
         for one in sides:
-            for there, name in one.reward_models.items():
+            for label, name in one.reward_models.items():
                 scores = StageKind.SCORE.folder
                 _copy(
-                    one.run, folder, f"{scores}/{name}/{generator}", generator, shared, f"{scores}/{there}/{generator}"
+                    one.run, folder, f"{scores}/{name}/{generator}", generator, shared, f"{scores}/{label}/{generator}"
                 )
         if own.unanswered:
             why = {"unanswered": list(own.unanswered), "unanswered_because": next(iter(own.unanswered.values()))}

@@ -64,7 +64,6 @@ def _in_folder(text: str) -> tuple[Path, str]:
         raise UserError(f"{text}: a results folder, and nothing to compare in it: {_FORMS}")
     # A name has no separator: the folder goes on after the last one.
     last = max(text.rfind("/"), text.rfind("\\"))
-    end = next((end for end in ends if end > last), None)
-    if end is None:
+    if not (further := [end for end in ends if end > last]):
         raise UserError(f"{text}: FOLDER:NAME is expected: {_FORMS}")
-    raise UserError(f"{text[:end]}: no results there (no manifest.json); `bonbench run CONFIG` makes them")
+    raise UserError(f"{text[: further[0]]}: no results there (no manifest.json); `bonbench run CONFIG` makes them")
