@@ -45,7 +45,8 @@ class Difference:
     ``p_bootstrap`` belongs to the interval: the interval of level 1 - p ends at 0. It is below 0.05 exactly where the
     95 % interval leaves 0 out. ``p_permutation`` tests whether the two are exchangeable on every problem. It is the
     exact McNemar test where each problem is simply won, lost or drawn, else the sign-flip test with 9,999 random flips.
-    ``won`` and ``lost`` count problems. ``p_holm`` is ``p_permutation`` corrected for the number of comparisons, NaN
+    Where a side was trained with several seeds, the interval covers these too and both p are its own
+    (:mod:`harness.analysis.seeds`). ``won`` and ``lost`` count problems. ``p_holm`` is ``p_permutation`` corrected for the number of comparisons, NaN
     where nothing was corrected (see :func:`corrected`).
     """
 
