@@ -175,7 +175,7 @@ def policies(evaluation: Evaluation) -> AblationTable | None:
     for start, names in by_start.items():
         base = accuracies.by_seed(start, PASS_AT_1, 1) if start in accuracies.generators else None
         if base is not None:
-            n = results.grades.loc[results.grades["generator"] == start, "sample"].max() + 1
+            n = accuracies.samples[start].correct.shape[1]
             texts.append((start, "not trained", start, str(n)))
             pairs.append((base, None))
         for name in names:

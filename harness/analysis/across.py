@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.analysis.compare import Comparison, chooser_of, compare, side
+from harness.analysis.rule_entries import Entry, Rules
 from harness.analysis.scores import failed_models
 from harness.analysis.shared_candidates import Shared, shared_candidates
 from harness.core.arrays import Bools, Ints
@@ -38,23 +39,29 @@ class InFolder:
         return f"{self.folder}:{self.name}"
 
 
-def compare_across(a: InFolder, b: InFolder, n: int | None = None, strategy: str = "best_of_n") -> Comparison:
+def compare_across(
+    a: InFolder,
+    b: InFolder,
+    n: int | None = None,
+    strategy: str = "best_of_n",
+    rules: Mapping[str, Entry] | None = None,
+) -> Comparison:
     """Compare what two results folders have, on the problems and responses that both have.
 
     Args:
-        n, strategy: as for :func:`harness.analysis.compare.compare`.
+        n, strategy, rules: as for :func:`harness.analysis.compare.compare`.
 
     Raises:
         UserError: as there, and where the two share no problem or no response.
     """
     ours, theirs = load_results(a.folder), load_results(b.folder)
-    mine, other = _Side.of(ours, a.name, strategy, "a"), _Side.of(theirs, b.name, strategy, "b")
+    mine, other = _Side.of(ours, a.name, strategy, rules, "a"), _Side.of(theirs, b.name, strategy, rules, "b")
     shared = shared_candidates(ours, theirs)
     with TemporaryDirectory(prefix="bonbench-") as temporary:
         folder = Path(temporary)
         differing = _put_together(folder, ours, theirs, (mine, other), shared)
         try:
-            found = compare(load_results(folder), mine.name, other.name, n=n, strategy=strategy)
+            found = compare(load_results(folder), mine.name, other.name, n, strategy, rules)
         except UserError as error:
             raise UserError(str(error).replace(temporary, f"{a} against {b}")) from None
     names = [_shown(of, label) for of, label in zip((a, b), (found.a, found.b), strict=True)]
@@ -72,14 +79,14 @@ class _Side:
     facts: Mapping[str, RewardModelFacts]
 
     @classmethod
-    def of(cls, run: Results, name: str, strategy: str, prefix: str) -> _Side:
+    def of(cls, run: Results, name: str, strategy: str, rules: Mapping[str, Entry] | None, prefix: str) -> _Side:
         """From a name on the command line, which must be one of the run's.
 
         Raises:
             UserError: for a name that the run does not have, and for a reward model whose scoring failed.
         """
         meant = side(run.manifest, name)
-        asks = chooser_of(run, meant.name, strategy)
+        asks = chooser_of(run, meant.name, strategy, Rules.of(run.manifest, rules))
         if not asks.reward_model:
             return cls(run, name, {}, {})
         failed = failed_models(run)
@@ -139,12 +146,13 @@ def _put_together(folder: Path, ours: Results, theirs: Results, sides: Sequence[
             path = shard_files(ours.folder / StageKind.SAMPLE.folder / generator)[0]
             write_shard(folder / path.relative_to(ours.folder), read_shard(path).slice(0, 0), "shared", why)
     manifest = ours.manifest
+    rules = {**theirs.manifest.evaluation.selection, **manifest.evaluation.selection}
     write_manifest(
         folder,
         manifest.model_copy(
             update={
                 "n": max(own.n for own in shared.candidates.values()),
-                "evaluation": manifest.evaluation.model_copy(update={"aggregation": None}),
+                "evaluation": manifest.evaluation.model_copy(update={"aggregation": None, "selection": rules}),
                 "generators": {name: manifest.generators[name] for name in shared.candidates},
                 "reward_models": {name: facts for one in sides for name, facts in one.facts.items()},
                 "policies": {},

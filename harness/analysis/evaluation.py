@@ -13,6 +13,7 @@ from harness.analysis.choosers import Chooser, first_aggregations
 from harness.analysis.costs import reward_model_costs
 from harness.analysis.diagnosis import Curves, DiagnosisRow, diagnosis, reliability_curves
 from harness.analysis.overoptimisation import PeakRow, ScoreRow, peaks, score_curves
+from harness.analysis.rule_entries import Entry, Rules
 from harness.analysis.second_opinion import SecondOpinion
 from harness.analysis.trainings import TrainedAs, headline, trained_as
 from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow, left_out, unanswered, unscored
@@ -28,13 +29,16 @@ class Evaluation:
     accuracies: Accuracies
 
     @classmethod
-    def of(cls, results: Results) -> Evaluation:
+    def of(cls, results: Results, rules: Mapping[str, Entry] | None = None) -> Evaluation:
         """The evaluation of all generators and reward models at all sizes.
+
+        Args:
+            rules: selection rules (name -> entry) that the user asked for, beside those of the results.
 
         Raises:
             UserError: as :func:`harness.analysis.accuracy.compute_accuracies`.
         """
-        return cls(results, compute_accuracies(results))
+        return cls(results, compute_accuracies(results, rules=Rules.of(results.manifest, rules)))
 
     @cached_property
     def choosers(self) -> Mapping[Chooser, str]:
@@ -74,6 +78,16 @@ class Evaluation:
     @cached_property
     def _choosers_with_rows(self) -> frozenset[Chooser]:
         return frozenset(key.chooser for key in self.accuracies.rows)
+
+    @cached_property
+    def rule_choosers(self) -> Mapping[Chooser, str]:
+        """The same methods choosing by the rules beside the usual ones, with their labels; rule by rule."""
+        return {
+            by_rule: f"{label}, {rule}"
+            for rule in self.accuracies.rules
+            for chooser, label in self.methods.items()
+            if (by_rule := chooser._replace(rule=rule)) in self._choosers_with_rows
+        }
 
     @cached_property
     def trainings(self) -> Mapping[str, TrainedAs]:

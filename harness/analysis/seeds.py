@@ -65,7 +65,7 @@ class BySeed:
 
 def intervals(bootstrap: Bootstrap, rows: Sequence[BySeed]) -> list[Interval]:
     """The mean of each row with its 95 % interval: over problems and, where it has several seeds, over seeds."""
-    found = bootstrap.intervals(np.array([row.mean for row in rows])) if rows else []
+    found = bootstrap.intervals([row.mean for row in rows])
     return [
         interval if row.n_seeds == 1 else _widened(interval, [_OfSeeds.of(bootstrap, row)])
         for row, interval in zip(rows, found, strict=True)
@@ -95,7 +95,7 @@ def compare(bootstrap: Bootstrap, ours: Sequence[BySeed], theirs: Sequence[BySee
 
 def leads(bootstrap: Bootstrap, best: BySeed, others: Sequence[BySeed]) -> list[Interval]:
     """The paired difference of ``best`` from each of the others, with its interval: as :func:`compare`, without p."""
-    found = bootstrap.intervals(np.array([best.mean - other.mean for other in others])) if others else []
+    found = bootstrap.intervals([best.mean - other.mean for other in others])
     return [_widened(interval, _parts(bootstrap, best, other)) for other, interval in zip(others, found, strict=True)]
 
 

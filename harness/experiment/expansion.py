@@ -108,7 +108,7 @@ def _stands_for(name: str, entry: Mapping[str, Any], where: str) -> dict[str, tu
         expanded = cls.expand({k: v for k, v in entry.items() if k != "type"})
         if expanded is not None:
             return {label: ({"type": type_, **parameters}, "") for label, parameters in expanded.items()}
-        for value, swept in sweep(name, entry, _sequences(cls.Params)):
+        for value, swept in sweep(name, entry, sequences(cls.Params)):
             seeds = dict(by_seed(value, swept))
             if taken := [label for label in seeds if label in made and made[label][0] != seeds[label]]:
                 raise UserError(f"its lists make two entries named {taken[0]!r}: write them as separate entries")
@@ -118,7 +118,7 @@ def _stands_for(name: str, entry: Mapping[str, Any], where: str) -> dict[str, tu
     return made
 
 
-def _sequences(params: type[ComponentParams]) -> list[str]:
+def sequences(params: type[ComponentParams]) -> list[str]:
     """The parameters that are sequences, so that a list is one value of them."""
     kinds = {name: typing.get_origin(field.annotation) for name, field in params.model_fields.items()}
     return [name for name, kind in kinds.items() if kind in (list, tuple)]

@@ -22,7 +22,9 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.findings import findings
 from harness.analysis.responses import responses
 from harness.analysis.rows import to_frame
+from harness.analysis.rule_table import rule_table
 from harness.analysis.seed_table import seed_table
+from harness.analysis.unscored import rules_left_out
 from harness.report import table_texts as texts
 from harness.report.figures import accuracy, costs, scales
 from harness.report.figures import diagnosis as why
@@ -97,11 +99,13 @@ TABLES = (
         headline.weighted_table,
         texts={"md": texts.weighted_markdown},
     ),
+    TableOutput("selection", "Selection rules", "", rule_table),
     TableOutput("findings", "The paper's findings", "", findings, texts={"md": texts.findings_markdown}),
     TableOutput("unanswered", "Problems without responses", "", lambda evaluation: evaluation.unanswered),
     TableOutput("unscored", "Responses without a score", "", lambda evaluation: evaluation.unscored),
     TableOutput("verdicts", "Verdicts that can be read", "", lambda evaluation: evaluation.verdicts),
     TableOutput("left_out", "Reward models left out", "", lambda evaluation: evaluation.left_out),
+    TableOutput("rules_left_out", "Selection rules left out", "", lambda e: rules_left_out(e.accuracies)),
     TableOutput("verifiers", "Two verifiers", "", lambda e: e.second_opinion and e.second_opinion.agreement()),
     TableOutput(
         "verifier_ranking",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
 from harness.analysis.overoptimisation import PeakRow
-from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow
+from harness.analysis.rule_table import RuleRow, rule_table
+from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow, rules_left_out
 from harness.analysis.verdicts import VerdictsRow
 from harness.report.text import p_value, percent, signed_percent
 
@@ -49,6 +51,7 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     lines += unscored_lines(evaluation.unscored)
     lines += verdict_lines(evaluation.verdicts)
     lines += left_out_lines(evaluation.left_out)
+    lines += rules_left_out_lines(evaluation.accuracies)
     lines += falling_lines(evaluation.peaks)
     if best is None:
         return lines
@@ -69,7 +72,7 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     lines.append(text)
     if len(evaluation.results.variants()) > 1:
         lines.append("It is the best of several on these problems, which flatters its lead over the others.")
-    return lines
+    return lines + rule_lines(rule_table(evaluation))
 
 
 def unanswered_lines(rows: Sequence[UnansweredRow]) -> list[str]:
@@ -109,6 +112,27 @@ def verdict_lines(rows: Sequence[VerdictsRow]) -> list[str]:
 def left_out_lines(rows: Sequence[LeftOutRow]) -> list[str]:
     """A sentence on each reward model that is in no table."""
     return [f"{row.reward_model} is left out: {row.why}." for row in rows]
+
+
+def rules_left_out_lines(accuracies: Accuracies) -> list[str]:
+    """A sentence on each selection rule that was asked for and is in no table."""
+    return [f"The selection rule {row.rule} is left out: {row.why}." for row in rules_left_out(accuracies)]
+
+
+def rule_lines(rows: Sequence[RuleRow]) -> list[str]:
+    """A sentence on the rule beside the usual ones that gains most over best-of-n; none without such rules."""
+    overall = [row for row in rows if row.n is None]
+    if not overall:
+        return []
+    most = max(overall, key=lambda row: row.over_best_of_n.mean)
+    rules = len({row.rule for row in overall})
+    d = most.over_best_of_n
+    return [
+        f"Of {rules} further selection {'rules' if rules > 1 else 'rule'}, {most.rule} with {most.reward_model} gains "
+        f"most over best-of-n with the same scores: {signed_percent(d.mean)} points ({signed_percent(d.low)} to "
+        f"{signed_percent(d.high)}), to {percent(most.accuracy)} % (p {p_value(d.p_holm)}, corrected for "
+        f"{len(overall)} {'comparisons' if len(overall) > 1 else 'comparison'})."
+    ]
 
 
 def falling_lines(rows: Sequence[PeakRow]) -> list[str]:

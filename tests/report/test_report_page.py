@@ -371,7 +371,7 @@ def test_hostile_text_everywhere_is_text(chromium: Browser, tmp_path: Path) -> N
             "[...document.querySelectorAll('.response')].map(r => [Number(r.dataset.sample),"
             " [...r.querySelectorAll('.body .text')].map(t => t.textContent).join('')])"
         )
-        stored = results.by_problem(Response, "responses", GENERATORS[0])[problem["problem_id"]].to_pandas()
+        stored = results.rows(Response, "responses", GENERATORS[0])[problem["problem_id"]].to_pandas()
         for sample, text in texts:
             (whole,) = stored.loc[stored["sample"] == sample, "text"]
             assert re.sub(r"\s|\ufeff", "", text).replace("(empty)", "") in re.sub(r"\s|\ufeff", "", whole), row

@@ -8,22 +8,33 @@ from typing import Annotated
 import typer
 
 from harness.cli.exit_codes import ExitCode
-from harness.cli.options import Debug
+from harness.cli.options import Debug, Rule
 from harness.core.errors import UserError
 
 Results = Annotated[
     str, typer.Argument(help="Results folder, e.g. results/pocket; or A itself, as FOLDER:NAME.", metavar="RESULTS")
 ]
-A = Annotated[str, typer.Argument(help="A reward model, majority or pass@1; or B as FOLDER:NAME.", metavar="A")]
+A = Annotated[
+    str,
+    typer.Argument(
+        help="A reward model, NAME:AGGREGATION, NAME:RULE, majority or pass@1; or B as FOLDER:NAME.", metavar="A"
+    ),
+]
 B = Annotated[str | None, typer.Argument(help="Another one.", metavar="[B]")]
 N = Annotated[int | None, typer.Option(help="Responses to choose from (default: the report's sizes).")]
-Strategy = Annotated[str, typer.Option(help="best_of_n or weighted_best_of_n.")]
+Strategy = Annotated[str, typer.Option(help="best_of_n, weighted_best_of_n or a further rule.")]
 
 _FORMS = "bonbench compare RESULTS A B, or FOLDER:A FOLDER:B of two results folders"
 
 
 def compare(
-    results: Results, a: A, b: B = None, n: N = None, strategy: Strategy = "best_of_n", debug: Debug = False
+    results: Results,
+    a: A,
+    b: B = None,
+    n: N = None,
+    strategy: Strategy = "best_of_n",
+    rule: Rule = None,
+    debug: Debug = False,
 ) -> ExitCode:
     """Is A better than B? Paired difference per generator, n and overall, with a 95 % interval and p.
 
@@ -33,14 +44,16 @@ def compare(
 
     from harness.analysis.across import InFolder, compare_across
     from harness.analysis.compare import compare as compared
+    from harness.cli.experiments import selection_rules
     from harness.cli.tables.comparison import render
     from harness.storage.results import load_results
 
+    rules = selection_rules(rule)
     if b is None:
         ours, theirs = (InFolder(*_in_folder(text)) for text in (results, a))
-        found = compare_across(ours, theirs, n=n, strategy=strategy)
+        found = compare_across(ours, theirs, n=n, strategy=strategy, rules=rules)
     else:
-        found = compared(load_results(Path(results)), a, b, n=n, strategy=strategy)
+        found = compared(load_results(Path(results)), a, b, n=n, strategy=strategy, rules=rules)
     Console().print(render(found))
     return ExitCode.DONE
 

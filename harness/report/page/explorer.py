@@ -52,7 +52,7 @@ def collect(evaluation: Evaluation, start: Chooser | None, limit: int = EXPLORER
     """The explorer of a run, with the reward model of ``start`` selected at first."""
     results, choosers = evaluation.results, list(evaluation.choosers)
     generators, models = list(results.manifest.generators), list(evaluation.first_choosers)
-    whole = cut = Cut(int(results.grades["sample"].max()) + 1, len(results.problems))
+    whole = cut = Cut(max(of.correct.shape[1] for of in evaluation.accuracies.samples.values()), len(results.problems))
     list_bytes = len(encode_block(_problems(results, whole.problems)))
     packed = _packed(evaluation, whole, limit - list_bytes)
     if len(packed) < whole.problems:
