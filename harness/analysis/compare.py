@@ -11,10 +11,11 @@ import numpy as np
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.inference import Difference
+from harness.analysis.power import Power, power
 from harness.analysis.rule_entries import Entry, Rules
 from harness.analysis.scores import without_scores
 from harness.analysis.seed_groups import seed_groups
-from harness.analysis.seeds import BySeed
+from harness.analysis.seeds import BySeed, variance_of_seeds
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, suggest
 from harness.storage.manifest import Manifest
@@ -37,6 +38,7 @@ class ComparisonRow:
     a: float
     b: float
     difference: Difference
+    power: Power
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,11 @@ def _over_seeds(accuracies: Accuracies, of: Side, chooser: Chooser) -> Chooser:
 def _row(accuracies: Accuracies, generator: str, n: int | None, ours: BySeed, theirs: BySeed) -> ComparisonRow:
     both = np.isfinite(ours.mean - theirs.mean)
     difference = accuracies.difference(ours, theirs)
-    return ComparisonRow(generator, n, float(ours.mean[both].mean()), float(theirs.mean[both].mean()), difference)
+    (error,) = accuracies.bootstrap.standard_errors((ours.mean - theirs.mean)[None])
+    of_seeds = variance_of_seeds(accuracies.bootstrap, ours, theirs)
+    enough = power(difference.mean, float(error), difference.n_problems, of_seeds)
+    a, b = (float(of.mean[both].mean()) for of in (ours, theirs))
+    return ComparisonRow(generator, n, a, b, difference, enough)
 
 
 def chooser_of(results: Results, name: str, strategy: str, rules: Rules) -> Chooser:

@@ -10,11 +10,13 @@ import pandas as pd
 
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import Chooser, first_aggregations
+from harness.analysis.compute import Compute, compute
 from harness.analysis.costs import reward_model_costs
 from harness.analysis.diagnosis import Curves, DiagnosisRow, diagnosis, reliability_curves
 from harness.analysis.overoptimisation import PeakRow, ScoreRow, peaks, score_curves
 from harness.analysis.rule_entries import Entry, Rules
 from harness.analysis.second_opinion import SecondOpinion
+from harness.analysis.smaller_generator import SmallerRow, smaller_generators
 from harness.analysis.trainings import TrainedAs, headline, trained_as
 from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow, left_out, unanswered, unscored
 from harness.analysis.verdicts import VerdictsRow, verdicts
@@ -133,6 +135,16 @@ class Evaluation:
     def costs(self) -> pd.DataFrame:
         """The cost of each reward model by item (see :func:`harness.analysis.costs.reward_model_costs`)."""
         return reward_model_costs(self.results)
+
+    @cached_property
+    def compute(self) -> Compute:
+        """What every choice takes in FLOPs and seconds, and how often it is right."""
+        return compute(self.results, self.accuracies, self.choosers)
+
+    @cached_property
+    def smaller_generators(self) -> list[SmallerRow]:
+        """Each smaller generator with n responses against each larger one's single response."""
+        return smaller_generators(self.compute, self.accuracies.bootstrap)
 
     @cached_property
     def reliability(self) -> Curves:

@@ -128,6 +128,17 @@ class Bootstrap:
             )
         return compared
 
+    def standard_errors(self, values: Floats) -> Floats:
+        """Of each row's mean over problems, float [rows], from the spread of the problems' ``values``, float [rows, P].
+
+        NaN where a row has one value only.
+        """
+        counts = np.isfinite(values).sum(axis=1).astype(np.float64)
+        squares = np.nansum((values - np.nanmean(values, axis=1, keepdims=True)) ** 2, axis=1)
+        variances = np.divide(squares, counts - 1, out=np.full_like(squares, np.nan), where=counts > 1)
+        errors: Floats = np.sqrt(variances / counts)
+        return errors
+
     def means(self, values: Floats) -> Floats:
         """Mean of each row of ``values``, float [rows, P], in each draw: float [draws, rows].
 

@@ -99,6 +99,11 @@ def leads(bootstrap: Bootstrap, best: BySeed, others: Sequence[BySeed]) -> list[
     return [_widened(interval, _parts(bootstrap, best, other)) for other, interval in zip(others, found, strict=True)]
 
 
+def variance_of_seeds(bootstrap: Bootstrap, a: BySeed, b: BySeed) -> float:
+    """The variance of the mean of a - b that is due to seeds, which more problems do not lessen; 0 without seeds."""
+    return float(sum(part.variance for part in _parts(bootstrap, a, b)))
+
+
 def seed_sd(bootstrap: Bootstrap, row: BySeed) -> float:
     """The standard deviation of the trainings' means (divided by S - 1); NaN for one training."""
     return float(row.seed_means(bootstrap).std(ddof=1)) if row.n_seeds > 1 else math.nan

@@ -27,6 +27,7 @@ from harness.analysis.seed_table import seed_table
 from harness.analysis.unscored import rules_left_out
 from harness.report import table_texts as texts
 from harness.report.figures import accuracy, costs, scales
+from harness.report.figures import compute as how_much
 from harness.report.figures import diagnosis as why
 from harness.report.figures.palette import Palette
 
@@ -128,6 +129,18 @@ TABLES = (
         _itself,
     ),
     TableOutput(
+        "compute",
+        "Accuracy and compute",
+        "",  # the figure says it
+        lambda evaluation: evaluation.compute.rows if evaluation.compute.is_known else None,
+    ),
+    TableOutput(
+        "smaller_generators",
+        "A smaller generator, or a larger one",
+        "",
+        lambda evaluation: evaluation.smaller_generators,
+    ),
+    TableOutput(
         "development_cost",
         "Development cost",
         "",
@@ -196,6 +209,19 @@ FIGURES = (
         "where the cheapest scale of the one is already better than the best of the other.",
         "reward models trained in this experiment: give entries a train: block, with several sizes of responses:",
         costs.cost_accuracy,
+    ),
+    FigureOutput(
+        "compute",
+        "Accuracy against compute",
+        "What it takes to answer a problem, against how often the answer is right: sampling n responses, and scoring "
+        "them (a vote takes no scoring), n doubling from dot to dot. A generator's lines start where one response is "
+        "taken alone. In FLOPs from counted tokens, a prompt read once for all responses to its problem; and in "
+        "seconds as measured, in proportion to n. The grey line is the Pareto front with 95 % intervals: no other "
+        "choice of any generator is right more often for fewer FLOPs. What it took to develop a reward model is not in "
+        "here.",
+        "responses sampled in this run by a model of known size: recorded responses say nothing of their FLOPs, and a "
+        "server does not say what its model is",
+        how_much.compute,
     ),
     FigureOutput(
         "fig2_development_cost",

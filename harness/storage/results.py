@@ -78,6 +78,10 @@ class Results:
         """Whether a response of a generator is graded."""
         return any(len(table) for table in self.graded(generator, ["sample"]))
 
+    @cached_property
+    def _ledgers(self) -> dict[tuple[str, ...], pd.DataFrame]:
+        return {}
+
     def scores(self, reward_model: str, generator: str) -> pa.Table:
         """A reward model's scores of a generator's responses; without rows where there are none.
 
@@ -130,9 +134,13 @@ class Results:
         return second if any(second.has_grades(name) for name in names) else None
 
     def ledger_of(self, *place: str) -> pd.DataFrame:
-        """The ledger of a folder of the results, say ``"responses", generator``; no rows where it is not known."""
-        rows: pd.DataFrame = _table(self.folder.joinpath(LEDGER, *place), LedgerRow).to_pandas()
-        return rows
+        """The ledger of a folder of the results, say ``"responses", generator``; no rows where it is not known.
+
+        It is read once. The rows are in the order of the shards.
+        """
+        if place not in self._ledgers:
+            self._ledgers[place] = _frame(self.folder.joinpath(LEDGER, *place), LedgerRow)
+        return self._ledgers[place]
 
     def training_model(self, reward_model: str) -> str | None:
         """The entry whose training made a reward model's model; None for one that was not trained here."""
