@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from places import MODELS
 
+from harness.analysis.seed_groups import seed_groups
 from harness.core.errors import UserError
+from harness.core.records import StepScores
 from harness.core.stages import StageKind
 from harness.engine.build import build_graph
 from harness.engine.graph import Graph
+from harness.engine.provenance import describe_results, results_key
 from harness.experiment.config import Experiment
 from harness.experiment.defaults import with_defaults
 from harness.experiment.expansion import Entries, expand
+from harness.storage.arrow import SCHEMAS
+from harness.storage.shards import write_shard
+from harness.storage.trained import write_trained_key
 
 DPO = {"objective": "dpo", "base": "middle"}
 
@@ -134,3 +141,18 @@ def test_more_seeds_leave_what_is_stored(tmp_path: Path) -> None:
     assert often.seeds_of == dict.fromkeys(often.trainings, "dpo") and not once.seeds_of
     kinds = [node.kind for node in often.nodes]
     assert kinds.count(StageKind.ROLLOUT) == kinds.count(StageKind.ROLLOUT_PASS) == 1, "what they learn from is shared"
+
+
+def test_the_manifest_says_whose_seeds_they_are(tmp_path: Path) -> None:
+    often = graph(tmp_path, seeds=[0, 1])
+    for name, training in often.trainings.items():
+        training.folder.mkdir(parents=True)
+        write_trained_key(training.folder, training.key)
+        for shard in often.stage(StageKind.SCORE, name).shards:
+            write_shard(shard.path(tmp_path), SCHEMAS[StepScores].empty_table(), shard.key)
+    manifest = describe_results(often, [])
+    assert {name: facts.seeds_of for name, facts in manifest.reward_models.items()} == dict.fromkeys(
+        ("dpo", "dpo-seed1"), "dpo"
+    )
+    assert seed_groups(manifest) == {"dpo (2 seeds)": {0: "dpo", 1: "dpo-seed1"}}
+    assert results_key(often, []) != results_key(replace(often, seeds_of={}), [])
