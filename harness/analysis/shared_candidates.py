@@ -70,7 +70,7 @@ class Shared:
         return kept, own.samples[places[kept]]
 
     def codes(self, table: pa.Table) -> Ints:
-        """A number for the problem and sample of each row; -1 for those of problems that are not in both."""
+        """A number for the problem and sample of each row, int [rows]; -1 where the problem is not in both."""
         return _codes(self.problems, table)
 
     def kept_problems(self) -> set[str]:

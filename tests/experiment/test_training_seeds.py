@@ -147,7 +147,7 @@ def test_the_manifest_says_whose_seeds_they_are(tmp_path: Path) -> None:
     often = graph(tmp_path, seeds=[0, 1])
     for name, training in often.trainings.items():
         training.folder.mkdir(parents=True)
-        write_trained_key(training.folder, training.key)
+        write_trained_key(training.folder, training.key, {})
         for shard in often.stage(StageKind.SCORE, name).shards:
             write_shard(shard.path(tmp_path), SCHEMAS[StepScores].empty_table(), shard.key)
     manifest = describe_results(often, [])
