@@ -38,15 +38,15 @@ class ReplayGenerator(Generator[ReplayParams]):
 
     @classmethod
     def available_samples(cls, params: ReplayParams, problems: Sequence[Problem] | None = None) -> Mapping[str, int]:
-        counts = read_recorded(params.path).counts[_generator(params)]
-        return counts if problems is None else {p.problem_id: counts.get(p.problem_id, 0) for p in problems}
+        recorded, generator = read_recorded(params.path), _generator(params)
+        return recorded.counts[generator] if problems is None else recorded.available(generator, problems)
 
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:
         responses = []
         for problem in problems:
-            samples = [s for s in self._recorded.samples(problem.problem_id) if s.generator == self._generator]
+            samples = [s for s in self._recorded.samples(problem) if s.generator == self._generator]
             for index, sample in enumerate(samples[: sampling.n]):
                 responses.append(
                     Response(

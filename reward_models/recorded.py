@@ -58,8 +58,8 @@ class RecordedScores(RewardModel[RecordedParams]):
         return {model: {**entry, "model": model} for model in sorted(read_recorded(entry["path"]).scores)}
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
-        problem_ids = {solution.problem.problem_id for solution in batch}
-        samples = {problem_id: self._recorded.samples(problem_id) for problem_id in problem_ids}
+        problems = {solution.problem.problem_id: solution.problem for solution in batch}
+        samples = {problem_id: self._recorded.samples(problem) for problem_id, problem in problems.items()}
         return [self._scored(solution, samples[solution.problem.problem_id]) for solution in batch]
 
     def _scored(self, solution: Solution, samples: Sequence[RecordedSample]) -> StepScores:

@@ -7,7 +7,7 @@ by problem.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, product
 from typing import Annotated, NamedTuple, TypeVar
@@ -31,6 +31,7 @@ from harness.analysis.estimators import (
 )
 from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.lowest_step import LowestStep
+from harness.analysis.problem_sets import ProblemSet, in_every_set, over_sets, problem_sets
 from harness.analysis.rows import Columns, Fraction
 from harness.analysis.rule_entries import Rules
 from harness.analysis.scores import ScoreBlocks, Scores, failed_models, without_scores
@@ -68,12 +69,27 @@ class AccuracyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAccuracyRow(AccuracyRow):
+    """A row where there are several problem sets: on the problems of ``set``, or, "average", the mean over sets."""
+
+    set: str
+
+
+@dataclass(frozen=True, slots=True)
 class SeedsAccuracyRow(AccuracyRow):
     """A row of the long table of a run that has methods with several training seeds.
 
     The accuracy of such a method is the mean over ``seeds`` trainings, and the interval is over problems and seeds.
     ``seed_sd`` is the standard deviation of the trainings' accuracies; NaN for any other row.
     """
+
+    seeds: int
+    seed_sd: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class SetSeedsAccuracyRow(SetAccuracyRow):
+    """As :class:`SeedsAccuracyRow`, where there are several problem sets."""
 
     seeds: int
     seed_sd: Fraction
@@ -102,6 +118,8 @@ class Samples:
 class Accuracies:
     """Expected accuracy per problem, as fractions; NaN where a problem has no responses or scores.
 
+    ``rows`` have values in every one of the ``sets``; those that lack a set altogether are ``partial``: there is no
+    mean over sets for them.
     ``samples``: generator → its graded samples. ``has_all``: (generator, best-of-n chooser) → the problems with a
     score of every response, or a reason for none, bool [P]. ``stored``: generator → the stored scores of its responses;
     :meth:`score_blocks` reads them block by block.
@@ -132,6 +150,8 @@ class Accuracies:
     rules_left_out: Mapping[str, str]
     bootstrap: Bootstrap
     seeds: SeedGroups
+    sets: tuple[ProblemSet, ...]
+    partial: Mapping[Key, Floats]
 
     @property
     def protocol(self) -> str:
@@ -185,9 +205,10 @@ class Accuracies:
             yield block, stored.of_model(chooser.reward_model, block)[chooser.aggregation].values
 
     def scored(self, choosers: Iterable[Chooser]) -> list[tuple[str, Chooser]]:
-        """(generator, chooser) of those best-of-n ``choosers`` that have scores of a problem, by generator."""
+        """(generator, chooser) of those best-of-n ``choosers`` that have scores of a problem of every set, by
+        generator."""
         pairs = [(generator, chooser) for generator in self.generators for chooser in choosers]
-        return [pair for pair in pairs if pair in self.has_all and self.has_scores(*pair).any()]
+        return [p for p in pairs if p in self.has_all and in_every_set(self.sets, self.has_scores(*p))]
 
     def curve(self, generator: str, chooser: Chooser) -> dict[int, Interval]:
         """n → mean over problems with its interval, for every n that has values."""
@@ -216,6 +237,10 @@ class Accuracies:
                 rows.append(values)
         return BySeed(np.array(rows), tuple(seeds or ())) if len(rows) == len(names) else None
 
+    def mean(self, values: Floats) -> float:
+        """Mean of ``values``, float [P], over the problems that have one: of several sets, the mean of their means."""
+        return float(self.bootstrap.average(values[None])[0])
+
     def overall_by_seed(self, chooser: Chooser, generator: str | None = None) -> BySeed | None:
         """As :meth:`overall`, per training."""
         return self.by_seed(generator or self.whole, chooser, None)
@@ -228,28 +253,41 @@ class Accuracies:
         """Paired difference a - b; a, b float [P] or by seed."""
         return compare(self.bootstrap, [_by_seed(a)], [_by_seed(b)])[0]
 
-    def table(self) -> list[AccuracyRow]:
-        """Every accuracy with its interval: the long table."""
-        by_seed = [self._by_seed(key) for key in self.rows]
-        rows = [
-            AccuracyRow(key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
-            for key, interval in zip(self.rows, accuracy_intervals(self.bootstrap, by_seed), strict=True)
-            for c in (key.chooser,)
-        ]
-        if not self.seeds:
-            return rows
-        sds = [Fraction(seed_sd(self.bootstrap, row)) for row in by_seed]
-        return [
-            SeedsAccuracyRow(**{f.name: getattr(row, f.name) for f in fields(row)}, seeds=of.n_seeds, seed_sd=sd)
-            for row, of, sd in zip(rows, by_seed, sds, strict=True)
-        ]
+    def table(self) -> Sequence[AccuracyRow]:
+        """Every accuracy with its interval: the long table. Of several sets, each set's rows, then the mean's."""
+        if len(self.sets) == 1:
+            return self._table(self.rows, self.bootstrap)
+        table: list[AccuracyRow] = []
+        for one in self.sets:
+            own = {key: values[one.members] for key, values in [*self.rows.items(), *self.partial.items()]}
+            own = {key: values for key, values in own.items() if np.isfinite(values).any()}
+            table += self._table(own, one.bootstrap, one.name)
+        return table + self._table(self.rows, self.bootstrap, AVERAGE)
 
-    def _by_seed(self, key: Key) -> BySeed:
+    def _table(self, rows: Mapping[Key, Floats], bootstrap: Bootstrap, of_set: str | None = None) -> list[AccuracyRow]:
+        by_seed = [self.row_by_seed(rows, key) for key in rows]
+        table = []
+        for key, row, interval in zip(rows, by_seed, accuracy_intervals(bootstrap, by_seed), strict=True):
+            c = key.chooser
+            usual = key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval
+            if self.seeds:
+                of_seeds = row.n_seeds, Fraction(seed_sd(bootstrap, row))
+                table.append(
+                    SeedsAccuracyRow(*usual, *of_seeds)
+                    if of_set is None
+                    else SetSeedsAccuracyRow(*usual, of_set, *of_seeds)
+                )
+            else:
+                table.append(AccuracyRow(*usual) if of_set is None else SetAccuracyRow(*usual, of_set))
+        return table
+
+    def row_by_seed(self, rows: Mapping[Key, Floats], key: Key) -> BySeed:
+        """One of ``rows``, float [P] each, per training."""
         seeds = self.seeds.get(key.chooser.reward_model)
         if seeds is None:
-            return BySeed(self.rows[key][None])
+            return BySeed(rows[key][None])
         choosers = (key.chooser._replace(reward_model=name) for name in seeds.values())
-        return BySeed(np.array([self.rows[key._replace(chooser=chooser)] for chooser in choosers]), tuple(seeds))
+        return BySeed(np.array([rows[key._replace(chooser=chooser)] for chooser in choosers]), tuple(seeds))
 
 
 def compute_accuracies(
@@ -285,11 +323,13 @@ def compute_accuracies(
     left_out = {name: why for name, why in unusable.items() if name in wanted}
     refused: dict[str, str] = {}
     sizes = []
+    sets = problem_sets(results)
     for generator in manifest.generators:
         samples = _samples(results, generator)
-        if not samples.complete.any():
+        if lacking := next((one for one in sets if not samples.complete[one.members].any()), None):
+            of = f" of {lacking.name}" if len(sets) > 1 else ""
             raise UserError(
-                f"{results.folder}: no problem has all its responses of {generator}; run the experiment again"
+                f"{results.folder}: no problem{of} has all its responses of {generator}; run the experiment again"
             )
         sizes.append(samples.correct.shape[1])
         if n is not None and not 1 <= n <= sizes[-1]:
@@ -321,8 +361,12 @@ def compute_accuracies(
         if key.chooser.reward_model not in left_out and key.chooser.rule not in rules_left_out
     }
     rows |= _averages(rows, tuple(manifest.generators))
+    partial = {key: values for key, values in rows.items() if not in_every_set(sets, np.isfinite(values))}
+    rows = {key: values for key, values in rows.items() if key not in partial}
+    left_out |= _without_a_set(rows, partial, sets)
     seeds = seed_groups(manifest, left_out.keys() | (manifest.reward_models.keys() - wanted))
     rows |= _means_over_seeds(rows, seeds)
+    partial |= _means_over_seeds(partial, seeds)
     headline = [n] if n is not None else [k for k in manifest.evaluation.n if k <= min(sizes)] or [min(sizes)]
     return Accuracies(
         problem_ids=problem_ids,
@@ -339,7 +383,9 @@ def compute_accuracies(
         left_out=left_out,
         rules=tuple(name for name in rules.by_name if name not in rules_left_out),
         rules_left_out=rules_left_out,
-        bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
+        bootstrap=sets[0].bootstrap if len(sets) == 1 else over_sets(results),
+        sets=sets,
+        partial=partial,
         seeds=seeds,
     )
 
@@ -362,6 +408,19 @@ def _means_over_seeds(rows: Mapping[Key, Floats], seeds: SeedGroups) -> dict[Key
             if len(values) == len(trainings) and np.isfinite(mean).any():
                 means[key._replace(chooser=key.chooser._replace(reward_model=method))] = mean
     return means
+
+
+def _without_a_set(
+    rows: Mapping[Key, Floats], partial: Mapping[Key, Floats], sets: Sequence[ProblemSet]
+) -> dict[str, str]:
+    """Why the reward models that have no row have none: they lack the scores of a set."""
+    left = {key.chooser.reward_model for key in rows}
+    why: dict[str, str] = {}
+    for key, values in partial.items():
+        lacking = next((one.name for one in sets if not np.isfinite(values[one.members]).any()), None)
+        if lacking is not None and key.chooser.reward_model not in left:
+            why.setdefault(key.chooser.reward_model, f"it has no scores of {lacking}, so there is no mean over sets")
+    return why
 
 
 def _put(wholes: dict[K, NDArray[T]], key: K, block: slice, part: NDArray[T], n_problems: int) -> None:

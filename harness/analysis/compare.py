@@ -8,14 +8,16 @@ from itertools import chain, product
 
 import numpy as np
 
-from harness.analysis.accuracy import Accuracies, compute_accuracies
+from harness.analysis.accuracy import Accuracies, Key, compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
-from harness.analysis.inference import Difference
+from harness.analysis.inference import Bootstrap, Difference
 from harness.analysis.power import Power, power
+from harness.analysis.problem_sets import ProblemSet, in_every_set
 from harness.analysis.rule_entries import Entry, Rules
 from harness.analysis.scores import without_scores
 from harness.analysis.seed_groups import seed_groups
 from harness.analysis.seeds import BySeed, variance_of_seeds
+from harness.analysis.seeds import compare as compare_by_seed
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, suggest
 from harness.storage.manifest import Manifest
@@ -30,7 +32,8 @@ _SHOWN = 5
 class ComparisonRow:
     """A against B at n with the responses of a generator, or on average over generators; accuracies are fractions.
 
-    ``n`` is None in the row of the mean over generators and the sizes above 1.
+    ``n`` is None in the row of the mean over generators and the sizes above 1. ``set`` is the problem set of a row that
+    is about one of several; "" in a row about all problems, of several sets the mean over these.
     """
 
     generator: str
@@ -39,6 +42,7 @@ class ComparisonRow:
     b: float
     difference: Difference
     power: Power
+    set: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class ProblemDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows by generator and n, then averages; the problems that differ most at the largest n, the largest first.
+    """Rows by generator and n, then averages; of several problem sets, then each set's rows, of the last generator or
+    the average. The problems are those that differ most at the largest n, the largest first.
 
     ``strategy`` is the rule that the reward models choose by, or the two rules. ``notes`` are sentences on what is
     compared.
@@ -114,18 +119,22 @@ def compare(
     values: dict[tuple[str, int | None], list[BySeed]] = {}
     for generator, size in product(generators, sizes):
         ours, theirs = (_values(results, accuracies, generator, c, size) for c in choosers)
-        if not np.isfinite(ours.mean - theirs.mean).any():
-            raise UserError(f"{results.folder}: no problem of {generator} has scores of both {a} and {b}")
+        if not in_every_set(accuracies.sets, np.isfinite(ours.mean - theirs.mean)):
+            of = "" if len(accuracies.sets) == 1 else "some set, with the responses of "
+            raise UserError(f"{results.folder}: no problem of {of}{generator} has scores of both {a} and {b}")
         values[generator, size] = [ours, theirs]
     if len(sizes) > 1:
         overall = [mean for c in choosers if (mean := accuracies.overall_by_seed(c)) is not None]
         if len(overall) == len(choosers):
             values[generators[-1], None] = overall
-    rows = tuple(_row(accuracies, generator, size, *pair) for (generator, size), pair in values.items())
+    rows = [_row(accuracies, generator, size, *pair) for (generator, size), pair in values.items()]
+    if len(accuracies.sets) > 1:
+        last = {size: pair for (generator, size), pair in values.items() if generator == generators[-1]}
+        rows += [_of_set(one, generators[-1], size, *pair) for one in accuracies.sets for size, pair in last.items()]
     # Of the average over generators, where there is one, at the largest n.
     problems = _most_different(results, *(of.mean for of in values[generators[-1], sizes[-1]]))
     shown = " and ".join(dict.fromkeys(c.rule for c in choosers if c.reward_model)) or strategy
-    return Comparison(a, b, sizes[-1], shown, accuracies.protocol, rows, problems)
+    return Comparison(a, b, sizes[-1], shown, accuracies.protocol, tuple(rows), problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +168,24 @@ def _over_seeds(accuracies: Accuracies, of: Side, chooser: Chooser) -> Chooser:
 def _row(accuracies: Accuracies, generator: str, n: int | None, ours: BySeed, theirs: BySeed) -> ComparisonRow:
     both = np.isfinite(ours.mean - theirs.mean)
     difference = accuracies.difference(ours, theirs)
-    (error,) = accuracies.bootstrap.standard_errors((ours.mean - theirs.mean)[None])
-    of_seeds = variance_of_seeds(accuracies.bootstrap, ours, theirs)
-    enough = power(difference.mean, float(error), difference.n_problems, of_seeds)
-    a, b = (float(of.mean[both].mean()) for of in (ours, theirs))
-    return ComparisonRow(generator, n, a, b, difference, enough)
+    a, b = (accuracies.mean(np.where(both, of.mean, np.nan)) for of in (ours, theirs))
+    return ComparisonRow(generator, n, a, b, difference, _power(accuracies.bootstrap, difference, ours, theirs))
+
+
+def _power(bootstrap: Bootstrap, difference: Difference, ours: BySeed, theirs: BySeed) -> Power:
+    (error,) = bootstrap.standard_errors((ours.mean - theirs.mean)[None])
+    of_seeds = variance_of_seeds(bootstrap, ours, theirs)
+    return power(difference.mean, float(error), difference.n_problems, of_seeds)
+
+
+def _of_set(one: ProblemSet, generator: str, n: int | None, ours: BySeed, theirs: BySeed) -> ComparisonRow:
+    """A row about the problems of one set, as a run of this set alone would have it."""
+    both = np.where(one.members, ours.mean - theirs.mean, np.nan)
+    mine, others = (BySeed(of.on(both).values[:, one.members], of.seeds) for of in (ours, theirs))
+    a, b = (float(one.bootstrap.average(of.mean[None])[0]) for of in (mine, others))
+    (difference,) = compare_by_seed(one.bootstrap, [mine], [others])
+    enough = _power(one.bootstrap, difference, mine, others)
+    return ComparisonRow(generator, n, a, b, difference, enough, one.name)
 
 
 def chooser_of(results: Results, name: str, strategy: str, rules: Rules) -> Chooser:
@@ -207,10 +229,12 @@ def _is_rule(name: str, rules: Rules) -> bool:
 
 def _values(results: Results, accuracies: Accuracies, generator: str, chooser: Chooser, n: int) -> BySeed:
     values = accuracies.by_seed(generator, chooser, n)
+    has_some = Key(generator, chooser, accuracies.protocol, n) in accuracies.partial
     if (why := accuracies.left_out.get(chooser.reward_model)) is not None:
         raise UserError(f"{results.folder}: {chooser.reward_model} is left out: {why}")
     if values is None:
-        missing = f"{results.folder}: no scores of {chooser.reward_model} for {generator}"
+        of = "for every problem set with the responses of" if has_some else "for"
+        missing = f"{results.folder}: no scores of {chooser.reward_model} {of} {generator}"
         raise UserError(f"{missing}; run the experiment again")
     return values
 

@@ -41,7 +41,8 @@ class Table1:
     are the (row, column) whose paired difference from the best of the column has a 95 % interval that reaches 0.
     ``label_shares`` are the shares of the training problems that reward models have step labels of, and learn from,
     where these are not all. ``seed_sds`` have, by the label of what was trained with several seeds, the standard
-    deviation of the trainings' averages; NaN where there is no average.
+    deviation of the trainings' averages; NaN where there is no average. ``sets`` are the problem sets over which
+    accuracies are means, where there are several.
     """
 
     columns: tuple[tuple[str, int | None], ...]
@@ -49,6 +50,7 @@ class Table1:
     tied: frozenset[tuple[int, int]] = frozenset()
     label_shares: Mapping[str, float] = field(default_factory=dict)
     seed_sds: Mapping[str, float] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()
 
     def best(self, column: int) -> float | None:
         """The highest mean of a column, the oracle aside; None where all are the same, as at n = 1."""
@@ -92,7 +94,8 @@ def table1(evaluation: Evaluation) -> Table1:
     for (chooser, label), row in zip(labels.items(), values, strict=True):
         found = iter(accuracy_intervals(accuracies.bootstrap, [v for v in row if v is not None]))
         rows.append(Row(label, chooser, tuple(None if v is None else next(found) for v in row)))
-    table = Table1(tuple(columns), tuple(rows))
+    sets = [one.name for one in accuracies.sets]
+    table = Table1(tuple(columns), tuple(rows), sets=tuple(sets) if len(sets) > 1 else ())
     # The oracle, last, competes with nobody; where all are the same, as at n = 1, nobody does.
     tied = [
         (row, column)
@@ -123,7 +126,7 @@ def _label_shares(evaluation: Evaluation) -> dict[str, float]:
 def _tied_with_best(accuracies: Accuracies, values: Sequence[BySeed | None]) -> list[int]:
     """Which of ``values``, a chooser's each, cannot be told from the best of them."""
     accuracy = {i: v for i, v in enumerate(values) if v is not None}
-    best = max(accuracy, key=lambda i: float(np.nanmean(accuracy[i].mean)))
+    best = max(accuracy, key=lambda i: accuracies.mean(accuracy[i].mean))
     behind = [i for i, v in accuracy.items() if i != best and np.isfinite(accuracy[best].mean - v.mean).any()]
     found = leads(accuracies.bootstrap, accuracy[best], [accuracy[i] for i in behind])
     return [i for i, interval in zip(behind, found, strict=True) if interval.low <= 1e-12]
@@ -160,7 +163,7 @@ def weighted_table(evaluation: Evaluation) -> list[WeightedRow]:
     gains, over_votes = compare(bootstrap, weighted, plain), compare(bootstrap, weighted, votes)
     rows = []
     for i, (generator, label, n) in enumerate(places):
-        best, voted, majority = (Fraction(float(np.nanmean(v[i].mean))) for v in (plain, weighted, votes))
+        best, voted, majority = (Fraction(evaluation.accuracies.mean(v[i].mean)) for v in (plain, weighted, votes))
         rows.append(WeightedRow(generator, label, n, best, voted, majority, gains[i], over_votes[i]))
     return rows
 

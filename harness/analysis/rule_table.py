@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
-
 from harness.analysis.choosers import MAJORITY
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.headline_tables import all_places, at_place
@@ -57,6 +55,6 @@ def _rows_at(evaluation: Evaluation, generator: str, n: int | None) -> list[Rule
     over_votes = corrected(compare(bootstrap, ours, votes))
     rows = []
     for i, name in enumerate(names):
-        own, best, majority = (Fraction(float(np.nanmean(v[i].mean))) for v in (ours, best_of_n, votes))
+        own, best, majority = (Fraction(evaluation.accuracies.mean(v[i].mean)) for v in (ours, best_of_n, votes))
         rows.append(RuleRow(*name, own, best, majority, gains[i], over_votes[i]))
     return rows

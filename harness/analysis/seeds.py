@@ -60,7 +60,7 @@ class BySeed:
 
     def seed_means(self, bootstrap: Bootstrap) -> Floats:
         """The mean over problems of each training, float [S], on the problems that all of them have."""
-        return np.array([interval.mean for interval in bootstrap.intervals(self.on(self.mean).values)])
+        return bootstrap.average(self.on(self.mean).values)
 
 
 def intervals(bootstrap: Bootstrap, rows: Sequence[BySeed]) -> list[Interval]:

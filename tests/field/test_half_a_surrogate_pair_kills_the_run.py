@@ -27,7 +27,8 @@ from harness.engine import tasks
 from harness.experiment.config import Experiment
 from harness.experiment.problem_sets import load_problem_sets
 from harness.storage.arrow import to_records, to_table
-from harness.streams import processbench
+from harness.streams.benchmarks.processbench import ProcessBench
+from harness.streams.benchmarks.scoring import load
 from harness.streams.grade import Grader, grade_file
 
 HALF, MENDED = "cut \ud83d", "cut \ufffd"
@@ -84,7 +85,7 @@ def test_every_other_reader_goes_on_too(tmp_path: Path, reader: str) -> None:
         assert done.file.good == 2 and done.correct == 1
         assert json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])["pred"] == MENDED
     else:
-        assert [item.steps for item in processbench.load(path)] == [(MENDED,)] * 2
+        assert [entry.item.steps for entry in load(ProcessBench(), path)] == [(MENDED,)] * 2
 
 
 def test_bytes_that_are_no_text_in_a_parquet_file(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_problems_of_any_data_set_are_whole(tmp_path: Path, caplog: pytest.LogCa
     (tmp_path / "mine.py").write_text(MINE)
     config = Experiment(name="x", problems={"test": {"dataset": f"{tmp_path}/mine.py:Mine"}})
     with caplog.at_level(logging.WARNING):
-        sets, _ = load_problem_sets(config, evaluated=True, may_stand_in=False)
+        sets, _, _ = load_problem_sets(config, evaluated=True, may_stand_in=False)
     assert sets["test"][0] == Problem("p\ufffd", "1 + 1 = \ufffd", "\ufffd", "\ufffd")
     assert [m for m in caplog.messages if m.startswith("problems.test: 1 of 2 have half a character")]
 
