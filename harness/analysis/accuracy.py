@@ -266,7 +266,7 @@ class Accuracies:
 
     def _table(self, rows: Mapping[Key, Floats], bootstrap: Bootstrap, of_set: str | None = None) -> list[AccuracyRow]:
         by_seed = [self.row_by_seed(rows, key) for key in rows]
-        table = []
+        table: list[AccuracyRow] = []
         for key, row, interval in zip(rows, by_seed, accuracy_intervals(bootstrap, by_seed), strict=True):
             c = key.chooser
             usual = key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval
