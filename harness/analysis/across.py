@@ -122,9 +122,9 @@ def _put_together(folder: Path, ours: Results, theirs: Results, sides: Sequence[
     Returns:
         How many of the responses are right in one run and wrong in the other.
     """
-    sets = ours.manifest.problem_set
+    sets = _kept_sets(ours, shared)
     kept = pa.array(sorted(shared.kept_problems()))
-    for name in [sets] if isinstance(sets, str) else sets:
+    for name in sets:
         for path in shard_files(ours.folder / "problems" / name):
             table = read_shard(path)
             _write(ours, folder, path, table.filter(pc.is_in(table.column("problem_id"), kept)))
@@ -151,6 +151,7 @@ def _put_together(folder: Path, ours: Results, theirs: Results, sides: Sequence[
         folder,
         manifest.model_copy(
             update={
+                "problem_set": sets if len(sets) > 1 else sets[0],
                 "n": max(own.n for own in shared.candidates.values()),
                 "evaluation": manifest.evaluation.model_copy(update={"aggregation": None, "selection": rules}),
                 "generators": {name: manifest.generators[name] for name in shared.candidates},
@@ -163,6 +164,13 @@ def _put_together(folder: Path, ours: Results, theirs: Results, sides: Sequence[
         ),
     )
     return differing
+
+
+def _kept_sets(ours: Results, shared: Shared) -> list[str]:
+    """The problem sets with problems that are compared."""
+    kept = ours.problems["problem_id"].isin(shared.kept_problems())
+    left = set(ours.problems.loc[kept, "set"])
+    return [name for name in ours.manifest.problem_sets if name in left]
 
 
 def _copy(run: Results, folder: Path, place: str, generator: str, shared: Shared, there: str | None = None) -> None:
@@ -202,6 +210,8 @@ def _notes(ours: Results, theirs: Results, shared: Shared, differing: int) -> tu
         notes[0] += f"; {shared.retold:,} of the same name have another text"
     if (alike := len(shared.problems)) > kept:
         notes[0] += f"; {alike - kept:,} are the same and share no or too few responses"
+    sets = _kept_sets(ours, shared)
+    notes += [f"{name}: no problem that both have" for name in ours.manifest.problem_sets if name not in sets]
     for name, own in shared.candidates.items():
         of = own.counts
         note = f"{name}: {of.kept:,} responses, {own.n} to a problem, of A's {of.ours:,} and B's {of.theirs:,}"

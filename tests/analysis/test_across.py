@@ -105,6 +105,23 @@ def test_a_response_with_another_text_is_another_response(folder: Path, tmp_path
     assert {row.generator for row in found.rows} == {"strong"} and "weak: no response that both have" in found.notes
 
 
+def test_several_problem_sets_keep_their_means(folder: Path, tmp_path: Path) -> None:
+    _, last = shard_files(folder / "problems" / "test")
+    (folder / "problems" / "other").mkdir()
+    shutil.move(last, folder / "problems" / "other" / "part-00000.parquet")
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"problem_set": ["test", "other"]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    other = Path(shutil.copytree(folder, tmp_path / "theirs"))
+    found = compare_across(InFolder(folder, "ce-4"), InFolder(other, "ce-2"), n=4)
+    assert found.rows == compare(load_results(folder), "ce-4", "ce-2", n=4).rows
+    assert [row.set for row in found.rows[-2:]] == ["test", "other"]
+    only(other, lambda row: row["problem_id"] < "p04")
+    found = compare_across(InFolder(folder, "ce-4"), InFolder(other, "ce-2"), n=4)
+    assert {row.difference.n_problems for row in found.rows} == {
+        4
+    } and "other: no problem that both have" in found.notes
+
+
 def test_verdicts_are_those_of_the_first_folder(folder: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(folder, tmp_path / "theirs"))
     before = compare_across(InFolder(folder, "ce-4"), InFolder(other, "ce-2"), n=4)
