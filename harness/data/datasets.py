@@ -103,7 +103,8 @@ class ResponsesParams(ComponentParams):
 
 
 class ResponsesDataset(Dataset[ResponsesParams]):
-    """The problems of a file of recorded responses (see ``harness.data.response_files``)."""
+    """The problems of a file of recorded responses (see ``harness.data.response_files``), or of a folder that
+    ``bonbench export`` wrote."""
 
     Params: ClassVar[type[ComponentParams]] = ResponsesParams
 
@@ -113,9 +114,9 @@ class ResponsesDataset(Dataset[ResponsesParams]):
         Raises:
             UserError: for a file that cannot be read, or that has responses without problems.
         """
-        from harness.data.response_files import read_recorded
+        from harness.data.response_files import open_recorded
 
-        problems = read_recorded(self.params.path).problems
+        problems = open_recorded(self.params.path).problems
         if not all(p.problem for p in problems):
             raise UserError(f"{self.params.path}: has responses but no problems: name their set under problems:")
         return problems[: self.params.limit]
