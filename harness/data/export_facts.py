@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -45,11 +45,12 @@ class _Facts(BaseModel):
 
 
 class ExportedGenerator(_Facts):
-    """A generator: the files of its responses, in order, and how many of them there are; ``ungraded`` have no grade, and
-    ``second_ungraded`` none of the second verifier."""
+    """A generator: the files of its responses, in order, and how many of them there are. ``unanswered`` problems have
+    none. ``ungraded`` responses have no grade, and ``second_ungraded`` none of the second verifier."""
 
     files: list[str]
     responses: int = Field(ge=0)
+    unanswered: int = Field(0, ge=0)
     ungraded: int = Field(0, ge=0)
     second_ungraded: int = Field(0, ge=0)
 
@@ -94,6 +95,11 @@ class ExportFacts(_Facts):
     second_verifier: bool = False
 
     @property
+    def unanswered(self) -> bool:
+        """Whether a generator has no responses to some problem."""
+        return any(generator.unanswered for generator in self.generators.values())
+
+    @property
     def compared(self) -> list[str]:
         """The reward models that have numbers for every response."""
         return [name for name, facts in self.reward_models.items() if facts.is_complete]
@@ -125,3 +131,24 @@ def exported_files(folder: Path) -> Sequence[Path]:
     """
     names = [name for generator in read_facts(folder).generators.values() for name in generator.files]
     return [folder / name for name in (FACTS, PROBLEMS, *names)]
+
+
+def as_exported(path: str, facts: ExportFacts) -> dict[str, Any]:
+    """The part of an experiment that has what was exported to ``path``: problems, responses, grades and scores.
+
+    Reward models without numbers for some responses are left out. Problems that a generator did not answer are too, as
+    nothing is replayed for them. Grades are read where every response has one; else the responses are graded again.
+    """
+    of = {"path": path}
+    experiment: dict[str, Any] = {
+        "problems": {name: {"dataset": "responses", **of} for name in facts.problem_sets},
+        "generators": {name: {"type": "replay", **of, "generator": name} for name in facts.generators},
+        "reward_models": {name: {"type": "recorded", **of, "model": name} for name in facts.compared},
+    }
+    if facts.unanswered:
+        experiment["sampling"] = {"n": facts.n, "too_few": "skip"}
+    if not any(generator.ungraded for generator in facts.generators.values()):
+        experiment["verifier"] = {"type": "recorded", **of}
+    if facts.second_verifier and not any(generator.second_ungraded for generator in facts.generators.values()):
+        experiment["second_verifier"] = {"type": "recorded", **of, "of": "second_verifier"}
+    return experiment

@@ -15,6 +15,7 @@ from harness.core.errors import UserError, first_error
 from harness.core.records import Sampling
 from harness.core.terms import Aggregation, IntervalMethod, Protocol
 from harness.data.documents import parse_yaml, read_yaml
+from harness.data.export_facts import as_exported, is_export, read_facts
 from harness.experiment.names import check_name
 
 _PROBLEMS_PER_SHARD = 16  # where the file does not say
@@ -149,10 +150,15 @@ class Experiment(_Frozen):
     @model_validator(mode="before")
     @classmethod
     def _recorded_responses(cls, raw: Any) -> Any:
-        """``responses: FILE`` stands for the problems, a replay generator and the recorded scores of the file."""
+        """``responses: FILE`` stands for the problems, a replay generator and the recorded scores of the file.
+
+        A folder that ``bonbench export`` wrote stands for all that it has.
+        """
         if not isinstance(raw, Mapping) or not raw.get("responses"):
             return raw
         path = str(raw["responses"])
+        if is_export(Path(path)):
+            return {**as_exported(path, read_facts(Path(path))), **raw}
         return {
             "problems": {"test": {"dataset": "responses", "path": path}},
             "generators": {"recorded": {"type": "replay", "path": path}},
