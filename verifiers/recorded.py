@@ -22,7 +22,9 @@ class RecordedGradesParams(ComponentParams):
     """Parameters of :class:`RecordedVerifier`."""
 
     path: DataPath = Field(description="a folder of `bonbench export` (docs/recorded-responses.md)")
-    of: Literal["verifier", "second_verifier"] = Field("verifier", description="whose grades to take, where there are two")
+    of: Literal["verifier", "second_verifier"] = Field(
+        "verifier", description="whose grades to take, where there are two"
+    )
 
 
 class RecordedVerifier(Verifier[RecordedGradesParams]):

@@ -17,14 +17,30 @@ import pyarrow.parquet as pq
 from harness.core.errors import UserError, shortened, suggest
 from harness.core.files import no_file, said
 from harness.core.records import Problem, Response
-from harness.data.export_facts import GRADE_COLUMNS, PROBLEMS, SCORE_COLUMNS, SECOND, ExportFacts, read_facts, score_column
+from harness.data.export_facts import (
+    GRADE_COLUMNS,
+    PROBLEMS,
+    SCORE_COLUMNS,
+    SECOND,
+    ExportFacts,
+    read_facts,
+    score_column,
+)
 from harness.data.lines import Row
 from harness.data.response_rows import RecordedSample
 
 _TEXT, _WHOLE, _NUMBER, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 PROBLEM_SCHEMA = pa.schema(
-    {"problem_id": _TEXT, "problem": _TEXT, "answer": _TEXT, "subject": _TEXT, "level": _WHOLE, "split": _TEXT, "set": _TEXT}
+    {
+        "problem_id": _TEXT,
+        "problem": _TEXT,
+        "answer": _TEXT,
+        "subject": _TEXT,
+        "level": _WHOLE,
+        "split": _TEXT,
+        "set": _TEXT,
+    }
 )
 RESPONSE_SCHEMA = pa.schema(
     {
@@ -51,7 +67,9 @@ _FILES_OPEN = 8
 
 def responses_schema(reward_models: Sequence[str], second_verifier: bool) -> pa.Schema:
     """The columns of the files of responses."""
-    graded = [(prefix + name, type_) for prefix in ("", SECOND)[: 1 + second_verifier] for name, type_ in _GRADE_TYPES.items()]
+    graded = [
+        (prefix + name, type_) for prefix in ("", SECOND)[: 1 + second_verifier] for name, type_ in _GRADE_TYPES.items()
+    ]
     scored = [(score_column(model, name), type_) for model in reward_models for name, type_ in _SCORE_TYPES.items()]
     return pa.schema([*RESPONSE_SCHEMA, *graded, *scored])
 
@@ -84,7 +102,7 @@ class _Index:
             first, before = self.problems.get(problem_id, (group.first + at, 0))
             if first + before != group.first + at or not np.array_equal(numbers[at : at + n], before + np.arange(n)):
                 raise ValueError(
-                    f"the responses to problem {problem_id!r} are not in the order of their samples, one after the other"
+                    f"the responses to problem {problem_id!r} are not one after the other, in the order of their samples"
                 )
             self.problems[problem_id] = first, before + n
             at += n
@@ -112,7 +130,9 @@ class ExportFolder:
         self._sets: dict[str, list[Problem]] = {name: [] for name in self.facts.problem_sets}
         self._read_problems()
         self._indices = {name: self._index(name) for name in self.facts.generators}
-        self.counts = {name: {id_: n for id_, (_, n) in index.problems.items()} for name, index in self._indices.items()}
+        self.counts = {
+            name: {id_: n for id_, (_, n) in index.problems.items()} for name, index in self._indices.items()
+        }
 
     @property
     def problems(self) -> list[Problem]:

@@ -85,7 +85,9 @@ def open_recorded(path: str | Path) -> RecordedFile | ExportFolder:
     if not is_export(folder):
         return read_recorded(path)
     files = [file for file in exported_files(folder) if file.exists()]
-    return _open_folder(folder.resolve(), str(path), tuple((s.st_size, s.st_mtime_ns) for s in (f.stat() for f in files)))
+    return _open_folder(
+        folder.resolve(), str(path), tuple((s.st_size, s.st_mtime_ns) for s in (f.stat() for f in files))
+    )
 
 
 @lru_cache(maxsize=4)

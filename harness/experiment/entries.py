@@ -19,8 +19,8 @@ from harness.core.params import ComponentParams, Mark, PassOf
 from harness.core.registry import absolute, find
 from harness.core.shipped import located
 from harness.core.terms import Kind
-from harness.data.export_facts import FACTS, is_export
 from harness.data.documents import parse_yaml
+from harness.data.export_facts import FACTS, is_export
 from harness.experiment.model_files import check_model, named
 from harness.experiment.spec import Pool, Spec, marked
 

@@ -155,12 +155,11 @@ class RowsByProblem:
         return pa.concat_tables(tables)
 
 
-def load_results(folder: Path) -> Results:
-    """Read a results folder.
+def stored_manifest(folder: Path) -> Manifest:
+    """The manifest of a results folder, which holds what a run left there.
 
     Raises:
-        UserError: for a folder without a manifest, a manifest that is not one, shards that are lost or damaged, results
-            without problems or grades, and a generator without a response to any problem.
+        UserError: for a folder without a manifest, a manifest that is not one, and shards that are lost.
     """
     path = folder / "manifest.json"
     if not path.is_file():
@@ -173,7 +172,17 @@ def load_results(folder: Path) -> Results:
         if aggregation not in AGGREGATIONS:
             raise UserError(f"{path}: evaluation.aggregation: no aggregation is named {aggregation!r}")
     check_inventory(folder, manifest.shards)
+    return manifest
 
+
+def load_results(folder: Path) -> Results:
+    """Read a results folder.
+
+    Raises:
+        UserError: for what :func:`stored_manifest` refuses, shards that are damaged, results without problems or
+            grades, and a generator without a response to any problem.
+    """
+    manifest = stored_manifest(folder)
     problems = _frame(folder / "problems" / manifest.problem_set, Problem)
     if problems.empty:
         raise UserError(f"{folder}: no problems under problems/{manifest.problem_set}; run the experiment again")

@@ -1,0 +1,59 @@
+"""What may be told of an experiment: no addresses, no places on the machine that ran it, nothing that becomes markup."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+_PRIVATE = re.compile(r"url|address|key|token|secret|password|credential|header|env$", re.IGNORECASE)
+_MEANT = {"max_tokens", "keep_tokens", "token_ids", "step_token", "good_token", "bad_token"}
+_PLACE = re.compile(r"~|\.{1,2}/|/|[A-Za-z]:[\\/]")
+
+
+def shareable(value: Any, key: str = "") -> Any:
+    """A part of a configuration as others may read it: a path is its last name, and what may be secret is left out.
+
+    >>> shareable({"model": "/home/me/models/mine", "base_url": "http://10.0.0.1/v1", "template": "a/b {problem}"})
+    {'model': 'mine', 'template': 'a/b {problem}'}
+    """
+    if isinstance(value, dict):
+        return {k: shareable(v, str(k)) for k, v in value.items() if str(k) in _MEANT or not _PRIVATE.search(str(k))}
+    if isinstance(value, list | tuple):
+        return [shareable(part, key) for part in value]
+    if not isinstance(value, str):
+        return value
+    if "://" in value:
+        return "…"
+    return named(value) if key in ("model", "path", "type", "base") or _PLACE.match(value) else value
+
+
+def named(path: str) -> str:
+    """The last name of a path that means something on one machine only; a hub id, or any other text, as it is."""
+    if not _PLACE.match(path) or "\n" in path:
+        return path
+    return (PureWindowsPath(path) if "\\" in path else PurePosixPath(path)).name or path
+
+
+def code(text: str) -> str:
+    """A text as code within a line of Markdown, whatever is in it."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+    fence = "`" * (1 + _longest_run(line))
+    blank = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{blank}{line}{blank}{fence}" if line else "–"
+
+
+def block(text: str, language: str) -> str:
+    """A text as a block of code of Markdown, whatever is in it."""
+    fence = "`" * max(3, 1 + _longest_run(text))
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}\n"
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A table of Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
