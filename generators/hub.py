@@ -102,7 +102,7 @@ class HubGenerator(Generator[HubGeneratorParams]):
             numbers = [samples[row] for row in rows]
             if any(not isinstance(n, int) for n in numbers) or len(set(numbers)) < len(numbers):
                 raise UserError(
-                    f"{self.params.path}: the samples of problem {problem_id!r} are not numbered, each once"
+                    f"{self.params.path}: the samples of problem {problem_id!r} have no numbers of their own"
                 )
             rows.sort(key=samples.__getitem__)
 

@@ -102,7 +102,7 @@ class _Index:
             first, before = self.problems.get(problem_id, (group.first + at, 0))
             if first + before != group.first + at or not np.array_equal(numbers[at : at + n], before + np.arange(n)):
                 raise ValueError(
-                    f"the responses to problem {problem_id!r} are not one after the other, in the order of their samples"
+                    f"the responses to problem {problem_id!r} are not all together, in the order of their samples"
                 )
             self.problems[problem_id] = first, before + n
             at += n

@@ -90,9 +90,7 @@ def _made(facts: ExportFacts, manifest: Manifest) -> str:
         for name, of in manifest.generators.items()
         if name in facts.generators
     ]
-    config = {
-        part: shareable(manifest.config[part]) for part in _MADE_BY if manifest.config.get(part) not in (None, {})
-    }
+    config = {part: shareable(of) for part in _MADE_BY if (of := manifest.config.get(part)) not in (None, {})}
     commits = {name: commit for name, commit in manifest.commits.items() if "/" in commit}
     said = [table(["generator", "type", "model"], rows)]
     said += [f"The experiment, without the places of files and servers:\n\n{block(_yaml(config), 'yaml')}"]

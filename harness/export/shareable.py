@@ -1,4 +1,4 @@
-"""What may be told of an experiment: no addresses, no places on the machine that ran it, nothing that becomes markup."""
+"""What others may read of an experiment: no addresses, no places on a machine, nothing that becomes markup."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-_PRIVATE = re.compile(r"url|address|key|token|secret|password|credential|header|env$", re.IGNORECASE)
-_MEANT = {"max_tokens", "keep_tokens", "token_ids", "step_token", "good_token", "bad_token"}
+_PRIVATE = re.compile(r"url|auth|secret|password|credential|header|(^|_)(env|key|token)$|api_?key", re.IGNORECASE)
+_ADDRESS = re.compile(r"\w+://\S*")
 _PLACE = re.compile(r"~|\.{1,2}/|/|[A-Za-z]:[\\/]")
 
 
-def shareable(value: Any, key: str = "") -> Any:
+def shareable(value: Any) -> Any:
     """A part of a configuration as others may read it: a path is its last name, and what may be secret is left out.
 
     >>> shareable({"model": "/home/me/models/mine", "base_url": "http://10.0.0.1/v1", "template": "a/b {problem}"})
     {'model': 'mine', 'template': 'a/b {problem}'}
     """
     if isinstance(value, dict):
-        return {k: shareable(v, str(k)) for k, v in value.items() if str(k) in _MEANT or not _PRIVATE.search(str(k))}
+        return {k: shareable(v) for k, v in value.items() if not _PRIVATE.search(str(k))}
     if isinstance(value, list | tuple):
-        return [shareable(part, key) for part in value]
+        return [shareable(part) for part in value]
     if not isinstance(value, str):
         return value
-    if "://" in value:
-        return "…"
-    return named(value) if key in ("model", "path", "type", "base") or _PLACE.match(value) else value
+    return "…" if _ADDRESS.fullmatch(value) else named(value)
 
 
 def named(path: str) -> str:

@@ -103,6 +103,8 @@ def check_free(folder: Path) -> None:
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UserError(f"{folder}: something else is there: name another folder")
+    if folder.exists() and folder.samefile(Path.cwd()):
+        raise UserError(f"{folder}: it is the working directory, which cannot be exchanged: name a new folder in it")
     if folder.is_dir() and next(folder.iterdir(), None) is not None:
         raise UserError(f"{folder}: the folder is not empty, and nothing is overwritten: name another one")
 
