@@ -52,7 +52,7 @@ class RecordedScores(RewardModel[RecordedParams]):
         self.model = _only_model(params, list(self._recorded.facts.reward_models))
         facts = self._recorded.facts.reward_models[self.model]
         self.reward, self.score_type = facts.reward, facts.score_type  # type: ignore[misc]
-        self.aggregation, self.coefficient = facts.aggregation, facts.coefficient
+        self.aggregation, self.coefficient, self.reads = facts.aggregation, facts.coefficient, facts.reads
         self.unscored_because = "; ".join(facts.unscored) or self.unscored_because
 
     @classmethod

@@ -41,7 +41,7 @@ def score_column(reward_model: str, column: str) -> str:
 
 
 class _Facts(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="constants")
 
 
 class ExportedGenerator(_Facts):

@@ -86,7 +86,7 @@ def _columns(facts: ExportFacts) -> str:
 
 def _made(facts: ExportFacts, manifest: Manifest) -> str:
     rows = [
-        [code(name), code(of.type if "/" not in of.type else named(of.type)), code(named(of.model or ""))]
+        [code(name), code(named(of.type)), code(named(of.model or ""))]
         for name, of in manifest.generators.items()
         if name in facts.generators
     ]

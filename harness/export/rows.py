@@ -91,7 +91,7 @@ def response_scores(rewards: pa.ListArray, aggregation: str, score_type: ScoreTy
         rewards: the step rewards of each response; null or empty where there are none.
 
     Raises:
-        UserError: for an aggregation that scores of this type do not have.
+        UserError: for an unknown aggregation.
     """
     lengths = pc.fill_null(pc.list_value_length(rewards), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     flat = rewards.flatten().to_numpy(zero_copy_only=False)
@@ -99,9 +99,11 @@ def response_scores(rewards: pa.ListArray, aggregation: str, score_type: ScoreTy
     finite = np.ones(len(rewards), dtype=bool)
     finite[response[~np.isfinite(flat)]] = False
     scored = finite & (lengths > 0)
-    totals = np.full(len(rewards), np.nan)
     # A single reward is the score, however it is aggregated.
     how = aggregation if lengths.max(initial=0) > 1 else "min"
+    if how == "prod" and score_type != "probability":
+        return pa.nulls(len(rewards), pa.float64()), int((~finite).sum())  # it means nothing, and no table has it
+    totals = np.full(len(rewards), np.nan)
     with np.errstate(over="ignore"):
         totals[scored] = aggregate(flat[scored[response]], lengths[scored], how, score_type)
     return pa.array(totals, mask=~np.isfinite(totals)), int((~finite).sum())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from harness.core.errors import UserError
 from harness.core.files import naming, put_in_place
 from harness.core.records import Problem
 from harness.core.stages import StageKind
+from harness.core.terms import AGGREGATIONS
 from harness.data.export_facts import FACTS, PROBLEMS, SECOND, ExportedGenerator, ExportFacts
 from harness.data.export_folder import PROBLEM_SCHEMA
 from harness.experiment.names import check_name
@@ -130,12 +132,15 @@ def _made_beside(folder: Path) -> Iterator[Path]:
 
 
 def _check_names(results: Path, manifest: Manifest) -> None:
-    """Refuse names that would lead out of the results: a manifest may come from anywhere."""
+    """Refuse names that would lead out of the results, or mean nothing: a manifest may come from anywhere."""
     for name in (*_sets(manifest), *manifest.generators, *manifest.reward_models):
         try:
             check_name(name)
         except ValueError as error:
             raise UserError(f"{results / 'manifest.json'}: {error}") from None
+    for name, facts in manifest.reward_models.items():
+        if facts.aggregation not in AGGREGATIONS:
+            raise UserError(f"{results / 'manifest.json'}: {name}: no aggregation is named {facts.aggregation!r}")
 
 
 def _sets(manifest: Manifest) -> list[str]:
@@ -172,8 +177,7 @@ def _write_responses(rows: GeneratorRows, folder: Path, stem: str, advance: Call
 def _missing(facts: ExportFacts, manifest: Manifest) -> list[str]:
     """What the experiment has, or was to have, and the folder has not, in sentences."""
     lines = []
-    asked = manifest.config.get("generators") or manifest.generators
-    for name, entry in asked.items():
+    for name, entry in _entries(manifest, "generators").items():
         if name not in facts.generators and (not isinstance(entry, dict) or entry.get("evaluate", True)):
             lines.append(f"{name}: no responses")
     for name, of in facts.generators.items():
@@ -184,7 +188,7 @@ def _missing(facts: ExportFacts, manifest: Manifest) -> list[str]:
         if facts.second_verifier and of.second_ungraded:
             lines.append(f"{name}: no grades of the second verifier of {of.second_ungraded:,} responses")
     failed = [entry.who for entry in manifest.quarantined if entry.stage == StageKind.SCORE]
-    unmade = [name for name in manifest.config.get("reward_models") or {} if not _has_scores(name, manifest)]
+    unmade = [name for name in _entries(manifest, "reward_models") if not _has_scores(name, manifest)]
     lines += [f"{name}: no scores" for name in dict.fromkeys([*failed, *unmade]) if name not in facts.reward_models]
     for name, model in facts.reward_models.items():
         if model.lacking:
@@ -194,9 +198,15 @@ def _missing(facts: ExportFacts, manifest: Manifest) -> list[str]:
     return lines
 
 
+def _entries(manifest: Manifest, part: str) -> dict[str, Any]:
+    """The generators or reward models that the experiment asked for."""
+    entries = manifest.config.get(part)
+    return entries if isinstance(entries, dict) else {}
+
+
 def _has_scores(entry: str, manifest: Manifest) -> bool:
     """Whether an entry of the experiment, which may stand for several reward models, has scores."""
-    config = manifest.config["reward_models"][entry]
+    config = _entries(manifest, "reward_models")[entry]
     if isinstance(config, dict) and config.get("type") == "recorded":
         return True  # it stands for models that have names of their own
     return any(name == entry or name.startswith(f"{entry}-") for name in manifest.reward_models)
