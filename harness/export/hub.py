@@ -7,6 +7,8 @@ from pathlib import Path
 
 from harness.core.errors import UserError, one_line
 
+#: Seconds that the hub may be silent.
+_SILENT_S = 120.0
 _TO = re.compile(r"hub:([A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_.-]{1,96})")
 
 
@@ -28,10 +30,11 @@ def upload(folder: Path, repository: str) -> str:
     Raises:
         UserError: where the hub cannot be reached or refuses. The folder stays.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, get_session
 
     hub = HfApi()
     try:
+        get_session().timeout = _SILENT_S  # else the library waits for ever
         made = hub.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
         hub.upload_folder(
             repo_id=repository, folder_path=folder, repo_type="dataset", commit_message="Exported by BonBench"

@@ -44,5 +44,6 @@ def export(
             board.say(f"not there: {line}")
     print(f"{output}: bonbench run replay --set responses={output} --set output=results/NAME reads it back")
     if repository is not None:
-        print(f"uploaded to {upload(output, repository)}")
+        print(f"{output}: going to the hub, as {repository}", flush=True)
+        print(f"{output}: uploaded to {upload(output, repository)}")
     return ExitCode.FAILED if done.missing else ExitCode.DONE
