@@ -21,7 +21,7 @@ _OTHERS = "recorded grades are of recorded responses: name another verifier, for
 class RecordedGradesParams(ComponentParams):
     """Parameters of :class:`RecordedVerifier`."""
 
-    path: DataPath = Field(description="a folder of `bonbench export` (docs/recorded-responses.md)")
+    path: DataPath = Field(description="a folder of `bonbench export` (docs/sharing.md)")
     of: Literal["verifier", "second_verifier"] = Field(
         "verifier", description="whose grades to take, where there are two"
     )

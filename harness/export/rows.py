@@ -26,7 +26,7 @@ class GeneratorRows:
 
     Attributes:
         n_rows: the responses there are.
-        problem_ids: the problems that have responses, as far as they have been read.
+        problem_ids, n: the problems that have responses, and the most responses to one, as far as they have been read.
         ungraded: responses without a grade, of the verifier and of the second one.
         lacking, not_finite: reward model -> the responses that it has not scored, and those with a step reward that is
             no number to compute with.
@@ -40,6 +40,7 @@ class GeneratorRows:
         self.schema = responses_schema(list(models), second_verifier)
         self.n_rows = sum(shard_rows(path) for path in self._shards)
         self.problem_ids: set[str] = set()
+        self.n = 0
         self.ungraded: Counter[str] = Counter()
         self.lacking: Counter[str] = Counter()
         self.not_finite: Counter[str] = Counter()
@@ -50,6 +51,7 @@ class GeneratorRows:
         for path in self._shards:
             responses = _read(path, Response)
             self.problem_ids.update(responses["problem_id"].unique().to_pylist())
+            self.n = max(self.n, 1 + (pc.max(responses["sample"]).as_py() or 0))
             columns = {name: responses[name] for name in SCHEMAS[Response].names}
             for prefix, kind in self._grades.items():
                 grades = _beside(self._results / kind.folder / self._name / path.name, Grade, responses)

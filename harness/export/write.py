@@ -71,7 +71,7 @@ def export(results: Path, folder: Path, license_: str, advance: Callable[[int], 
         files = {name: _write_responses(of, made, names[name], advance) for name, of in rows.items()}
         facts = ExportFacts(
             name=manifest.name,
-            n=manifest.n,
+            n=max(of.n for of in rows.values()),
             problem_sets=_sets(manifest),
             generators={
                 name: ExportedGenerator(
