@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from harness.core.errors import UserError, first_error
 from harness.core.solution_parts import Reads
-from harness.core.terms import Aggregation, ScoreType
+from harness.core.terms import ScoreType
 from harness.data.documents import read_json
 
 FACTS = "export.json"
@@ -70,7 +70,7 @@ class ExportedRewardModel(_Facts):
 
     reward: Literal["PRM", "ORM"] = "PRM"
     score_type: ScoreType = "unbounded"
-    aggregation: Aggregation = "min"
+    aggregation: str = "min"
     coefficient: float = 1.0
     reads: Reads = "all"
     lacking: int = Field(0, ge=0)

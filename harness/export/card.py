@@ -123,11 +123,12 @@ def _reward_models(facts: ExportFacts, manifest: Manifest) -> str:
 
 
 def _read_back(facts: ExportFacts, manifest: Manifest, configs: dict[str, str]) -> str:
+    evaluation = manifest.evaluation.model_dump(mode="json", exclude_none=True)
     experiment: dict[str, Any] = {
         "name": facts.name,
         "seed": manifest.seed,
         **as_exported(".", facts),
-        "evaluation": manifest.evaluation.model_dump(mode="json", exclude_none=True),
+        "evaluation": evaluation,
     }
     partial = [name for name, of in facts.reward_models.items() if not of.is_complete]
     notes = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.core.aggregation import aggregate
+from harness.core.errors import UserError
 from harness.core.records import Grade, Response, StepScores
 from harness.core.stages import StageKind
 from harness.core.terms import ScoreType
@@ -89,11 +91,10 @@ def total(facts: RewardModelFacts, name: str, rows: list[GeneratorRows]) -> Expo
 def response_scores(rewards: pa.ListArray, aggregation: str, score_type: ScoreType) -> tuple[pa.Array, int]:
     """The scores of responses, null where there is none, and how many have step rewards that are not finite.
 
+    An aggregation that has no meaning for such rewards gives none.
+
     Args:
         rewards: the step rewards of each response; null or empty where there are none.
-
-    Raises:
-        UserError: for an unknown aggregation.
     """
     lengths = pc.fill_null(pc.list_value_length(rewards), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     flat = rewards.flatten().to_numpy(zero_copy_only=False)
@@ -103,10 +104,8 @@ def response_scores(rewards: pa.ListArray, aggregation: str, score_type: ScoreTy
     scored = finite & (lengths > 0)
     # A single reward is the score, however it is aggregated.
     how = aggregation if lengths.max(initial=0) > 1 else "min"
-    if how == "prod" and score_type != "probability":
-        return pa.nulls(len(rewards), pa.float64()), int((~finite).sum())  # it means nothing, and no table has it
     totals = np.full(len(rewards), np.nan)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"), suppress(UserError):  # no table has such scores either
         totals[scored] = aggregate(flat[scored[response]], lengths[scored], how, score_type)
     return pa.array(totals, mask=~np.isfinite(totals)), int((~finite).sum())
 

@@ -17,7 +17,6 @@ from harness.core.errors import UserError
 from harness.core.files import naming, put_in_place
 from harness.core.records import Problem
 from harness.core.stages import StageKind
-from harness.core.terms import AGGREGATIONS
 from harness.data.export_facts import FACTS, PROBLEMS, SECOND, ExportedGenerator, ExportFacts
 from harness.data.export_folder import PROBLEM_SCHEMA
 from harness.experiment.names import check_name
@@ -132,15 +131,12 @@ def _made_beside(folder: Path) -> Iterator[Path]:
 
 
 def _check_names(results: Path, manifest: Manifest) -> None:
-    """Refuse names that would lead out of the results, or mean nothing: a manifest may come from anywhere."""
+    """Refuse names that would lead out of the results: a manifest may come from anywhere."""
     for name in (*_sets(manifest), *manifest.generators, *manifest.reward_models):
         try:
             check_name(name)
         except ValueError as error:
             raise UserError(f"{results / 'manifest.json'}: {error}") from None
-    for name, facts in manifest.reward_models.items():
-        if facts.aggregation not in AGGREGATIONS:
-            raise UserError(f"{results / 'manifest.json'}: {name}: no aggregation is named {facts.aggregation!r}")
 
 
 def _sets(manifest: Manifest) -> list[str]:
