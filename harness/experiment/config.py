@@ -24,6 +24,10 @@ _PROBLEMS_PER_SHARD = 16  # where the file does not say
 _MOST_RESPONSES, _MOST_TOKENS, _MOST_DRAWS = 10**6, 2**31 - 1, 10**6
 
 
+#: The parts of an experiment with keys of their own: what an export says of them holds beside what is said of others.
+_PARTS = ("sampling", "evaluation")
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -158,7 +162,9 @@ class Experiment(_Frozen):
             return raw
         path = str(raw["responses"])
         if is_export(Path(path)):
-            return {**as_exported(path, read_facts(Path(path))), **raw}
+            exported = as_exported(path, read_facts(Path(path)))
+            parts = {name: {**exported[name], **raw[name]} for name in _PARTS if name in exported and raw.get(name)}
+            return {**exported, **raw, **parts}
         return {
             "problems": {"test": {"dataset": "responses", "path": path}},
             "generators": {"recorded": {"type": "replay", "path": path}},

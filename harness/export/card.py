@@ -46,7 +46,12 @@ def _front_matter(facts: ExportFacts, configs: dict[str, str], license_: str) ->
             "pretty_name": facts.name,
             "tags": ["best-of-n", "reward-models", "bonbench"],
             "configs": [
-                {"config_name": name, "data_files": [{"split": "test", "path": paths}]} for name, paths in files.items()
+                {
+                    "config_name": name,
+                    "data_files": [{"split": "test", "path": paths}],
+                    **({"default": True} if number == 1 else {}),  # the first generator's
+                }
+                for number, (name, paths) in enumerate(files.items())
             ],
         }
     )
@@ -124,6 +129,8 @@ def _reward_models(facts: ExportFacts, manifest: Manifest) -> str:
 
 def _read_back(facts: ExportFacts, manifest: Manifest, configs: dict[str, str]) -> str:
     evaluation = manifest.evaluation.model_dump(mode="json", exclude_none=True)
+    if isinstance(rules := evaluation.get("selection"), dict):  # one in a file of its own is not here
+        evaluation["selection"] = {name: rule for name, rule in rules.items() if ".py:" not in str(rule)}
     experiment: dict[str, Any] = {
         "name": facts.name,
         "seed": manifest.seed,

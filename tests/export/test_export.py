@@ -26,7 +26,7 @@ from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepScores
 from harness.data.export_facts import FACTS, as_exported, read_facts
 from harness.data.export_folder import ExportFolder
-from harness.data.response_files import open_recorded
+from harness.data.response_files import open_recorded, read_recorded
 from harness.engine.build import build_graph
 from harness.experiment.config import Experiment
 from harness.experiment.model_files import Artifacts
@@ -190,12 +190,20 @@ def test_the_library_of_data_sets_reads_it(
 ) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     assert datasets.load_dataset(str(exported), "problems", split="test")["problem_id"][3] == "p03"
+    assert set(datasets.load_dataset(str(exported), split="test")["generator"]) == {"weak"}
     params = HubGeneratorParams(path=str(exported), config="strong", split="test")
     problems = stored(results / "problems" / "test", Problem)[::-1]
     assert HubGenerator.available_samples(params, problems) == {p.problem_id: N_SAMPLES for p in problems}
     made = HubGenerator(params, "strong").generate(problems, Sampling(n=3), {})
     of = {(r.problem_id, r.sample): r for r in stored(results / "responses" / "strong", Response)}
     assert made == [of[p.problem_id, i] for p in problems for i in range(3)]
+
+
+def test_a_file_alone_is_one_of_flat_responses(results: Path, exported: Path) -> None:
+    recorded = read_recorded(exported / "responses" / "weak-00001-of-00003.parquet")
+    texts = {(r.problem_id, r.sample): r.text for r in stored(results / "responses" / "weak", Response)}
+    assert recorded.counts["weak"]["p05"] == N_SAMPLES
+    assert [s.text for s in recorded.samples("p05")] == [texts["p05", i] for i in range(N_SAMPLES)]
 
 
 def test_the_card_is_no_markup_of_others_and_names_no_place(exported: Path) -> None:

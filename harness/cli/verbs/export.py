@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,8 @@ def export(
             board.say(line)
         for line in done.missing:
             board.say(f"not there: {line}")
-    print(f"{output}: bonbench run replay --set responses={output} --set output=results/NAME reads it back")
+    said = shlex.quote(f"responses={output}")
+    print(f"{output}: bonbench run replay --set {said} --set output=results/NAME reads it back")
     if repository is not None:
         print(f"{output}: going to the hub, as {repository}", flush=True)
         print(f"{output}: uploaded to {upload(output, repository)}")
