@@ -1,10 +1,10 @@
 """The report page at size: how large it is, what it takes to write, and how soon a browser can use it.
 
-``python benchmarks/report.py [--problems 500] [--samples 64] [--generators 1] [--reward-models 4]`` writes the results
-of a run that never was (text drawn from words and formulas, responses to one problem alike as a model's are, scores
-drawn at random), makes the report in a process of its own, and opens the page in headless Chromium from disk, in a
-fresh profile, three times: the median time from the start of loading until the chart and the list of problems answer,
-until the first problem is shown, and from pressing a key until the next one is.
+``python benchmarks/report.py [--problems 500] [--samples 64] [--generators 1] [--reward-models 4] [--copies 1]`` writes
+the results of a run that never was (text drawn from words and formulas, responses to one problem alike as a model's
+are, scores drawn at random; copies are further problems), makes the report in a process of its own, and opens the page
+in headless Chromium from disk, in a fresh profile, three times: the median time from the start of loading until the
+chart and the list of problems answer, until the first problem is shown, and from pressing a key until the next one is.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ import time
 import zlib
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
@@ -33,7 +35,7 @@ from browser import Browser, find_chromium  # noqa: E402
 
 from harness.core.records import Grade, Problem, Response, StepScores  # noqa: E402
 from harness.storage.arrow import to_table  # noqa: E402
-from harness.storage.shards import shard_path, write_shard  # noqa: E402
+from harness.storage.shards import read_shard, shard_path, write_shard  # noqa: E402
 
 PROBLEMS_PER_SHARD = 16
 STEPS = (4, 9)  # of a response, of about 85 characters each
@@ -123,6 +125,16 @@ def write_results(folder: Path, n_problems: int, n_samples: int, n_generators: i
     return characters
 
 
+def copy_problems(folder: Path, copies: int) -> None:
+    """Have each problem, with all that is stored of it, so many times, under ids of their own: a large run sooner."""
+    for path in sorted(folder.rglob("part-*.parquet")):
+        table = read_shard(path)
+        place = table.column_names.index("problem_id")
+        ids = [pc.binary_join_element_wise(table.column(place), str(copy), "-") for copy in range(copies)]
+        copied = pa.concat_tables(table.set_column(place, "problem_id", of_copy) for of_copy in ids)
+        write_shard(path, copied.combine_chunks(), "key")
+
+
 def make_report(folder: Path) -> tuple[float, int]:
     """Seconds and peak resident bytes of a process that makes the report."""
     code = "import sys; from pathlib import Path; from harness.report.write import write_report; "
@@ -159,6 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     for name, default in (("problems", 500), ("samples", 64), ("generators", 1), ("reward-models", 4)):
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N")
+    parser.add_argument("--copies", type=int, default=1, metavar="N", help="of each problem")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the results there, and leave them")
     options = parser.parse_args()
     chromium = find_chromium()
@@ -167,6 +180,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         characters = write_results(folder, options.problems, options.samples, options.generators, options.reward_models)
+        if options.copies > 1:
+            copy_problems(folder, options.copies)
         seconds, memory = make_report(folder)
         page = folder / "report.html"
         ready, first, following = (
@@ -175,7 +190,7 @@ def main() -> None:
         text = page.read_text()
         note = text.partition('<p class="note">To stay small')[2].partition("</p>")[0]
         table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_row("text of the responses", f"{characters / 1e6:.1f} MB")
+        table.add_row("text of the responses", f"{options.copies * characters / 1e6:.1f} MB")
         table.add_row("report.html", f"{page.stat().st_size / 1e6:.1f} MB")
         table.add_row("its data as plain JSON", f"{plain_size(text) / 1e6:.1f} MB")
         table.add_row("left out", f"To stay small{note}" if note else "nothing")

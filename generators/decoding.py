@@ -22,6 +22,8 @@ from harness.core.arrays import Ints
 from harness.core.errors import UserError
 from harness.core.memory import is_short
 
+#: Tokens with their log-probabilities, the most probable first, for each of some prompts.
+Likely = list[list[tuple[int, float]]]
 #: Positions by which a cache grows when it is full.
 _GROWTH = 64
 
@@ -199,6 +201,17 @@ def sample(
             use_cache=True,
         ).logits[:, -1]
     return Sampled(tokens, lengths, stopped)
+
+
+@torch.inference_mode()
+def most_probable(model: PreTrainedModel, prompts: Sequence[Sequence[int]], n: int) -> Likely:
+    """The ``n`` most probable next tokens after each prompt, with their log-probabilities."""
+    ids, mask, positions = _left_padded(prompts, model.device)
+    read = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+    logits = model(**read, use_cache=False, logits_to_keep=1).logits[:, -1].float()
+    likely = logits.log_softmax(dim=-1).topk(min(n, logits.shape[-1]), dim=-1)
+    rows = zip(likely.indices.tolist(), likely.values.tolist(), strict=True)
+    return [list(zip(tokens, values, strict=True)) for tokens, values in rows]
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
@@ -99,6 +100,20 @@ def fitting(
             ids = codec.end(ids, limit - min(wanted, limit // 2))
         prompts.append(Prompt(problem, ids, wanted if limit is None else min(wanted, limit - len(ids))))
     return prompts
+
+
+def beginnings(
+    codec: Codec, limit: int | None, problems: Sequence[Problem], prefixes: Sequence[str]
+) -> dict[int, list[int]]:
+    """The tokens of prompts with the beginnings of their responses, by place, the longest first. What is longer than
+    the ``limit`` that a model reads has its end; what the chat template refuses is not there."""
+    ids: dict[int, list[int]] = {}
+    for place, (problem, prefix) in enumerate(zip(problems, prefixes, strict=True)):
+        with contextlib.suppress(Refused):
+            ids[place] = codec.encode(problem.problem, prefix)
+            if limit is not None and len(ids[place]) >= limit:
+                ids[place] = codec.end(ids[place], limit - 1)
+    return dict(sorted(ids.items(), key=lambda item: -len(item[1])))
 
 
 P = TypeVar("P", bound=PromptedParams)

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from bonbench.generators.special_tokens import renamed, special_pattern, special_tokens
+from bonbench.generators.weighing import Ids, answer_ids
 from harness.core.chat_template import Refused, leading_bos, rendered
 from harness.core.errors import UserError
 from harness.core.prompt import PromptParams, conversation, raw_prompt
@@ -104,6 +105,10 @@ class Codec:
         for place, special in spelled.items():
             text = text.replace(place, special)
         return list(backend.encode(text, add_special_tokens=False).ids)
+
+    def answers(self, answers: tuple[str, str]) -> tuple[Ids, Ids]:
+        """The tokens of two answers (:func:`~generators.weighing.answer_ids`)."""
+        return answer_ids(self._tokenizer, answers, self._model)
 
     def end(self, ids: list[int], n_tokens: int) -> list[int]:
         """The last ``n_tokens`` tokens of a prompt. The first of them is the BOS token where the prompt begins with it.

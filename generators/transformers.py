@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from bonbench.generators.prompted import PromptedGenerator, PromptedParams, fitting
+from bonbench.generators.prompted import PromptedGenerator, PromptedParams, beginnings, fitting
 from bonbench.generators.prompts import Codec
 from bonbench.generators.tokenizers import tokenizer_of
 from harness.core.components import ModelFacts
@@ -17,9 +17,12 @@ from harness.core.memory import halving
 from harness.core.model_sizes import ModelSizes
 from harness.core.params import Device, Precision, Runtime
 from harness.core.records import Problem, Response, Sampling
+from harness.core.weighing import MOST_PROBABLE, Weighed
 
 if TYPE_CHECKING:
-    from bonbench.generators.decoding import Sampled
+    from transformers import PreTrainedModel
+
+    from bonbench.generators.decoding import Likely, Sampled
 
 #: Bytes of key-value cache that a batch may take, by kind of device.
 _CACHE_BYTES = {"cpu": 2**30, "cuda": 2**34}
@@ -89,8 +92,7 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
         from bonbench.generators.loading import check_tokens
         from bonbench.generators.uniforms import seed_array
 
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        prompts = fitting(self.codec, self.params, limit, problems, prefixes, sampling.max_tokens)
+        prompts = fitting(self.codec, self.params, self._limit, problems, prefixes, sampling.max_tokens)
         check_tokens(self.model, max((max(prompt.ids) for prompt in prompts), default=0), self.params.model)
         # Prompts of similar length share a batch, so that little of it is padding.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
@@ -136,9 +138,38 @@ class TransformersGenerator(PromptedGenerator[TransformersParams]):
                 )
         return [responses[i, j] for i in range(len(prompts)) for j in range(sampling.n)]
 
+    def weigh(self, problems: Sequence[Problem], prefixes: Sequence[str], answers: tuple[str, str]) -> list[Weighed]:
+        from bonbench.generators.weighing import share
+
+        yes, no = self.codec.answers(answers)
+        ids = beginnings(self.codec, self._limit, problems, prefixes)
+        places = list(ids)
+        found = [Weighed(None, 0)] * len(problems)
+        start = 0
+        while start < len(places):
+            longest = len(ids[places[start]])
+            fit = self.params.batch_size or self._rows_that_fit(longest, Sampling(n=1, max_tokens=1))
+            rest = [ids[place] for place in places[start:]]
+            read = partial(_most_probable_of_first, self.model, rest)
+            likely, _ = halving(read, min(fit, len(rest)), least=1, unit="replies", who=self.params.model)
+            for place, row in zip(places[start:], likely, strict=False):
+                found[place] = Weighed(share(row, yes, no), len(ids[place]))
+            start += len(likely)
+        return found
+
+    @property
+    def _limit(self) -> int | None:
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
     def _rows_that_fit(self, prompt_length: int, sampling: Sampling) -> int:
         sizes = ModelSizes.from_config(self.model.config.to_dict())
         per_token = sizes.cache_per_token * self.model.dtype.itemsize
         device = self.model.device.type
         rows = _CACHE_BYTES.get(device, 2**30) // (per_token * (prompt_length + sampling.max_tokens))
         return int(min(max(rows, 1), _MAX_ROWS.get(device, 256)))
+
+
+def _most_probable_of_first(model: PreTrainedModel, prompts: Sequence[list[int]], n_rows: int) -> Likely:
+    from bonbench.generators.decoding import most_probable
+
+    return most_probable(model, prompts[:n_rows], MOST_PROBABLE)

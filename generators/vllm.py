@@ -7,15 +7,17 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from bonbench.generators.prompted import Prompt, PromptedGenerator, PromptedParams, fitting
+from bonbench.generators.prompted import Prompt, PromptedGenerator, PromptedParams, beginnings, fitting
 from bonbench.generators.prompts import Codec
 from bonbench.generators.tokenizers import tokenizer_of
 from bonbench.generators.vllm_start import device, find_vllm, on_cpu, start_engine, stored_dtype, without_remote_code
+from bonbench.generators.weighing import share
 from harness.core import shard_progress
 from harness.core.components import ModelFacts
 from harness.core.errors import cannot_load
 from harness.core.hub_models import pretrained
 from harness.core.records import Problem, Response, Sampling
+from harness.core.weighing import MOST_PROBABLE, Weighed
 
 
 class VLLMParams(PromptedParams):
@@ -116,6 +118,20 @@ class VLLMGenerator(PromptedGenerator[VLLMParams]):
             responses[row] = self._response(*rows[row], seed_of[row], output.outputs[0])
             shard_progress.report(len(responses), len(rows))
         return [responses[row] for row in range(len(rows))]
+
+    def weigh(self, problems: Sequence[Problem], prefixes: Sequence[str], answers: tuple[str, str]) -> list[Weighed]:
+        from vllm import SamplingParams
+
+        yes, no = self.codec.answers(answers)
+        ids = beginnings(self.codec, self.engine.model_config.max_model_len, problems, prefixes)
+        places = list(ids)
+        asked = SamplingParams(temperature=0, max_tokens=1, logprobs=MOST_PROBABLE, detokenize=False)
+        found = [Weighed(None, 0)] * len(problems)
+        for row, output in self.engine.outputs([(ids[place], asked) for place in places]):
+            likely = [(token, one.logprob) for token, one in output.outputs[0].logprobs[0].items()]
+            n_cached = output.num_cached_tokens or 0
+            found[places[row]] = Weighed(share(likely, yes, no), len(ids[places[row]]) - n_cached, n_cached)
+        return found
 
     def responses_in_flight(self) -> int:
         return self.engine.responses_in_flight

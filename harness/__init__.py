@@ -22,6 +22,7 @@ from harness.core.records import (
 )
 from harness.core.registry import register
 from harness.core.rollouts import RolloutShard, RolloutShards
+from harness.core.selection_rules import SelectionRule
 from harness.core.splitters import StepSplitter
 from harness.core.steps import step_ends, step_of_token, step_spans
 from harness.core.trainer import Trainer, TrainerParams, TrainingFacts
@@ -48,6 +49,7 @@ __all__ = [
     "RolloutShards",
     "Runtime",
     "Sampling",
+    "SelectionRule",
     "Solution",
     "StepLabels",
     "StepScores",

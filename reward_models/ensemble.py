@@ -7,13 +7,13 @@ from itertools import groupby
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from scipy.stats import rankdata
 
 from harness.core.arrays import Floats
 from harness.core.components import RewardModel
 from harness.core.errors import UserError
-from harness.core.params import ComponentParams
+from harness.core.params import ComponentParams, Unkeyed
 from harness.core.records import Solution, StepScores
 from harness.core.terms import ScoreType
 
@@ -33,6 +33,13 @@ class EnsembleParams(ComponentParams):
         "mean", description="min: a response is as good as the reward model says that thinks least of it"
     )
 
+    pessimism: Annotated[float, Unkeyed((0.0,))] = Field(
+        0.0,
+        description="combine: mean less so many standard deviations of what the members say: where they disagree, a "
+        "response is worth less",
+        ge=0,
+    )
+
     @field_validator("of", mode="before")
     @classmethod
     def _names(cls, of: Any) -> Any:
@@ -47,6 +54,12 @@ class EnsembleParams(ComponentParams):
             raise ValueError("different entries are expected")
         return of
 
+    @model_validator(mode="after")
+    def _one_way(self) -> EnsembleParams:
+        if self.pessimism and self.combine != "mean":
+            raise ValueError("pessimism is taken off a mean: leave out combine: min")
+        return self
+
 
 class Ensemble(RewardModel[EnsembleParams]):
     """The mean, or the minimum, of what several reward models of the experiment say. No model is run.
@@ -54,8 +67,9 @@ class Ensemble(RewardModel[EnsembleParams]):
     A score of a member is in the member's own aggregation. Ranks and z-scores are taken within a problem, among all of
     its responses that every member has scored, also where a table shows smaller n. A rank is (r - 1/2) / n, from 0 to
     1, the best response's being the highest; equal scores share the mean of their ranks. The z-scores of a member that
-    tells no response from another are 0. The minimum of scores is worst-case optimisation (Coste et al. 2024, "Reward
-    Model Ensembles Help Mitigate Overoptimization").
+    tells no response from another are 0. The minimum of scores is worst-case optimisation, the mean less the members'
+    spread uncertainty-weighted optimisation, with their standard deviation where the source has the variance (Coste et
+    al. 2024, "Reward Model Ensembles Help Mitigate Overoptimization").
     """
 
     Params = EnsembleParams
@@ -67,7 +81,8 @@ class Ensemble(RewardModel[EnsembleParams]):
     def __init__(self, params: EnsembleParams, name: str = "") -> None:
         super().__init__(params, name)
         # The members' own type for plain scores, once they are seen.
-        self.score_type = self._SCORE_TYPES.get(params.scale, "unbounded")
+        # Less a spread, ranks may be below 0.
+        self.score_type = "unbounded" if params.pessimism else self._SCORE_TYPES.get(params.scale, "unbounded")
 
     @classmethod
     def members(cls, params: EnsembleParams) -> Sequence[str]:
@@ -85,11 +100,14 @@ class Ensemble(RewardModel[EnsembleParams]):
         complete = [i for i, row in enumerate(rows) if None not in row]
         scored = [self.unscored(solution) for solution in solutions]
         if self.params.scale == "scores":
-            self.score_type = self._common_type(solutions)
+            common = self._common_type(solutions)
+            self.score_type = "unbounded" if self.params.pessimism and common == "probability" else common
         if not complete:
             return scored
         values = _scaled(np.array([rows[i] for i in complete], dtype=np.float64).T, self.params.scale)
         combined = values.mean(axis=0) if self.params.combine == "mean" else values.min(axis=0)
+        if self.params.pessimism:
+            combined = combined - self.params.pessimism * values.std(axis=0)
         for i, value in zip(complete, combined.tolist(), strict=True):
             response = solutions[i].response
             scored[i] = self.record(solutions[i], (value,), (len(response.text),), response.n_tokens)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import Browser, find_chromium
+from hypothesis import settings
 from places import ROOT
 
 # Nothing here is on the hub: what asks it, names a server of its own. The hub's library reads this as it is imported.
@@ -17,6 +18,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # In the background of a script Ctrl-C is ignored, also in the processes that tests start and send it to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

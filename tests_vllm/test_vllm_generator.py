@@ -176,6 +176,19 @@ def test_it_samples_what_transformers_samples(name: str, models: Path) -> None:
     assert abs(z_of_difference(correct(PROBLEMS, colder), b)) > 3.3
 
 
+def test_answers_are_weighed_as_transformers_weighs_them(models: Path) -> None:
+    """Where responses of several lengths go on; the prompt and what was said are in vLLM's cache."""
+    begun = ["", "Step 1: ", "Step 1: 3 + 4 = 7\n", "Step 1: 3 + 4 = 7\nThe answer is "]
+    answers = "4", "2"
+    problems = [PROBLEMS[0]] * len(begun)
+    plain = TransformersGenerator(TransformersParams(model=str(models / "middle")), "plain")
+    wanted = plain.weigh(problems, begun, answers)
+    for found in (generator(models / "middle", keep_token_ids=True).weigh(problems, begun, answers) for _ in range(2)):
+        assert [one.n_read + one.n_cached for one in found] == [one.n_read for one in wanted]
+        assert [one.probability for one in found] == pytest.approx([one.probability for one in wanted], abs=1e-4)
+    assert len({one.probability for one in wanted} - {None}) > 1
+
+
 def test_errors_say_what_vllm_says_in_one_line(models: Path, tmp_path: Path) -> None:
     cases: list[tuple[dict[str, object], str]] = [
         ({"engine": {"block_sizes": 32}}, "unexpected keyword argument 'block_sizes'"),

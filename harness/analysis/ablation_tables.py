@@ -6,9 +6,8 @@ is None where the results lack its inputs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,11 +15,11 @@ import pandas as pd
 from harness.analysis.ablations import data_variations, reference_uses
 from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import PASS_AT_1, Chooser, first_aggregations
-from harness.analysis.costs import with_time
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap, Difference, Interval, corrected
 from harness.analysis.policy_accuracy import policy_accuracy
 from harness.analysis.rows import Fraction, cells
+from harness.analysis.stage_costs import Cost
 from harness.core.arrays import Floats
 from harness.core.stages import StageKind
 from harness.storage.results import Results
@@ -174,7 +173,7 @@ def policies(evaluation: Evaluation) -> AblationTable | None:
     for start, names in by_start.items():
         base = accuracies.values(start, PASS_AT_1, 1) if start in accuracies.generators else None
         if base is not None:
-            n = results.grades.loc[results.grades["generator"] == start, "sample"].max() + 1
+            n = accuracies.samples[start].correct.shape[1]
             texts.append((start, "not trained", start, str(n)))
             pairs.append((base, None))
         for name in names:
@@ -209,7 +208,7 @@ def scoring_cost(evaluation: Evaluation) -> AblationTable | None:
     """
     results, accuracies = evaluation.results, evaluation.accuracies
     models = results.manifest.reward_models
-    sampled = {g: _Cost.of(results, StageKind.SAMPLE.folder, g) for g in accuracies.generators}
+    sampled = {g: Cost.of(results, StageKind.SAMPLE.folder, g) for g in accuracies.generators}
     generation = {g: cost for g, cost in sampled.items() if cost.flops}
     rows, seen = [], set()
     for name in (t.reward_model for t in evaluation.headline if generation):
@@ -217,8 +216,8 @@ def scoring_cost(evaluation: Evaluation) -> AblationTable | None:
         if (verified := models[name].verifications) is not None:
             parts["verifications"] = (StageKind.VERIFY.folder, verified)
         parts["own"] = (StageKind.SCORE.folder, name)
-        costs = {part: [_Cost.of(results, *place, g) for g in generation] for part, place in parts.items()}
-        total = [_Cost.sum(of) for of in zip(*costs.values(), strict=True)]
+        costs = {part: [Cost.of(results, *place, g) for g in generation] for part, place in parts.items()}
+        total = [Cost.sum(of) for of in zip(*costs.values(), strict=True)]
         kind = (models[name].type, *costs, *(cost.flops for cost in total))
         if kind in seen:
             continue
@@ -246,41 +245,3 @@ _UNITS = (
     "a worker's seconds times its GPUs; what computes without a model is left out. –: sampling and scoring did not "
     "both run on GPUs, or how many they had is not known; of FLOPs: a server does not say what its model is."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Cost:
-    """Work: GPU-seconds, seconds of models and of all else without GPUs, and FLOPs (both NaN where not known)."""
-
-    gpu_seconds: float
-    model_seconds: float
-    other_seconds: float
-    flops: float
-
-    @classmethod
-    def of(cls, results: Results, *place: str) -> _Cost:
-        """What a folder of the results cost."""
-        rows = with_time(results.ledger_of(*place))
-        ran = rows["flops"] > 0
-        return cls(
-            gpu_seconds=float(rows["gpu_seconds"].sum(skipna=False)),
-            model_seconds=float(rows.loc[ran, "seconds"].sum()),
-            other_seconds=float(rows.loc[~ran, "seconds"].sum()),
-            flops=float(rows["flops"].sum(skipna=False)),
-        )
-
-    @classmethod
-    def sum(cls, costs: Sequence[_Cost]) -> _Cost:
-        return cls(*(math.fsum(values) for values in zip(*map(astuple, costs), strict=True)))
-
-    @property
-    def unit(self) -> str:
-        return "time" if self.gpu_seconds == 0 else "GPU time"
-
-    def time_of(self, whole: _Cost) -> float:
-        """Its time as a share of the time of ``whole``, in the unit of ``whole``; NaN where it is not of that unit."""
-        if whole.unit == "time":
-            ours = math.nan if self.gpu_seconds != 0 else self.model_seconds + self.other_seconds
-            return ours / (whole.model_seconds + whole.other_seconds)
-        mixed = self.model_seconds > 0 or whole.model_seconds > 0
-        return math.nan if mixed else self.gpu_seconds / whole.gpu_seconds

@@ -6,20 +6,24 @@ by problem.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, NamedTuple
+from itertools import chain, product
+from typing import Annotated, NamedTuple, TypeVar
 
 import numpy as np
-import pandas as pd
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.estimators import (
     expected_best_of_n,
+    expected_choices,
     expected_votes,
     first_n_average,
     first_n_best,
+    first_n_choices,
     first_n_oracle,
     first_n_votes,
     grid,
@@ -28,11 +32,15 @@ from harness.analysis.estimators import (
 from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.lowest_step import LowestStep
 from harness.analysis.rows import Columns
-from harness.analysis.scores import Scores, failed_models, stored_scores
+from harness.analysis.rule_entries import Rules
+from harness.analysis.scores import ScoreBlocks, Scores, failed_models, without_scores
 from harness.analysis.selection import best_of_n, unshared, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
 from harness.storage.results import Results
+
+K = TypeVar("K")
+T = TypeVar("T", np.float64, np.bool_)
 
 
 class Key(NamedTuple):
@@ -70,17 +78,26 @@ class Samples:
     complete: Bools  # [P]
     unanswered: Bools  # [P]
 
+    def of(self, problems: slice) -> Samples:
+        """Those to some of the problems."""
+        own = self.classes[problems]
+        return Samples(self.correct[problems], own, self.complete[problems], self.unanswered[problems])
+
 
 @dataclass(frozen=True)
 class Accuracies:
     """Expected accuracy per problem, as fractions; NaN where a problem has no responses or scores.
 
-    ``samples``: generator → its graded samples. ``scores``: (generator, best-of-n chooser) → the scores it goes by.
+    ``samples``: generator → its graded samples. ``has_all``: (generator, best-of-n chooser) → the problems with a
+    score of every response, or a reason for none, bool [P]. ``stored``: generator → the stored scores of its responses;
+    :meth:`score_blocks` reads them block by block.
     ``percentiles``: (reward model, generator) → the 1st to 99th percentile of its step rewards, float [99].
     ``lowest``: (reward model, generator) → where in a response its lowest step reward lies; for those with steps.
     ``unshared``: (generator, chooser) → how often what it chooses among all responses to a problem is an answer that no
     other response has, float [P]; for best-of-n choosers and for a random choice.
-    ``left_out``: reward model → why it has no rows: its scoring failed, or it gave numbers that are not finite.
+    ``left_out``: reward model → why it has no rows: its scoring failed, it gave numbers that are not finite, or none of
+    the aggregations has a meaning for them.
+    ``rules``: the selection rules with rows beside the usual ones; ``rules_left_out``: those without → why.
     """
 
     problem_ids: tuple[str, ...]
@@ -89,11 +106,14 @@ class Accuracies:
     headline_n: tuple[int, ...]
     rows: dict[Key, Floats]
     samples: Mapping[str, Samples]
-    scores: Mapping[tuple[str, Chooser], Scores]
+    has_all: Mapping[tuple[str, Chooser], Bools]
+    stored: Mapping[str, ScoreBlocks]
     percentiles: Mapping[tuple[str, str], Floats]
     lowest: Mapping[tuple[str, str], LowestStep]
     unshared: Mapping[tuple[str, Chooser], Floats]
     left_out: Mapping[str, str]
+    rules: tuple[str, ...]
+    rules_left_out: Mapping[str, str]
     bootstrap: Bootstrap
 
     @property
@@ -136,12 +156,21 @@ class Accuracies:
     def has_scores(self, generator: str, chooser: Chooser) -> Bools:
         """The problems with responses, all of them graded, and scored by a best-of-n chooser's model: bool [P]."""
         samples = self.samples[generator]
-        return samples.complete & ~samples.unanswered & self.scores[generator, chooser].complete
+        return samples.complete & ~samples.unanswered & self.has_all[generator, chooser]
+
+    def score_blocks(self, generator: str, chooser: Chooser) -> Iterator[tuple[slice, Floats]]:
+        """The scores that a best-of-n chooser goes by: blocks of problems with their scores, float [block, N].
+
+        A score that is missing is 0, and that of a response which was left unscored -inf.
+        """
+        stored = self.stored[generator]
+        for block in stored.blocks:
+            yield block, stored.of_model(chooser.reward_model, block)[chooser.aggregation].values
 
     def scored(self, choosers: Iterable[Chooser]) -> list[tuple[str, Chooser]]:
         """(generator, chooser) of those best-of-n ``choosers`` that have scores of a problem, by generator."""
         pairs = [(generator, chooser) for generator in self.generators for chooser in choosers]
-        return [pair for pair in pairs if pair in self.scores and self.has_scores(*pair).any()]
+        return [pair for pair in pairs if pair in self.has_all and self.has_scores(*pair).any()]
 
     def curve(self, generator: str, chooser: Chooser) -> dict[int, Interval]:
         """n → mean over problems with its interval, for every n that has values."""
@@ -165,7 +194,7 @@ class Accuracies:
 
     def table(self) -> list[AccuracyRow]:
         """Every accuracy with its interval: the long table."""
-        intervals = self.bootstrap.intervals(np.array(list(self.rows.values())))
+        intervals = self.bootstrap.intervals(list(self.rows.values()))
         return [
             AccuracyRow(key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
             for key, interval in zip(self.rows, intervals, strict=True)
@@ -174,7 +203,10 @@ class Accuracies:
 
 
 def compute_accuracies(
-    results: Results, n: int | None = None, reward_models: Collection[str] | None = None
+    results: Results,
+    n: int | None = None,
+    reward_models: Collection[str] | None = None,
+    rules: Rules | None = None,
 ) -> Accuracies:
     """The accuracies of every chooser, for every generator, protocol and n.
 
@@ -182,6 +214,7 @@ def compute_accuracies(
         results: the results folder.
         n: compute the accuracies at this n, and at n = all samples. Default: the sizes of the report.
         reward_models: compute the choosers of these reward models only. Default: all reward models.
+        rules: selection rules beside the usual ones. Default: those of the results.
 
     Raises:
         UserError: where ``n`` is larger than the number of samples per problem, and where no problem has all its
@@ -190,18 +223,20 @@ def compute_accuracies(
     manifest = results.manifest
     seed = manifest.seed
     problem_ids = tuple(results.problems["problem_id"])
+    rules = Rules.of(manifest) if rules is None else rules
+    rules_left_out = dict(rules.left_out)
     rows: dict[Key, Floats] = {}
     samples_of: dict[str, Samples] = {}
-    scores_of: dict[tuple[str, Chooser], Scores] = {}
-    percentiles: dict[tuple[str, str], Floats] = {}
-    lowest: dict[tuple[str, str], LowestStep] = {}
+    stored: dict[str, ScoreBlocks] = {}
+    has_all: dict[tuple[str, Chooser], Bools] = {}
     of_choices: dict[tuple[str, Chooser], Floats] = {}
     wanted = set(manifest.reward_models if reward_models is None else reward_models)
-    left_out = {name: why for name, why in failed_models(results).items() if name in wanted}
+    unusable = failed_models(results) | without_scores(results)
+    left_out = {name: why for name, why in unusable.items() if name in wanted}
     refused: dict[str, str] = {}
     sizes = []
     for generator in manifest.generators:
-        samples = _samples(results, generator, problem_ids)
+        samples = _samples(results, generator)
         if not samples.complete.any():
             raise UserError(
                 f"{results.folder}: no problem has all its responses of {generator}; run the experiment again"
@@ -210,21 +245,31 @@ def compute_accuracies(
         if n is not None and not 1 <= n <= sizes[-1]:
             raise UserError(f"n = {n}: {generator} has {sizes[-1]} responses per problem; choose 1 to {sizes[-1]}")
         ns = grid(sizes[-1], manifest.evaluation.n) if n is None else sorted({n, sizes[-1]})
-        read = stored_scores(results, generator, problem_ids, sizes[-1], samples.unanswered, wanted - left_out.keys())
-        scores = read.scores
-        samples_of[generator] = samples
+        read = ScoreBlocks(results, generator, sizes[-1], samples.unanswered, wanted - left_out.keys())
+        samples_of[generator], stored[generator] = samples, read
         refused |= {name: why for name, why in read.refused.items() if name not in refused}
-        scores_of |= {(generator, Chooser("best_of_n", *variant)): own for variant, own in scores.items()}
-        percentiles |= {(name, generator): values for name, values in read.percentiles.items()}
-        lowest |= {(name, generator): steps for name, steps in read.lowest.items()}
-        of_choices |= {(generator, chooser): values for chooser, values in _unshared(samples, scores)}
-        for protocol in manifest.evaluation.protocol:
-            for chooser, values in _curves(results, samples, scores, protocol, ns, seed):
-                for size, at_size in zip(ns, values, strict=True):
-                    if np.isfinite(at_size).any():
-                        rows[Key(generator, chooser, protocol, size)] = at_size
+        curves: dict[tuple[str, Chooser], Floats] = {}
+        for block in read.blocks:
+            part, scores = samples.of(block), read.scores(block)
+            for variant, own in scores.items():
+                _put(has_all, (generator, Chooser("best_of_n", *variant)), block, own.complete, len(problem_ids))
+            for chooser, alone in _unshared(part, scores):
+                _put(of_choices, (generator, chooser), block, alone, len(problem_ids))
+            for protocol in manifest.evaluation.protocol:
+                usual = _curves(results, part, scores, protocol, ns, seed)
+                others = _of_rules(results, part, scores, protocol, ns, rules, rules_left_out)
+                for chooser, values in chain(usual, others):
+                    _put(curves, (protocol, chooser), block, values, len(problem_ids))
+        for (by_protocol, chooser), of_all in curves.items():
+            for size, at_size in zip(ns, of_all, strict=True):
+                if np.isfinite(at_size).any():
+                    rows[Key(generator, chooser, by_protocol, size)] = at_size
     left_out |= refused
-    rows = {key: values for key, values in rows.items() if key.chooser.reward_model not in left_out}
+    rows = {
+        key: values
+        for key, values in rows.items()
+        if key.chooser.reward_model not in left_out and key.chooser.rule not in rules_left_out
+    }
     rows |= _averages(rows, tuple(manifest.generators))
     headline = [n] if n is not None else [k for k in manifest.evaluation.n if k <= min(sizes)] or [min(sizes)]
     return Accuracies(
@@ -234,13 +279,23 @@ def compute_accuracies(
         headline_n=tuple(sorted(headline)),
         rows=rows,
         samples=samples_of,
-        scores={key: own for key, own in scores_of.items() if key[1].reward_model not in left_out},
-        percentiles={key: values for key, values in percentiles.items() if key[0] not in left_out},
-        lowest={key: steps for key, steps in lowest.items() if key[0] not in left_out},
+        has_all={key: problems for key, problems in has_all.items() if key[1].reward_model not in left_out},
+        stored=stored,
+        percentiles={(name, g): of for g, read in stored.items() for name, of in read.percentiles.items()},
+        lowest={(name, g): of for g, read in stored.items() for name, of in read.lowest.items()},
         unshared={key: values for key, values in of_choices.items() if key[1].reward_model not in left_out},
         left_out=left_out,
+        rules=tuple(name for name in rules.by_name if name not in rules_left_out),
+        rules_left_out=rules_left_out,
         bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
     )
+
+
+def _put(wholes: dict[K, NDArray[T]], key: K, block: slice, part: NDArray[T], n_problems: int) -> None:
+    """Put what is known of a block of problems, [..., block], in its place among all of them, [..., P]."""
+    if key not in wholes:
+        wholes[key] = np.empty((*part.shape[:-1], n_problems), dtype=part.dtype)
+    wholes[key][..., block] = part
 
 
 def _averages(rows: dict[Key, Floats], generators: Sequence[str]) -> dict[Key, Floats]:
@@ -289,6 +344,37 @@ def _curves(
         yield Chooser("weighted_best_of_n", name, aggregation), np.where(complete, weighted[i], np.nan)
 
 
+def _of_rules(
+    results: Results,
+    samples: Samples,
+    scores: Mapping[tuple[str, str], Scores],
+    protocol: str,
+    ns: Sequence[int],
+    rules: Rules,
+    left_out: dict[str, str],
+) -> Iterable[tuple[Chooser, Floats]]:
+    """As :func:`_curves`, by the rules beside the usual ones. One that fails goes to ``left_out``, with the reason."""
+    models = results.manifest.reward_models
+    for (name, rule), ((model, aggregation), own) in product(rules.by_name.items(), scores.items()):
+        complete = samples.complete & own.complete & ~samples.unanswered
+        if name in left_out or not complete.any():
+            continue
+        of_model = own.values[complete]
+        weights = vote_weights(of_model, models[model].score_type, models[model].coefficient)
+        arrays = of_model, weights, samples.classes[complete], samples.correct[complete]
+        # Nobody is right on a problem without responses.
+        values = np.where(samples.complete & own.complete, np.zeros((len(ns), 1)), np.nan)
+        try:
+            if protocol == "subsets":
+                values[:, complete] = expected_choices(rule, *arrays, ns, results.manifest.seed)
+            else:
+                values[:, complete] = first_n_choices(rule, *arrays, ns)
+        except UserError as error:
+            left_out[name] = str(error)
+            continue
+        yield Chooser(name, model, aggregation), values
+
+
 def _unshared(samples: Samples, scores: Mapping[tuple[str, str], Scores]) -> Iterable[tuple[Chooser, Floats]]:
     """How often a choice among all samples is an answer that no other sample has, float [P]."""
     alone = unshared(samples.classes)
@@ -298,17 +384,19 @@ def _unshared(samples: Samples, scores: Mapping[tuple[str, str], Scores]) -> Ite
         yield Chooser("best_of_n", name, aggregation), of_choices
 
 
-def _samples(results: Results, generator: str, problem_ids: Sequence[str]) -> Samples:
-    grades = results.grades[results.grades["generator"] == generator]
-    n_samples = int(grades["sample"].max()) + 1
-    rows = pd.Index(problem_ids).get_indexer(pd.Index(grades["problem_id"]))
-    grades = grades[rows >= 0]
-    at = (rows[rows >= 0], grades["sample"].to_numpy())
-    correct = np.zeros((len(problem_ids), n_samples), dtype=bool)
-    classes = np.full((len(problem_ids), n_samples), -1, dtype=np.int64)
-    graded = np.zeros((len(problem_ids), n_samples), dtype=bool)
-    correct[at] = grades["correct"].to_numpy()
-    classes[at] = grades["answer_class"].to_numpy()
-    graded[at] = True
-    unanswered = np.isin(np.array(problem_ids), list(results.unanswered(generator)))
+def _samples(results: Results, generator: str) -> Samples:
+    rows = results.graded(generator, ["problem_id", "sample", "correct", "answer_class"])
+    n_samples = 1 + max(pc.max(table.column("sample")).as_py() for table in rows if len(table))
+    n_problems = len(results.problems)
+    correct = np.zeros((n_problems, n_samples), dtype=bool)
+    classes = np.full((n_problems, n_samples), -1, dtype=np.int64)
+    graded = np.zeros((n_problems, n_samples), dtype=bool)
+    for table in rows:
+        places = rows.index.numbers(table)
+        of_sample, of_correct, of_class = (
+            table.column(name).to_numpy()[places >= 0] for name in ("sample", "correct", "answer_class")
+        )
+        at = places[places >= 0], of_sample
+        correct[at], classes[at], graded[at] = of_correct, of_class, True
+    unanswered = np.isin(np.array(results.problems["problem_id"].tolist()), list(results.unanswered(generator)))
     return Samples(correct, classes, graded.all(axis=1) | unanswered, unanswered)

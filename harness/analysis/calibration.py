@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,24 @@ def reliability(probabilities: Floats, correct: Bools) -> list[Bin]:
         for k in range(BINS)
         if (own := which == k).any()
     ]
+
+
+def merged(curves: Iterable[list[Bin]]) -> list[Bin]:
+    """The reliability curve of all responses from those of parts of them."""
+    by_low: dict[float, list[Bin]] = {}
+    for curve in curves:
+        for one in curve:
+            by_low.setdefault(one.low, []).append(one)
+    return [_sum(by_low[low]) for low in sorted(by_low)]
+
+
+def _sum(bins: list[Bin]) -> Bin:
+    total = sum(one.n_responses for one in bins)
+    stated, right = (
+        sum(one.n_responses * share for one, share in zip(bins, shares, strict=True)) / total
+        for shares in ([one.stated for one in bins], [one.right for one in bins])
+    )
+    return Bin(bins[0].low, bins[0].high, total, stated, right)
 
 
 def calibration_error(bins: list[Bin]) -> float:

@@ -15,7 +15,8 @@ AVERAGE = "average"  # the name of the mean over generators, where a generator's
 class Chooser(NamedTuple):
     """A selection rule with the reward model that it asks and the aggregation of the model's step rewards.
 
-    ``rule`` is "average", "oracle" or "majority", which need no reward model, or "best_of_n" or "weighted_best_of_n".
+    ``rule`` is "average", "oracle" or "majority", which need no reward model, "best_of_n" or "weighted_best_of_n", or
+    the name of a further one (:mod:`harness.analysis.rule_entries`).
     """
 
     rule: str

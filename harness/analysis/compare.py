@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.inference import Difference
+from harness.analysis.power import Power, power
+from harness.analysis.rule_entries import Entry, Rules
+from harness.analysis.scores import without_scores
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, suggest
 from harness.storage.results import Results
 
-STRATEGIES = ("best_of_n", "weighted_best_of_n")
+STRATEGIES = ("best_of_n", "weighted_best_of_n")  # and the rules of the results, or of the command line
 _RULES = {"majority": MAJORITY, "pass@1": PASS_AT_1, "pass@n": ORACLE}
 _SHOWN = 5
 
@@ -31,6 +35,7 @@ class ComparisonRow:
     a: float
     b: float
     difference: Difference
+    power: Power
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,10 @@ class ProblemDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows by generator and n, then averages; the problems that differ most at the largest n, the largest first."""
+    """Rows by generator and n, then averages; the problems that differ most at the largest n, the largest first.
+
+    ``strategy`` is the rule that the reward models choose by, or the two rules.
+    """
 
     a: str
     b: str
@@ -56,21 +64,36 @@ class Comparison:
     problems: tuple[ProblemDifference, ...]
 
 
-def compare(results: Results, a: str, b: str, n: int | None = None, strategy: str = "best_of_n") -> Comparison:
+def compare(
+    results: Results,
+    a: str,
+    b: str,
+    n: int | None = None,
+    strategy: str = "best_of_n",
+    rules: Mapping[str, Entry] | None = None,
+) -> Comparison:
     """Compare two reward models; either may be ``majority``, ``pass@1`` or ``pass@n`` instead.
 
     Args:
-        a, b: names; ``name:aggregation`` for another aggregation than the reward model's headline one.
+        a, b: names; ``name:aggregation`` for another aggregation than the reward model's headline one, ``name:rule``
+            for another selection rule than ``strategy``; both may be said.
         n: responses to choose from, by default all sizes of the headline table above 1 and the mean over them.
-        strategy: how reward models choose, ``best_of_n`` or ``weighted_best_of_n``.
+        strategy: how reward models choose, ``best_of_n``, ``weighted_best_of_n`` or another rule of the results.
+        rules: selection rules (name -> entry) beside those of the results.
 
     Raises:
-        UserError: for an unknown name or strategy, an ``n`` beyond the responses there are, or missing scores.
+        UserError: for an unknown name or strategy, a rule that fails, an ``n`` beyond the responses there are, or
+            missing scores.
     """
-    if strategy not in STRATEGIES:
-        raise UserError(f"--strategy {strategy}: no such strategy{suggest(strategy, STRATEGIES)}")
-    choosers = [_chooser(results, name, strategy) for name in (a, b)]
-    accuracies = compute_accuracies(results, n, {c.reward_model for c in choosers})
+    of_results = Rules.of(results.manifest, rules)
+    if not _is_rule(strategy, of_results):
+        choices = (*STRATEGIES, *of_results.by_name)
+        raise UserError(f"--strategy {strategy}: no such strategy{suggest(strategy, choices)}")
+    choosers = [_chooser(results, name, strategy, of_results) for name in (a, b)]
+    asked = Rules({c.rule: rule for c in choosers if (rule := of_results.by_name.get(c.rule))})
+    accuracies = compute_accuracies(results, n, {c.reward_model for c in choosers}, asked)
+    if accuracies.rules_left_out:
+        raise UserError(next(iter(accuracies.rules_left_out.values())))
     # Of one response there is nothing to choose.
     sizes = [size for size in accuracies.headline_n if size > 1] or list(accuracies.headline_n)
 
@@ -88,24 +111,50 @@ def compare(results: Results, a: str, b: str, n: int | None = None, strategy: st
     rows = tuple(_row(accuracies, generator, size, *pair) for (generator, size), pair in values.items())
     # Of the average over generators, where there is one, at the largest n.
     problems = _most_different(results, *values[generators[-1], sizes[-1]])
-    return Comparison(a, b, sizes[-1], strategy, accuracies.protocol, rows, problems)
+    shown = " and ".join(dict.fromkeys(c.rule for c in choosers if c.reward_model)) or strategy
+    return Comparison(a, b, sizes[-1], shown, accuracies.protocol, rows, problems)
 
 
 def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
     both = np.isfinite(ours - theirs)
     difference = accuracies.difference(ours, theirs)
-    return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference)
+    (error,) = accuracies.bootstrap.standard_errors((ours - theirs)[None])
+    enough = power(difference.mean, float(error), difference.n_problems)
+    return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference, enough)
 
 
-def _chooser(results: Results, name: str, strategy: str) -> Chooser:
+def _chooser(results: Results, name: str, strategy: str, rules: Rules) -> Chooser:
     if name in _RULES:
         return _RULES[name]
-    variants = {f"{model}:{aggregation}": (model, aggregation) for model, aggregation in results.variants()}
-    first = {model: (model, aggregation) for model, aggregation in reversed(results.variants())}
-    variant = first.get(name) or variants.get(name)
-    if variant is None:
-        raise UserError(f"no reward model is named {name!r} in {results.folder}{suggest(name, [*first, *_RULES])}")
-    return Chooser(strategy, *variant)
+    model, *parts = name.split(":")
+    aggregations = [aggregation for of, aggregation in results.variants() if of == model]
+    if why := without_scores(results).get(model):
+        raise UserError(f"{results.folder}: {model} is left out: {why}")
+    if not aggregations:
+        models = dict.fromkeys(of for of, _ in results.variants())
+        raise UserError(f"no reward model is named {model!r} in {results.folder}{suggest(model, [*models, *_RULES])}")
+    said = {"aggregation": [p for p in parts if p in aggregations], "rule": [p for p in parts if _is_rule(p, rules)]}
+    for part in parts:
+        if part not in chain(*said.values()):
+            choices = [*aggregations, *STRATEGIES, *rules.by_name]
+            raise UserError(
+                f"{name}: {part!r} is no aggregation and no rule of {results.folder}{suggest(part, choices)}"
+            )
+    for what, of_name in said.items():
+        if len(of_name) > 1:
+            raise UserError(f"{name}: one {what} is expected, not {' and '.join(of_name)}")
+    return Chooser((said["rule"] or [strategy])[0], model, (said["aggregation"] or aggregations)[0])
+
+
+def _is_rule(name: str, rules: Rules) -> bool:
+    """Whether a name is that of a selection rule.
+
+    Raises:
+        UserError: where it is that of one which cannot be used.
+    """
+    if name in rules.left_out:
+        raise UserError(f"{name}: {rules.left_out[name]}")
+    return name in STRATEGIES or name in rules.by_name
 
 
 def _values(results: Results, accuracies: Accuracies, generator: str, chooser: Chooser, n: int) -> Floats:

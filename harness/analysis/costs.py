@@ -53,7 +53,7 @@ def reward_model_costs(results: Results) -> pd.DataFrame:
     ledger, params, models = results.ledger, _params(results), results.manifest.reward_models
     parts = []
     for name in models:
-        whole = _with_members(name, models)
+        whole = with_members(name, models)
         developed = {made for one in whole if (made := results.training_model(one)) is not None}
         chosen = {
             item.value: ledger[(ledger["stage"] == item.stage) & ledger["what"].isin(developed)]
@@ -77,7 +77,7 @@ def reward_model_costs(results: Results) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(tokens, "int64") | dict.fromkeys([*CONVENTIONS, *TIMES], "float64"))
 
 
-def _with_members(name: str, models: Mapping[str, RewardModelFacts]) -> list[str]:
+def with_members(name: str, models: Mapping[str, RewardModelFacts]) -> list[str]:
     """A reward model, and all whose scores it is made of, each once."""
     whole = [name]
     for one in whole:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from itertools import groupby
+from operator import itemgetter
+from typing import Annotated, NamedTuple
 
 import numpy as np
-import pandas as pd
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from harness.analysis.accuracy import Accuracies, Samples
-from harness.analysis.calibration import Bin, calibration_error, reliability
+from harness.analysis.calibration import Bin, calibration_error, merged, reliability
 from harness.analysis.choosers import PASS_AT_1, Chooser
-from harness.analysis.discrimination import best_of_four, pairs, rank_correlation
+from harness.analysis.discrimination import ROC_GRID, best_of_four, pairs, rank_correlation, roc
 from harness.analysis.inference import Interval
 from harness.analysis.rows import Columns, Fraction
 from harness.analysis.selection import highest
 from harness.core.arrays import Bools, Floats, Ints
+from harness.core.records import Response
+from harness.core.stages import StageKind
 from harness.storage.results import Results
 
 #: (generator, chooser) -> the reliability curve of the chooser's scores of the generator's responses.
@@ -73,13 +78,13 @@ def diagnosis(
     Args:
         curves: as :func:`reliability_curves`.
     """
-    lengths = {generator: _lengths(results, accuracies, generator) for generator in accuracies.generators}
-    return [
-        _row(
-            accuracies, generator, chooser, choosers[chooser], lengths[generator], curves.get((generator, chooser), [])
-        )
-        for generator, chooser in accuracies.scored(choosers)
-    ]
+    rows = []
+    for generator, pairs_of in groupby(accuracies.scored(choosers), key=itemgetter(0)):
+        lengths = _lengths(results, accuracies, generator)
+        for _, chooser in pairs_of:
+            curve = curves.get((generator, chooser), [])
+            rows.append(_row(accuracies, generator, chooser, choosers[chooser], lengths, curve))
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,44 +122,95 @@ def calibration(choosers: Mapping[Chooser, str], curves: Curves) -> list[Calibra
 
 def reliability_curves(results: Results, accuracies: Accuracies, choosers: Iterable[Chooser]) -> Curves:
     """The reliability curves of the choosers whose scores are probabilities, by generator."""
-    curves = {}
-    for generator, chooser in accuracies.scored(choosers):
-        if results.manifest.reward_models[chooser.reward_model].score_type == "probability":
-            rows = accuracies.has_scores(generator, chooser)
-            scores = accuracies.scores[generator, chooser].values[rows]
-            scored = np.isfinite(scores)
-            correct = accuracies.samples[generator].correct[rows][scored]
-            curves[generator, chooser] = reliability(np.clip(scores[scored], 0.0, 1.0), correct)
-    return curves
+    return {
+        (generator, chooser): merged(_reliability(accuracies, generator, chooser))
+        for generator, chooser in accuracies.scored(choosers)
+        if results.manifest.reward_models[chooser.reward_model].score_type == "probability"
+    }
+
+
+def _reliability(accuracies: Accuracies, generator: str, chooser: Chooser) -> Iterator[list[Bin]]:
+    rows, correct = accuracies.has_scores(generator, chooser), accuracies.samples[generator].correct
+    for block, scores in accuracies.score_blocks(generator, chooser):
+        counted = np.isfinite(scores) & rows[block, None]
+        yield reliability(np.clip(scores[counted], 0.0, 1.0), correct[block][counted])
+
+
+def mean_roc(accuracies: Accuracies, generator: str, chooser: Chooser) -> Floats:
+    """The mean ROC curve of a chooser's scores of a generator's responses, as :func:`discrimination.roc`."""
+    samples, rows = accuracies.samples[generator], accuracies.has_scores(generator, chooser)
+    curves, weights = [], []
+    for block, scores in accuracies.score_blocks(generator, chooser):
+        correct = samples.correct[block]
+        both = rows[block] & correct.any(axis=1) & ~correct.all(axis=1)  # other problems have no curve
+        if both.any():
+            curves.append(roc(scores[both], correct[both]))
+            weights.append(both.sum())
+    mean: Floats = np.average(curves, axis=0, weights=weights) if curves else np.full(len(ROC_GRID), np.nan)
+    return mean
 
 
 def _row(
-    accuracies: Accuracies, generator: str, chooser: Chooser, label: str, lengths: Ints, curve: list[Bin]
+    accuracies: Accuracies, generator: str, chooser: Chooser, label: str, lengths: NDArray[np.int32], curve: list[Bin]
 ) -> DiagnosisRow:
-    samples, rows = accuracies.samples[generator], accuracies.has_scores(generator, chooser)
-    scores, correct = accuracies.scores[generator, chooser].values, samples.correct
-    compared = pairs(scores[rows], correct[rows])
-    differing = disagreement(scores[rows], samples, rows)
+    rows = accuracies.has_scores(generator, chooser)
+    found = _PerProblem.of(accuracies, generator, chooser, lengths)
     lowest = accuracies.lowest.get((chooser.reward_model, generator))
     return DiagnosisRow(
         generator=generator,
         reward_model=label,
         aggregation=chooser.aggregation,
-        auroc=_interval(accuracies, rows, compared.auroc),
-        pair_accuracy=_share(compared.ordered.sum(), compared.total.sum()),
-        best_of_4=_interval(accuracies, rows, best_of_four(scores[rows], correct[rows])),
-        length_right=_mean(rank_correlation(scores[rows], lengths[rows], correct[rows])),
-        length_wrong=_mean(rank_correlation(scores[rows], lengths[rows], ~correct[rows])),
+        auroc=_interval(accuracies, rows, found.auroc),
+        pair_accuracy=_share(found.ordered.sum(), found.total.sum()),
+        best_of_4=_interval(accuracies, rows, found.best_of_4),
+        length_right=_mean(found.length_right),
+        length_wrong=_mean(found.length_wrong),
         lowest_first=Fraction(lowest.first if lowest else math.nan),
         lowest_last=Fraction(lowest.last if lowest else math.nan),
         lowest_place=lowest.place if lowest else math.nan,
         calibration_error=Fraction(calibration_error(curve)),
-        differs=Fraction(_mean(differing.differs)),
-        right_there=_share(np.nansum(differing.right), np.nansum(differing.differs)),
-        majority_right_there=_share(np.nansum(differing.majority_right), np.nansum(differing.differs)),
+        differs=Fraction(_mean(found.differs)),
+        right_there=_share(np.nansum(found.right_there), np.nansum(found.differs)),
+        majority_right_there=_share(np.nansum(found.majority_right_there), np.nansum(found.differs)),
         unshared=Fraction(_mean(accuracies.unshared[generator, chooser])),
         unshared_at_random=Fraction(_mean(accuracies.unshared[generator, PASS_AT_1])),
     )
+
+
+class _PerProblem(NamedTuple):
+    """What a row is made of: numbers of the problems with scores, [P'] each."""
+
+    auroc: Floats
+    ordered: Ints
+    total: Ints
+    best_of_4: Floats
+    length_right: Floats
+    length_wrong: Floats
+    differs: Floats
+    right_there: Floats
+    majority_right_there: Floats
+
+    @classmethod
+    def of(cls, accuracies: Accuracies, generator: str, chooser: Chooser, lengths: NDArray[np.int32]) -> _PerProblem:
+        samples, rows = accuracies.samples[generator], accuracies.has_scores(generator, chooser)
+        parts = []
+        for block, values in accuracies.score_blocks(generator, chooser):
+            own = rows[block]
+            scores, correct, characters = values[own], samples.correct[block][own], lengths[block][own].astype(np.int64)
+            compared, differing = pairs(scores, correct), disagreement(scores, samples.of(block), own)
+            part = cls(
+                auroc=compared.auroc,
+                ordered=compared.ordered,
+                total=compared.total,
+                best_of_4=best_of_four(scores, correct),
+                length_right=rank_correlation(scores, characters, correct),
+                length_wrong=rank_correlation(scores, characters, ~correct),
+                differs=differing.differs,
+                right_there=differing.right,
+                majority_right_there=differing.majority_right,
+            )
+            parts.append(part)
+        return cls(*(np.concatenate(of_blocks) for of_blocks in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +246,15 @@ def disagreement(scores: Floats, samples: Samples, rows: Bools) -> Disagreement:
     return Disagreement(differs, right, majority_right)
 
 
-def _lengths(results: Results, accuracies: Accuracies, generator: str) -> Ints:
+def _lengths(results: Results, accuracies: Accuracies, generator: str) -> NDArray[np.int32]:
     """The characters of each response, int [P, N]; 0 where one is not stored."""
-    table = results.lengths(generator)
-    lengths: Ints = np.zeros(accuracies.samples[generator].correct.shape, dtype=np.int64)
-    rows = pd.Index(accuracies.problem_ids).get_indexer(pd.Index(table["problem_id"]))
-    columns = table["sample"].to_numpy(dtype=np.int64)
-    keep = (rows >= 0) & (columns < lengths.shape[1])
-    lengths[rows[keep], columns[keep]] = table["characters"].to_numpy(dtype=np.int64)[keep]
+    lengths: NDArray[np.int32] = np.zeros(accuracies.samples[generator].correct.shape, dtype=np.int32)
+    n_samples = lengths.shape[1]
+    rows = results.rows(Response, StageKind.SAMPLE.folder, generator, columns=["problem_id", "sample", "text"])
+    for table in rows:
+        places, columns = rows.index.numbers(table), table.column("sample").to_numpy()
+        keep = (places >= 0) & (columns < n_samples)
+        lengths[places[keep], columns[keep]] = pc.utf8_length(table.column("text")).to_numpy()[keep]
     return lengths
 
 

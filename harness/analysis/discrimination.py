@@ -113,15 +113,17 @@ def rank_correlation(scores: Floats, lengths: Ints, among: Bools) -> Floats:
         scores, lengths: [P, N].
         among: bool [P, N]. Unscored responses do not count.
     """
-    values = np.full(len(scores), np.nan)
-    for row, chosen in enumerate(among & np.isfinite(scores)):
-        if chosen.sum() < _FEWEST:
-            continue
-        a, b = (rankdata(part[row, chosen]) for part in (scores, lengths))
-        a, b = a - a.mean(), b - b.mean()
-        norm = np.sqrt((a @ a) * (b @ b))
-        if norm > 0:
-            values[row] = (a @ b) / norm
+    among = among & np.isfinite(scores)
+    n = among.sum(axis=1)
+    # What is not among them ranks last, so that it changes no other rank; the mean of n ranks is (n + 1) / 2.
+    a, b = (
+        np.where(among, rankdata(np.where(among, part, np.inf), axis=1) - (n[:, None] + 1) / 2, 0.0)
+        for part in (scores, lengths)
+    )
+    norms = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    values: Floats = np.divide(
+        (a * b).sum(axis=1), norms, out=np.full(len(scores), np.nan), where=(n >= _FEWEST) & (norms > 0)
+    )
     return values
 
 

@@ -10,19 +10,23 @@ result is float [len(ns), P].
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import comb
+from typing import Any
 
 import numpy as np
 
 from harness.analysis.ballots import Ballots
 from harness.analysis.selection import average, best_of_n, oracle
 from harness.core.arrays import Bools, Floats, Ints
+from harness.core.selection_rules import SelectionRule, checked_choice, checked_rank
 
 #: Random subsets per n for voting. They come as the disjoint blocks of random permutations, so each sample
 #: is used (almost) equally often, which leaves an error well below the one from the choice of problems.
 SUBSETS = 256
+
+_BLOCK_ELEMENTS = 1 << 18  # of what a rule is given at once: 2 MiB an array, and a rule makes a dozen
 
 
 def grid(n_samples: int, sizes: Sequence[int] = ()) -> list[int]:
@@ -142,6 +146,87 @@ def expected_votes(
 def _votes(ballots: Ballots, chosen: Sequence[Bools], weights: Sequence[Floats]) -> tuple[Floats, list[Floats]]:
     accuracies = np.array([ballots.accuracies(members, [None, *weights]) for members in chosen])
     return accuracies[:, 0], [accuracies[:, 1 + i] for i in range(len(weights))]
+
+
+def expected_choices(
+    rule: SelectionRule[Any],
+    scores: Floats,
+    weights: Floats,
+    classes: Ints,
+    correct: Bools,
+    ns: Sequence[int],
+    seed: int,
+) -> Floats:
+    """Accuracy of what a rule chooses among n samples, expected over subsets, float [len(ns), P].
+
+    Exact for a rule that takes the highest of a number. For any other it is an average over the subsets of
+    :func:`expected_votes`.
+
+    Args:
+        scores, weights, classes: [P, N], as in :class:`SelectionRule`; the classes may be any numbers.
+        correct: bool [P, N].
+        seed: of the subsets.
+
+    Raises:
+        ValueError: for an n below 1 or above N.
+        UserError: as :func:`harness.core.selection_rules.checked_choice`.
+    """
+    ranks = checked_rank(rule, scores, weights, classes)
+    if ranks is not None:
+        return expected_best_of_n(ranks, correct, ns)
+    n_samples = correct.shape[1]
+    members = [_members(subsets(n_samples, n, seed)) for n in ns]
+    return np.array([_choices(rule, scores, weights, classes, correct, of_n) for of_n in members])
+
+
+def first_n_choices(
+    rule: SelectionRule[Any], scores: Floats, weights: Floats, classes: Ints, correct: Bools, ns: Sequence[int]
+) -> Floats:
+    """Accuracy of what a rule chooses among the first n samples, float [len(ns), P].
+
+    Arrays [P, N] and what is raised are those of :func:`expected_choices`.
+    """
+    _check(ns, correct.shape[1])
+    ranks = checked_rank(rule, scores, weights, classes)
+    if ranks is not None:
+        return first_n_best(ranks, correct, ns)
+    return np.array([_choices(rule, scores, weights, classes, correct, np.arange(n)[None]) for n in ns])
+
+
+def _members(chosen: Bools) -> Ints:
+    """The samples of each subset of one size, int [R, n], from bool [R, N]."""
+    return np.asarray(np.nonzero(chosen)[1].reshape(len(chosen), -1), dtype=np.int64)
+
+
+def _choices(
+    rule: SelectionRule[Any], scores: Floats, weights: Floats, classes: Ints, correct: Bools, members: Ints
+) -> Floats:
+    """Mean accuracy over subsets, ``members`` int [R, n], of what a rule chooses in each, float [P]."""
+    n_samples, n = scores.shape[1], members.shape[1]
+    accuracies = np.zeros(len(scores))
+    open_ = np.flatnonzero(correct.any(axis=1))  # where nothing is right nothing can be won
+    for part in _runs(members, _BLOCK_ELEMENTS // n_samples):
+
+        def in_sets(array: Any, part: Ints = part) -> Any:
+            return array[:, part].reshape(-1, n)
+
+        for rows in _runs(open_, _BLOCK_ELEMENTS // (len(part) * n_samples)):
+            codes = np.array([_small(line) for line in classes[rows]])
+            chances = checked_choice(rule, in_sets(scores[rows]), in_sets(weights[rows]), in_sets(codes))
+            right = (chances * in_sets(correct[rows])).sum(axis=1)
+            accuracies[rows] += right.reshape(len(rows), -1).sum(axis=1) / len(members)
+    return accuracies
+
+
+def _runs(array: Ints, size: int) -> Iterator[Ints]:
+    """``array`` in runs of at most ``size`` of its rows, of one at least."""
+    return (array[start : start + max(size, 1)] for start in range(0, len(array), max(size, 1)))
+
+
+def _small(classes: Ints) -> Ints:
+    """The answer classes of a problem, int [N], as 0, 1, …; -1 stays."""
+    names, codes = np.unique(classes, return_inverse=True)
+    return np.asarray(np.where(classes < 0, -1, codes - (names < 0).sum()), dtype=np.int64)
 
 
 def first_n_best(scores: Floats, correct: Bools, ns: Sequence[int]) -> Floats:

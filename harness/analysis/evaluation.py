@@ -10,10 +10,13 @@ import pandas as pd
 
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import Chooser, first_aggregations
+from harness.analysis.compute import Compute, compute
 from harness.analysis.costs import reward_model_costs
 from harness.analysis.diagnosis import Curves, DiagnosisRow, diagnosis, reliability_curves
 from harness.analysis.overoptimisation import PeakRow, ScoreRow, peaks, score_curves
+from harness.analysis.rule_entries import Entry, Rules
 from harness.analysis.second_opinion import SecondOpinion
+from harness.analysis.smaller_generator import SmallerRow, smaller_generators
 from harness.analysis.trainings import TrainedAs, headline, trained_as
 from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow, left_out, unanswered, unscored
 from harness.analysis.verdicts import VerdictsRow, verdicts
@@ -28,13 +31,16 @@ class Evaluation:
     accuracies: Accuracies
 
     @classmethod
-    def of(cls, results: Results) -> Evaluation:
+    def of(cls, results: Results, rules: Mapping[str, Entry] | None = None) -> Evaluation:
         """The evaluation of all generators and reward models at all sizes.
+
+        Args:
+            rules: selection rules (name -> entry) that the user asked for, beside those of the results.
 
         Raises:
             UserError: as :func:`harness.analysis.accuracy.compute_accuracies`.
         """
-        return cls(results, compute_accuracies(results))
+        return cls(results, compute_accuracies(results, rules=Rules.of(results.manifest, rules)))
 
     @cached_property
     def choosers(self) -> Mapping[Chooser, str]:
@@ -49,6 +55,17 @@ class Evaluation:
             chooser: f"{name} ({aggregation})" if several else name
             for name, aggregation in variants
             if (chooser := Chooser("best_of_n", name, aggregation)) in scored
+        }
+
+    @cached_property
+    def rule_choosers(self) -> Mapping[Chooser, str]:
+        """The same reward models choosing by the rules beside the usual ones, with their labels; rule by rule."""
+        scored = {key.chooser for key in self.accuracies.rows}
+        return {
+            by_rule: f"{label}, {rule}"
+            for rule in self.accuracies.rules
+            for chooser, label in self.choosers.items()
+            if (by_rule := chooser._replace(rule=rule)) in scored
         }
 
     @cached_property
@@ -95,6 +112,16 @@ class Evaluation:
     def costs(self) -> pd.DataFrame:
         """The cost of each reward model by item (see :func:`harness.analysis.costs.reward_model_costs`)."""
         return reward_model_costs(self.results)
+
+    @cached_property
+    def compute(self) -> Compute:
+        """What every choice takes in FLOPs and seconds, and how often it is right."""
+        return compute(self.results, self.accuracies, self.choosers)
+
+    @cached_property
+    def smaller_generators(self) -> list[SmallerRow]:
+        """Each smaller generator with n responses against each larger one's single response."""
+        return smaller_generators(self.compute, self.accuracies.bootstrap)
 
     @cached_property
     def reliability(self) -> Curves:

@@ -5,12 +5,15 @@ Accuracies and differences are fractions; intervals are 95 %.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS_AT_1, Chooser
@@ -75,9 +78,10 @@ def table1(evaluation: Evaluation) -> Table1:
     labels = {
         **{c: BASELINES[c] for c in (PASS_AT_1, MAJORITY)},
         **evaluation.choosers,
+        **evaluation.rule_choosers,
         ORACLE: BASELINES[ORACLE],
     }
-    values = [[_at(accuracies, generator, chooser, n) for generator, n in columns] for chooser in labels]
+    values = [[at_place(accuracies, generator, chooser, n) for generator, n in columns] for chooser in labels]
     rows = []
     for (chooser, label), row in zip(labels.items(), values, strict=True):
         intervals = iter(accuracies.bootstrap.intervals(np.array([v for v in row if v is not None])))
@@ -130,11 +134,11 @@ class WeightedRow:
 
 
 def weighted_table(evaluation: Evaluation) -> list[WeightedRow]:
-    """Weighted against plain best-of-n and against majority vote, at every place (see :func:`_places`)."""
+    """Weighted against plain best-of-n and against majority vote, at every place (see :func:`all_places`)."""
     places, values = [], []
     for chooser, label in evaluation.choosers.items():
-        for generator, n in _places(evaluation.accuracies):
-            of_rules = [_at(evaluation.accuracies, generator, c, n) for c in (chooser, chooser.weighted, MAJORITY)]
+        for generator, n in all_places(evaluation.accuracies):
+            of_rules = [at_place(evaluation.accuracies, generator, c, n) for c in (chooser, chooser.weighted, MAJORITY)]
             if all(v is not None for v in of_rules):
                 places.append((generator, label, n))
                 values.append(of_rules)
@@ -181,9 +185,9 @@ def comparisons(evaluation: Evaluation) -> list[RivalRow]:
         rivals = [(BASELINES[c], c) for c in (PASS_AT_1, MAJORITY)]
         if trainings[chooser.reward_model].trained:
             rivals += [u for u in untrained if u[1].aggregation == chooser.aggregation or len(untrained) == 1]
-        for generator, n in _places(accuracies):
+        for generator, n in all_places(accuracies):
             for name, rival in rivals:
-                a, b = _at(accuracies, generator, chooser, n), _at(accuracies, generator, rival, n)
+                a, b = at_place(accuracies, generator, chooser, n), at_place(accuracies, generator, rival, n)
                 if n != 1 and a is not None and b is not None and np.isfinite(a - b).any():
                     rows.append((generator, label, accuracies.protocol, n, name))
                     ours.append(a)
@@ -210,14 +214,16 @@ class AnswerRow:
 
 def answers(evaluation: Evaluation) -> list[AnswerRow]:
     """Verdicts per generator by reason: how answers came to count as right, wrong or not gradable."""
-    grades = evaluation.results.grades
     rows = []
     for generator in evaluation.results.manifest.generators:
-        of_generator = grades[grades["generator"] == generator]
-        for (correct, reason), group in of_generator.groupby(["correct", "reason"]):
-            without = int((group["answer_class"] < 0).sum())
-            share = Fraction(len(group) / len(of_generator))
-            rows.append(AnswerRow(generator, bool(correct), str(reason), len(group), without, share))
+        verdicts, without = Counter[tuple[bool, str]](), Counter[tuple[bool, str]]()
+        for table in evaluation.results.graded(generator, ["correct", "reason", "answer_class"]):
+            of_table = list(zip(*(table.column(name).to_pylist() for name in ("correct", "reason")), strict=True))
+            verdicts.update(of_table)
+            without.update(compress(of_table, pc.less(table.column("answer_class"), 0).to_pylist()))
+        for (correct, reason), n in sorted(verdicts.items()):
+            share = Fraction(n / verdicts.total())
+            rows.append(AnswerRow(generator, correct, reason, n, without[correct, reason], share))
     return rows
 
 
@@ -257,7 +263,7 @@ def breakdown(evaluation: Evaluation) -> list[BreakdownRow]:
     return rows
 
 
-def _places(accuracies: Accuracies) -> Iterator[tuple[str, int | None]]:
+def all_places(accuracies: Accuracies) -> Iterator[tuple[str, int | None]]:
     """Where choosers are compared: generator and n.
 
     Each generator and their average at each headline n; last, with n None, the average over generators and over n, as
@@ -270,5 +276,6 @@ def _places(accuracies: Accuracies) -> Iterator[tuple[str, int | None]]:
     yield AVERAGE, None
 
 
-def _at(accuracies: Accuracies, generator: str, chooser: Chooser, n: int | None) -> Floats | None:
+def at_place(accuracies: Accuracies, generator: str, chooser: Chooser, n: int | None) -> Floats | None:
+    """The accuracies of a chooser at one of :func:`all_places`, float [P]; None where there are none."""
     return accuracies.overall(chooser) if n is None else accuracies.values(generator, chooser, n)

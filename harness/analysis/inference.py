@@ -11,7 +11,8 @@ Arrays: P problems; ``values`` float [rows, P] have a value per problem, NaN whe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +24,8 @@ from harness.core.terms import IntervalMethod
 
 _TAILS = (0.025, 0.975)
 _FLIPS = 9_999
+#: Bytes, about, of an array on the way to a number: draws, flips and rows are gone over in blocks of that size.
+ROOM = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +75,19 @@ class Bootstrap:
     def __init__(self, n_problems: int, draws: int, seed: int, interval: IntervalMethod = "bca") -> None:
         rng = np.random.default_rng([seed, n_problems])
         uniform = np.full(n_problems, 1.0 / n_problems)
-        self._weights: Floats = rng.multinomial(n_problems, uniform, size=draws).astype(np.float64)
+        # How often each problem is in each draw: in a byte, as 256 times are beyond all chance.
+        self._drawn = np.empty((draws, n_problems), dtype=np.uint8)
+        for block in _blocks(draws, n_problems):
+            self._drawn[block] = rng.multinomial(n_problems, uniform, size=block.stop - block.start)
         self._flip_seed = [seed, n_problems, 1]
         self._interval = interval
 
-    def intervals(self, values: Floats) -> list[Interval]:
+    def intervals(self, values: Floats | Sequence[Floats]) -> list[Interval]:
         """Mean and interval of each row of ``values``, float [rows, P]. Every row has at least one value."""
-        if not len(values):
-            return []
+        blocks = _blocks(len(values), self._drawn.shape[1])
+        return [interval for block in blocks for interval in self._intervals(np.array(values[block]))]
+
+    def _intervals(self, values: Floats) -> list[Interval]:
         low, high = self._bounds(values, self.means(values))
         means, counts = np.nanmean(values, axis=1), np.isfinite(values).sum(axis=1)
         return [
@@ -89,9 +97,10 @@ class Bootstrap:
 
     def compare(self, a: Floats, b: Floats) -> list[Difference]:
         """Row by row, a - b on the problems that both have a value for; a, b float [rows, P]."""
-        if not len(a):
-            return []
-        differences = a - b
+        blocks = _blocks(len(a), self._drawn.shape[1])
+        return [difference for block in blocks for difference in self._compare(a[block] - b[block])]
+
+    def _compare(self, differences: Floats) -> list[Difference]:
         # Expected accuracies that are equal in exact arithmetic must not count as won or lost.
         differences[np.abs(differences) < 1e-12] = 0.0
         drawn = self.means(differences)
@@ -118,14 +127,28 @@ class Bootstrap:
             )
         return compared
 
+    def standard_errors(self, values: Floats) -> Floats:
+        """Of each row's mean over problems, float [rows], from the spread of the problems' ``values``, float [rows, P].
+
+        NaN where a row has one value only.
+        """
+        counts = np.isfinite(values).sum(axis=1).astype(np.float64)
+        squares = np.nansum((values - np.nanmean(values, axis=1, keepdims=True)) ** 2, axis=1)
+        variances = np.divide(squares, counts - 1, out=np.full_like(squares, np.nan), where=counts > 1)
+        errors: Floats = np.sqrt(variances / counts)
+        return errors
+
     def means(self, values: Floats) -> Floats:
         """Mean of each row of ``values``, float [rows, P], in each draw: float [draws, rows].
 
         NaN where a draw has none of the problems that the row has a value for.
         """
         finite = np.isfinite(values)
-        sums = self._weights @ np.where(finite, values, 0.0).T
-        counts = self._weights @ finite.astype(np.float64).T
+        filled, counted = np.where(finite, values, 0.0).T, finite.astype(np.float64).T
+        sums, counts = np.empty((2, len(self._drawn), len(values)))
+        for block in _blocks(*self._drawn.shape):
+            weights = self._drawn[block].astype(np.float64)
+            sums[block], counts[block] = weights @ filled, weights @ counted
         return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
     def _bounds(self, values: Floats, drawn: Floats) -> tuple[Floats, Floats]:
@@ -154,14 +177,12 @@ class Bootstrap:
         observed = np.abs(filled.sum(axis=1))
         rng = np.random.default_rng(self._flip_seed)
         reached = np.zeros(len(filled))
-        left = _FLIPS
-        while left:
-            block = min(left, 1024)
-            signs = rng.integers(0, 2, size=(block, filled.shape[1]), dtype=np.int8).astype(np.float64)
+        for block in _blocks(_FLIPS, filled.shape[1], 1024):
+            size = (block.stop - block.start, filled.shape[1])
+            signs = rng.integers(0, 2, size=size, dtype=np.int8).astype(np.float64)
             signs *= 2.0  # in place: with many problems this is the largest array of a report
             signs -= 1.0
             reached += (np.abs(signs @ filled.T) >= observed - 1e-9).sum(axis=0)
-            left -= block
         return (1.0 + reached) / (1.0 + _FLIPS)
 
 
@@ -209,6 +230,17 @@ class _Correction:
             unshifted = np.where(np.isfinite(shifted) & (scale > 0), shifted / scale, np.copysign(np.inf, shifted))
         nominal: Floats = ndtr(unshifted - self.bias)
         return nominal
+
+
+def _blocks(rows: int, n_problems: int, most: int = sys.maxsize) -> Iterator[slice]:
+    """The rows of float [rows, P] in blocks of at most ``most`` rows and about :data:`ROOM` bytes.
+
+    Their sizes, but the last one's, are multiples of four, as a generator draws bytes in fours: then the blocks' draws
+    are those of all rows together.
+    """
+    size = min(max(ROOM // (8 * n_problems) // 4 * 4, 4), most)
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
 
 
 def _levels_of_zero(drawn: Floats) -> tuple[Floats, Floats]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import fsum
 
 import numpy as np
 
@@ -19,15 +20,30 @@ class LowestStep:
     place: float
 
 
-def lowest_step(flat: Floats, lengths: Ints) -> LowestStep | None:
-    """From step rewards, float [S], of responses with ``lengths`` steps, int [R]; None where none has two steps."""
-    several = lengths > 1
-    if not several.any():
-        return None
-    flat, lengths = flat[np.repeat(several, lengths)], lengths[several]
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    index = np.arange(len(flat)) - np.repeat(starts, lengths)
-    is_lowest = flat == np.repeat(np.minimum.reduceat(flat, starts), lengths)
-    place = np.minimum.reduceat(np.where(is_lowest, index, len(flat)), starts)
-    last = lengths - 1
-    return LowestStep(float((place == 0).mean()), float((place == last).mean()), float((place / last).mean()))
+class LowestSteps:
+    """Counts where the lowest steps of responses lie, part by part."""
+
+    def __init__(self) -> None:
+        self._responses = self._first = self._last = 0
+        self._places: list[float] = []
+
+    def add(self, flat: Floats, lengths: Ints) -> None:
+        """Count step rewards, float [S], of responses with ``lengths`` steps, int [R]."""
+        several = lengths > 1
+        if not several.any():
+            return
+        flat, lengths = flat[np.repeat(several, lengths)], lengths[several]
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        index = np.arange(len(flat)) - np.repeat(starts, lengths)
+        is_lowest = flat == np.repeat(np.minimum.reduceat(flat, starts), lengths)
+        place = np.minimum.reduceat(np.where(is_lowest, index, len(flat)), starts)
+        last = lengths - 1
+        self._responses += len(lengths)
+        self._first += int((place == 0).sum())
+        self._last += int((place == last).sum())
+        self._places.append(float((place / last).sum()))
+
+    def found(self) -> LowestStep | None:
+        """What all of them say; None where no response has two steps."""
+        n = self._responses
+        return LowestStep(self._first / n, self._last / n, fsum(self._places) / n) if n else None

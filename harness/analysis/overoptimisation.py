@@ -147,15 +147,23 @@ def _peak(accuracies: Accuracies, generator: str, chooser: Chooser, label: str) 
 
 def _expected_scores(accuracies: Accuracies, generator: str, chooser: Chooser, ns: Sequence[int]) -> _Scores:
     """The mean score of the best of n at each of ``ns``, float [len(ns)], and the mean and deviation of all scores."""
-    scores = accuracies.scores[generator, chooser].values[accuracies.has_scores(generator, chooser)]
-    scores = scores[np.isfinite(scores).all(axis=1)]
-    if not scores.size:
+    rows, best, parts = accuracies.has_scores(generator, chooser), [], []
+    for block, values in accuracies.score_blocks(generator, chooser):
+        scores = values[rows[block]]
+        scores = scores[np.isfinite(scores).all(axis=1)]
+        if not scores.size:
+            continue
+        if accuracies.protocol == "subsets":
+            best.append(expected_best_score(scores, ns))
+        else:
+            best.append(np.array([scores[:, :n].max(axis=1) for n in ns]))
+        parts.append((scores.size, scores.mean(), scores.var()))
+    if not best:
         return _Scores(np.full(len(ns), np.nan), np.nan, np.nan)
-    if accuracies.protocol == "subsets":
-        best = expected_best_score(scores, ns)
-    else:
-        best = np.array([scores[:, :n].max(axis=1) for n in ns])
-    return _Scores(best.mean(axis=1), float(scores.mean()), float(scores.std()))
+    sizes, means, variances = np.array(parts).T
+    mean = means[0] + np.average(means - means[0], weights=sizes)  # so that equal scores have no deviation
+    variance = np.average(variances + (means - mean) ** 2, weights=sizes)
+    return _Scores(np.concatenate(best, axis=1).mean(axis=1), float(mean), float(np.sqrt(variance)))
 
 
 class _Scores(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,33 +43,45 @@ def responses(evaluation: Evaluation) -> list[ResponseRow]:
 
 
 def _row(evaluation: Evaluation, generator: str) -> ResponseRow | None:
-    ended: list[str] = []
-    tokens: list[int] = []
-    characters: list[int] = []
-    steps: list[int] = []
+    ended = Counter[str | None]()
+    tokens, characters, steps = Counter[int](), Counter[int](), Counter[int]()
     thinking = cut = 0
     for table in evaluation.results.responses(generator, ["text", "n_tokens", "finish_reason"]):
-        ended += table.column("finish_reason").to_pylist()
-        tokens += [n for n in table.column("n_tokens").to_pylist() if n]
+        ended.update(table.column("finish_reason").to_pylist())
+        tokens.update(n for n in table.column("n_tokens").to_pylist() if n)
         for text in table.column("text").to_pylist():
             found = thoughts(text)
             thinking += found.reasoning is not None or found.is_cut
             cut += found.is_cut
-            characters.append(len(text))
-            steps.append(len(step_ends(text)))
+            characters[len(text)] += 1
+            steps[len(step_ends(text))] += 1
     if not ended:
         return None
     return ResponseRow(
         generator=generator,
-        responses=len(ended),
-        truncated=ended.count("length") if any(ended) else None,
+        responses=ended.total(),
+        truncated=ended["length"] if any(ended) else None,
         with_reasoning=thinking,
         cut_in_reasoning=cut,
-        mean_tokens=float(np.mean(tokens)) if tokens else float("nan"),
-        median_tokens=float(np.median(tokens)) if tokens else float("nan"),
-        mean_characters=float(np.mean(characters)),
-        median_characters=float(np.median(characters)),
-        mean_steps=float(np.mean(steps)),
-        median_steps=float(np.median(steps)),
+        mean_tokens=_mean(tokens),
+        median_tokens=_median(tokens),
+        mean_characters=_mean(characters),
+        median_characters=_median(characters),
+        mean_steps=_mean(steps),
+        median_steps=_median(steps),
         max_steps=max(steps),
     )
+
+
+def _mean(counts: Counter[int]) -> float:
+    """The mean of numbers of which so many are there; NaN of none."""
+    return sum(number * n for number, n in counts.items()) / counts.total() if counts else math.nan
+
+
+def _median(counts: Counter[int]) -> float:
+    if not counts:
+        return math.nan
+    numbers = sorted(counts)
+    up_to = np.cumsum([counts[number] for number in numbers])
+    low, high = np.searchsorted(up_to, [(up_to[-1] - 1) // 2, up_to[-1] // 2], side="right").tolist()
+    return float(numbers[low] + numbers[high]) / 2

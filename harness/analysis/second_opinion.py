@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from itertools import chain
+from typing import Annotated, Any
 
 import pandas as pd
+import pyarrow as pa
 
 from harness.analysis.accuracy import Accuracies, compute_accuracies
 from harness.analysis.choosers import BASELINES, Chooser
 from harness.analysis.inference import Difference, Interval
 from harness.analysis.rows import Columns, Fraction
+from harness.analysis.rule_entries import Rules
 from harness.storage.results import Results
+from harness.storage.sharded_rows import ShardedRows
 
 _SAME_RESPONSE = ["problem_id", "generator", "sample"]
 #: So many kinds of disagreement are listed, the most frequent first.
@@ -65,49 +69,58 @@ class RankingRow:
 
 @dataclass(frozen=True, eq=False)
 class SecondOpinion:
-    """The grades of two verifiers side by side, for the responses that both have graded."""
+    """The grades of two verifiers side by side, for the responses that both have graded.
+
+    ``results`` have the grades of the first verifier, ``seconds`` those of the second.
+    """
 
     results: Results
     first: Accuracies
-    grades: pd.DataFrame
+    seconds: Results
 
     @classmethod
     def of(cls, results: Results, first: Accuracies) -> SecondOpinion | None:
         """The second verifier's grades beside those that ``first`` rests on; None without a second verifier."""
-        grades = results.second_grades()
-        return None if grades.empty else cls(results, first, grades)
+        seconds = results.second
+        return None if seconds is None else cls(results, first, seconds)
 
     @cached_property
     def second(self) -> Accuracies:
         """The accuracies by the second verifier's grades."""
-        return compute_accuracies(replace(self.results, grades=self.grades))
+        return compute_accuracies(self.seconds, rules=Rules())
 
-    @cached_property
-    def _both(self) -> pd.DataFrame:
-        return self.results.grades.merge(self.grades, on=_SAME_RESPONSE, suffixes=("_first", "_second"))
+    def _both(self, generator: str) -> Iterator[pd.DataFrame]:
+        """The grades of a generator's responses by both, for one block of problems after the other."""
+        rows = [results.graded(generator) for results in (self.results, self.seconds)]
+        for block in self.first.stored[generator].blocks:
+            first, second = (_of_block(of_one, block) for of_one in rows)
+            yield first.merge(second, on=_SAME_RESPONSE, suffixes=("_first", "_second"))
 
     def agreement(self) -> list[AgreementRow]:
         """A row for each generator."""
         rows = []
-        for generator, both in self._both.groupby("generator", sort=False):
-            first, second = both["correct_first"], both["correct_second"]
-            only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+        for generator in self.first.generators:
+            counts = Counter[tuple[bool, bool]]()
+            for both in self._both(generator):
+                counts.update(zip(both["correct_first"], both["correct_second"], strict=True))
+            if not counts:
+                continue
+            only_first, only_second = counts[True, False], counts[False, True]
             rows.append(
                 AgreementRow(
-                    generator=str(generator),
-                    n_responses=len(both),
-                    both_right=int((first & second).sum()),
+                    generator=generator,
+                    n_responses=counts.total(),
+                    both_right=counts[True, True],
                     only_first=only_first,
                     only_second=only_second,
-                    both_wrong=int((~first & ~second).sum()),
-                    disagreement=Fraction((only_first + only_second) / len(both)),
+                    both_wrong=counts[False, False],
+                    disagreement=Fraction((only_first + only_second) / counts.total()),
                 )
             )
         return rows
 
     def disagreements(self) -> list[DisagreementRow]:
         """The answers on which the verifiers disagree, those of most responses first."""
-        both = self._both[self._both["correct_first"] != self._both["correct_second"]]
         golds = dict(zip(self.results.problems["problem_id"], self.results.problems["answer"], strict=True))
         columns = [
             "problem_id",
@@ -117,8 +130,10 @@ class SecondOpinion:
             "reason_first",
             "reason_second",
         ]
-        both = both[columns].astype(object)
-        kinds = Counter(both.where(both.notna(), None).itertuples(index=False, name=None))
+        kinds = Counter[tuple[Any, ...]]()
+        for both in chain.from_iterable(self._both(generator) for generator in self.first.generators):
+            apart = both[both["correct_first"] != both["correct_second"]][columns].astype(object)
+            kinds.update(apart.where(apart.notna(), None).itertuples(index=False, name=None))
         rows = [
             DisagreementRow(
                 problem_id=problem_id,
@@ -152,6 +167,15 @@ class SecondOpinion:
             for chooser, label, first, second, change in rows
         ]
         return sorted(table, key=lambda row: row.rank_first or 0)
+
+
+def _of_block(rows: ShardedRows, block: slice) -> pd.DataFrame:
+    tables = [rows.none]
+    for table in rows.within(block.start, block.stop):
+        places = rows.index.numbers(table)
+        tables.append(table.filter((places >= block.start) & (places < block.stop)))
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    return frame
 
 
 def _ranks(means: Sequence[float]) -> list[int]:

@@ -39,12 +39,14 @@ def vote_weights(scores: Floats, score_type: ScoreType, coefficient: float) -> F
     """What each score adds to its answer in weighted voting, float [P, N], not negative.
 
     A probability adds itself; any other ``scores``, float [P, N], add sigmoid(``coefficient`` * score). An unscored
-    response (-inf) adds 0.
+    response (-inf) adds 0, and so does what an aggregation took below 0 (``pessimistic_C``).
     """
     scored = np.isfinite(scores)
     finite = np.where(scored, scores, 0.0)
     with np.errstate(over="ignore"):  # of a product beyond the range of floats it is 0 or 1
-        weights: Floats = np.where(scored, finite if score_type == "probability" else expit(coefficient * finite), 0.0)
+        weights: Floats = np.where(
+            scored, np.maximum(finite, 0.0) if score_type == "probability" else expit(coefficient * finite), 0.0
+        )
     return weights
 
 

@@ -37,10 +37,24 @@ class UnansweredRow:
 
 @dataclass(frozen=True, slots=True)
 class LeftOutRow:
-    """A reward model that is in no other table, and why: its scoring failed, or gave numbers that are not finite."""
+    """A reward model that is in no other table, and why: its scoring failed, gave numbers that are not finite, or no
+    aggregation has a meaning for them."""
 
     reward_model: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLeftOutRow:
+    """A selection rule that was asked for and is in no other table, and why."""
+
+    rule: str
+    why: str
+
+
+def rules_left_out(accuracies: Accuracies) -> list[RuleLeftOutRow]:
+    """A row for every selection rule that was left out."""
+    return [RuleLeftOutRow(name, why) for name, why in accuracies.rules_left_out.items()]
 
 
 def left_out(accuracies: Accuracies) -> list[LeftOutRow]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UserError, suggest
 from harness.core.files import no_file
@@ -108,15 +108,31 @@ def compute(graph: Graph, nodes: list[Node], address: str | None, local: bool) -
     return outcome
 
 
-def show_report(results: Path) -> None:
-    """Write the report unless it shows what is stored already; print its first table."""
+def selection_rules(specs: Sequence[str] | None) -> dict[str, dict[str, Any]]:
+    """The selection rules that ``--rule`` names: name -> entry.
+
+    Raises:
+        UserError: for an unknown one, wrong parameters, or a name that is taken.
+    """
+    from harness.experiment.entries import parse_spec
+    from harness.experiment.selection import selection_entries
+
+    return selection_entries((parse_spec(text, "--rule") for text in specs or ()), "--rule")
+
+
+def show_report(results: Path, rules: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the report unless it shows what is stored already; print its first table.
+
+    Args:
+        rules: the entries of the experiment's selection rules.
+    """
     from harness.cli.tables.accuracy import show_accuracy
     from harness.report.freshness import report_is_fresh
 
     if not report_is_fresh(results):
         from harness.report.write import write_report
 
-        write_report(results)
+        write_report(results, rules=rules)
     show_accuracy(results)
 
 

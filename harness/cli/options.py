@@ -37,6 +37,10 @@ ExtraRewardModels = Annotated[
         help=f"Score one more reward model: {SPEC}. Repeatable. Only its scores are computed; all else is reused.",
     ),
 ]
+Rule = Annotated[
+    list[str] | None,
+    typer.Option("--rule", metavar="SPEC", help=f"Choose by one more selection rule: {SPEC}. Repeatable."),
+]
 Address = Annotated[str | None, typer.Option(help="Ray cluster to join (host:port or auto). Default: this machine.")]
 Local = Annotated[
     bool,

@@ -25,6 +25,7 @@ from harness.core.records import (
 from harness.core.solution_parts import Part, Reads
 from harness.core.terms import ScoreType
 from harness.core.verifications import Verifications
+from harness.core.weighing import Weighed
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,15 @@ class Generator(Component[P]):
         if [(reply.problem_id, reply.sample) for reply in replies] != expected:
             raise RuntimeError(f"{self.name} did not return {sampling.n} ordered replies to every question")
         return replies
+
+    def weigh(self, problems: Sequence[Problem], prefixes: Sequence[str], answers: tuple[str, str]) -> list[Weighed]:
+        """How probable two answers, yes and no, are where the responses go on that begin with ``prefixes`` (one per
+        problem; a problem may be there several times).
+
+        Raises:
+            UserError: for a generator that cannot tell, and for answers that begin alike.
+        """
+        raise UserError(f"{type(self).__name__} does not tell how probable an answer is")
 
 
 class Verifier(Component[P]):

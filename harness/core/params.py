@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.core.aggregation import Aggregation
 from harness.core.records import Solution
 from harness.core.solution_parts import Part, Reads, part_of
 from harness.core.splitters import AUTO, Steps, StepSplitter, splitter
-from harness.core.terms import Aggregation
 
 
 class ComponentParams(BaseModel):
@@ -86,7 +86,10 @@ TooLong = Annotated[
 OwnAggregation = Annotated[
     Aggregation | None,
     Unkeyed((None,)),
-    Field(description="how step rewards become the score of a response; null: as is usual for this type"),
+    Field(
+        description="how step rewards become the score of a response: min, last, mean, prod, sum, min_window_3, "
+        "min_running_sum, pessimistic_1 (docs/statistics.md); null: as is usual for this type"
+    ),
 ]
 
 

@@ -60,6 +60,17 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply(Response):
+    """What a generator wrote when it was asked about a response.
+
+    ``p_yes`` is the probability of the answer yes, of yes and no, where the reply gives its verdict: None where that
+    was not asked for, and where it gives none.
+    """
+
+    p_yes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Grade:
     """A verdict on one response.
 

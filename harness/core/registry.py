@@ -1,16 +1,17 @@
 """Finds components by name.
 
-A component is a dataset, generator, verifier, token scorer, trainer or reward model: a class derived from a base class
-of :mod:`harness.core.components`. Built-in and third-party components are found in the same way: a Python entry point
-in the group ``bonbench.<kind>`` names the class. ``path/to/file.py:Class`` names a class that is not installed. A class
-is imported when it is first used. The import must be cheap, so torch, transformers and the like are imported inside
-methods.
+A component is a dataset, generator, verifier, token scorer, trainer, reward model or selection rule: a class derived
+from a base class of :mod:`harness.core.components`; a selection rule may be a function. Built-in and third-party
+components are found in the same way: a Python entry point in the group ``bonbench.<kind>`` names the class.
+``path/to/file.py:Class`` names a class that is not installed. A class is imported when it is first used. The import
+must be cheap, so torch, transformers and the like are imported inside methods.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -22,6 +23,7 @@ from typing import Any, Literal, TypeVar, overload
 from harness.core.components import Component, Dataset, Generator, RewardModel, TokenScorer, Verifier
 from harness.core.errors import UserError, one_line, suggest
 from harness.core.plugins import registered
+from harness.core.selection_rules import SelectionRule, rule_of_function
 from harness.core.terms import Kind
 from harness.core.trainer import Trainer, TrainerParams
 
@@ -34,6 +36,7 @@ BASES: dict[str, type[Component[Any]]] = {
     "token_scorers": TokenScorer,
     "trainers": Trainer,
     "reward_models": RewardModel,
+    "selection_rules": SelectionRule,
 }
 
 
@@ -70,6 +73,8 @@ def find(kind: Literal["trainers"], type_: str) -> type[Trainer[Any]]: ...
 @overload
 def find(kind: Literal["reward_models"], type_: str) -> type[RewardModel[Any]]: ...
 @overload
+def find(kind: Literal["selection_rules"], type_: str) -> type[SelectionRule[Any]]: ...
+@overload
 def find(kind: Kind, type_: str) -> type[Component[Any]]: ...
 def find(kind: Kind, type_: str) -> type[Component[Any]]:
     """The class that ``type_`` (a registered name or ``path.py:Class``) stands for.
@@ -103,7 +108,10 @@ def source_digest(type_: str) -> str | None:
 
 @cache
 def _find(kind: Kind, type_: str) -> type[Component[Any]]:
-    cls = _in_file(type_) if is_file(type_) else _registered(kind, type_)
+    functions = kind == "selection_rules"
+    cls = _in_file(type_, functions) if is_file(type_) else _registered(kind, type_)
+    if functions and inspect.isfunction(cls):
+        cls = rule_of_function(cls, type_)
     base = BASES[kind]
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise UserError(f"{type_} is not a {base.__name__}: derive it from harness.{base.__name__}")
@@ -122,11 +130,15 @@ def _registered(kind: Kind, name: str) -> Any:
         raise UserError(f"{name} ({names[name].value}) cannot be imported: {error}") from error
 
 
-def _in_file(type_: str) -> Any:
+def _in_file(type_: str, functions: bool) -> Any:
     file, _, name = type_.rpartition(":")
     module = _executed(Path(file))
-    classes = {n: v for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Component)}
+    classes: dict[str, Any] = {
+        n: v for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Component)
+    }
     classes |= {v.registered_name: v for v in classes.values() if v.__dict__.get("registered_name")}
+    if functions:
+        classes |= {n: v for n, v in vars(module).items() if inspect.isfunction(v)}
     if name not in classes:
         defined_here = [n for n, v in classes.items() if v.__module__ == module.__name__]
         raise UserError(f"{file} has no component {name}{suggest(name, defined_here)}")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 #: The kinds of components: the names of their groups of entry points.
-Kind = Literal["datasets", "generators", "verifiers", "token_scorers", "trainers", "reward_models"]
+Kind = Literal["datasets", "generators", "verifiers", "token_scorers", "trainers", "reward_models", "selection_rules"]
 
 #: The range of a reward model's scores. A log-ratio passes through a sigmoid before it is a weight of a vote.
 ScoreType = Literal["probability", "log-ratio", "unbounded"]
-
-#: How step rewards become the score of a response.
-Aggregation = Literal["min", "last", "mean", "prod", "sum"]
-AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 
 #: What an accuracy at n is: the expectation over all subsets of n responses, or the first n (the paper's).
 Protocol = Literal["subsets", "first_n"]

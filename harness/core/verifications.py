@@ -21,6 +21,7 @@ from harness.core.records import Problem, Response, Sampling, Solution, Verifica
 from harness.core.solution_parts import Reads, part_of
 from harness.core.splitters import AUTO, splitter
 from harness.core.steps import unnumbered
+from harness.core.weighing import Weighing
 
 #: What a question is about: a response, one of its steps, an ordered pair of responses, all responses to the problem.
 Per = Literal["response", "step", "pair", "group"]
@@ -102,6 +103,7 @@ class Verifications:
         begins: how every reply begins; the generator goes on from there.
         reads, steps: the part of each response that is asked about, and how it is cut into steps.
         label: a short name for it.
+        weighing: what is weighed in the replies, beside their texts.
     """
 
     generator: str | Mapping[str, Any]
@@ -117,6 +119,7 @@ class Verifications:
     steps: Any = AUTO
     label: str = "judge"
     where: str = "template"
+    weighing: Weighing | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -131,6 +134,7 @@ class Verifications:
             "begins": self.begins,
             **({} if self.reads == "all" else {"reads": self.reads}),
             **({} if self.steps == AUTO else {"steps": self.steps}),
+            **({} if self.weighing is None else {"weighing": self.weighing.identity}),
         }
 
     @property

@@ -26,6 +26,7 @@ from harness.experiment.entries import build
 from harness.experiment.expansion import expand, members_first
 from harness.experiment.generators import check_generators, compared
 from harness.experiment.problem_sets import load_problem_sets
+from harness.experiment.selection import selection_entries
 from harness.experiment.spec import Pool, Spec
 
 
@@ -66,6 +67,7 @@ def build_graph(
     verifier = build("verifiers", "verifier", experiment.verifier, "verifier", {}, Pool(num_cpus=0))
     second_verifiers = _second_verifiers(experiment)
     entries = expand(experiment, extra)
+    rules = selection_entries(experiment.evaluation.selection.items())
     layout = Layout(experiment, problems, generators, verifier)
 
     sets = [layout.rollout_sets(name, entries.reward_models[name]["train"]) for name in entries.trained]
@@ -115,6 +117,7 @@ def build_graph(
         n=n,
         nodes=nodes,
         stand_ins=stood_in,
+        rules=rules,
         notes=what.notes,
     )
 

@@ -221,6 +221,7 @@ class Graph:
     n: int
     nodes: list[Node]
     stand_ins: list[str]  # problem sets that cannot be read here: nameless problems stand in for them
+    rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # entries of further selection rules
     notes: list[str] = field(default_factory=list)  # sentences on the problems and responses that are compared
 
     @property

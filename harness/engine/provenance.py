@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.core.components import Generator
 from harness.core.params import Mark
+from harness.core.registry import source_digest
 from harness.core.stages import StageKind
 from harness.engine.graph import Graph, Training
 from harness.engine.training import LEDGER_REVISION
@@ -44,6 +45,7 @@ def describe_results(graph: Graph, quarantined: list[Quarantined]) -> Manifest:
     evaluation = config.evaluation.model_dump(mode="json")
     # Default sizes are cut to the responses there are; sizes that were asked for have been checked against them.
     evaluation["n"] = sorted({min(n, graph.n or n) for n in evaluation["n"]})
+    evaluation["selection"] = {name: {**e, "type": portable(str(e["type"]))} for name, e in graph.rules.items()}
     return Manifest(
         name=config.name,
         seed=config.seed,
@@ -76,6 +78,7 @@ def results_key(graph: Graph, quarantined: Sequence[Quarantined]) -> str:
     costs = [hashlib.sha256(path.read_bytes()).hexdigest() for path in ledgers if path.is_file()]
     missing = [shard.model_dump(mode="json") for shard in quarantined]
     evaluation = graph.experiment.evaluation.model_dump(mode="json")
+    evaluation["selection"] = [(name, entry, source_digest(entry["type"])) for name, entry in graph.rules.items()]
     keys = [shard_key(shard.path(graph.results)) for shard in stored]
     return digest("report", keys, costs, missing, evaluation, version("bonbench"), LEDGER_REVISION, *graph.notes)
 

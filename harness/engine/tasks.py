@@ -27,6 +27,7 @@ from harness.core.records import (
     Grade,
     MemberScore,
     Problem,
+    Reply,
     Response,
     Sampling,
     Solution,
@@ -38,6 +39,7 @@ from harness.core.seeds import response_seed
 from harness.core.stages import Task
 from harness.core.text import mended_records
 from harness.core.verifications import Verifications
+from harness.core.weighing import Weighed
 from harness.cost_model.shape import ModelShape
 from harness.engine.going_on import made_of, sampled
 from harness.engine.prefixes import Tally, prefixes, step_labels, tallies
@@ -227,12 +229,18 @@ def verify(
     have = None if kept is None else [r for r in to_records(Response, kept) if r.problem_id in about]
     replies, failed = sampled(partial(component.replies, asked.begins), questions, asked.sampling, seeds, have)
     replies = _whole(component, replies)
+    weighed: list[Weighed] = []
+    if asked.weighing is not None:
+        told, weighed = asked.weighing.weighed(component.weigh, asked.begins, questions, replies)
+        replies = list(told)
     missing: dict[str, str] = {}
     for id_, why in failed.items():
         missing.setdefault(about[id_].problem.problem_id, f"question {id_!r}: {why}")
-    result = Result(to_table(Response, replies), missing=missing)
+    record: type[Response] = Response if asked.weighing is None else Reply
+    result = Result(to_table(record, replies), missing=missing)
     facts = _described(component)
     _count(result, facts, ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in replies))
+    _count_weighed(result, facts, weighed)
     if facts is None and not component.recorded:
         result.flops = math.nan  # a server does not say what its model is
     return result
@@ -265,7 +273,7 @@ def score(
     others = {role.removeprefix(_SCORES_OF): table for role, table in inputs.items() if role not in passes}
     solutions = _solutions(problems, responses, passes, others)
     if asked is not None and verifications is not None:
-        solutions = asked.told(solutions, to_records(Response, verifications))
+        solutions = asked.told(solutions, to_records(Response if asked.weighing is None else Reply, verifications))
     scores, missing = made_of(solutions, _records(StepScores, kept), component.score_read)
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
     if component.reads != "all":
@@ -383,3 +391,12 @@ def _count(result: Result, facts: ModelFacts | None, sequences: Iterable[tuple[s
         result.completion_tokens += sum(tokens for _, _, tokens in lengths)
         if shape:
             result.flops += shape.forward(prompt) + sum(shape.forward(t, past=prompt) for _, _, t in lengths)
+
+
+def _count_weighed(result: Result, facts: ModelFacts | None, weighed: Sequence[Weighed]) -> None:
+    """Add what was read again to weigh the answers in replies. (What a cache held cost nothing.)"""
+    shape = ModelShape.from_config(facts.config, facts.output_head) if facts else None
+    for one in weighed:
+        result.prompt_tokens += one.n_read
+        if shape:
+            result.flops += shape.forward(one.n_read, past=one.n_cached)

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from harness.core.aggregation import Aggregation
 from harness.core.errors import UserError, first_error
 from harness.core.records import Sampling
-from harness.core.terms import Aggregation, IntervalMethod, Protocol
+from harness.core.terms import IntervalMethod, Protocol
 from harness.data.documents import parse_yaml, read_yaml
 from harness.data.export_facts import as_exported, is_export, read_facts
 from harness.experiment.names import check_name
@@ -96,14 +97,21 @@ class EvaluationConfig(_Frozen):
     """What the report shows: sizes ``n`` of the headline table, aggregation (null: each reward model's own).
 
     ``bootstrap`` draws of problems make the intervals, BCa ones or plain percentiles (docs/statistics.md).
+    ``selection`` are entries of selection rules beside the usual ones (``harness.experiment.selection``).
     """
 
     problems: str = "test"
     n: list[int] = [1, 4, 16, 64]
-    aggregation: Aggregation | list[Aggregation] | None = None
+    aggregation: list[Aggregation] | None = None
     protocol: Protocol | list[Protocol] = "subsets"
     bootstrap: int = Field(default=1000, ge=1, le=_MOST_DRAWS)
     interval: IntervalMethod = "bca"
+    selection: dict[str, dict[str, Any]] = {}
+
+    @field_validator("aggregation", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("n")
     @classmethod

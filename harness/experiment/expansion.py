@@ -98,13 +98,13 @@ def _stands_for(name: str, entry: Mapping[str, Any], where: str) -> dict[str, Ma
         cls = find("reward_models", type_)
         expanded = cls.expand({k: v for k, v in entry.items() if k != "type"})
         if expanded is None:
-            return dict(sweep(name, entry, _sequences(cls.Params)))
+            return dict(sweep(name, entry, sequences(cls.Params)))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     return {label: {"type": type_, **parameters} for label, parameters in expanded.items()}
 
 
-def _sequences(params: type[ComponentParams]) -> list[str]:
+def sequences(params: type[ComponentParams]) -> list[str]:
     """The parameters that are sequences, so that a list is one value of them."""
     kinds = {name: typing.get_origin(field.annotation) for name, field in params.model_fields.items()}
     return [name for name, kind in kinds.items() if kind in (list, tuple)]

@@ -57,6 +57,11 @@ def verifying_generator(
             f"{where}: {spec.type_} cannot go on from the beginning of a reply ({asked.begins.strip()!r}), which "
             f"{asked.label} asks for: name a transformers or vllm generator"
         )
+    if asked.weighing is not None and spec.cls.weigh is Generator.weigh:
+        raise UserError(
+            f"{where}: {spec.type_} does not tell how probable an answer is, which {asked.label} asks for: name a "
+            "transformers or vllm generator, or read the text with readout: yes-no"
+        )
     if asked.system_prompt is None or spec.cls.recorded:
         return spec
     if "system_prompt" not in type(spec.params).model_fields:

@@ -22,8 +22,11 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.findings import findings
 from harness.analysis.responses import responses
 from harness.analysis.rows import to_frame
+from harness.analysis.rule_table import rule_table
+from harness.analysis.unscored import rules_left_out
 from harness.report import table_texts as texts
 from harness.report.figures import accuracy, costs, scales
+from harness.report.figures import compute as how_much
 from harness.report.figures import diagnosis as why
 from harness.report.figures.palette import Palette
 
@@ -95,11 +98,13 @@ TABLES = (
         headline.weighted_table,
         texts={"md": texts.weighted_markdown},
     ),
+    TableOutput("selection", "Selection rules", "", rule_table),
     TableOutput("findings", "The paper's findings", "", findings, texts={"md": texts.findings_markdown}),
     TableOutput("unanswered", "Problems without responses", "", lambda evaluation: evaluation.unanswered),
     TableOutput("unscored", "Responses without a score", "", lambda evaluation: evaluation.unscored),
     TableOutput("verdicts", "Verdicts that can be read", "", lambda evaluation: evaluation.verdicts),
     TableOutput("left_out", "Reward models left out", "", lambda evaluation: evaluation.left_out),
+    TableOutput("rules_left_out", "Selection rules left out", "", lambda e: rules_left_out(e.accuracies)),
     TableOutput("verifiers", "Two verifiers", "", lambda e: e.second_opinion and e.second_opinion.agreement()),
     TableOutput(
         "verifier_ranking",
@@ -120,6 +125,18 @@ TABLES = (
         "reward models that compute their scores in the run; recorded scores have no ledger",
         lambda evaluation: evaluation.costs,
         _itself,
+    ),
+    TableOutput(
+        "compute",
+        "Accuracy and compute",
+        "",  # the figure says it
+        lambda evaluation: evaluation.compute.rows if evaluation.compute.is_known else None,
+    ),
+    TableOutput(
+        "smaller_generators",
+        "A smaller generator, or a larger one",
+        "",
+        lambda evaluation: evaluation.smaller_generators,
     ),
     TableOutput(
         "development_cost",
@@ -190,6 +207,19 @@ FIGURES = (
         "where the cheapest scale of the one is already better than the best of the other.",
         "reward models trained in this experiment: give entries a train: block, with several sizes of responses:",
         costs.cost_accuracy,
+    ),
+    FigureOutput(
+        "compute",
+        "Accuracy against compute",
+        "What it takes to answer a problem, against how often the answer is right: sampling n responses, and scoring "
+        "them (a vote takes no scoring), n doubling from dot to dot. A generator's lines start where one response is "
+        "taken alone. In FLOPs from counted tokens, a prompt read once for all responses to its problem; and in "
+        "seconds as measured, in proportion to n. The grey line is the Pareto front with 95 % intervals: no other "
+        "choice of any generator is right more often for fewer FLOPs. What it took to develop a reward model is not in "
+        "here.",
+        "responses sampled in this run by a model of known size: recorded responses say nothing of their FLOPs, and a "
+        "server does not say what its model is",
+        how_much.compute,
     ),
     FigureOutput(
         "fig2_development_cost",

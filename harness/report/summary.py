@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
 from harness.analysis.overoptimisation import PeakRow
-from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow
+from harness.analysis.rule_table import RuleRow, rule_table
+from harness.analysis.smaller_generator import SmallerRow, best_of_pairs
+from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow, rules_left_out
 from harness.analysis.verdicts import VerdictsRow
 from harness.report.text import p_value, percent, signed_percent
 
@@ -49,7 +52,9 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     lines += unscored_lines(evaluation.unscored)
     lines += verdict_lines(evaluation.verdicts)
     lines += left_out_lines(evaluation.left_out)
+    lines += rules_left_out_lines(evaluation.accuracies)
     lines += falling_lines(evaluation.peaks)
+    lines += smaller_lines(evaluation.smaller_generators)
     if best is None:
         return lines
     values = accuracies.overall(best)
@@ -69,7 +74,7 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     lines.append(text)
     if len(evaluation.results.variants()) > 1:
         lines.append("It is the best of several on these problems, which flatters its lead over the others.")
-    return lines
+    return lines + rule_lines(rule_table(evaluation))
 
 
 def unanswered_lines(rows: Sequence[UnansweredRow]) -> list[str]:
@@ -111,6 +116,27 @@ def left_out_lines(rows: Sequence[LeftOutRow]) -> list[str]:
     return [f"{row.reward_model} is left out: {row.why}." for row in rows]
 
 
+def rules_left_out_lines(accuracies: Accuracies) -> list[str]:
+    """A sentence on each selection rule that was asked for and is in no table."""
+    return [f"The selection rule {row.rule} is left out: {row.why}." for row in rules_left_out(accuracies)]
+
+
+def rule_lines(rows: Sequence[RuleRow]) -> list[str]:
+    """A sentence on the rule beside the usual ones that gains most over best-of-n; none without such rules."""
+    overall = [row for row in rows if row.n is None]
+    if not overall:
+        return []
+    most = max(overall, key=lambda row: row.over_best_of_n.mean)
+    rules = len({row.rule for row in overall})
+    d = most.over_best_of_n
+    return [
+        f"Of {rules} further selection {'rules' if rules > 1 else 'rule'}, {most.rule} with {most.reward_model} gains "
+        f"most over best-of-n with the same scores: {signed_percent(d.mean)} points ({signed_percent(d.low)} to "
+        f"{signed_percent(d.high)}), to {percent(most.accuracy)} % (p {p_value(d.p_holm)}, corrected for "
+        f"{len(overall)} {'comparisons' if len(overall) > 1 else 'comparison'})."
+    ]
+
+
 def falling_lines(rows: Sequence[PeakRow]) -> list[str]:
     """A sentence on the reward models that choose worse among more responses; none where none does."""
     falling = sorted((row for row in rows if row.falls), key=lambda row: row.change.mean)
@@ -124,6 +150,31 @@ def falling_lines(rows: Sequence[PeakRow]) -> list[str]:
     others = len(falling) - _MOST_NAMED
     more = f"; {others} more {'fall' if others > 1 else 'falls'}" if others > 0 else ""
     return [f"More responses can make the choice worse: {named}{more}. (Of {len(rows)} curves.)"]
+
+
+def smaller_lines(rows: Sequence[SmallerRow]) -> list[str]:
+    """A sentence on each pair of generators: the smaller one with its best choice, against the larger one alone."""
+    pairs = best_of_pairs(rows)
+    lines = [
+        f"{row.smaller} with {row.n} responses, chosen by {row.reward_model or 'majority vote'}, is right in "
+        f"{percent(row.accuracy)} % of the cases, one response of {row.larger} in {percent(row.larger_accuracy)} %: "
+        f"{signed_percent(row.difference.mean)} points ({signed_percent(row.difference.low)} to "
+        f"{signed_percent(row.difference.high)}) for {row.ratio:.3g} times the FLOPs; {_as_good(row)}."
+        for row in pairs[:_MOST_NAMED]
+    ]
+    others = len(pairs) - _MOST_NAMED
+    more = f" {others} more pair{'s' if others > 1 else ''} of generators: tables/smaller_generators.csv."
+    flattered = " Each choice is the best of several on these problems, which flatters it."
+    return [" ".join(lines) + (more if others > 0 else "") + flattered] if lines else []
+
+
+def _as_good(row: SmallerRow) -> str:
+    """From which n on a choice is right at least as often as the larger generator, with its range."""
+    low, high = (f"n = {n}" if n else f"above {row.n}" for n in (row.as_good_low, row.as_good_high))
+    bounds = low if low == high else f"{low} to {high.removeprefix('n = ')}"
+    if row.as_good_n is None:
+        return f"it is as good at no n here (95 % of the draws: {bounds})"
+    return f"it is as good at n = {row.as_good_n} (95 % of the draws: {bounds})"
 
 
 def _against(d: Difference, name: str) -> str:

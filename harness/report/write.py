@@ -6,12 +6,14 @@ left out, and its file from an earlier report is removed; the page says what wou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.published_numbers import beside, load_published
 from harness.analysis.rows import to_frame
+from harness.analysis.rule_entries import Entry, adds_rules
 from harness.core.files import write_files
 from harness.report.figures.palette import Palette
 from harness.report.figures.style import encode, figure_files, styled
@@ -23,20 +25,27 @@ from harness.report.text import csv
 from harness.storage.results import load_results
 
 
-def write_report(folder: Path, published: Path | None = None, column_width: float | None = None) -> list[Path]:
+def write_report(
+    folder: Path,
+    published: Path | None = None,
+    column_width: float | None = None,
+    rules: Mapping[str, Entry] | None = None,
+) -> list[Path]:
     """Write ``tables/``, ``figures/`` and ``report.html`` of a results folder; returns the paths written.
 
-    Without options this is the standard report, which counts as fresh until the results change.
+    Without options this is the standard report, which counts as fresh until the results change; but not where a
+    selection rule of the results is left out.
 
     Args:
         published: a folder of published numbers (``harness.analysis.published_numbers``) to lay these beside.
         column_width: of the figures, in inches (see :func:`harness.report.figures.style.styled`).
+        rules: selection rules (name -> entry) that the user asked for, beside those of the results.
 
     Raises:
         UserError: for a folder without results, or incomplete ones.
     """
     results = load_results(folder)
-    evaluation = Evaluation.of(results)
+    evaluation = Evaluation.of(results, rules)
     tables, tables_left_out, files = _tables(evaluation)
     if published is not None:
         files |= _beside(evaluation, published)
@@ -51,7 +60,8 @@ def write_report(folder: Path, published: Path | None = None, column_width: floa
         if earlier.is_file() and str(earlier.relative_to(folder)) not in files:
             earlier.unlink()
     paths = write_files(folder, files)
-    if published is None and column_width is None:
+    as_run = not evaluation.accuracies.rules_left_out and not adds_rules(results.manifest, rules)
+    if published is None and column_width is None and as_run:
         mark_report(folder, results.manifest.results_key)
     return paths
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from harness.core.records import Grade, LedgerRow, Problem, Response, StepLabels, StepScores, TokenLogprobs
+from harness.core.records import Grade, LedgerRow, Problem, Reply, Response, StepLabels, StepScores, TokenLogprobs
 
 R = TypeVar("R")
 
@@ -33,7 +33,7 @@ def schema_of(record: type) -> pa.Schema:
 
 
 SCHEMAS: dict[type, pa.Schema] = {
-    r: schema_of(r) for r in (Problem, Response, Grade, StepLabels, StepScores, TokenLogprobs, LedgerRow)
+    r: schema_of(r) for r in (Problem, Response, Reply, Grade, StepLabels, StepScores, TokenLogprobs, LedgerRow)
 }
 
 

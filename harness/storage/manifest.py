@@ -21,7 +21,10 @@ class _Facts(BaseModel):
 
 
 class EvaluationFacts(_Facts):
-    """The ``evaluation`` block of the experiment. A single aggregation or protocol need not be a list."""
+    """The ``evaluation`` block of the experiment. A single aggregation or protocol need not be a list.
+
+    ``selection`` are the entries of further selection rules by name.
+    """
 
     problems: str = "test"
     n: list[int]
@@ -29,6 +32,7 @@ class EvaluationFacts(_Facts):
     bootstrap: int = Field(default=1000, ge=1, le=10**6)
     interval: IntervalMethod = "bca"
     protocol: list[Protocol] = ["subsets"]
+    selection: dict[str, dict[str, Any]] = {}
 
     @field_validator("aggregation", "protocol", mode="before")
     @classmethod

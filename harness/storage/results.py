@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
+from harness.core.aggregation import cannot_be, known_aggregation
 from harness.core.errors import UserError, first_error
 from harness.core.records import Grade, LedgerRow, Problem, Response, StepScores
 from harness.core.stages import StageKind
-from harness.core.terms import AGGREGATIONS
 from harness.data.documents import read_json
 from harness.storage.arrow import SCHEMAS
 from harness.storage.inventory import check_inventory
 from harness.storage.ledger import read_ledger
 from harness.storage.manifest import Manifest
-from harness.storage.shards import LEDGER, in_columns, read_shard, shard_files, shard_meta
+from harness.storage.sharded_rows import ShardedRows, ShardIndex, read_rows
+from harness.storage.shards import LEDGER, shard_files, shard_meta
 
 
 @dataclass
@@ -36,13 +37,50 @@ class Unscored:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """One results folder. Tables have the columns of the records; responses and scores are read when asked for."""
+    """One results folder. Tables have the columns of the records.
+
+    Grades, responses and scores are read when asked for: shard by shard where a run may be large. ``graded_by`` is the
+    stage whose grades count.
+    """
 
     folder: Path
     manifest: Manifest
     problems: pd.DataFrame
-    grades: pd.DataFrame
     ledger: pd.DataFrame
+    graded_by: StageKind = StageKind.GRADE
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Problem id → its place among the problems, from 0."""
+        return {problem_id: place for place, problem_id in enumerate(self.problems["problem_id"])}
+
+    def rows(self, record: type, *place: str, columns: list[str] | None = None) -> ShardedRows:
+        """The rows of a folder of the results, say ``Response, "responses", generator``, or some columns of them."""
+        folder = self.folder.joinpath(*place)
+        if folder not in self._indexes:
+            self._indexes[folder] = ShardIndex(folder, self.places)
+        return ShardedRows(self._indexes[folder], record, columns)
+
+    @cached_property
+    def _indexes(self) -> dict[Path, ShardIndex]:
+        return {}
+
+    @cached_property
+    def grades(self) -> pd.DataFrame:
+        """The grades of all generators, at once: not for what a report of a large run needs."""
+        return _all_grades(self.folder / self.graded_by.folder, self.manifest.generators)
+
+    def graded(self, generator: str, columns: list[str] | None = None) -> ShardedRows:
+        """The grades of a generator's responses, or some columns of them."""
+        return self.rows(Grade, self.graded_by.folder, generator, columns=columns)
+
+    def has_grades(self, generator: str) -> bool:
+        """Whether a response of a generator is graded."""
+        return any(len(table) for table in self.graded(generator, ["sample"]))
+
+    @cached_property
+    def _ledgers(self) -> dict[tuple[str, ...], pd.DataFrame]:
+        return {}
 
     def scores(self, reward_model: str, generator: str) -> pa.Table:
         """A reward model's scores of a generator's responses; without rows where there are none.
@@ -53,22 +91,13 @@ class Results:
 
     def responses(self, generator: str, columns: list[str]) -> Iterator[pa.Table]:
         """Some columns of a generator's responses, shard by shard."""
-        for path in shard_files(self.folder / StageKind.SAMPLE.folder / generator):
-            yield _read(path, Response, columns)
-
-    def lengths(self, generator: str) -> pd.DataFrame:
-        """How long a generator's responses are: ``problem_id``, ``sample``, ``characters``. One shard is in memory."""
-        frames = [pd.DataFrame({"problem_id": [], "sample": [], "characters": []})]
-        for path in sorted((self.folder / StageKind.SAMPLE.folder / generator).glob("part-*.parquet")):
-            table = _read(path, Response, ["problem_id", "sample", "text"])
-            frames.append(table.set_column(2, "characters", pc.utf8_length(table.column("text"))).to_pandas())
-        return pd.concat(frames, ignore_index=True)
+        return iter(self.rows(Response, StageKind.SAMPLE.folder, generator, columns=columns))
 
     def unscored(self, reward_model: str, generator: str) -> Unscored:
         """What a reward model left unscored of a generator's responses."""
         unscored = Unscored(0, Counter())
         for path in shard_files(self.folder / StageKind.SCORE.folder / reward_model / generator):
-            rewards = _read(path, StepScores, ["step_rewards"]).column("step_rewards")
+            rewards = read_rows(path, StepScores, ["step_rewards"]).column("step_rewards")
             unscored.n_responses += len(rewards)
             if n := pc.sum(pc.equal(pc.list_value_length(rewards), 0)).as_py():
                 reason = shard_meta(path).get("unscored_because", "")
@@ -97,19 +126,21 @@ class Results:
         """The grades of all policies, in the columns of ``grades``: ``generator`` is the policy."""
         return _all_grades(self.folder / StageKind.POLICY_GRADE.folder, self.manifest.policies)
 
-    def second_grades(self) -> pd.DataFrame:
-        """The second verifier's grades of all generators, in the columns of ``grades``; no rows without one."""
+    @property
+    def second(self) -> Results | None:
+        """The same results with the grades of the second verifier; None without one that has graded something."""
+        second = replace(self, graded_by=StageKind.SECOND_GRADE)
         names = self.manifest.generators if self.manifest.second_verifier else ()
-        return _all_grades(self.folder / StageKind.SECOND_GRADE.folder, names)
+        return second if any(second.has_grades(name) for name in names) else None
 
     def ledger_of(self, *place: str) -> pd.DataFrame:
-        """The ledger of a folder of the results, say ``"responses", generator``; no rows where it is not known."""
-        rows: pd.DataFrame = _table(self.folder.joinpath(LEDGER, *place), LedgerRow).to_pandas()
-        return rows
+        """The ledger of a folder of the results, say ``"responses", generator``; no rows where it is not known.
 
-    def by_problem(self, record: type, *place: str) -> RowsByProblem:
-        """The rows of a folder of the results, say ``Response, "responses", generator``."""
-        return RowsByProblem(self.folder.joinpath(*place), record)
+        It is read once. The rows are in the order of the shards.
+        """
+        if place not in self._ledgers:
+            self._ledgers[place] = _frame(self.folder.joinpath(LEDGER, *place), LedgerRow)
+        return self._ledgers[place]
 
     def training_model(self, reward_model: str) -> str | None:
         """The entry whose training made a reward model's model; None for one that was not trained here."""
@@ -122,37 +153,9 @@ class Results:
         rows = []
         for name, facts in self.manifest.reward_models.items():
             for aggregation in aggregations or [facts.aggregation]:
-                if aggregation != "prod" or facts.score_type == "probability":
+                if cannot_be(aggregation, facts.score_type) is None:
                     rows.append((name, aggregation))
         return rows
-
-
-class RowsByProblem:
-    """The rows of a folder's shards, problem by problem, with the columns of ``record``.
-
-    One shard at a time is in memory. So reading is quick when problems are asked for in the order of the shards.
-    """
-
-    def __init__(self, folder: Path, record: type) -> None:
-        self._record = record
-        self._shards: dict[str, list[Path]] = {}
-        for path in shard_files(folder):
-            for problem_id in _read(path, record, ["problem_id"]).column("problem_id").unique().to_pylist():
-                self._shards.setdefault(problem_id, []).append(path)
-        self._path: Path | None = None
-        self._table = SCHEMAS[record].empty_table()
-        self._rows: Mapping[Any, Any] = {}
-
-    def __getitem__(self, problem_id: str) -> pa.Table:
-        """The stored rows of a problem; a table without rows where the problem has none."""
-        tables = [SCHEMAS[self._record].empty_table()]
-        for path in self._shards.get(problem_id, ()):
-            if path != self._path:
-                self._path, self._table = path, _read(path, self._record)
-                names = self._table.column("problem_id").to_pandas()
-                self._rows = names.groupby(names).indices
-            tables.append(self._table.take(self._rows[problem_id]))
-        return pa.concat_tables(tables)
 
 
 def stored_manifest(folder: Path) -> Manifest:
@@ -169,8 +172,10 @@ def stored_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         raise UserError(f"{path}: {first_error(error, Manifest)}{_by_another(path)}") from None
     for aggregation in manifest.evaluation.aggregation or []:
-        if aggregation not in AGGREGATIONS:
-            raise UserError(f"{path}: evaluation.aggregation: no aggregation is named {aggregation!r}")
+        try:
+            known_aggregation(aggregation)
+        except ValueError as error:
+            raise UserError(f"{path}: evaluation.aggregation: {error}") from None
     check_inventory(folder, manifest.shards)
     return manifest
 
@@ -186,16 +191,14 @@ def load_results(folder: Path) -> Results:
     problems = _frame(folder / "problems" / manifest.problem_set, Problem)
     if problems.empty:
         raise UserError(f"{folder}: no problems under problems/{manifest.problem_set}; run the experiment again")
-    grades = {name: _frame(folder / StageKind.GRADE.folder / name, Grade) for name in manifest.generators}
-    missing = [name for name, frame in grades.items() if frame.empty]
     costs = [path for place in _places(manifest) for path in shard_files(folder / LEDGER / place)]
     results = Results(
         folder,
         manifest,
         problems,
-        pd.concat(grades.values(), ignore_index=True),
         _concatenate(costs, LedgerRow).to_pandas(),
     )
+    missing = [name for name in manifest.generators if not results.has_grades(name)]
     for name in missing:
         if reasons := results.unanswered(name):
             raise UserError(
@@ -251,17 +254,6 @@ def _table(folder: Path, record: type) -> pa.Table:
 
 
 def _concatenate(paths: list[Path], record: type) -> pa.Table:
-    tables = [_read(path, record) for path in paths]
+    read = read_ledger if record is LedgerRow else partial(read_rows, record=record)
+    tables = [read(path) for path in paths]
     return pa.concat_tables(tables) if tables else SCHEMAS[record].empty_table()
-
-
-def _read(path: Path, record: type, columns: list[str] | None = None) -> pa.Table:
-    """A shard in the record's columns, or some of them."""
-    schema = SCHEMAS[record]
-    if columns is not None:
-        schema = pa.schema([schema.field(name) for name in columns])
-    if record is LedgerRow:
-        return read_ledger(path)
-    table = read_shard(path, columns)
-    with in_columns(path):
-        return table.select(schema.names).cast(schema)

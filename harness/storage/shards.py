@@ -106,18 +106,19 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """The table of a shard, or some of its columns.
 
     Raises:
-        UserError: naming the file, where it is not a readable shard.
+        UserError: naming the file, where it is not a readable shard, or lacks a column.
     """
     # One thread: shards are small, and a pool per reader would fight over the cores that models use.
     with _readable(path):
-        table: pa.Table = pq.read_table(
-            path, columns=columns, use_threads=False, partitioning=None, page_checksum_verification=True
-        )
-        if missing := set(columns or ()) - set(table.column_names):
-            raise pa.ArrowInvalid(f"no column {min(missing)!r}")
+        # Not pq.read_table: of small files it takes twice as long and more.
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table: pa.Table = file.read(columns, use_threads=False)
         rows = (table.schema.metadata or {}).get(b"rows")  # shards of earlier versions do not say
         if rows is not None and rows != str(len(table)).encode():
             raise pa.ArrowInvalid(f"{len(table)} rows of {rows.decode(errors='replace')}")
+    with in_columns(path):
+        if missing := set(columns or ()) - set(table.column_names):
+            raise LookupError(f"no column {min(missing)!r}")
     return table
 
 

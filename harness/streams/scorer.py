@@ -137,7 +137,10 @@ class Scorer:
         questions = [q.asked() for q in asked.questions(solutions)]
         n = asked.sampling.n
         seeds = {q.problem_id: [response_seed(0, generator.name, q.problem, i) for i in range(n)] for q in questions}
-        return asked.told(solutions, generator.replies(asked.begins, questions, asked.sampling, seeds))
+        replies: Sequence[Response] = generator.replies(asked.begins, questions, asked.sampling, seeds)
+        if asked.weighing is not None:
+            replies, _ = asked.weighing.weighed(generator.weigh, asked.begins, questions, replies)
+        return asked.told(solutions, replies)
 
     def total(self, scores: StepScores) -> float | None:
         """The score of a response: its step rewards, aggregated by the default aggregation; None without any.

@@ -9,7 +9,7 @@ from typing import Any
 from bonbench.reward_models.generative.params import GenerativeParams
 from bonbench.reward_models.generative.readouts import Values, said
 from harness.core.components import ModelFacts, RewardModel
-from harness.core.records import Response, Solution, StepScores, Verification
+from harness.core.records import Reply, Response, Solution, StepScores, Verification
 from harness.core.verifications import Verifications
 
 
@@ -69,6 +69,7 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
             steps=params.steps,
             label=params.label,
             where=params.place,
+            weighing=params.weighing,
         )
 
     @classmethod
@@ -111,9 +112,8 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
                 seen.add(verification.question)
                 counts["too long"] += not verification.replies
                 for reply in verification.replies:
-                    text = self._said(reply)
-                    is_read = text is not None and self._reader(text, self._size(solution, verification)) is not None
-                    counts["cut off" if text is None else "read" if is_read else "unreadable"] += 1
+                    is_read = self._value(reply, self._size(solution, verification)) is not None
+                    counts["cut off" if self._said(reply) is None else "read" if is_read else "unreadable"] += 1
         return +counts
 
     def _scored(self, solution: Solution) -> StepScores:
@@ -144,12 +144,19 @@ class GenerativeRewardModel(RewardModel[GenerativeParams]):
     def _read(self, solution: Solution, verification: Verification) -> list[Values]:
         """The values in the replies that can be read."""
         size = self._size(solution, verification)
-        texts = (text for reply in verification.replies if (text := self._said(reply)) is not None)
-        return [values for text in texts if (values := self._reader(text, size)) is not None]
+        read = (self._value(reply, size) for reply in verification.replies)
+        return [values for values in read if values is not None]
+
+    def _value(self, reply: Response, size: int) -> Values | None:
+        """The values in a reply; None where it cannot be read."""
+        if self.params.readout == "p-yes":
+            return (reply.p_yes,) if isinstance(reply, Reply) and reply.p_yes is not None else None
+        text = self._said(reply)
+        return None if text is None else self._reader(text, size)
 
     def _said(self, reply: Response) -> str | None:
         readout = self.params.readout
-        return said(reply, in_a_word=readout == "yes-no", with_thoughts=readout == "labels")
+        return said(reply, in_a_word=readout in ("yes-no", "p-yes"), with_thoughts=readout == "labels")
 
     def _size(self, solution: Solution, verification: Verification) -> int:
         """How many values a reply has."""

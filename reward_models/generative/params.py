@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from bonbench.reward_models.generative.presets import PRESETS, TEMPLATES
-from bonbench.reward_models.generative.readouts import READERS, Reader, grade, yes_or_no
+from bonbench.reward_models.generative.readouts import READERS, Reader, grade, verdict_place, yes_or_no
 from bonbench.reward_models.known_models import KNOWN_MODELS
 from bonbench.reward_models.vllm.params import BackendParams
 from harness.core.errors import UserError
@@ -25,9 +25,10 @@ from harness.core.params import (
     StepsParams,
 )
 from harness.core.verifications import Per, check_template
+from harness.core.weighing import Weighing
 
 Preset = Literal["judge", "grader", "pairwise", "listwise", "genrm", "genrm-cot", "thinkprm", "genprm"]
-Readout = Literal["yes-no", "grade", "labels", "choice", "ranking", "first-token"]
+Readout = Literal["yes-no", "p-yes", "grade", "labels", "choice", "ranking", "first-token"]
 
 #: What the questions are about where the read-out decides it.
 _PER: dict[str, Per] = {"labels": "response", "choice": "pair", "ranking": "group", "first-token": "response"}
@@ -95,8 +96,9 @@ class GenerativeParams(QuestionParams, BackendParams, StepsParams):
     )
     readout: Readout | None = Field(
         None,
-        description="how the verdict is read: yes-no, grade, labels (of all steps, in one reply), choice (of two "
-        "responses), ranking (of all responses to a problem), first-token (its probability); null: the preset's",
+        description="how the verdict is read: yes-no, p-yes (how probable yes is where the reply gives its verdict), "
+        "grade, labels (of all steps, in one reply), choice (of two responses), ranking (of all responses to a "
+        "problem), first-token (its probability); null: the preset's",
     )
     per: Literal["response", "step"] | None = Field(
         None, description="yes-no and grade: whether each response is asked about, or each step; null: the preset's"
@@ -172,9 +174,17 @@ class GenerativeParams(QuestionParams, BackendParams, StepsParams):
             raise UserError(f"answer_no: {self.answer_no!r} is the answer yes too")
         check_template(self.text(), self.about, self.place)
 
+    @property
+    def weighing(self) -> Weighing | None:
+        """What is weighed in the replies."""
+        if self.readout != "p-yes":
+            return None
+        yes, no = self.answer_yes, self.answer_no
+        return Weighing(yes, no, place=partial(verdict_place, yes=yes, no=no))
+
     def reader(self) -> Reader:
         """How the verdict is read from the text of a reply."""
-        if self.readout == "yes-no":
+        if self.readout in ("yes-no", "p-yes"):
             return partial(yes_or_no, yes=self.answer_yes, no=self.answer_no)
         if self.readout == "grade":
             return partial(grade, worst=self.worst, best=self.best)

@@ -85,8 +85,8 @@ _GENRM = """{{ problem }}
 
 Is the answer correct (Yes/No)?"""
 
-# GenRM-CoT (the same paper): it reasons, and ends with this sentence. The paper fine-tunes a model to do so, and
-# averages the probability of "Yes" over several replies; here a model is told to, and the verdict is read in the text.
+# GenRM-CoT (the same paper): it reasons, and ends with this sentence. The paper fine-tunes a model to do so; here
+# a model is told to.
 _GENRM_COT = """{{ problem }}
 
 {{ response }}
@@ -98,8 +98,8 @@ in which X is Yes or No."""
 # mukhal/ThinkPRM and the cards of launch/ThinkPRM-1.5B, -7B and -14B: numbered steps, one a line, and a reply that
 # begins with "Let's verify step by step:", has a box for each step in its thoughts, and says after them whether the
 # solution is correct. (The cards' question has no full stop at its end, the code's has.) The publication averages the
-# probability of "Yes" there over several replies; here the answer is read from the text. The code's labels of steps,
-# too, are read from the text, with ``readout: labels``.
+# probability of "Yes" there over several replies. The code's labels of steps are read from the text, with ``readout:
+# labels``.
 _THINKPRM = (
     "You are given a math problem and a proposed step-by-step solution:\n\n"
     "[Math Problem]\n\n"
@@ -114,9 +114,8 @@ _THINKPRM = (
 
 # GenPRM (Zhao et al. 2025, "GenPRM: Scaling Test-Time Compute of Process Reward Models via Generative Reasoning",
 # arXiv 2504.00891), after the code in RyanLiu112/GenPRM: its system prompt and its verdict, \boxed{Yes} or \boxed{No},
-# for one paragraph at a time. The publication asks in turns, each with the replies to the earlier ones, runs the code
-# that the model writes, and reads the probability of "Yes" in the box; here each step is asked about in a turn of its
-# own, no code is run, and the verdict is read from the text.
+# for one paragraph at a time. The publication asks in turns, each with the replies to the earlier ones, and runs the
+# code that the model writes; here each step is asked about in a turn of its own, and no code is run.
 _GENPRM = """Question: {{ problem }}
 
 {% for text in steps[:step] %}
@@ -132,14 +131,14 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "pairwise": {"readout": "choice"},
     "listwise": {"readout": "ranking"},
     "genrm": {"readout": "first-token", "per": "response"},
-    "genrm-cot": {"readout": "yes-no", "per": "response"},
+    "genrm-cot": {"readout": "p-yes", "per": "response"},
     "thinkprm": {
-        "readout": "yes-no",
+        "readout": "p-yes",
         "per": "response",
         "begins": "\nLet's verify step by step:",
         "max_tokens": 4096,
     },
-    "genprm": {"readout": "yes-no", "per": "step", "system": _GENPRM_SYSTEM, "temperature": 0.6, "top_p": 0.95},
+    "genprm": {"readout": "p-yes", "per": "step", "system": _GENPRM_SYSTEM, "temperature": 0.6, "top_p": 0.95},
 }
 
 #: The templates of the presets.

@@ -28,6 +28,8 @@ _QUESTION = re.compile(
     r"(?:correct(?: \(yes/no\))?\?|verdict:|judge?ment:|final answer:)[\s*_]*(yes|no|correct|incorrect)\b",
     re.IGNORECASE,
 )
+# what may stand before a verdict where it begins
+_AROUND = re.compile(r"[\s$*]*(?:\\(?:text|textbf|textit|textrm|mathrm|mathbf|operatorname)\s*\{)?\s*")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 # Score: 7, Grade: 7/10, Rating: **7**
 _GRADE = re.compile(r"(?:score|grade|rating)\s*(?:is)?\s*:?[\s*_]*([-+]?\d+(?:\.\d+)?)", re.IGNORECASE)
@@ -55,13 +57,33 @@ def yes_or_no(text: str, n: int = 1, *, yes: str = "Yes", no: str = "No") -> Val
 
     ``yes`` and ``no`` are words for them besides those that are known.
     """
+    verdict = _verdict(text, yes, no)
+    return None if verdict is None else (verdict[0],) * n
+
+
+def verdict_place(reply: Response, *, yes: str = "Yes", no: str = "No") -> int | None:
+    """Where the verdict that :func:`yes_or_no` reads begins in a reply; None for a reply without one."""
+    text = said(reply, in_a_word=True)
+    verdict = None if text is None else _verdict(text, yes, no)
+    return None if text is None or verdict is None else len(reply.text) - len(text) + verdict[1]
+
+
+def _verdict(text: str, yes: str, no: str) -> tuple[float, int] | None:
+    """1 for yes or 0 for no, and where the word begins."""
     words = {**_VERDICTS, _plain(yes): 1.0, _plain(no): 0.0}
-    verdicts = [words[word] for box in _boxes(text) if (word := _plain(box)) in words]
+    boxes = zip(_boxes(text), _BOX.finditer(text), strict=True)
+    verdicts = [(words[word], _within(match)) for box, match in boxes if (word := _plain(box)) in words]
     if not verdicts:
-        verdicts = [_VERDICTS[match[1].lower()] for match in _QUESTION.finditer(text)]
+        verdicts = [(_VERDICTS[match[1].lower()], match.start(1)) for match in _QUESTION.finditer(text)]
     if not verdicts and (word := _plain(text)) in words:
-        verdicts = [words[word]]
-    return (verdicts[-1],) * n if verdicts else None
+        verdicts = [(words[word], _AROUND.match(text).end())]  # type: ignore[union-attr]  # it matches anything
+    return verdicts[-1] if verdicts else None
+
+
+def _within(box: re.Match[str]) -> int:
+    """Where the content of a box begins, behind a command of text in formulas."""
+    start = box.start(1) if box[1] is not None else box.start(2)
+    return _AROUND.match(box.string, start).end()  # type: ignore[union-attr]
 
 
 def grade(text: str, n: int = 1, *, worst: float, best: float) -> Values | None:

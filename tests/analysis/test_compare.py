@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from plain import plain_best_of_n
 from results_folder import GENERATORS, N_PROBLEMS, write_results
 from rich.console import Console
+from scipy.stats import norm
 
 from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import AVERAGE, Chooser
 from harness.analysis.compare import compare
+from harness.analysis.power import Power
 from harness.analysis.rows import to_frame
 from harness.cli.tables.comparison import render
 from harness.core.errors import UserError
@@ -52,6 +57,21 @@ def test_without_n_every_headline_size_is_compared_and_their_mean(results: Resul
     accuracies = compute_accuracies(results)
     ours = accuracies.overall(Chooser("best_of_n", "ce-2", "min"))
     assert ours is not None and overall.a == pytest.approx(ours.mean())
+
+
+def test_it_says_what_so_many_problems_can_show(results: Results) -> None:
+    """The numbers of the average over generators, from the problems' own differences by enumeration."""
+    *_, row = compare(results, "ce-4", "log-likelihood", n=4).rows
+    plain = {
+        name: np.mean([plain_best_of_n(results, name, generator, 4) for generator in GENERATORS], axis=0)
+        for name in ("ce-4", "log-likelihood")
+    }
+    differences = plain["ce-4"] - plain["log-likelihood"]
+    shown = (norm.ppf(0.975) + norm.ppf(0.8)) * differences.std(ddof=1) / N_PROBLEMS**0.5
+    assert row.power.detectable == pytest.approx(shown)
+    assert row.power.needed == math.ceil(N_PROBLEMS * (shown / differences.mean()) ** 2)
+    (same, *_) = compare(results, "ce-4", "ce-4", n=4).rows
+    assert same.power == Power(None, None)
 
 
 def test_any_n_is_allowed(results: Results) -> None:
@@ -102,4 +122,4 @@ def test_rendering_fits_one_screen_and_shows_data_as_text(results: Results) -> N
     # Nothing of the table is cut: each of its rows ends with its counts.
     assert sum(line.endswith(f"of {N_PROBLEMS}") for line in lines) == 7
     assert "What is <i>" in text  # markup in a problem stays what it is
-    assert all(name in text for name in (*GENERATORS, "average", "95 % interval", "at n = 8"))
+    assert all(name in text for name in (*GENERATORS, "average", "95 % interval", "shows", "needs", "at n = 8"))

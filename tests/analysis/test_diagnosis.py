@@ -24,7 +24,7 @@ def test_a_row_says_what_the_stored_results_say(tmp_path: Path) -> None:
     assert set(rows) == {(g, label) for g in evaluation.accuracies.generators for label in evaluation.choosers.values()}
     chooser, label = next((c, label) for c, label in evaluation.choosers.items() if label == "ce-4")
     row = rows["strong", label]
-    scores = evaluation.accuracies.scores["strong", chooser].values
+    scores = np.concatenate([part for _, part in evaluation.accuracies.score_blocks("strong", chooser)])
     correct = evaluation.accuracies.samples["strong"].correct
     areas, ordered, total = [], 0, 0
     for line, right in zip(scores, correct, strict=True):

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from harness.analysis.discrimination import ROC_GRID, best_of_four, pairs, rank_correlation, roc
 from harness.analysis.estimators import expected_best_of_n
-from harness.analysis.lowest_step import lowest_step
+from harness.analysis.lowest_step import LowestSteps
 from harness.core.arrays import Bools, Floats
 
 
@@ -92,9 +92,13 @@ def test_rank_correlation(scored: tuple[Floats, Bools]) -> None:
 
 def test_lowest_step() -> None:
     rewards = [[0.5], [0.2, 0.1, 0.9], [0.1, 0.1], [0.9, 0.8, 0.7, 0.6], []]
-    flat, lengths = np.concatenate(rewards), np.array([len(r) for r in rewards])
-    found = lowest_step(flat, lengths)
+    counted = LowestSteps()
+    for part in (rewards[:1], rewards[1:3], rewards[3:]):
+        counted.add(np.concatenate(part), np.array([len(r) for r in part]))
+    found = counted.found()
     assert found is not None
     assert (found.first, found.last) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
     assert found.place == pytest.approx((1 / 2 + 0 + 1) / 3)
-    assert lowest_step(np.array([0.3]), np.array([1])) is None
+    single = LowestSteps()
+    single.add(np.array([0.3]), np.array([1]))
+    assert single.found() is None

@@ -84,7 +84,7 @@ def test_the_score_of_what_is_chosen_rises(tmp_path: Path) -> None:
 
     evaluation = Evaluation.of(load_results(write_results(tmp_path / "tiny")))
     chooser = next(iter(evaluation.choosers))
-    matrix = evaluation.accuracies.scores["strong", chooser].values
+    matrix = np.concatenate([part for _, part in evaluation.accuracies.score_blocks("strong", chooser)])
     rows = [r for r in evaluation.score_curves if (r.generator, r.reward_model) == ("strong", chooser.reward_model)]
     assert [row.n for row in rows] == evaluation.accuracies.ns("strong")
     for row in rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from math import exp
+from statistics import fmean, pstdev
 
 import numpy as np
 import pytest
@@ -18,9 +19,9 @@ from harness.analysis.selection import (
     vote_weights,
     weighted_best_of_n,
 )
-from harness.core.aggregation import aggregate
+from harness.core.aggregation import AGGREGATIONS, aggregate, cannot_be
 from harness.core.errors import UserError
-from harness.core.terms import AGGREGATIONS
+from harness.core.terms import ScoreType
 
 STEPS = [[0.9, 0.2, 0.7], [0.5], [0.25, 1.0]]
 
@@ -42,8 +43,46 @@ def test_aggregation_of_steps(aggregation: str, expected: list[float]) -> None:
 
 
 def test_all_aggregations_of_a_single_reward_agree() -> None:
-    for aggregation in AGGREGATIONS:
-        assert aggregate(np.array([0.3, 0.6]), np.array([1, 1]), aggregation, "probability").tolist() == [0.3, 0.6]
+    for aggregation in (*AGGREGATIONS, "min_window_2", "pessimistic_1"):
+        score_type: ScoreType = "log-ratio" if cannot_be(aggregation, "probability") else "probability"
+        assert aggregate(np.array([0.3, 0.6]), np.array([1, 1]), aggregation, score_type).tolist() == [0.3, 0.6]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_aggregations_over_several_steps_by_the_letter(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    responses = [rng.normal(size=rng.integers(1, 7)).tolist() for _ in range(40)]
+    responses += [responses[3], responses[5]]  # a copy has the same score, to the last bit
+    flat, lengths = np.concatenate(responses), np.array([len(steps) for steps in responses])
+
+    def windows(steps: list[float], size: int) -> float:
+        return min(fmean(steps[i : i + size]) for i in range(max(len(steps) - size + 1, 1)))
+
+    expected = {
+        "min_running_sum": [min(sum(steps[: t + 1]) for t in range(len(steps))) for steps in responses],
+        "min_window_2": [windows(steps, 2) for steps in responses],
+        "min_window_5": [windows(steps, 5) for steps in responses],
+        "min_window_100": [fmean(steps) for steps in responses],
+        "pessimistic_0.5": [fmean(steps) - 0.5 * pstdev(steps) for steps in responses],
+    }
+    for aggregation, scores in expected.items():
+        found = aggregate(flat, lengths, aggregation, "log-ratio")
+        assert found == pytest.approx(scores)
+        assert found[-2:].tolist() == [found[3], found[5]]
+
+
+def test_running_sums_of_probabilities_have_no_minimum_of_interest() -> None:
+    with pytest.raises(UserError, match="min_running_sum needs rewards that add up"):
+        aggregate(np.array([0.1, 0.2]), np.array([2]), "min_running_sum", "probability")
+
+
+@pytest.mark.parametrize(
+    "name", ["min_window", "min_window_1", "min_window_03", "min_window_3.0", "pessimistic_0", "pessimistic_1.0",
+             "pessimistic_-1", "pessimistic_", "pessimistic_1e3", "Min"]
+)  # fmt: skip
+def test_an_aggregation_has_one_name(name: str) -> None:
+    with pytest.raises(UserError, match=r"no aggregation is named .* min_window_K \(K steps, from 2 on\)"):
+        aggregate(np.array([1.0]), np.array([1]), name, "probability")
 
 
 @pytest.mark.parametrize("score_type", ["log-ratio", "unbounded"])
@@ -69,6 +108,8 @@ def test_vote_weights_are_probabilities_or_scaled_sigmoids() -> None:
     assert vote_weights(scores, "log-ratio", 0.5)[0] == pytest.approx([1 / (1 + exp(-0.5 * s)) for s in scores[0]])
     chances = np.array([[0.2, 0.0, 1.0]])
     assert vote_weights(chances, "probability", 0.5).tolist() == chances.tolist()
+    # A pessimistic score of probabilities may be below 0; a vote is not.
+    assert vote_weights(np.array([[-0.3, 0.3]]), "probability", 1.0).tolist() == [[0.0, 0.3]]
 
 
 def test_best_of_n_averages_ties() -> None:
@@ -138,6 +179,7 @@ def test_votes_match_the_plain_version(problems: list[list[tuple[int, bool, int]
 @given(
     st.lists(st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 3)), min_size=6, max_size=6), min_size=1, max_size=8)
 )
+@settings(deadline=None)  # as above
 def test_votes_where_one_answer_is_right_match_the_plain_version(problems: list[list[tuple[int, int]]]) -> None:
     classes = np.array([[answer for answer, _ in p] for p in problems])
     weights = np.array([[float(weight) for _, weight in p] for p in problems])

@@ -16,6 +16,7 @@ from results_folder import GENERATORS, N_PROBLEMS, N_SAMPLES, REWARD_MODELS, wri
 from harness.analysis import headline_tables as tables
 from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
+from harness.analysis.compare import compare
 from harness.analysis.costs import development_flops, generation_flops
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import holm
@@ -56,6 +57,21 @@ def test_accuracy_table_is_the_long_form_and_right(results: Results) -> None:
         found = [rows[g, "ce-2", "best_of_n", n] for g in GENERATORS]
         assert found == pytest.approx([100 * plain_best_of_n(results, "ce-2", g, n).mean() for g in GENERATORS])
         assert rows[AVERAGE, "ce-2", "best_of_n", n] == pytest.approx(np.mean(found))
+
+
+def test_a_reward_model_without_a_meaningful_aggregation_is_named(tmp_path: Path) -> None:
+    models = {"ce": REWARD_MODELS["log-likelihood"], "chance": {"score_type": "probability"}}
+    for aggregation, left, why in (
+        ("prod", "ce", "prod needs probabilities, and these scores are log-ratio"),
+        ("min_running_sum", "chance", "min_running_sum needs rewards that add up, and a sum of probabilities"),
+    ):
+        evaluation = {"n": [1, 8], "aggregation": aggregation, "bootstrap": 20}
+        results = load_results(write_results(tmp_path / aggregation, models, evaluation=evaluation))
+        accuracies = compute_accuracies(results)
+        assert list(accuracies.left_out) == [left] and accuracies.left_out[left].startswith(why)
+        assert {key.chooser.reward_model for key in accuracies.rows} == {"", *models} - {left}
+        with pytest.raises(UserError, match=f"{left} is left out: {aggregation} needs"):
+            compare(results, left, "majority")
 
 
 def test_both_protocols_and_several_aggregations(tmp_path: Path) -> None:

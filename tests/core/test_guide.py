@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from places import ROOT
 
 from harness import Problem, Response, Solution, StepScores, TokenLogprobs
 from harness.core.registry import find
+from harness.core.selection_rules import checked_choice
 from harness.experiment.entries import build
 
 
@@ -34,3 +36,13 @@ def test_the_guides_reward_model_scores(source: str, tmp_path: Path) -> None:
     model = cls(spec.params, "mine")
     assert model.score([solution]) == [StepScores("p", "weak", 0, "mine", (-3.0,), (len(text),), 3)]
     assert (model.reward, model.score_type) == ("ORM", "unbounded")
+
+
+def test_the_guides_selection_rule_chooses(tmp_path: Path) -> None:
+    source = (ROOT / "docs" / "selection-rules.md").read_text().split("```python\n")[1].split("```")[0]
+    (tmp_path / "my_rules.py").write_text(source)
+    cls = find("selection_rules", f"{tmp_path / 'my_rules.py'}:clear_winner")
+    rule = cls(cls.Params.model_validate({"margin": 0.1}), "mine")
+    scores, classes = np.array([[0.9, 0.5, 0.1], [0.9, 0.85, 0.1]]), np.array([[0, 1, -1], [0, 1, -1]])
+    assert checked_choice(rule, scores, scores, classes).tolist() == [[1, 0, 0], [0.5, 0.5, 0]]
+    assert checked_choice(rule, scores[:, :1], scores[:, :1], classes[:, :1]).tolist() == [[1], [1]]

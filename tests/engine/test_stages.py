@@ -303,11 +303,12 @@ CHANGES: dict[str, tuple[dict[str, Any], bool]] = {
     "replicas of a pass": ({"reward_models/log-likelihood/replicas": "auto"}, False),
     "sizes": ({"evaluation/n": [1, 2]}, False),
     "output": ({"output": "elsewhere"}, False),
+    "selection": ({"evaluation/selection": {"bests": {"type": "majority_of_best", "k": [2, 4]}}}, False),
     "interval": ({"evaluation/interval": "percentile"}, False),
 }
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     changes=st.sets(st.sampled_from(sorted(CHANGES)), max_size=4),
     order=st.permutations(sorted(RAW["reward_models"])),

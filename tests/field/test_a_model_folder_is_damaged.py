@@ -88,9 +88,7 @@ def test_a_pipe_is_not_waited_for(whole: Path, tmp_path: Path, file: str) -> Non
 
 
 @pytest.mark.thorough
-@settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FILES), DAMAGES, st.sampled_from(LOADERS))
 def test_it_is_one_line_or_nothing(
     whole: Path, tmp_path: Path, file: str, damage: Callable[[Path], object], loader: Callable[[str], object]

@@ -215,7 +215,7 @@ def check(server: AnyServer, sent: list[tuple[bytes, str]], params: dict[str, An
 
 
 @pytest.mark.thorough
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(replies(), min_size=1, max_size=3),
     st.sampled_from([{}, {"reasoning": "drop"}, {"template": "{problem}"}, {"keep_token_ids": True}, {"stop": ["\n"]}]),

@@ -94,7 +94,7 @@ def read(kind: str, path: Path, given: list[dict[str, Any]]) -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_rows(kind: str) -> None:
-    @settings(max_examples=150, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=150, derandomize=True, database=None)
     @given(KINDS[kind])
     def check(given: list[dict[str, Any]]) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -52,7 +52,7 @@ _WORDS = st.lists(
 
 
 @pytest.mark.thorough
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400, derandomize=True)
 @given(_TEMPLATES, _WORDS, _WORDS)
 def test_the_templates_own_text_or_a_line(template: str, problem: str, text: str) -> None:
     tokenizer = make_tokenizer(template)

@@ -59,7 +59,7 @@ def changed(node: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 @pytest.mark.thorough
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(change=st.lists(st.tuples(st.sampled_from(places(EXPERIMENT)), VALUES), min_size=1, max_size=2))
 def test_a_changed_experiment(
     tmp_path_factory: pytest.TempPathFactory, change: list[tuple[tuple[Any, ...], Any]]
@@ -85,7 +85,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.thorough
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     which=st.integers(0, 10**6), place=st.floats(0, 1), how=st.sampled_from(["cut", "flip", "zeros", "drop", "swap"])
 )

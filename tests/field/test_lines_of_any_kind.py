@@ -31,7 +31,7 @@ labelled = st.fixed_dictionaries(
         "step_rewards": st.one_of(st.lists(st.floats(-9, 9), max_size=3), values),
     }
 )
-endless = settings(derandomize=True, max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+endless = settings(derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def contents(rows: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[bytes]:

@@ -166,7 +166,7 @@ def _size_with_first(evaluation: Evaluation, samples: int) -> int:
 
 def test_rows_are_found_wherever_their_shard_is(results: Results) -> None:
     """Problem by problem in any order, the same rows as reading everything."""
-    rows = results.by_problem(Response, "responses", "weak")
+    rows = results.rows(Response, "responses", "weak")
     for problem_id in reversed(results.problems["problem_id"].tolist()):
         found = rows[problem_id].to_pandas()
         assert found["sample"].tolist() == list(range(N_SAMPLES))
@@ -195,18 +195,7 @@ def test_blocks_are_reproducible_and_refuse_what_is_not_json() -> None:
         encode_block({"score": float("nan")})
 
 
-def test_scores_are_read_whole_once_per_report(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And by shards, for what the explorer shows of each problem."""
-    tables_read: list[tuple[str, str]] = []
-    scores = Results.scores
-
-    def counted(self: Results, reward_model: str, generator: str) -> Any:
-        tables_read.append((reward_model, generator))
-        return scores(self, reward_model, generator)
-
-    monkeypatch.setattr(Results, "scores", counted)
-    explorer = collect(Evaluation.of(results), None)
-    assert len(tables_read) == len(set(tables_read)) > 0
+def test_percentiles_are_those_of_all_step_rewards(results: Results, explorer: Explorer) -> None:
     rewards = results.scores(explorer.index["models"][0], explorer.index["generators"][0]).column("step_rewards")
     median = np.median(rewards.combine_chunks().flatten().to_numpy())
     assert explorer.index["percentiles"][0][0][49] == pytest.approx(median, rel=1e-2)

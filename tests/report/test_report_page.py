@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import Browser, Page
-from report_page import CONTRAST, READY, choose, focus, plant, shown_problem
+from PIL import Image
+from report_page import CONTRAST, READY, choose, focus, plant, shown_problem, toggle_source
 from results_folder import GENERATORS, HOSTILE, N_PROBLEMS, N_SAMPLES, REWARD_MODELS, write_results
 
 from harness.analysis.selection import best_of_n, majority
@@ -66,6 +67,7 @@ def expected_choices(results: Results, generator: str, problem_id: str) -> dict[
 
 
 def test_explorer_shows_the_choices_of_every_problem(page: Page, results: Results) -> None:
+    toggle_source(page)
     for place, generator in enumerate(GENERATORS):
         choose(page, "generator", place)
         focus(page, "[role=listbox]")
@@ -88,6 +90,7 @@ def test_explorer_shows_the_choices_of_every_problem(page: Page, results: Result
 
 
 def test_a_response_shows_its_steps_with_the_rewards_of_the_chosen_model(page: Page, results: Results) -> None:
+    toggle_source(page)
     for place, model in enumerate(REWARD_MODELS):
         choose(page, "chooser", place)
         problem_id = shown_problem(page)
@@ -117,6 +120,71 @@ def test_a_response_shows_its_steps_with_the_rewards_of_the_chosen_model(page: P
         flat = np.concatenate(table["step_rewards"].to_numpy())
         rank = np.array([(flat < value).mean() for value in frame["reward"]])
         assert np.abs(np.where(frame["low"], -frame["strength"], frame["strength"]) / 200 + 0.5 - rank).max() < 0.03
+
+
+def test_formulas_are_set_and_their_source_is_at_hand(page: Page) -> None:
+    """The problems have $1$, the responses $\\boxed{1}$ in their first step."""
+    statement = "document.querySelector('.statement')"
+    assert page.run(f"[...{statement}.querySelectorAll('math *')].map(e => [e.localName, e.textContent])") == [
+        ["mn", "1"]
+    ]
+    assert page.run(f"{statement}.querySelector('.formula').title") == "$1$"
+    page.wait("!!document.querySelector('.step .formula')")
+    box = "document.querySelector('.step .formula .box')"
+    assert page.run(f"[{box}.namespaceURI, {box}.textContent, getComputedStyle({box}).borderTopStyle]") == [
+        "http://www.w3.org/1998/Math/MathML",
+        "1",
+        "solid",
+    ]
+    opened = "[...document.querySelectorAll('.response[open]')].map(r => r.dataset.sample)"
+    page.run("document.querySelectorAll('.response')[3].open = true")
+    page.wait(f"{opened}.length === 2")
+    before = page.run(opened)
+    toggle_source(page)
+    assert page.run(f"{statement}.textContent") == "What is <i>0</i> & $1$?"
+    assert page.run("document.querySelectorAll('math').length") == 0
+    page.wait("!!document.querySelector('.step')")
+    assert "$\\boxed{1}$" in page.run("document.querySelector('.step .text').textContent")
+    assert page.run(opened) == before
+    toggle_source(page)
+    page.wait("!!document.querySelector('.step math')")
+
+
+def test_two_reward_models_are_shown_beside_each_other(page: Page, results: Results) -> None:
+    first, second = list(REWARD_MODELS)[:2]
+    choose(page, "chooser", 0)
+    choose(page, "second", 1)
+    page.run("document.querySelectorAll('.response').forEach(r => { r.open = true })")
+    page.wait(f"document.querySelectorAll('.step').length === {2 * N_SAMPLES}")
+    tables = {
+        model: results.scores(model, GENERATORS[0])
+        .to_pandas()
+        .query(f"problem_id == '{shown_problem(page)}'")
+        .set_index("sample")
+        for model in (first, second)
+    }
+    shown = page.run(
+        "[...document.querySelectorAll('.response')].map(r => [Number(r.dataset.sample),"
+        " r.querySelector('summary').textContent,"
+        " [...r.querySelectorAll('thead th')].map(e => e.textContent),"
+        " [...r.querySelectorAll('tr.step')].map(s => [...s.querySelectorAll('.reward')].map(e =>"
+        " [e.textContent, e.className, getComputedStyle(e).backgroundColor]))])"
+    )
+    assert len(shown) == N_SAMPLES
+    tints: dict[str, set[str]] = {}
+    for sample, summary, heads, steps in shown:
+        for column, model in enumerate((first, second)):
+            rewards = tables[model].loc[sample, "step_rewards"]
+            assert heads[column].startswith(model)
+            texts = [cells[column][0] for cells in steps]
+            assert [float(text.split()[0].replace("−", "-")) for text in texts] == [float(f"{v:.3g}") for v in rewards]
+            assert [text.endswith("lowest") for text in texts] == [value == min(rewards) for value in rewards]
+            assert f"score {float(f'{min(rewards):.3g}'):g}".replace("-", "−") in heads[column]
+            tints.setdefault(model, set()).update(cells[column][2] for cells in steps)
+        assert second in summary
+    assert all(len(colors) > 4 for colors in tints.values())
+    choose(page, "second", 0)  # the first one once more: nothing to compare
+    assert page.run("document.querySelectorAll('.beside').length") == 0
 
 
 def listed_problems(page: Page) -> list[str]:
@@ -308,6 +376,24 @@ def test_a_choice_leads_to_its_response_and_to_its_rewards(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_figures_are_drawn_on_the_page_s_colour(chromium: Browser, folder: Path, tmp_path: Path, scheme: str) -> None:
+    page = chromium.open(folder / "report.html", scheme=scheme)
+    page.wait("[...document.images].every(i => i.complete)")
+    x, y, width, height = page.run(
+        "(() => { document.images[0].scrollIntoView(); const b = document.images[0].getBoundingClientRect();"
+        " return [b.x, b.y, b.width, b.height].map(Math.round) })()"
+    )
+    page.screenshot(tmp_path / "page.png")
+    shown = np.asarray(Image.open(tmp_path / "page.png").convert("RGB")).astype(int)
+    figure, beside = shown[y + 4 : y + height - 4, x + 4 : x + width - 4], shown[y + height // 2, 8]
+    behind = (np.abs(figure - beside).max(axis=-1) <= 2).mean()
+    assert behind > 0.6
+    ink = figure.mean(axis=-1)
+    assert (ink.min() < 80 and beside.min() == 255) if scheme == "light" else (ink.max() > 180 and beside.max() < 40)
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_legible_and_fits_at_every_width(chromium: Browser, folder: Path, scheme: str) -> None:
     for width in (400, 1400):
         page = chromium.open(folder / "report.html", width, 900, scheme)
@@ -318,10 +404,6 @@ def test_text_is_legible_and_fits_at_every_width(chromium: Browser, folder: Path
         assert ratio >= 4.5, where
         darkness = page.run("getComputedStyle(document.body).backgroundColor")
         assert (darkness == "rgb(255, 255, 255)") == (scheme == "light")
-        # Figures are drawn in ink on white, whatever the page's colour.
-        assert set(page.run("[...document.images].map(i => getComputedStyle(i).backgroundColor)")) == {
-            "rgb(255, 255, 255)"
-        }
         assert page.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
         assert page.complaints() == []
         page.close()
@@ -361,6 +443,7 @@ def test_hostile_text_everywhere_is_text(chromium: Browser, tmp_path: Path) -> N
 
     page = chromium.open(folder / "report.html")
     page.wait(READY)
+    toggle_source(page)
     for row, problem in enumerate(results.problems.to_dict("records")):
         page.wait(lambda wanted=problem["problem_id"]: shown_problem(page) == wanted)
         assert page.run("document.querySelector('.statement').textContent") == problem["problem"]
@@ -371,7 +454,7 @@ def test_hostile_text_everywhere_is_text(chromium: Browser, tmp_path: Path) -> N
             "[...document.querySelectorAll('.response')].map(r => [Number(r.dataset.sample),"
             " [...r.querySelectorAll('.body .text')].map(t => t.textContent).join('')])"
         )
-        stored = results.by_problem(Response, "responses", GENERATORS[0])[problem["problem_id"]].to_pandas()
+        stored = results.rows(Response, "responses", GENERATORS[0])[problem["problem_id"]].to_pandas()
         for sample, text in texts:
             (whole,) = stored.loc[stored["sample"] == sample, "text"]
             assert re.sub(r"\s|\ufeff", "", text).replace("(empty)", "") in re.sub(r"\s|\ufeff", "", whole), row

@@ -68,7 +68,7 @@ def test_impossible_tokens_take_no_part(tmp_path: Path, monkeypatch: pytest.Monk
     assert found[0, 0].isnan() and found[1, 0] == -torch.inf
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(st.lists(st.floats(-9, 9), max_size=12), st.none() | st.integers(1, 15))
 def test_the_lowest_window(values: list[float], window: int | None) -> None:
     width = min(window or len(values), len(values))

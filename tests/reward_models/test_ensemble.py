@@ -21,6 +21,7 @@ from harness.core.stages import StageKind
 from harness.engine.build import build_graph
 from harness.engine.tasks import score, score_role
 from harness.experiment.config import load_experiment
+from harness.experiment.spec import unkeyed
 from harness.storage.arrow import to_records, to_table
 
 Scores = dict[str, list[float | None]]
@@ -77,6 +78,20 @@ def test_plain_scores_are_of_one_type() -> None:
         ensemble.score([mixed])
 
 
+def test_pessimism_takes_the_members_spread_off_their_mean() -> None:
+    a, b = [3.0, 1.0, 1.0, 9.0], [-5.0, 2.0, 0.5, 0.0]
+    # Two numbers have half their distance as standard deviation.
+    expected = [(x + y) / 2 - 0.5 * abs(x - y) / 2 for x, y in zip(a, b, strict=True)]
+    assert combined(batch(A), scale="scores", pessimism=0.5) == pytest.approx(expected)
+    assert combined(batch(A), pessimism=0) == combined(batch(A))
+    params = {"of": ("a", "b"), "pessimism": 3.0}
+    for scale in ("ranks", "scores"):  # below 0 there is no probability
+        ensemble = Ensemble(EnsembleParams.model_validate({**params, "scale": scale}))
+        scored = ensemble.score(batch({"a": [0.0, 1.0], "b": [1.0, 0.0]}, score_type="probability"))
+        assert ensemble.score_type == "unbounded" and scored[0].step_rewards[0] < 0
+    assert "pessimism" in unkeyed(EnsembleParams(of=("a", "b"))), "stored scores go on being found"
+
+
 def test_each_problem_for_itself_and_what_a_member_left_unscored() -> None:
     first, second = {"a": [1.0, 2.0], "b": [1.0, 2.0]}, {"a": [7.0, None, 5.0], "b": [0.0, 9.0, None]}
     found = combined([*batch(first), *batch(second, "q")])
@@ -88,6 +103,8 @@ def test_mistakes() -> None:
     for of in (["a"], ["a", "a"]):
         with pytest.raises(ValidationError):
             EnsembleParams.model_validate({"of": of})
+    with pytest.raises(ValidationError, match="leave out combine: min"):
+        EnsembleParams.model_validate({"of": ["a", "b"], "combine": "min", "pessimism": 1})
 
 
 @pytest.fixture(scope="module")

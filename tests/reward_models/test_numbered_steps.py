@@ -45,7 +45,7 @@ _LINES = st.lists(
 ).map("\n".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_LINES)
 def test_offsets_stay_in_their_step(text: str) -> None:
     rewritten, origins = numbered([text[a:b] for a, b in step_spans(text)])

@@ -21,8 +21,15 @@ def choose(page: Page, name: str, value: object) -> None:
         f"(() => {{ const c = document.querySelector('#explorer-app [name={name}]'); c.value = {str(value)!r};"
         " c.dispatchEvent(new Event('input', {bubbles: true})) })()"
     )
-    if name in ("generator", "chooser"):
+    if name in ("generator", "chooser", "second"):
         page.wait("!!document.querySelector('.head:not(.old)') && !document.querySelector('.head.old')")
+
+
+def toggle_source(page: Page) -> None:
+    """Show the LaTeX of formulas as it was written, or the formulas again."""
+    page.run("document.querySelector('.head').classList.add('old')")
+    page.run("document.querySelector('#explorer-app [name=source]').click()")
+    page.wait("!!document.querySelector('.head:not(.old)') && !document.querySelector('.head.old')")
 
 
 def shown_problem(page: Page) -> str:

@@ -59,7 +59,7 @@ def read(text: str) -> Expr:
     return expr
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(EXPRESSIONS, EXPRESSIONS)
 def test_decisions_are_true(a: Expr, b: Expr) -> None:
     verdict = exact.decide(a, b)
@@ -78,7 +78,7 @@ def test_decisions_are_true(a: Expr, b: Expr) -> None:
         assert difference != 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(EXPRESSIONS)
 def test_expansion_is_recognised(a: Expr) -> None:
     """Polynomials with radicals are decided, not left open, when multiplied out by sympy."""

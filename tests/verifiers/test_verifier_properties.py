@@ -63,7 +63,7 @@ RESPELL = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(answers())
 def test_reflexive_and_blind_to_spelling(answer: str) -> None:
     assert interpret(answer).answers
@@ -71,7 +71,7 @@ def test_reflexive_and_blind_to_spelling(answer: str) -> None:
         assert same(answer, respell(answer)), name
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(answers(), answers())
 def test_symmetric(a: str, b: str) -> None:
     same(a, b)
@@ -81,7 +81,7 @@ def test_symmetric(a: str, b: str) -> None:
 REWRITES = [sympy.expand, sympy.factor, sympy.together, sympy.apart, sympy.radsimp, sympy.simplify, sympy.cancel]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(_VALUES, st.sampled_from(REWRITES))
 def test_rewriting_by_sympy_keeps_the_answer(value: sympy.Expr, rewrite: object) -> None:
     try:
@@ -91,14 +91,14 @@ def test_rewriting_by_sympy_keeps_the_answer(value: sympy.Expr, rewrite: object)
     assert same(sympy.latex(value), sympy.latex(rewritten))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_VALUES, st.fractions(min_value=-3, max_value=3, max_denominator=1000).filter(bool))
 def test_a_change_of_value_is_seen(value: sympy.Expr, change: Fraction) -> None:
     changed = sympy.expand(value + sympy.Rational(change.numerator, change.denominator))
     assert not same(sympy.latex(value), sympy.latex(changed))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.fractions(min_value=-1000, max_value=1000, max_denominator=10**6), st.integers(1, 40))
 def test_tiny_changes_are_seen(value: Fraction, digits: int) -> None:
     changed = value + Fraction(1, 10**digits)
@@ -106,7 +106,7 @@ def test_tiny_changes_are_seen(value: Fraction, digits: int) -> None:
     assert same(f"{value.numerator}/{value.denominator}", rf"\frac{{{value.numerator * 7}}}{{{value.denominator * 7}}}")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(-20, 20), min_size=2, max_size=6), st.randoms(use_true_random=False))
 def test_lists_have_no_order_and_tuples_do(items: list[int], random: object) -> None:
     shuffled = list(items)
@@ -126,7 +126,7 @@ _FRAGMENTS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.lists(_FRAGMENTS, max_size=14).map("".join))
 def test_any_fragments_are_answered(text: str) -> None:
     """Nonsense gets a verdict, and a wrong one unless it spells 7919."""
@@ -136,7 +136,7 @@ def test_any_fragments_are_answered(text: str) -> None:
         assert same(text, text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=200))
 def test_any_text_is_answered(text: str) -> None:
     VERIFIER.extract(text)

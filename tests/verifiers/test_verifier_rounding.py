@@ -37,7 +37,7 @@ DECIMALS = st.tuples(st.integers(-5000, 5000), st.integers(1, 4)).map(lambda p: 
 FRACTIONS = st.fractions(min_value=-10, max_value=10, max_denominator=300)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(FRACTIONS, st.integers(1, 4), st.integers(-2, 2))
 def test_a_value_that_rounds_to_the_gold_answer(value: Fraction, places: int, off: int) -> None:
     gold = str(Decimal(round(value * 10**places) + off).scaleb(-places))
@@ -46,7 +46,7 @@ def test_a_value_that_rounds_to_the_gold_answer(value: Fraction, places: int, of
         assert verdict(GOLD, pred, gold)[0] == rounds_to(value, gold), (pred, gold)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(DECIMALS, st.integers(1, 4))
 def test_a_decimal_that_rounds_to_the_gold_answer(pred: str, places: int) -> None:
     gold = str(round(Decimal(pred), places))
@@ -54,7 +54,7 @@ def test_a_decimal_that_rounds_to_the_gold_answer(pred: str, places: int) -> Non
         assert verdict(GOLD, pred, candidate)[0] == rounds_to(Fraction(pred), candidate), (pred, candidate)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(FRACTIONS, st.fractions(min_value=Fraction(9, 10), max_value=Fraction(11, 10), max_denominator=500))
 def test_a_share_of_the_larger_value(value: Fraction, factor: Fraction) -> None:
     other = value * factor

@@ -65,7 +65,7 @@ _ANGLE = st.tuples(st.integers(-12, 12), st.sampled_from([1, 2, 3, 4, 5, 6, 9, 1
 _TERM = st.tuples(st.integers(-3, 3), st.sampled_from(["sin", "cos"]), _ANGLE)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(_TERM, min_size=1, max_size=3), st.lists(_TERM, min_size=1, max_size=3))
 def test_sums_against_their_values(
     left: list[tuple[int, str, tuple[int, int]]], right: list[tuple[int, str, tuple[int, int]]]

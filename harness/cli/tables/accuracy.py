@@ -17,10 +17,11 @@ def show_accuracy(results: Path) -> None:
     source = results / "tables" / "table1.csv"
     if source.exists():
         print_wide(_table(_readable(source, results, index_col=0)))
-    left_out = results / "tables" / "left_out.csv"
-    if left_out.exists():
-        for row in _readable(left_out, results).itertuples():
-            print(f"{row.reward_model} is left out: {row.why}")
+    for name in ("left_out", "rules_left_out"):
+        left_out = results / "tables" / f"{name}.csv"
+        if left_out.exists():
+            for what, why in _readable(left_out, results).itertuples(index=False):
+                print(f"{what} is left out: {why}")
     print(f"\nReport: {results / 'report.html'}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.exit_codes import ExitCode
-from harness.cli.options import Debug, Results
+from harness.cli.options import Debug, Results, Rule
 
 Beside = Annotated[
     Path | None,
@@ -19,9 +19,16 @@ ColumnWidth = Annotated[
 ]
 
 
-def report(results: Results, beside: Beside = None, column_width: ColumnWidth = None, debug: Debug = False) -> ExitCode:
+def report(
+    results: Results,
+    beside: Beside = None,
+    column_width: ColumnWidth = None,
+    rule: Rule = None,
+    debug: Debug = False,
+) -> ExitCode:
     """Redraw tables, figures and report.html from stored results, or from published numbers. Loads no model."""
     from harness.analysis.published_numbers import is_published
+    from harness.cli.experiments import selection_rules
     from harness.cli.tables.accuracy import show_accuracy
     from harness.report.write import write_report
     from harness.report.write_published import write_published_report
@@ -29,6 +36,6 @@ def report(results: Results, beside: Beside = None, column_width: ColumnWidth = 
     if is_published(results):
         write_published_report(results, column_width)
     else:
-        write_report(results, beside, column_width)
+        write_report(results, beside, column_width, selection_rules(rule))
     show_accuracy(results)
     return ExitCode.DONE

@@ -43,5 +43,5 @@ def run(
         return ExitCode.FAILED if fetch(graph.until(last), typer.echo) else ExitCode.DONE
     outcome = compute(graph, graph.until(last), address, local)
     if last == "report":
-        show_report(graph.results)
+        show_report(graph.results, graph.rules)
     return ExitCode.FAILED if outcome.quarantined else ExitCode.DONE

@@ -54,7 +54,7 @@ def cost_accuracy(evaluation: Evaluation, palette: Palette) -> Figure | None:
         axes.plot(line.costs, heights, **look.line(), zorder=3, label=line.method)
         dots += zip(line.costs, heights, strict=True)
         ends.append(LineEnd(line.method, heights[-1], look.color))
-    _cost_axis(axes, [cost for line in lines for cost in line.costs])
+    cost_axis(axes, [cost for line in lines for cost in line.costs])
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.margins(y=0.08)
     for ratio in _apart(ratios, 0.06 * (axes.get_ylim()[1] - axes.get_ylim()[0]) / 100):
@@ -136,8 +136,11 @@ def _annotate(axes: Axes, e: EqualAccuracy, dots: Sequence[tuple[float, float]])
     stand(min(("above", "below"), key=stand))
 
 
-def _cost_axis(axes: Axes, costs: Sequence[float]) -> None:
-    margin = 1.6 if max(costs) < 4 * min(costs) else 1.15
+def cost_axis(axes: Axes, costs: Sequence[float]) -> None:
+    """Set up a logarithmic x axis on which the ``costs`` lie."""
+    ratio = max(costs) / min(costs)
+    # An axis much shorter than a decade has one power of ten, or none, to mark.
+    margin = max(1.6 if ratio < 4 else 1.15, math.sqrt(8 / ratio))
     low, high = min(costs) / margin, max(costs) * margin
     axes.set_xscale("log")
     axes.set_xlim(low, high)

@@ -13,7 +13,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MultipleLocator, Nul
 
 from harness.analysis.calibration import calibration_error
 from harness.analysis.choosers import Chooser
-from harness.analysis.discrimination import ROC_GRID, roc
+from harness.analysis.diagnosis import mean_roc
+from harness.analysis.discrimination import ROC_GRID
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.overoptimisation import ScoreRow
 from harness.core.arrays import Floats
@@ -46,9 +47,9 @@ def roc_curves(evaluation: Evaluation, palette: Palette) -> Figure | None:
         area = areas[generator, name]
         if math.isnan(area):
             continue
-        rows = accuracies.has_scores(generator, chooser)
-        curve = roc(accuracies.scores[generator, chooser].values[rows], accuracies.samples[generator].correct[rows])
-        x, y = (100 * np.concatenate([[0.0], values]) for values in (ROC_GRID, curve))
+        x, y = (
+            100 * np.concatenate([[0.0], values]) for values in (ROC_GRID, mean_roc(accuracies, generator, chooser))
+        )
         panels.setdefault(generator, []).append(_Curve(chooser, f"{name} {area:.0f}", x, y, area))
     return _squares(panels, palette, "wrong responses (%)", "right responses (%)")
 

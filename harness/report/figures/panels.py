@@ -217,6 +217,8 @@ def _name_beside(axes: Axes, ends: Sequence[LineEnd]) -> None:
     """Names to the right of a panel, moved apart vertically where they would overlap, each led to its line's end."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
+    if not ends:
+        return
     # In fractions of the axes, so that it is right on logarithmic ones too.
     corner = axes.get_xlim()[0]
     data = [(corner, end.y) for end in ends]

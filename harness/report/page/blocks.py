@@ -18,6 +18,11 @@ def encode_block(value: Any) -> str:
     return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
 
 
+def decode_block(block: str) -> Any:
+    """The value in a block of :func:`encode_block`."""
+    return json.loads(zlib.decompress(base64.b64decode(block)))
+
+
 def rounded(values: Floats, digits: int) -> Floats:
     """Values to so many significant digits, such that each prints as short as that: float [R] to float [R].
 

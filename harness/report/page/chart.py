@@ -16,8 +16,8 @@ def curve_data(evaluation: Evaluation, palette: Palette) -> dict[str, Any]:
 
     ``places``: the generators and, where there is one, their average first; each has a ``name``, its ``ns`` and one
     entry of ``values`` per line: a list with [accuracy, low, high] in percent, or null, for each of ``ns``. ``lines``:
-    the methods. Those of ``strategy`` "best_of_n" have a twin that votes with the same scores, "weighted_best_of_n";
-    baselines belong to both. ``shown`` are the lines to start with.
+    the methods. Those of ``strategy`` "best_of_n" have a twin that votes with the same scores, "weighted_best_of_n",
+    and one by each further selection rule; baselines belong to all. ``shown`` are the lines to start with.
     """
     accuracies = evaluation.accuracies
     lines: list[dict[str, Any]] = []
@@ -27,7 +27,7 @@ def curve_data(evaluation: Evaluation, palette: Palette) -> dict[str, Any]:
         lines.append({"label": label, "strategy": "", "baseline": chooser.rule, "shown": True})
     for chooser, label in evaluation.choosers.items():
         look = palette.looks[chooser]
-        for strategy in ("best_of_n", "weighted_best_of_n"):
+        for strategy in ("best_of_n", "weighted_best_of_n", *accuracies.rules):
             choosers.append(chooser._replace(rule=strategy))
             lines.append(
                 {

@@ -1,9 +1,9 @@
 """The explorer's data: every problem, the responses to it with their step rewards, and who chose which of them.
 
-A page holds ``EXPLORER_BYTES`` of it at most. Where all responses do not fit, the page has the first K to each problem,
-K as large as fits, and besides them every response that a reward model or the majority chose. Where that does not fit
-either, the page has the first problems only. What it says about choices, votes and accuracy always rests on all
-responses.
+A page holds ``EXPLORER_BYTES`` of it at most; the formulas come on top (``mathematics``). Where all responses do not
+fit, the page has the first K to each problem, K as large as fits, and besides them every response that a reward model
+or the majority chose. Where that does not fit either, the page has the first problems only. What it says about
+choices, votes and accuracy always rests on all responses.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.report.page.packing import LONGEST_ANSWER, LONGEST_TEXT, Cut, large
 from harness.report.page.problem import ExploredProblem, explored_problems
 from harness.storage.results import Results
 
-EXPLORER_BYTES = 26_000_000  # with the tables and figures of a large run, a page stays under 30 MB
+EXPLORER_BYTES = 24_000_000  # with its mathematics, and the tables and figures of a large run, a page stays under 30 MB
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def collect(evaluation: Evaluation, start: Chooser | None, limit: int = EXPLORER
     """The explorer of a run, with the reward model of ``start`` selected at first."""
     results, choosers = evaluation.results, list(evaluation.choosers)
     generators, models = list(results.manifest.generators), list(evaluation.first_choosers)
-    whole = cut = Cut(int(results.grades["sample"].max()) + 1, len(results.problems))
+    whole = cut = Cut(max(of.correct.shape[1] for of in evaluation.accuracies.samples.values()), len(results.problems))
     list_bytes = len(encode_block(_problems(results, whole.problems)))
     packed = _packed(evaluation, whole, limit - list_bytes)
     if len(packed) < whole.problems:

@@ -98,16 +98,14 @@ def largest_cut(problems: Iterable[Sequence[ExploredProblem]], whole: Cut, limit
         listed: bytes that a problem takes in the list of problems, besides its blocks.
     """
     firsts = [0, *(1 << power for power in range((whole.samples - 1).bit_length())), whole.samples]
-    sizes = np.cumsum(
-        [
-            [
-                listed + sum(len(pack(problem, problem.rows_shown(first))) for problem in of_generators)
-                for first in firsts
-            ]
-            for of_generators in problems
-        ],
-        axis=0,
-    )  # [problems, firsts], of a problem and the ones before it
+    rows: list[list[int]] = []
+    chosen_alone = 0
+    for of_generators in problems:
+        rows.append([listed + sum(len(pack(one, one.rows_shown(first))) for one in of_generators) for first in firsts])
+        chosen_alone += rows[-1][0]
+        if chosen_alone > limit:
+            break  # what comes after does not fit, however little is shown of it
+    sizes = np.cumsum(rows, axis=0)  # [problems, firsts], of a problem and the ones before it
     if sizes[-1, 0] > limit:
         return Cut(0, max(int((sizes[:, 0] <= limit).sum()), 1))
     return Cut(int(np.interp(0.99 * limit, sizes[-1], firsts)), whole.problems)

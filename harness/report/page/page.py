@@ -1,8 +1,8 @@
 """report.html: one file that holds everything it shows, asks the network for nothing and runs no script but its own.
 
 Text that a model or a data set wrote reaches the page in two ways only: through Jinja's escaping, or inside compressed
-blocks that the page's script turns into text nodes. A content security policy names the script and the style by their
-hashes, so markup that slipped through would still not run.
+blocks that the page's script turns into text nodes, and formulas into elements from a list of harmless ones. A content
+security policy names the script and the style by their hashes, so markup that slipped through would still not run.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.findings import by_finding, overall_verdict
 from harness.analysis.headline_tables import BreakdownRow, RivalRow
 from harness.analysis.inference import Difference, Interval
+from harness.analysis.smaller_generator import at_most_responses
 from harness.report import text
 from harness.report.figures.palette import Palette
 from harness.report.outputs import TABLES
@@ -32,10 +33,11 @@ from harness.report.page.blocks import encode_block
 from harness.report.page.chart import curve_data
 from harness.report.page.explorer import collect
 from harness.report.page.html import data_uri, environment
+from harness.report.page.mathematics import render_mathematics
 from harness.report.summary import best_chooser, summary
 from harness.report.table_texts import FINDINGS_NOTE, ablation_cells, finding_number, table1_note
 
-_SCRIPTS = ("page.js", "sorting.js", "curves.js", "problem.js", "explorer.js")
+_SCRIPTS = ("page.js", "sorting.js", "curves.js", "formulas.js", "steps.js", "problem.js", "explorer.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ def render_page(
         "finding_number": finding_number,
         "by_finding": by_finding,
         "overall_verdict": overall_verdict,
+        "at_most_responses": at_most_responses,
         "as_json": lambda value: json.dumps(value, ensure_ascii=False),
         "as_yaml": lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True),
     }
@@ -108,6 +111,7 @@ def render_page(
         script=Markup(script),
         style=Markup(style),
         explorer=explorer,
+        mathematics=render_mathematics(explorer.index, explorer.blocks),
         # What the script needs at once comes before it, what it reads on demand after.
         first_blocks={
             "curve-data": encode_block(curve_data(evaluation, palette)),

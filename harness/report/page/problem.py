@@ -12,7 +12,6 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from harness.analysis.choosers import Chooser
@@ -109,18 +108,17 @@ class ExploredProblem:
 def explored_problems(evaluation: Evaluation, generator: str, n: int) -> Iterator[ExploredProblem | None]:
     """The first ``n`` problems in order; None for one without graded responses by the generator."""
     results, models = evaluation.results, evaluation.first_choosers
-    responses = results.by_problem(Response, StageKind.SAMPLE.folder, generator)
-    scores = {model: results.by_problem(StepScores, StageKind.SCORE.folder, model, generator) for model in models}
+    responses = results.rows(Response, StageKind.SAMPLE.folder, generator)
+    grades = results.graded(generator)
+    scores = {model: results.rows(StepScores, StageKind.SCORE.folder, model, generator) for model in models}
     facts = results.manifest.reward_models
     score_types = {model: facts[model].score_type for model in models}
     reads: dict[str, Reads] = {model: facts[model].reads for model in models}
-    grades = results.grades[results.grades["generator"] == generator]
-    rows = grades.groupby("problem_id").indices
     for problem_id in results.problems["problem_id"].head(n):
-        if problem_id not in rows:
+        graded = grades[problem_id].sort_by("sample")
+        if not len(graded):
             yield None
             continue
-        graded = grades.iloc[rows[problem_id]].sort_values("sample")
         stored = responses[problem_id]
         texts = dict(zip(stored.column("sample").to_pylist(), stored.column("text").to_pylist(), strict=True))
         tables = {model: of_model[problem_id] for model, of_model in scores.items()}
@@ -128,16 +126,15 @@ def explored_problems(evaluation: Evaluation, generator: str, n: int) -> Iterato
 
 
 def _explored(
-    grades: pd.DataFrame,
+    grades: pa.Table,
     texts: Mapping[int, str],
     tables: Mapping[str, pa.Table],
     score_types: Mapping[str, ScoreType],
     reads: Mapping[str, Reads],
     choosers: Sequence[Chooser],
 ) -> ExploredProblem:
-    numbers = grades["sample"].tolist()
-    correct, classes = grades["correct"].to_numpy(dtype=bool), grades["answer_class"].to_numpy(dtype=np.int64)
-    extracted = [text if isinstance(text, str) else None for text in grades["extracted"]]
+    numbers, extracted = grades.column("sample").to_pylist(), grades.column("extracted").to_pylist()
+    correct, classes = grades.column("correct").to_numpy(), grades.column("answer_class").to_numpy()
     ordered = {model: _ordered(table, numbers) for model, table in tables.items()}
     rewards = {model: _rewards(table) for model, table in ordered.items() if table is not None}
     read = [texts.get(number, "") for number in numbers]
@@ -146,7 +143,7 @@ def _explored(
         for model, table in ordered.items()
         if table is not None
     }
-    reasons = grades["reason"].tolist()
+    reasons = grades.column("reason").to_pylist()
     return ExploredProblem(
         samples=[
             Sample(

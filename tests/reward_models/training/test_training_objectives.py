@@ -8,7 +8,7 @@ from itertools import product
 import mpmath
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bonbench.reward_models.training import objectives
@@ -71,7 +71,6 @@ def test_single_values_and_derivatives(loss: Loss, plain: Callable[..., mpmath.m
             assert gradient.item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-8, 8), min_size=6, max_size=6))
 def test_gradients_by_finite_differences(values: list[float]) -> None:
     z = torch.tensor(values, dtype=torch.float64, requires_grad=True)
@@ -101,7 +100,6 @@ def test_limits_as_beta_goes_to_zero() -> None:
         torch.testing.assert_close(gradient, slope.sum())
 
 
-@settings(deadline=None)
 @given(st.floats(-20, 20), st.floats(-20, 20))
 def test_symmetries(a: float, b: float) -> None:
     x, y = torch.tensor([a], dtype=torch.float64), torch.tensor([b], dtype=torch.float64)

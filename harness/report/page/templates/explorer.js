@@ -7,14 +7,16 @@ function startExplorer(index) {
   const list = root.querySelector("[role=listbox]");
   const detail = root.querySelector(".problem");
   const { problems, choosers } = index;
-  const state = { problem: null, found: [], turn: 0 };
+  const state = { problem: null, found: [], turn: 0, shown: "", statements: null };
 
   const place = () => Number(control("generator").value);
   const chooser = () => (choosers.length ? Number(control("chooser").value) : null);
+  /** The reward model that is shown beside the first one. */
+  const second = () => (["", control("chooser").value].includes(control("second").value) ? null : Number(control("second").value));
   const elected = (p) => index.majority[place()][p];
   const outcome = (p) => (chooser() === null ? null : choosers[chooser()].outcomes[place()][p]);
 
-  const problemView = problemViews(index, { place, chooser, stepFrom, choose });
+  const problemView = problemViews(index, { place, chooser, second, stepFrom, choose });
   const position = (p) => `${state.found.indexOf(p) + 1} of ${state.found.length}`;
 
   const CASES = choosers.length
@@ -39,6 +41,7 @@ function startExplorer(index) {
     offer("generator", index.generators.map((name, i) => [i, name]));
     offer("chooser", choosers.map((entry, i) => [i, entry.label]));
     if (choosers.length) control("chooser").value = index.start;
+    offer("second", [["", "none"], ...choosers.map((entry, i) => [i, entry.label])], choosers.length < 2);
     const subjects = [...new Set(problems.subject)].filter(Boolean).sort();
     const levels = [...new Set(problems.level)].filter((level) => level !== null).sort((a, b) => a - b);
     offer("subject", [["", "any"], ...subjects.map((name) => [name, name])], subjects.length === 0);
@@ -52,6 +55,7 @@ function startExplorer(index) {
         filter();
         open(state.problem);
       });
+    for (const name of ["second", "source"]) control(name).addEventListener("input", () => open(state.problem));
     root.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
     list.addEventListener("keydown", onListKey);
     root.addEventListener("keydown", onKey);
@@ -144,11 +148,18 @@ function startExplorer(index) {
     const turn = (state.turn += 1);
     mark();
     await pageRead;
-    const block = p === null ? null : await readBlock(`block-${place()}-${p}`);
+    const name = `block-${place()}-${p}`;
+    state.statements ??= readBlock("mathematics"); // of all problems' texts
+    const reading = p === null ? [] : [readBlock(name), state.statements, readBlock(`mathematics-${name}`)];
+    const [block, ...mathematics] = await Promise.all(reading);
     if (turn !== state.turn) return; // another one was asked for meanwhile
     const focused = detail.contains(document.activeElement);
-    const view = p === null ? [h("p", {}, "No problem passes the filters.")] : problemView(p, block, position(p));
+    const typesetters = mathematics.map((formulas) => typesetter(control("source").checked ? null : formulas));
+    const view = p === null ? [h("p", {}, "No problem passes the filters.")] : problemView(p, block, position(p), ...typesetters);
+    const unfolded = state.shown === name ? [...detail.querySelectorAll(".response[open]")].map((response) => response.dataset.sample) : [];
+    state.shown = name;
     detail.replaceChildren(...view);
+    for (const response of detail.querySelectorAll(".response")) response.open ||= unfolded.includes(response.dataset.sample);
     const current = detail.querySelector(".current");
     if (current) scrollTo(current.closest(".scroll"), current);
     if (focused) detail.focus();

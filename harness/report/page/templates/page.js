@@ -1,7 +1,7 @@
 "use strict";
 
 // What the page's parts share. Text that a model or a data set wrote becomes text nodes and nothing else: elements are
-// made by `h` alone, and nothing here parses HTML.
+// made by `h`, `svg` and `mathml` alone, and nothing here parses HTML.
 
 /** An element. Functions become event handlers ("onclick"), null and false attributes are left out. */
 function h(tag, attributes = {}, ...children) {
@@ -11,6 +11,11 @@ function h(tag, attributes = {}, ...children) {
 /** The same for SVG. */
 function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+/** The same for MathML. */
+function mathml(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/1998/Math/MathML", tag), attributes, children);
 }
 
 function fill(element, attributes, children) {

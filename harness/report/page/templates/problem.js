@@ -1,17 +1,22 @@
-// One problem of the explorer: what was chosen, the answers, and the responses with their steps tinted by a reward model.
+// One problem of the explorer: what was chosen, the answers, and the responses.
 // The steps of a response are made when it is unfolded.
 
 const VERDICT = { 1: ["✓", "right"], 0: ["✗", "wrong"], "~": ["≈", "a tie of right and wrong"], "-": ["–", "no choice"] };
 
 /**
- * Makes views of problems. `place` and `chooser` say which generator and reward model are selected; `stepFrom` goes to a
- * neighbour, `choose` selects another reward model.
+ * Makes views of problems. `place`, `chooser` and `second` say which generator, which reward model and which other one beside
+ * it are selected; `stepFrom` goes to a neighbour, `choose` selects another reward model.
  */
-function problemViews(index, { place, chooser, stepFrom, choose }) {
+function problemViews(index, { place, chooser, second, stepFrom, choose }) {
   const { problems, choosers } = index;
+  const { stepsBy, stepsView, strip } = stepViews(index, place);
+  const selected = () => [chooser(), second()].filter((c) => c !== null);
+  let set; // the formulas of the block that is shown
   const elected = (p) => index.majority[place()][p];
 
-  function problemView(p, block, position) {
+  /** `statements` and `responses` are typesetters, of the problems' texts and of the block's. */
+  function problemView(p, block, position, statements, responses) {
+    set = responses;
     const head = h(
       "div",
       { class: "head" },
@@ -21,8 +26,8 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
       h("span", { class: "note" }, [position, kind(problems, p)].filter(Boolean).join(" · ")),
     );
     const statement = [
-      h("p", { class: "text statement" }, problems.text[p]),
-      h("p", {}, "Gold answer: ", h("code", { class: "gold" }, problems.gold[p])),
+      h("p", { class: "text statement" }, ...statements.text(p, [...problems.text[p]])),
+      h("p", {}, "Gold answer: ", h("code", { class: "gold" }, ...statements.answer(problems.gold[p]))),
     ];
     if (!block) return [head, ...statement, h("p", { class: "note" }, "There are no graded responses to it.")];
     return [head, ...statement, h("div", { class: "pair" }, choicesView(p, block), answersView(block)), ...responsesView(block)];
@@ -36,7 +41,7 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
         "tr",
         { class: "rule" },
         h("th", { scope: "row" }, "majority"),
-        h("td", {}, ...answerNodes(winners.map((answer) => answer.text))),
+        h("td", {}, ...answerNodes(set, winners.map((answer) => answer.text))),
         verdictCell(elected(p)),
         h("td", {}, winners.length ? `${winners[0].votes} of ${block.n} votes${winners.length > 1 ? " each" : ""}` : "no votes"),
       ),
@@ -77,7 +82,7 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
     const links = there.slice(0, 3).flatMap((k, at) => [at ? ", " : "", h("button", { type: "button", class: "link", onclick: () => goTo(block.samples[k]) }, `sample ${block.samples[k]}`)]);
     const more = chosen.length > 1 ? ` (${chosen.length} tie)` : "";
     row.append(
-      h("td", {}, ...answerNodes([...new Set(there.map((k) => block.extracted[k]))].slice(0, 3))),
+      h("td", {}, ...answerNodes(set, [...new Set(there.map((k) => block.extracted[k]))].slice(0, 3))),
       verdictCell(entry.outcomes[place()][p]),
       h("td", {}, ...links, `${more}, ${scoreText(scores[there[0]])}`),
     );
@@ -89,7 +94,7 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
     const rows = block.answers.slice(0, most).map((answer) => {
       const bar = h("span", { class: "bar" });
       bar.style.width = `${(6 * answer.votes) / block.n}rem`;
-      return h("tr", {}, h("td", {}, ...answerNodes([answer.text])), verdictCell(answer.right ? "1" : "0"), h("td", { class: "num" }, `${answer.votes}`), h("td", {}, bar));
+      return h("tr", {}, h("td", {}, ...answerNodes(set, [answer.text])), verdictCell(answer.right ? "1" : "0"), h("td", { class: "num" }, `${answer.votes}`), h("td", {}, bar));
     });
     const others = block.answers.slice(most);
     const silent = block.n - block.answers.reduce((sum, answer) => sum + answer.votes, 0);
@@ -137,7 +142,7 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
   }
 
   function responseView(block, k, votes, scores) {
-    const rewards = stepRewards(block, k);
+    const columns = selected().map((c) => ({ ...stepsBy(c, block, k), score: scoreText(scoresBy(c, block)?.[k] ?? null) }));
     const own = chooser() === null ? null : block.choosers[chooser()].chosen;
     const others = choosers.filter((_, c) => c !== chooser() && block.choosers[c].chosen?.includes(block.samples[k]));
     const badges = [
@@ -154,62 +159,24 @@ function problemViews(index, { place, chooser, stepFrom, choose }) {
         "summary",
         {},
         h("span", { class: "name" }, `sample ${block.samples[k]}`),
-        ...answerNodes([block.extracted[k]]),
+        ...answerNodes(set, [block.extracted[k]]),
         h("span", { class: verdictClass(block.correct[k]) }, `${VERDICT[block.correct[k]][0]} ${VERDICT[block.correct[k]][1]}`),
         h("span", { class: "note" }, `${n} ${n === 1 ? "vote" : "votes"}${scores ? `, ${scoreText(scores[k])}` : ""}`),
+        ...columns.slice(1).map(({ c, score }) => h("span", { class: "note" }, `${choosers[c].label}: ${score}`)),
         ...badges.map((text) => h("span", { class: "badge" }, text)),
-        rewards ? strip(rewards) : null,
+        h("span", { class: "strips" }, ...columns.filter(({ rewards }) => rewards.length).map(strip)),
       ),
       body,
     );
-    response.addEventListener("toggle", () => response.open && !body.childNodes.length && body.append(...stepsView(block, k)));
+    response.addEventListener("toggle", () => response.open && !body.childNodes.length && body.append(...bodyView(block, k, columns)));
     response.open = Boolean(own?.[0] === block.samples[k]);
     return response;
   }
 
-  function stepRewards(block, k) {
-    const scored = chooser() === null ? null : block.models[choosers[chooser()].model];
-    return scored ? scored.rewards[k] : null;
-  }
-
-  /** A cell per step, so that a folded response shows where its rewards fall. */
-  function strip(rewards) {
-    return h("span", { class: "strip", "aria-hidden": "true" }, ...rewards.map((reward) => tinted(h("span"), reward)));
-  }
-
-  function stepsView(block, k) {
-    const note = h("p", { class: "note" }, `Graded ${VERDICT[block.correct[k]][1]}: ${block.reasons[k]}.`);
-    const rewards = stepRewards(block, k);
-    const whole = h("div", { class: "text" }, block.texts[k]);
-    if (!rewards || !rewards.length) return [whole, note];
-    const ends = block.ends[block.models[choosers[chooser()].model].ends][k];
-    const begins = ends ? ends.length - rewards.length : NaN; // 1 where the first number is where the first step begins
-    if (begins !== 0 && begins !== 1) {
-      const cells = rewards.map((reward) => tinted(h("span", { class: "key" }, shortNumber(reward)), reward));
-      const list = h("p", { class: "note" }, "Step rewards: ", ...cells.flatMap((cell) => [cell, " "]), "(the recorded steps do not rebuild the text)");
-      return [whole, list, note];
-    }
+  function bodyView(block, k, columns) {
     const characters = [...block.texts[k]]; // offsets count code points
-    const steps = rewards.map((reward, i) => {
-      const text = characters.slice(begins || i ? ends[begins + i - 1] : 0, ends[begins + i]).join("");
-      return tinted(h("li", { class: "step" }, h("span", { class: "reward" }, shortNumber(reward)), h("span", { class: "text" }, text.trim() || "(empty)")), reward);
-    });
-    // What the model did not read, before the steps and after them: it reads a part, or the response is too long for it.
-    const unread = [characters.slice(0, begins ? ends[0] : 0), characters.slice(ends.at(-1))].map((part) => part.join(""));
-    const [before, after] = unread.map((part) => (part ? h("div", { class: "text" }, part) : null));
-    return [before, h("ol", { class: "steps" }, ...steps), after, note].filter(Boolean);
-  }
-
-  /** Low ranks among all of the generator's steps in one colour, high ones in the other, the middle clear. */
-  function tinted(element, reward) {
-    const percentiles = index.percentiles[place()][choosers[chooser()].model];
-    const below = percentiles.filter((value) => value < reward).length;
-    const upTo = percentiles.filter((value) => value <= reward).length;
-    const rank = (below + upTo) / 2 / percentiles.length;
-    element.classList.add(rank < 0.5 ? "low" : "high");
-    element.style.setProperty("--strength", `${Math.round(Math.abs(rank - 0.5) * 200)}%`);
-    element.title = `reward ${shortNumber(reward)}, above ${Math.round(100 * rank)} % of all steps`;
-    return element;
+    const steps = stepsView(characters, columns, (from, to) => set.text(k, characters, from, to));
+    return [...steps, h("p", { class: "note" }, `Graded ${VERDICT[block.correct[k]][1]}: ${block.reasons[k]}.`)];
   }
 
   function goTo(sample) {
@@ -237,8 +204,8 @@ function verdictCell(mark) {
 }
 
 /** Answers as code; "no answer" in words. */
-function answerNodes(texts) {
-  return texts.flatMap((text, i) => [i ? " or " : null, text === null ? h("span", { class: "note" }, "no answer") : h("code", {}, text)]);
+function answerNodes(set, texts) {
+  return texts.flatMap((text, i) => [i ? " or " : null, text === null ? h("span", { class: "note" }, "no answer") : h("code", {}, ...set.answer(text))]);
 }
 
 function table(heads, rows) {
