@@ -40,15 +40,15 @@ class ReplayGenerator(Generator[ReplayParams]):
 
     @classmethod
     def available_samples(cls, params: ReplayParams, problems: Sequence[Problem] | None = None) -> Mapping[str, int]:
-        counts = open_recorded(params.path).counts[_generator(params)]
-        return counts if problems is None else {p.problem_id: counts.get(p.problem_id, 0) for p in problems}
+        recorded, generator = open_recorded(params.path), _generator(params)
+        return recorded.counts[generator] if problems is None else recorded.available(generator, problems)
 
     def generate(
         self, problems: Sequence[Problem], sampling: Sampling, seeds: Mapping[str, Sequence[int]]
     ) -> list[Response]:
         responses = []
         for problem in problems:
-            samples = self._recorded.samples(problem.problem_id, self._generator)
+            samples = self._recorded.samples(problem, self._generator)
             for index, sample in enumerate(samples[: sampling.n]):
                 responses.append(
                     Response(

@@ -79,8 +79,8 @@ class RecordedScores(RewardModel[RecordedParams]):
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
         if not isinstance(self._recorded, RecordedFile):
             return [self._exported(solution) for solution in batch]
-        problem_ids = {solution.problem.problem_id for solution in batch}
-        samples = {problem_id: self._recorded.samples(problem_id) for problem_id in problem_ids}
+        problems = {solution.problem.problem_id: solution.problem for solution in batch}
+        samples = {problem_id: self._recorded.samples(problem) for problem_id, problem in problems.items()}
         return [self._scored(solution, samples[solution.problem.problem_id]) for solution in batch]
 
     def _scored(self, solution: Solution, samples: Sequence[RecordedSample]) -> StepScores:
@@ -103,7 +103,7 @@ class RecordedScores(RewardModel[RecordedParams]):
     def _exported(self, solution: Solution) -> StepScores:
         assert not isinstance(self._recorded, RecordedFile)
         columns = {name: score_column(self.model, name) for name in ("step_rewards", "step_ends", "n_tokens")}
-        row = self._recorded.about(solution.response, list(columns.values()))
+        row = self._recorded.about(solution.problem, solution.response, list(columns.values()))
         rewards, ends, n_tokens = (row[column] for column in columns.values())
         if rewards is None:
             response = solution.response

@@ -58,9 +58,12 @@ class RecordedVerifier(Verifier[RecordedGradesParams]):
         assert not isinstance(self._recorded, RecordedFile)
         prefix = SECOND if self.params.of == "second_verifier" else ""
         columns = [prefix + name for name in GRADE_COLUMNS]
+        by_id = {problem.problem_id: problem for problem in problems}
         grades = []
         for response in responses:
-            extracted, correct, reason, answer_class = self._recorded.about(response, columns).values()
+            extracted, correct, reason, answer_class = self._recorded.about(
+                by_id[response.problem_id], response, columns
+            ).values()
             place = response.problem_id, response.generator, response.sample
             if correct is None:
                 raise UserError(f"{self.params.path}: sample {place[2]} of problem {place[0]!r} has no grade")

@@ -31,6 +31,7 @@ from harness.analysis.estimators import (
 )
 from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.lowest_step import LowestStep
+from harness.analysis.problem_sets import ProblemSet, in_every_set, over_sets, problem_sets
 from harness.analysis.rows import Columns
 from harness.analysis.rule_entries import Rules
 from harness.analysis.scores import ScoreBlocks, Scores, failed_models, without_scores
@@ -65,6 +66,13 @@ class AccuracyRow:
     accuracy: Annotated[Interval, Columns(low="ci_low", high="ci_high", n_problems="n_problems")]
 
 
+@dataclass(frozen=True, slots=True)
+class SetAccuracyRow(AccuracyRow):
+    """A row where there are several problem sets: on the problems of ``set``, or, "average", the mean over sets."""
+
+    set: str
+
+
 @dataclass(frozen=True)
 class Samples:
     """A generator's graded samples, row by problem. Problems whose samples are not all there are not ``complete``.
@@ -88,6 +96,8 @@ class Samples:
 class Accuracies:
     """Expected accuracy per problem, as fractions; NaN where a problem has no responses or scores.
 
+    ``rows`` have values in every one of the ``sets``; those that lack a set altogether are ``partial``: there is no
+    mean over sets for them.
     ``samples``: generator → its graded samples. ``has_all``: (generator, best-of-n chooser) → the problems with a
     score of every response, or a reason for none, bool [P]. ``stored``: generator → the stored scores of its responses;
     :meth:`score_blocks` reads them block by block.
@@ -115,6 +125,8 @@ class Accuracies:
     rules: tuple[str, ...]
     rules_left_out: Mapping[str, str]
     bootstrap: Bootstrap
+    sets: tuple[ProblemSet, ...]
+    partial: Mapping[Key, Floats]
 
     @property
     def protocol(self) -> str:
@@ -168,9 +180,10 @@ class Accuracies:
             yield block, stored.of_model(chooser.reward_model, block)[chooser.aggregation].values
 
     def scored(self, choosers: Iterable[Chooser]) -> list[tuple[str, Chooser]]:
-        """(generator, chooser) of those best-of-n ``choosers`` that have scores of a problem, by generator."""
+        """(generator, chooser) of those best-of-n ``choosers`` that have scores of a problem of every set, by
+        generator."""
         pairs = [(generator, chooser) for generator in self.generators for chooser in choosers]
-        return [pair for pair in pairs if pair in self.has_all and self.has_scores(*pair).any()]
+        return [p for p in pairs if p in self.has_all and in_every_set(self.sets, self.has_scores(*p))]
 
     def curve(self, generator: str, chooser: Chooser) -> dict[int, Interval]:
         """n → mean over problems with its interval, for every n that has values."""
@@ -184,6 +197,10 @@ class Accuracies:
         values = [v for n in sizes if (v := self.values(where, chooser, n)) is not None]
         return np.mean(values, axis=0) if len(values) == len(sizes) else None
 
+    def mean(self, values: Floats) -> float:
+        """Mean of ``values``, float [P], over the problems that have one: of several sets, the mean of their means."""
+        return float(self.bootstrap.average(values[None])[0])
+
     def interval(self, values: Floats) -> Interval:
         """Mean of ``values``, float [P], with its interval."""
         return self.bootstrap.intervals(values[None])[0]
@@ -192,14 +209,25 @@ class Accuracies:
         """Paired difference a - b; a, b float [P]."""
         return self.bootstrap.compare(a[None], b[None])[0]
 
-    def table(self) -> list[AccuracyRow]:
-        """Every accuracy with its interval: the long table."""
-        intervals = self.bootstrap.intervals(list(self.rows.values()))
-        return [
-            AccuracyRow(key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
-            for key, interval in zip(self.rows, intervals, strict=True)
-            for c in (key.chooser,)
-        ]
+    def table(self) -> Sequence[AccuracyRow]:
+        """Every accuracy with its interval: the long table. Of several sets, each set's rows, then the mean's."""
+        if len(self.sets) == 1:
+            return [AccuracyRow(*row) for row in _table(self.rows, self.bootstrap)]
+        table: list[SetAccuracyRow] = []
+        for one in self.sets:
+            own = {key: values[one.members] for key, values in [*self.rows.items(), *self.partial.items()]}
+            own = {key: values for key, values in own.items() if np.isfinite(values).any()}
+            table += (SetAccuracyRow(*row, one.name) for row in _table(own, one.bootstrap))
+        return [*table, *(SetAccuracyRow(*row, AVERAGE) for row in _table(self.rows, self.bootstrap))]
+
+
+def _table(rows: Mapping[Key, Floats], bootstrap: Bootstrap) -> list[tuple[str, str, str, str, str, int, Interval]]:
+    """The fields of :class:`AccuracyRow`, row by row."""
+    return [
+        (key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
+        for key, interval in zip(rows, bootstrap.intervals(list(rows.values())), strict=True)
+        for c in (key.chooser,)
+    ]
 
 
 def compute_accuracies(
@@ -235,11 +263,13 @@ def compute_accuracies(
     left_out = {name: why for name, why in unusable.items() if name in wanted}
     refused: dict[str, str] = {}
     sizes = []
+    sets = problem_sets(results)
     for generator in manifest.generators:
         samples = _samples(results, generator)
-        if not samples.complete.any():
+        if lacking := next((one for one in sets if not samples.complete[one.members].any()), None):
+            of = f" of {lacking.name}" if len(sets) > 1 else ""
             raise UserError(
-                f"{results.folder}: no problem has all its responses of {generator}; run the experiment again"
+                f"{results.folder}: no problem{of} has all its responses of {generator}; run the experiment again"
             )
         sizes.append(samples.correct.shape[1])
         if n is not None and not 1 <= n <= sizes[-1]:
@@ -271,6 +301,9 @@ def compute_accuracies(
         if key.chooser.reward_model not in left_out and key.chooser.rule not in rules_left_out
     }
     rows |= _averages(rows, tuple(manifest.generators))
+    partial = {key: values for key, values in rows.items() if not in_every_set(sets, np.isfinite(values))}
+    rows = {key: values for key, values in rows.items() if key not in partial}
+    left_out |= _without_a_set(rows, partial, sets)
     headline = [n] if n is not None else [k for k in manifest.evaluation.n if k <= min(sizes)] or [min(sizes)]
     return Accuracies(
         problem_ids=problem_ids,
@@ -287,8 +320,23 @@ def compute_accuracies(
         left_out=left_out,
         rules=tuple(name for name in rules.by_name if name not in rules_left_out),
         rules_left_out=rules_left_out,
-        bootstrap=Bootstrap(len(problem_ids), manifest.evaluation.bootstrap, seed, manifest.evaluation.interval),
+        bootstrap=sets[0].bootstrap if len(sets) == 1 else over_sets(results),
+        sets=sets,
+        partial=partial,
     )
+
+
+def _without_a_set(
+    rows: Mapping[Key, Floats], partial: Mapping[Key, Floats], sets: Sequence[ProblemSet]
+) -> dict[str, str]:
+    """Why the reward models that have no row have none: they lack the scores of a set."""
+    left = {key.chooser.reward_model for key in rows}
+    why: dict[str, str] = {}
+    for key, values in partial.items():
+        lacking = next((one.name for one in sets if not np.isfinite(values[one.members]).any()), None)
+        if lacking is not None and key.chooser.reward_model not in left:
+            why.setdefault(key.chooser.reward_model, f"it has no scores of {lacking}, so there is no mean over sets")
+    return why
 
 
 def _put(wholes: dict[K, NDArray[T]], key: K, block: slice, part: NDArray[T], n_problems: int) -> None:

@@ -8,10 +8,11 @@ from itertools import chain, product
 
 import numpy as np
 
-from harness.analysis.accuracy import Accuracies, compute_accuracies
+from harness.analysis.accuracy import Accuracies, Key, compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
-from harness.analysis.inference import Difference
+from harness.analysis.inference import Bootstrap, Difference
 from harness.analysis.power import Power, power
+from harness.analysis.problem_sets import ProblemSet, in_every_set
 from harness.analysis.rule_entries import Entry, Rules
 from harness.analysis.scores import without_scores
 from harness.core.arrays import Floats
@@ -27,7 +28,8 @@ _SHOWN = 5
 class ComparisonRow:
     """A against B at n with the responses of a generator, or on average over generators; accuracies are fractions.
 
-    ``n`` is None in the row of the mean over generators and the sizes above 1.
+    ``n`` is None in the row of the mean over generators and the sizes above 1. ``set`` is the problem set of a row that
+    is about one of several; "" in a row about all problems, of several sets the mean over these.
     """
 
     generator: str
@@ -36,6 +38,7 @@ class ComparisonRow:
     b: float
     difference: Difference
     power: Power
+    set: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class ProblemDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows by generator and n, then averages; the problems that differ most at the largest n, the largest first.
+    """Rows by generator and n, then averages; of several problem sets, then each set's rows, of the last generator or
+    the average. The problems are those that differ most at the largest n, the largest first.
 
     ``strategy`` is the rule that the reward models choose by, or the two rules.
     """
@@ -101,26 +105,44 @@ def compare(
     values: dict[tuple[str, int | None], list[Floats]] = {}
     for generator, size in product(generators, sizes):
         ours, theirs = (_values(results, accuracies, generator, c, size) for c in choosers)
-        if not np.isfinite(ours - theirs).any():
-            raise UserError(f"{results.folder}: no problem of {generator} has scores of both {a} and {b}")
+        if not in_every_set(accuracies.sets, np.isfinite(ours - theirs)):
+            of = "" if len(accuracies.sets) == 1 else "some set, with the responses of "
+            raise UserError(f"{results.folder}: no problem of {of}{generator} has scores of both {a} and {b}")
         values[generator, size] = [ours, theirs]
     if len(sizes) > 1:
         overall = [mean for c in choosers if (mean := accuracies.overall(c)) is not None]
         if len(overall) == len(choosers):
             values[generators[-1], None] = overall
-    rows = tuple(_row(accuracies, generator, size, *pair) for (generator, size), pair in values.items())
+    rows = [_row(accuracies, generator, size, *pair) for (generator, size), pair in values.items()]
+    if len(accuracies.sets) > 1:
+        last = {size: pair for (generator, size), pair in values.items() if generator == generators[-1]}
+        rows += [_of_set(one, generators[-1], size, *pair) for one in accuracies.sets for size, pair in last.items()]
     # Of the average over generators, where there is one, at the largest n.
     problems = _most_different(results, *values[generators[-1], sizes[-1]])
     shown = " and ".join(dict.fromkeys(c.rule for c in choosers if c.reward_model)) or strategy
-    return Comparison(a, b, sizes[-1], shown, accuracies.protocol, rows, problems)
+    return Comparison(a, b, sizes[-1], shown, accuracies.protocol, tuple(rows), problems)
 
 
 def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
     both = np.isfinite(ours - theirs)
     difference = accuracies.difference(ours, theirs)
-    (error,) = accuracies.bootstrap.standard_errors((ours - theirs)[None])
-    enough = power(difference.mean, float(error), difference.n_problems)
-    return ComparisonRow(generator, n, float(ours[both].mean()), float(theirs[both].mean()), difference, enough)
+    a, b = (accuracies.mean(np.where(both, values, np.nan)) for values in (ours, theirs))
+    return ComparisonRow(generator, n, a, b, difference, _power(accuracies.bootstrap, difference, ours - theirs))
+
+
+def _power(bootstrap: Bootstrap, difference: Difference, values: Floats) -> Power:
+    (error,) = bootstrap.standard_errors(values[None])
+    return power(difference.mean, float(error), difference.n_problems)
+
+
+def _of_set(one: ProblemSet, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
+    """A row about the problems of one set, as a run of this set alone would have it."""
+    both = one.members & np.isfinite(ours - theirs)
+    of_both = [np.where(both, values, np.nan)[None, one.members] for values in (ours, theirs)]
+    a, b = (float(one.bootstrap.average(values)[0]) for values in of_both)
+    difference = one.bootstrap.compare(*of_both)[0]
+    enough = _power(one.bootstrap, difference, (of_both[0] - of_both[1])[0])
+    return ComparisonRow(generator, n, a, b, difference, enough, one.name)
 
 
 def _chooser(results: Results, name: str, strategy: str, rules: Rules) -> Chooser:
@@ -159,10 +181,12 @@ def _is_rule(name: str, rules: Rules) -> bool:
 
 def _values(results: Results, accuracies: Accuracies, generator: str, chooser: Chooser, n: int) -> Floats:
     values = accuracies.values(generator, chooser, n)
+    has_some = Key(generator, chooser, accuracies.protocol, n) in accuracies.partial
     if (why := accuracies.left_out.get(chooser.reward_model)) is not None:
         raise UserError(f"{results.folder}: {chooser.reward_model} is left out: {why}")
     if values is None:
-        missing = f"{results.folder}: no scores of {chooser.reward_model} for {generator}"
+        of = "for every problem set with the responses of" if has_some else "for"
+        missing = f"{results.folder}: no scores of {chooser.reward_model} {of} {generator}"
         raise UserError(f"{missing}; run the experiment again")
     return values
 

@@ -20,6 +20,7 @@ from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import MAJORITY, PASS_AT_1, Chooser
 from harness.analysis.costs import with_members
 from harness.analysis.inference import Interval
+from harness.analysis.problem_sets import in_every_set
 from harness.analysis.rows import Columns, Fraction
 from harness.analysis.shared_work import (
     CostUnknown,
@@ -239,8 +240,8 @@ def front(costs: Floats, accuracies: Floats) -> Bools:
 def _fronts(accuracies: Accuracies, choices: Sequence[_Choice], values: Sequence[Floats]) -> list[tuple[bool, float]]:
     """Whether each choice is on the front, and in which share of the draws.
 
-    Accuracies are compared on the problems that all choices have. Where generators share no problem, each has a front
-    of its own.
+    Accuracies are compared on the problems that all choices have, of every set. Where generators share no problem, each
+    has a front of its own.
     """
     fronts = [(False, nan)] * len(choices)
     by_problems: dict[str, list[int]] = {}
@@ -251,14 +252,14 @@ def _fronts(accuracies: Accuracies, choices: Sequence[_Choice], values: Sequence
         shared = np.ones(len(accuracies.problem_ids), dtype=bool)
         for place in places:
             shared &= np.isfinite(values[place])
-        if not shared.any():
+        if not in_every_set(accuracies.sets, shared):
             continue
         spent = [choices[place].spent for place in places]
         costs = np.array([float(f"{one.generation + one.scoring:.{_DIGITS}g}") for one in spent if one is not None])
         means, draws = list[float](), list[Floats]()
         for place in places:
             own = np.where(shared, values[place], nan)
-            means.append(float(np.nanmean(own)))
+            means.append(accuracies.mean(own))
             draws.append(accuracies.bootstrap.means(own[None])[:, 0])
         drawn = np.stack(draws, axis=1)
         on_front = front(costs, np.round(means, _DIGITS)[None])[0]

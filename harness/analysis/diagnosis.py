@@ -137,16 +137,21 @@ def _reliability(accuracies: Accuracies, generator: str, chooser: Chooser) -> It
 
 
 def mean_roc(accuracies: Accuracies, generator: str, chooser: Chooser) -> Floats:
-    """The mean ROC curve of a chooser's scores of a generator's responses, as :func:`discrimination.roc`."""
+    """The mean ROC curve of a chooser's scores of a generator's responses, float [101], as :func:`discrimination.roc`;
+    of several sets the mean of theirs."""
     samples, rows = accuracies.samples[generator], accuracies.has_scores(generator, chooser)
-    curves, weights = [], []
+    curves: dict[str, list[Floats]] = {}
+    weights: dict[str, list[int]] = {}
     for block, scores in accuracies.score_blocks(generator, chooser):
         correct = samples.correct[block]
         both = rows[block] & correct.any(axis=1) & ~correct.all(axis=1)  # other problems have no curve
-        if both.any():
-            curves.append(roc(scores[both], correct[both]))
-            weights.append(both.sum())
-    mean: Floats = np.average(curves, axis=0, weights=weights) if curves else np.full(len(ROC_GRID), np.nan)
+        for one in accuracies.sets:
+            own = both & one.members[block]
+            if own.any():
+                curves.setdefault(one.name, []).append(roc(scores[own], correct[own]))
+                weights.setdefault(one.name, []).append(int(own.sum()))
+    of_sets = [np.average(curves[name], axis=0, weights=weights[name]) for name in curves]
+    mean: Floats = np.mean(of_sets, axis=0) if of_sets else np.full(len(ROC_GRID), np.nan)
     return mean
 
 
@@ -155,6 +160,7 @@ def _row(
 ) -> DiagnosisRow:
     rows = accuracies.has_scores(generator, chooser)
     found = _PerProblem.of(accuracies, generator, chooser, lengths)
+    everywhere = np.ones(len(rows), dtype=bool)
     lowest = accuracies.lowest.get((chooser.reward_model, generator))
     return DiagnosisRow(
         generator=generator,
@@ -163,17 +169,17 @@ def _row(
         auroc=_interval(accuracies, rows, found.auroc),
         pair_accuracy=_share(found.ordered.sum(), found.total.sum()),
         best_of_4=_interval(accuracies, rows, found.best_of_4),
-        length_right=_mean(found.length_right),
-        length_wrong=_mean(found.length_wrong),
+        length_right=_mean(accuracies, rows, found.length_right),
+        length_wrong=_mean(accuracies, rows, found.length_wrong),
         lowest_first=Fraction(lowest.first if lowest else math.nan),
         lowest_last=Fraction(lowest.last if lowest else math.nan),
         lowest_place=lowest.place if lowest else math.nan,
         calibration_error=Fraction(calibration_error(curve)),
-        differs=Fraction(_mean(found.differs)),
+        differs=Fraction(_mean(accuracies, rows, found.differs)),
         right_there=_share(np.nansum(found.right_there), np.nansum(found.differs)),
         majority_right_there=_share(np.nansum(found.majority_right_there), np.nansum(found.differs)),
-        unshared=Fraction(_mean(accuracies.unshared[generator, chooser])),
-        unshared_at_random=Fraction(_mean(accuracies.unshared[generator, PASS_AT_1])),
+        unshared=Fraction(_mean(accuracies, everywhere, accuracies.unshared[generator, chooser])),
+        unshared_at_random=Fraction(_mean(accuracies, everywhere, accuracies.unshared[generator, PASS_AT_1])),
     )
 
 
@@ -262,13 +268,18 @@ def _interval(accuracies: Accuracies, rows: Bools, values: Floats) -> Interval:
     """The mean of values of the problems among ``rows``, with its interval; all NaN without values."""
     if not np.isfinite(values).any():
         return Interval(math.nan, math.nan, math.nan, 0)
+    return accuracies.interval(_everywhere(rows, values))
+
+
+def _mean(accuracies: Accuracies, rows: Bools, values: Floats) -> float:
+    return accuracies.mean(_everywhere(rows, values)) if np.isfinite(values).any() else math.nan
+
+
+def _everywhere(rows: Bools, values: Floats) -> Floats:
+    """Values of the problems among ``rows``, bool [P], as float [P]; NaN elsewhere."""
     everywhere = np.full(len(rows), np.nan)
     everywhere[rows] = values
-    return accuracies.interval(everywhere)
-
-
-def _mean(values: Floats) -> float:
-    return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+    return everywhere
 
 
 def _share(part: float, whole: float) -> Fraction:

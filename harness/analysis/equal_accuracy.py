@@ -111,7 +111,7 @@ def cost_at(accuracy: float, costs: Sequence[float], accuracies: Sequence[float]
 
 def equal_accuracy(lines: Sequence[CostLine], bootstrap: Bootstrap) -> list[EqualAccuracy]:
     """Every other method against the yardstick, in the order of ``lines``."""
-    means = {line.method: np.nanmean(line.accuracies, axis=1).tolist() for line in lines}
+    means = {line.method: bootstrap.average(line.accuracies).tolist() for line in lines}
     if len(lines) < 2:
         return []
     yardstick = max(lines, key=lambda line: (len(line.costs) > 1, max(means[line.method])))

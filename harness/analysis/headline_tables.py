@@ -39,13 +39,14 @@ class Table1:
     ``columns`` are (generator, n), then ("average", None): the mean over generators and the sizes above 1. ``tied``
     are the (row, column) whose paired difference from the best of the column has a 95 % interval that reaches 0.
     ``label_shares`` are the shares of the training problems that reward models have step labels of, and learn from,
-    where these are not all.
+    where these are not all. ``sets`` are the problem sets over which accuracies are means, where there are several.
     """
 
     columns: tuple[tuple[str, int | None], ...]
     rows: tuple[Row, ...]
     tied: frozenset[tuple[int, int]] = frozenset()
     label_shares: Mapping[str, float] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()
 
     def best(self, column: int) -> float | None:
         """The highest mean of a column, the oracle aside; None where all are the same, as at n = 1."""
@@ -86,7 +87,8 @@ def table1(evaluation: Evaluation) -> Table1:
     for (chooser, label), row in zip(labels.items(), values, strict=True):
         intervals = iter(accuracies.bootstrap.intervals(np.array([v for v in row if v is not None])))
         rows.append(Row(label, chooser, tuple(None if v is None else next(intervals) for v in row)))
-    table = Table1(tuple(columns), tuple(rows))
+    sets = [one.name for one in accuracies.sets]
+    table = Table1(tuple(columns), tuple(rows), sets=tuple(sets) if len(sets) > 1 else ())
     # The oracle, last, competes with nobody; where all are the same, as at n = 1, nobody does.
     tied = [
         (row, column)
@@ -112,7 +114,7 @@ def _label_shares(evaluation: Evaluation) -> dict[str, float]:
 def _tied_with_best(accuracies: Accuracies, values: Sequence[Floats | None]) -> list[int]:
     """Which of ``values``, a chooser's each, cannot be told from the best of them."""
     accuracy = {i: v for i, v in enumerate(values) if v is not None}
-    best = max(accuracy, key=lambda i: float(np.nanmean(accuracy[i])))
+    best = max(accuracy, key=lambda i: accuracies.mean(accuracy[i]))
     behind = {i: accuracy[best] - v for i, v in accuracy.items() if i != best}
     behind = {i: difference for i, difference in behind.items() if np.isfinite(difference).any()}
     intervals = accuracies.bootstrap.intervals(np.array(list(behind.values())))
@@ -149,7 +151,7 @@ def weighted_table(evaluation: Evaluation) -> list[WeightedRow]:
     gains, over_votes = bootstrap.compare(weighted, plain), bootstrap.compare(weighted, votes)
     rows = []
     for i, (generator, label, n) in enumerate(places):
-        best, voted, majority = (Fraction(float(np.nanmean(v[i]))) for v in (plain, weighted, votes))
+        best, voted, majority = (Fraction(evaluation.accuracies.mean(v[i])) for v in (plain, weighted, votes))
         rows.append(WeightedRow(generator, label, n, best, voted, majority, gains[i], over_votes[i]))
     return rows
 

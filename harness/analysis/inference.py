@@ -4,6 +4,9 @@ The problems are the sample: another set of problems of the same kind would have
 problem belong together, so whole problems are drawn. One set of draws serves every row. So all rows are compared on the
 same draws.
 
+Where the problems are those of several sets, every mean is the unweighted mean over sets of the sets' own means (the
+macro average), and the sets are the strata: from each, as many of its problems are drawn as it has.
+
 Arrays: P problems; ``values`` float [rows, P] have a value per problem, NaN where there is none; ``drawn`` float
 [draws, rows] are the rows' means in each draw.
 """
@@ -16,10 +19,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import binomtest
 
-from harness.core.arrays import Floats
+from harness.core.arrays import Floats, Ints
 from harness.core.terms import IntervalMethod
 
 _TAILS = (0.025, 0.975)
@@ -48,6 +52,7 @@ class Difference:
     ``p_bootstrap`` belongs to the interval: the interval of level 1 - p ends at 0. It is below 0.05 exactly where the
     95 % interval leaves 0 out. ``p_permutation`` tests whether the two are exchangeable on every problem. It is the
     exact McNemar test where each problem is simply won, lost or drawn, else the sign-flip test with 9,999 random flips.
+    Of several sets it is always the latter, on the mean over sets: McNemar's test counts problems, of whatever set.
     ``won`` and ``lost`` count problems. ``p_holm`` is ``p_permutation`` corrected for the number of comparisons, NaN
     where nothing was corrected (see :func:`corrected`).
     """
@@ -70,17 +75,32 @@ class Bootstrap:
     problems that have a value. Intervals are the percentiles of the draws' means (``percentile``), or those percentiles
     corrected for bias and skewness (``bca``: Efron 1987, "Better bootstrap confidence intervals"), which have the truth
     more nearly as often as they should where problems are few or most are right.
+
+    ``strata`` says which set each problem is of, int [P], where there are several: each set's problems are drawn among
+    themselves, and means are means over the sets that a row has values in.
     """
 
-    def __init__(self, n_problems: int, draws: int, seed: int, interval: IntervalMethod = "bca") -> None:
+    def __init__(
+        self, n_problems: int, draws: int, seed: int, interval: IntervalMethod = "bca", strata: Ints | None = None
+    ) -> None:
         rng = np.random.default_rng([seed, n_problems])
-        uniform = np.full(n_problems, 1.0 / n_problems)
+        sets = np.zeros(n_problems, dtype=np.int64) if strata is None else strata
+        self._sets = [np.flatnonzero(sets == which) for which in np.unique(sets)]
         # How often each problem is in each draw: in a byte, as 256 times are beyond all chance.
         self._drawn = np.empty((draws, n_problems), dtype=np.uint8)
-        for block in _blocks(draws, n_problems):
-            self._drawn[block] = rng.multinomial(n_problems, uniform, size=block.stop - block.start)
+        for members in self._sets:
+            uniform = np.full(len(members), 1.0 / len(members))
+            for block in _blocks(draws, n_problems):
+                drawn = rng.multinomial(len(members), uniform, size=block.stop - block.start)
+                self._drawn[block, members if strata is not None else slice(None)] = drawn
         self._flip_seed = [seed, n_problems, 1]
         self._interval = interval
+
+    def average(self, values: Floats) -> Floats:
+        """Mean of each row of ``values``, float [rows, P]: float [rows]. Of several sets, the mean of their means."""
+        several = len(self._sets) > 1
+        means: Floats = np.nanmean(self._of_sets(values), axis=0) if several else np.nanmean(values, axis=1)
+        return means
 
     def intervals(self, values: Floats | Sequence[Floats]) -> list[Interval]:
         """Mean and interval of each row of ``values``, float [rows, P]. Every row has at least one value."""
@@ -89,7 +109,7 @@ class Bootstrap:
 
     def _intervals(self, values: Floats) -> list[Interval]:
         low, high = self._bounds(values, self.means(values))
-        means, counts = np.nanmean(values, axis=1), np.isfinite(values).sum(axis=1)
+        means, counts = self.average(values), np.isfinite(values).sum(axis=1)
         return [
             Interval(float(m), float(lo), float(hi), int(k))
             for m, lo, hi, k in zip(means, low, high, counts, strict=True)
@@ -105,21 +125,21 @@ class Bootstrap:
         differences[np.abs(differences) < 1e-12] = 0.0
         drawn = self.means(differences)
         low, high = self._bounds(differences, drawn)
-        means = np.nanmean(differences, axis=1)
+        means = self.average(differences)
         flipped = self._sign_flip_p(differences)
         p = self._bootstrap_p(differences, drawn)
         compared = []
         for row, values in enumerate(differences):
             values = values[np.isfinite(values)]
             won, lost = int((values > 0).sum()), int((values < 0).sum())
-            binary = bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
+            counts = len(self._sets) == 1 and bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
             compared.append(
                 Difference(
                     mean=float(means[row]),
                     low=float(low[row]),
                     high=float(high[row]),
                     p_bootstrap=float(p[row]),
-                    p_permutation=mcnemar(won, lost) if binary else float(flipped[row]),
+                    p_permutation=mcnemar(won, lost) if counts else float(flipped[row]),
                     won=won,
                     lost=lost,
                     n_problems=len(values),
@@ -130,33 +150,71 @@ class Bootstrap:
     def standard_errors(self, values: Floats) -> Floats:
         """Of each row's mean over problems, float [rows], from the spread of the problems' ``values``, float [rows, P].
 
-        NaN where a row has one value only.
+        Of several sets, that of the mean of their means: sets are what they are, problems vary within them. NaN where a
+        row has one value only, of a set that it has values in.
         """
-        counts = np.isfinite(values).sum(axis=1).astype(np.float64)
-        squares = np.nansum((values - np.nanmean(values, axis=1, keepdims=True)) ** 2, axis=1)
-        variances = np.divide(squares, counts - 1, out=np.full_like(squares, np.nan), where=counts > 1)
-        errors: Floats = np.sqrt(variances / counts)
+        squares, n_sets = np.zeros(len(values)), np.zeros(len(values))
+        for members, means in zip(self._sets, self._of_sets(values), strict=True):
+            own = values[:, members]
+            counts = np.isfinite(own).sum(axis=1).astype(np.float64)
+            spread = np.nansum((own - means[:, None]) ** 2, axis=1)
+            variances = np.divide(spread, (counts - 1) * counts, out=np.full_like(spread, np.nan), where=counts > 1)
+            squares += np.where(counts > 0, variances, 0.0)
+            n_sets += counts > 0
+        errors: Floats = np.sqrt(squares) / n_sets
         return errors
 
     def means(self, values: Floats) -> Floats:
         """Mean of each row of ``values``, float [rows, P], in each draw: float [draws, rows].
 
-        NaN where a draw has none of the problems that the row has a value for.
+        NaN where a draw has none of the problems that the row has a value for, in any set that the row has values in.
         """
+        if len(self._sets) == 1:
+            return _drawn_means(self._drawn, values)
+        total, n_sets = np.zeros((len(self._drawn), len(values))), np.zeros(len(values))
+        for members in self._sets:
+            own = values[:, members]
+            present = np.isfinite(own).any(axis=1)
+            total[:, present] += _drawn_means(self._drawn[:, members], own[present])
+            n_sets += present
+        drawn: Floats = np.divide(total, n_sets, out=np.full_like(total, np.nan), where=n_sets > 0)
+        return drawn
+
+    def _of_sets(self, values: Floats) -> Floats:
+        """Mean of each row of ``values`` in each set: float [sets, rows]; NaN where it has no values there."""
         finite = np.isfinite(values)
-        filled, counted = np.where(finite, values, 0.0).T, finite.astype(np.float64).T
-        sums, counts = np.empty((2, len(self._drawn), len(values)))
-        for block in _blocks(*self._drawn.shape):
-            weights = self._drawn[block].astype(np.float64)
-            sums[block], counts[block] = weights @ filled, weights @ counted
-        return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+        sums = np.array([np.where(finite[:, own], values[:, own], 0.0).sum(axis=1) for own in self._sets])
+        counts = np.array([finite[:, own].sum(axis=1) for own in self._sets])
+        means: Floats = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+        return means
+
+    def _influence(self, values: Floats) -> Floats:
+        """How a row's mean moves with the weight of each problem, float [rows, P], up to a factor of the row.
+
+        For a problem of a set with k values it is (value - the set's mean) / k: the empirical influence value of a
+        statistic of several samples, divided by the sample's size, as the acceleration takes it (Davison and Hinkley
+        1997, "Bootstrap methods and their application", on several samples).
+        """
+        if len(self._sets) == 1:
+            off: Floats = values - np.nanmean(values, axis=1)[:, None]
+            return off
+        influence = np.full_like(values, np.nan)
+        most = np.isfinite(values).sum(axis=1)
+        for members, means in zip(self._sets, self._of_sets(values), strict=True):
+            own = values[:, members]
+            share = np.isfinite(own).sum(axis=1) / most
+            influence[:, members] = (own - means[:, None]) / np.where(share > 0, share, 1.0)[:, None]
+        return influence
 
     def _bounds(self, values: Floats, drawn: Floats) -> tuple[Floats, Floats]:
         """Lower and upper ends of the rows' intervals, float [rows] each."""
         if self._interval == "bca":
-            return _quantiles(drawn, _Correction.of(values, drawn).levels(np.array(_TAILS)))
+            return _quantiles(drawn, self._correction(values, drawn).levels(np.array(_TAILS)))
         low, high = np.nanquantile(drawn, _TAILS, axis=0)
         return low, high
+
+    def _correction(self, values: Floats, drawn: Floats) -> _Correction:
+        return _Correction.of(self.average(values), self._influence(values), drawn)
 
     def _bootstrap_p(self, values: Floats, drawn: Floats) -> Floats:
         """For each row the p at which the interval of level 1 - p ends at 0, float [rows].
@@ -166,7 +224,7 @@ class Bootstrap:
         """
         below, above = _levels_of_zero(drawn)
         if self._interval == "bca":
-            correction = _Correction.of(values, drawn)
+            correction = self._correction(values, drawn)
             below, above = correction.nominal(below), correction.nominal(above)
         least = 2.0 / (1.0 + np.isfinite(drawn).sum(axis=0))
         p: Floats = np.clip(2.0 * np.minimum(above, 1.0 - below), np.minimum(least, 1.0), 1.0)
@@ -174,6 +232,11 @@ class Bootstrap:
 
     def _sign_flip_p(self, differences: Floats) -> Floats:
         filled = np.where(np.isfinite(differences), differences, 0.0)
+        if len(self._sets) > 1:
+            # Each problem counts as it does in the mean over sets; the row's factor changes no p.
+            for members in self._sets:
+                count = np.isfinite(differences[:, members]).sum(axis=1)
+                filled[:, members] /= np.maximum(count, 1)[:, None]
         observed = np.abs(filled.sum(axis=1))
         rng = np.random.default_rng(self._flip_seed)
         reached = np.zeros(len(filled))
@@ -184,6 +247,17 @@ class Bootstrap:
             signs -= 1.0
             reached += (np.abs(signs @ filled.T) >= observed - 1e-9).sum(axis=0)
         return (1.0 + reached) / (1.0 + _FLIPS)
+
+
+def _drawn_means(drawn: NDArray[np.uint8], values: Floats) -> Floats:
+    """Mean of each row of ``values``, float [rows, P], in draws that have each problem so often, int [draws, P]."""
+    finite = np.isfinite(values)
+    filled, counted = np.where(finite, values, 0.0).T, finite.astype(np.float64).T
+    sums, counts = np.empty((2, len(drawn), len(values)))
+    for block in _blocks(*drawn.shape):
+        weights = drawn[block].astype(np.float64)
+        sums[block], counts[block] = weights @ filled, weights @ counted
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,16 +271,14 @@ class _Correction:
     acceleration: Floats  # [rows]
 
     @classmethod
-    def of(cls, values: Floats, drawn: Floats) -> _Correction:
-        """From the rows, float [rows, P], and their means in the draws, float [draws, rows]."""
-        means = np.nanmean(values, axis=1)
+    def of(cls, means: Floats, influence: Floats, drawn: Floats) -> _Correction:
+        """From the rows' means, float [rows], how these move with each problem's weight, float [rows, P], up to a
+        factor, and the means in the draws, float [draws, rows]."""
         share = ((drawn < means) + 0.5 * (drawn == means)).sum(axis=0) / np.isfinite(drawn).sum(axis=0)
         bias = ndtri(share)
-        # Leaving a problem out moves a mean over k of them by (value - mean) / (k - 1), and k - 1 cancels.
-        off = values - means[:, None]
-        squares = np.nansum(off**2, axis=1)
+        squares = np.nansum(influence**2, axis=1)
         constant = squares <= 1e-20  # the same value everywhere, up to rounding: nothing to correct
-        acceleration = np.nansum(off**3, axis=1) / (6 * np.where(constant, 1.0, squares) ** 1.5)
+        acceleration = np.nansum(influence**3, axis=1) / (6 * np.where(constant, 1.0, squares) ** 1.5)
         # With all draws on one side of the mean (a handful of problems) the correction is infinite: none is made.
         usable = np.isfinite(bias) & ~constant
         return cls(np.where(usable, bias, 0.0), np.where(usable, acceleration, 0.0))

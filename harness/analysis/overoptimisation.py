@@ -120,7 +120,7 @@ def _peak(accuracies: Accuracies, generator: str, chooser: Chooser, label: str) 
     if len(at) < 2:
         return None
     ns, values = np.array(list(at)), np.array(list(at.values()))
-    means = np.nanmean(values, axis=1)
+    means = accuracies.bootstrap.average(values)
     best = int(np.argmax(np.round(means, _DIGITS)))
     drawn = np.round(accuracies.bootstrap.means(values), _DIGITS)
     drawn = drawn[np.isfinite(drawn).all(axis=1)]
@@ -128,7 +128,7 @@ def _peak(accuracies: Accuracies, generator: str, chooser: Chooser, label: str) 
     changes = corrected(accuracies.bootstrap.compare(np.tile(values[-1], (len(ns) - 1, 1)), values[:-1]))
     # No change is one that nothing speaks against.
     changes.append(replace(accuracies.difference(values[-1], values[-1]), p_holm=1.0))
-    alone, at_random = (Fraction(float(np.nanmean(accuracies.unshared[generator, c]))) for c in (chooser, PASS_AT_1))
+    alone, at_random = (Fraction(accuracies.mean(accuracies.unshared[generator, c])) for c in (chooser, PASS_AT_1))
     return PeakRow(
         generator=generator,
         reward_model=label,
@@ -147,23 +147,26 @@ def _peak(accuracies: Accuracies, generator: str, chooser: Chooser, label: str) 
 
 def _expected_scores(accuracies: Accuracies, generator: str, chooser: Chooser, ns: Sequence[int]) -> _Scores:
     """The mean score of the best of n at each of ``ns``, float [len(ns)], and the mean and deviation of all scores."""
-    rows, best, parts = accuracies.has_scores(generator, chooser), [], []
+    rows, parts = accuracies.has_scores(generator, chooser), []
+    of_problems = np.full((len(ns) + 1, len(rows)), np.nan)
     for block, values in accuracies.score_blocks(generator, chooser):
-        scores = values[rows[block]]
-        scores = scores[np.isfinite(scores).all(axis=1)]
+        scored = rows[block] & np.isfinite(values).all(axis=1)
+        scores = values[scored]
         if not scores.size:
             continue
         if accuracies.protocol == "subsets":
-            best.append(expected_best_score(scores, ns))
+            best = expected_best_score(scores, ns)
         else:
-            best.append(np.array([scores[:, :n].max(axis=1) for n in ns]))
+            best = np.array([scores[:, :n].max(axis=1) for n in ns])
+        of_problems[:, block][:, scored] = [*best, scores.mean(axis=1)]
         parts.append((scores.size, scores.mean(), scores.var()))
-    if not best:
+    if not parts:
         return _Scores(np.full(len(ns), np.nan), np.nan, np.nan)
     sizes, means, variances = np.array(parts).T
     mean = means[0] + np.average(means - means[0], weights=sizes)  # so that equal scores have no deviation
     variance = np.average(variances + (means - mean) ** 2, weights=sizes)
-    return _Scores(np.concatenate(best, axis=1).mean(axis=1), float(mean), float(np.sqrt(variance)))
+    *best_of, of_all = accuracies.bootstrap.average(of_problems)
+    return _Scores(np.array(best_of), float(of_all), float(np.sqrt(variance)))
 
 
 class _Scores(NamedTuple):

@@ -55,6 +55,6 @@ def _rows_at(evaluation: Evaluation, generator: str, n: int | None) -> list[Rule
     over_votes = corrected(bootstrap.compare(ours, votes))
     rows = []
     for i, name in enumerate(names):
-        own, best, majority = (Fraction(float(np.nanmean(v[i]))) for v in (ours, best_of_n, votes))
+        own, best, majority = (Fraction(evaluation.accuracies.mean(v[i])) for v in (ours, best_of_n, votes))
         rows.append(RuleRow(*name, own, best, majority, gains[i], over_votes[i]))
     return rows

@@ -36,7 +36,7 @@ class Contrast:
         if self.n_seeds == 1:
             return over_problems
         of_problems = ((over_problems.high - over_problems.low) / (2 * _NORMAL_95)) ** 2
-        of_seeds = float(np.nanmean(self.values, axis=1).var(ddof=1)) / self.n_seeds
+        of_seeds = float(bootstrap.average(self.values).var(ddof=1)) / self.n_seeds
         variance = of_problems + of_seeds
         if variance == 0:
             return over_problems

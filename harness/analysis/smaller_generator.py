@@ -108,13 +108,14 @@ def _rows(compute: Compute, bootstrap: Bootstrap, smaller: int, larger: int, pla
     if not np.isfinite(differences).any(axis=1).all():
         return
     ns = np.array([compute.rows[place].n for place in (smaller, *places)], dtype=np.float64)
-    first = _first_as_good(ns, np.nanmean(differences, axis=1)[None])[0]
+    first = _first_as_good(ns, bootstrap.average(differences)[None])[0]
     low, high = np.quantile(_first_as_good(ns, bootstrap.means(differences)), _TAILS, method="inverted_cdf").tolist()
     as_good = [int(n) if isfinite(n) else None for n in (first, low, high)]
     intervals = bootstrap.intervals(differences[1:])
     alone = compute.rows[larger]
     for place, ours, interval in zip(places, values[1:], intervals, strict=True):
         row, both = compute.rows[place], np.isfinite(ours - theirs)
+        means = bootstrap.average(np.where(both, [ours, theirs], np.nan)).tolist()
         yield SmallerRow(
             smaller=row.generator,
             larger=alone.generator,
@@ -122,8 +123,8 @@ def _rows(compute: Compute, bootstrap: Bootstrap, smaller: int, larger: int, pla
             strategy=row.strategy,
             aggregation=row.aggregation,
             n=row.n,
-            accuracy=Fraction(float(ours[both].mean())),
-            larger_accuracy=Fraction(float(theirs[both].mean())),
+            accuracy=Fraction(means[0]),
+            larger_accuracy=Fraction(means[1]),
             difference=interval,
             flops=row.flops,
             larger_flops=alone.flops,

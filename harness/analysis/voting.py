@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from harness.analysis.choosers import Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
@@ -28,6 +26,6 @@ def voting_gains(evaluation: Evaluation) -> list[VotingGain]:
     for chooser in evaluation.choosers:
         plain, weighted = accuracies.overall(chooser), accuracies.overall(chooser.weighted)
         if plain is not None and weighted is not None:
-            means = float(np.nanmean(plain)), float(np.nanmean(weighted))
+            means = accuracies.mean(plain), accuracies.mean(weighted)
             gains.append(VotingGain(chooser, *means, accuracies.difference(weighted, plain)))
     return gains

@@ -141,10 +141,12 @@ def as_exported(path: str, facts: ExportFacts) -> dict[str, Any]:
     """
     of = {"path": path}
     experiment: dict[str, Any] = {
-        "problems": {name: {"dataset": "responses", **of} for name in facts.problem_sets},
+        "problems": {name: {"dataset": "responses", **of, **_set(name, facts)} for name in facts.problem_sets},
         "generators": {name: {"type": "replay", **of, "generator": name} for name in facts.generators},
         "reward_models": {name: {"type": "recorded", **of, "model": name} for name in facts.compared},
     }
+    if len(facts.problem_sets) > 1:
+        experiment["evaluation"] = {"problems": facts.problem_sets}
     if facts.unanswered:
         experiment["sampling"] = {"n": facts.n, "too_few": "skip"}
     if not any(generator.ungraded for generator in facts.generators.values()):
@@ -152,3 +154,7 @@ def as_exported(path: str, facts: ExportFacts) -> dict[str, Any]:
     if facts.second_verifier and not any(generator.second_ungraded for generator in facts.generators.values()):
         experiment["second_verifier"] = {"type": "recorded", **of, "of": "second_verifier"}
     return experiment
+
+
+def _set(name: str, facts: ExportFacts) -> dict[str, str]:
+    return {"set": name} if len(facts.problem_sets) > 1 else {}

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from harness.core.errors import UserError, shortened, suggest
 from harness.core.files import no_file, said
+from harness.core.problem_ids import own_id
 from harness.core.records import Problem, Response
 from harness.data.export_facts import (
     GRADE_COLUMNS,
@@ -129,6 +130,7 @@ class ExportFolder:
         self._schema = responses_schema(list(self.facts.reward_models), self.facts.second_verifier)
         self._sets: dict[str, list[Problem]] = {name: [] for name in self.facts.problem_sets}
         self._read_problems()
+        self._texts = {problem.problem_id: problem.problem for problem in self.problems}
         self._indices = {name: self._index(name) for name in self.facts.generators}
         self.counts = {
             name: {id_: n for id_, (_, n) in index.problems.items()} for name, index in self._indices.items()
@@ -138,9 +140,26 @@ class ExportFolder:
     def problems(self) -> list[Problem]:
         return [problem for problems in self._sets.values() for problem in problems]
 
-    def samples(self, problem_id: str, generator: str) -> tuple[RecordedSample, ...]:
+    def of_set(self, name: str) -> list[Problem]:
+        """The problems of a set, with the ids that they have in it.
+
+        Raises:
+            UserError: for a set that is not there.
+        """
+        if name not in self._sets:
+            raise UserError(f"{self._shown} has no problem set {name!r}{suggest(name, self._sets)}")
+        if name == self.facts.problem_sets[0]:
+            return self._sets[name]
+        return [replace(p, problem_id=own_id(p.problem_id) or p.problem_id) for p in self._sets[name]]
+
+    def available(self, generator: str, problems: Sequence[Problem]) -> dict[str, int]:
+        """How many responses of a generator there are to each of ``problems``, by the id."""
+        counts = self.counts[generator]
+        return {problem.problem_id: counts.get(self._id(problem), 0) for problem in problems}
+
+    def samples(self, problem: Problem, generator: str) -> tuple[RecordedSample, ...]:
         """The responses of a generator to a problem; none where there are none."""
-        first, n = self._indices[generator].problems.get(problem_id, (0, 0))
+        first, n = self._indices[generator].problems.get(self._id(problem), (0, 0))
         return tuple(
             RecordedSample(
                 text=row["text"],
@@ -154,7 +173,7 @@ class ExportFolder:
             for row in self._rows(generator, first, n, RESPONSE_SCHEMA.names)
         )
 
-    def about(self, response: Response, columns: Sequence[str]) -> Row:
+    def about(self, problem: Problem, response: Response, columns: Sequence[str]) -> Row:
         """Some columns of the row that is about a response: of its generator, or of another one that wrote the same.
 
         Raises:
@@ -163,7 +182,7 @@ class ExportFolder:
         names = [response.generator] if response.generator in self._indices else list(self._indices)
         found: Row | None = None
         for generator in names:
-            first, n = self._indices[generator].problems.get(response.problem_id, (0, 0))
+            first, n = self._indices[generator].problems.get(self._id(problem), (0, 0))
             rows = self._rows(generator, first + response.sample, response.sample < n, ["text", *columns])
             if not rows or rows[0].pop("text") != response.text:
                 continue
@@ -182,6 +201,13 @@ class ExportFolder:
                 f"folder{hint}"
             )
         return found
+
+    def _id(self, problem: Problem) -> str:
+        """What the folder calls a problem: as the experiment does, or as the set of the problem does."""
+        own = own_id(problem.problem_id)
+        if problem.problem_id in self._texts or own is None:
+            return problem.problem_id
+        return own if self._texts.get(own) == problem.problem else problem.problem_id
 
     def _rows(self, generator: str, first: int, n: int, columns: Sequence[str]) -> list[Row]:
         """``n`` rows of a generator, from the row ``first`` on."""

@@ -6,8 +6,10 @@ Nested JSONL (``.jsonl``, ``.jsonl.gz``), one problem per line::
      "samples": [{"text", ["steps": [str], "num_tokens", "finish_reason", "step_scores": {reward_model: [float]}]}]}
 
 or flat, one response per line or row (JSONL or Parquet), in the columns of the ``responses`` table. A missing
-``problem_id`` is derived from the problem's text. Scores belong to ``steps``; without ``steps``, they belong to the
-steps of ``text`` (:mod:`harness.core.steps`). A single score is that of the whole response.
+``problem_id`` is derived from the problem's text. Where several sets are evaluated together, a file may call a problem
+as its set does, or as the experiment does (:mod:`harness.core.problem_ids`). Scores belong to ``steps``; without
+``steps``, they belong to the steps of ``text`` (:mod:`harness.core.steps`). A single score is that of the whole
+response.
 
 A folder that ``bonbench export`` wrote has a format of its own (:mod:`harness.data.export_facts`).
 """
@@ -18,7 +20,7 @@ import hashlib
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +28,7 @@ from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
 
 from harness.core.errors import UserError
+from harness.core.problem_ids import own_id
 from harness.core.records import Problem
 from harness.data.export_facts import exported_files, is_export
 from harness.data.lines import Line, Row, check_is_file, parse_row, read_lines
@@ -159,11 +162,42 @@ class RecordedFile:
             samples = validated(NestedRow, rows[0], self._shown).records()
         return RecordedProblem(self.problems[index], samples)
 
-    def samples(self, problem_id: str, generator: str | None = None) -> tuple[RecordedSample, ...]:
+    def samples(self, problem: Problem, generator: str | None = None) -> tuple[RecordedSample, ...]:
         """The responses recorded for a problem, of one generator or of all; none for one that is not in the file."""
-        index = self._index.get(problem_id)
+        index = self._find(problem)
         samples = () if index is None else self[index].samples
         return samples if generator is None else tuple(s for s in samples if s.generator == generator)
+
+    def available(self, generator: str, problems: Sequence[Problem]) -> dict[str, int]:
+        """How many responses of a generator there are to each of ``problems``, by the id.
+
+        Raises:
+            UserError: where the file does not say to which of two problems it has responses, as both sets that these
+                are of call them the same.
+        """
+        found = {problem.problem_id: self._find(problem) for problem in problems}
+        by_place: dict[int, Problem] = {}
+        for problem in problems:
+            index = found[problem.problem_id]
+            other = problem if index is None else by_place.setdefault(index, problem)
+            if other.problem != problem.problem:
+                raise UserError(
+                    f"{self._shown}: problem_id {self.problems[index or 0].problem_id!r} may be "
+                    f"{other.problem_id!r} or {problem.problem_id!r}: call them so in the file"
+                )
+        counts = self.counts[generator]
+        return {
+            id_: 0 if index is None else counts.get(self.problems[index].problem_id, 0) for id_, index in found.items()
+        }
+
+    def _find(self, problem: Problem) -> int | None:
+        """The place of a problem among ``problems``: by its id, or else by the id that its own set gives it."""
+        index = self._index.get(problem.problem_id)
+        if index is not None or (own := own_id(problem.problem_id)) is None:
+            return index
+        index = self._index.get(own)
+        # Two sets may give one id to different problems.
+        return index if index is not None and self.problems[index].problem in ("", problem.problem) else None
 
     def _row(self, offset: int) -> Row:
         self._file.seek(offset)

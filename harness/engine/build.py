@@ -49,29 +49,29 @@ def build_graph(
         UserError: for anything in the experiment that cannot work.
     """
     experiment, extra = with_defaults(experiment, extra)
-    problems, stood_in = load_problem_sets(experiment, evaluation, stand_ins)
+    problems, stood_in, notes = load_problem_sets(experiment, evaluation, stand_ins)
     generators = check_generators(experiment)
     if evaluation and not generators.evaluated:
         raise UserError("generators: none is evaluated, as each says evaluate: false; remove it from one of them")
-    asked = problems.get(experiment.evaluation.problems, [])
+    sets = experiment.evaluation.sets
+    asked = {name: problems[name] for name in sets if name in problems}
     evaluated = generators.evaluated if asked else []
     what = compared(
         experiment,
         [generators.specs[name] for name in evaluated],
         asked,
-        stand_in=experiment.evaluation.problems in stood_in,
+        stand_in=not set(sets).isdisjoint(stood_in),
     )
-    n, asked = what.n, what.problems
-    if asked:
-        problems[experiment.evaluation.problems] = asked
+    n, asked = what.n, what.sets
+    problems |= asked
     verifier = build("verifiers", "verifier", experiment.verifier, "verifier", {}, Pool(num_cpus=0))
     second_verifiers = _second_verifiers(experiment)
     entries = expand(experiment, extra)
     rules = selection_entries(experiment.evaluation.selection.items())
     layout = Layout(experiment, problems, generators, verifier)
 
-    sets = [layout.rollout_sets(name, entries.reward_models[name]["train"]) for name in entries.trained]
-    rollouts = [layout.rollouts(set_) for set_ in chain.from_iterable(sets)]
+    trained_on = [layout.rollout_sets(name, entries.reward_models[name]["train"]) for name in entries.trained]
+    rollouts = [layout.rollouts(set_) for set_ in chain.from_iterable(trained_on)]
     samples = [layout.sampling(StageKind.SAMPLE, name, generators.specs[name], asked, n) for name in evaluated]
     grades = [layout.grading(StageKind.GRADE, sampled) for sampled in samples]
     second_grades = [layout.grading(StageKind.SECOND_GRADE, s, by) for by in second_verifiers for s in samples]
@@ -118,7 +118,7 @@ def build_graph(
         nodes=nodes,
         stand_ins=stood_in,
         rules=rules,
-        notes=what.notes,
+        notes=[*notes, *what.notes],
     )
 
 

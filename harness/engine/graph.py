@@ -30,6 +30,8 @@ from harness.storage.trained import trained_key
 class Shard:
     """One block of one stage: ``<results>/<folder>/part-<index>.parquet``.
 
+    ``of_set`` names the set of its problems where several sets are evaluated and it is not of the first one. It is in
+    the file's name and in no key.
     ``columns`` are those that a stored shard must have beyond the usual ones. They are not in the key: a shard that has
     them serves whoever does not need them too.
     """
@@ -42,13 +44,14 @@ class Shard:
     inputs: dict[str, Shard] = field(default_factory=dict, repr=False)
     n_responses: int = 0
     columns: Collection[str] = ()
+    of_set: str = ""
 
     def path(self, results: Path) -> Path:
-        return shard_path(results / self.folder, self.index)
+        return shard_path(results / self.folder, self.index, self.of_set)
 
     def ledger(self, results: Path) -> Path:
         """The file with the costs of the shard."""
-        return ledger_path(results, self.folder, self.index)
+        return ledger_path(results, self.folder, self.index, self.of_set)
 
     def derived(
         self,
@@ -67,7 +70,7 @@ class Shard:
         which = [] if some == self.problems else [[problem.problem_id for problem in some]]
         key = digest(*identity, *which, {role: shard.key for role, shard in inputs.items()})
         n_responses = self.n_responses // len(self.problems) * len(some) if which else self.n_responses
-        return Shard(folder, self.index, key, some, self.generator, dict(inputs), n_responses)
+        return Shard(folder, self.index, key, some, self.generator, dict(inputs), n_responses, of_set=self.of_set)
 
     def stored(self, results: Path) -> bool:
         return shard_key(self.path(results), self.columns) == self.key

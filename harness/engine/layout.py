@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -86,25 +86,25 @@ class Layout:
     # -- responses and grades -----------------------------------------------------------------------------------
 
     def sampling(
-        self, kind: StageKind, who: str, spec: Spec[Generator[Any]], problems: Sequence[Problem], n: int
+        self, kind: StageKind, who: str, spec: Spec[Generator[Any]], sets: Mapping[str, Sequence[Problem]], n: int
     ) -> Stage:
-        """``n`` responses to each problem."""
+        """``n`` responses to each problem of some sets. No shard has problems of two sets."""
         sampling, seed = self._experiment.sampling.of(n), self._experiment.seed
         identity = [self.artifacts.identity(spec), dataclasses.asdict(sampling), seed]
         size = self._experiment.problems_in_shard(n)
-        shards = []
-        for index, start in enumerate(range(0, len(problems), size)):
-            block = tuple(problems[start : start + size])
-            shards.append(
-                Shard(
-                    folder=f"{kind.folder}/{who}",
-                    index=index,
-                    key=digest(Task.SAMPLE, spec.name, *identity, [dataclasses.asdict(p) for p in block]),
-                    problems=block,
-                    generator=spec.name,
-                    n_responses=n * len(block),
-                )
+        shards = [
+            Shard(
+                folder=f"{kind.folder}/{who}",
+                index=index,
+                key=digest(Task.SAMPLE, spec.name, *identity, [dataclasses.asdict(p) for p in block]),
+                problems=block,
+                generator=spec.name,
+                n_responses=n * len(block),
+                of_set=name if place else "",
             )
+            for place, (name, problems) in enumerate(sets.items())
+            for index, block in enumerate(_blocks(problems, size))
+        ]
         arguments = {"sampling": sampling, "run_seed": seed}
         if kind is StageKind.ROLLOUT and spec.cls.recorded:
             arguments["fewer"] = True
@@ -122,7 +122,7 @@ class Layout:
         if set_ not in self._rollouts:
             config = self._experiment.rollouts[set_]
             spec, problems = self._generators[config.generator], self._problems[config.problems]
-            sampled = self.sampling(StageKind.ROLLOUT, set_, spec, problems, config.n)
+            sampled = self.sampling(StageKind.ROLLOUT, set_, spec, {config.problems: problems}, config.n)
             self._rollouts[set_] = Graded(sampled, self.grading(StageKind.ROLLOUT_GRADE, sampled))
         return self._rollouts[set_]
 
@@ -131,7 +131,7 @@ class Layout:
         where = f"reward_models.{name}.train.rollouts"
         return rollout_sets(self._experiment, self._problems, self._generators, block.get("rollouts"), where)
 
-    def policy(self, name: str, entry: Mapping[str, Any], problems: Sequence[Problem], n: int) -> Graded:
+    def policy(self, name: str, entry: Mapping[str, Any], sets: Mapping[str, Sequence[Problem]], n: int) -> Graded:
         """The responses of a policy, which may be a model that is trained here, and their grades.
 
         Raises:
@@ -140,13 +140,14 @@ class Layout:
         spec: Spec[Generator[Any]] = build(
             "generators", name, entry, f"policies.models.{name}", self.models, asks=self.asks
         )
+        problems = [problem for of_set in sets.values() for problem in of_set]
         asked, available = self._experiment.policies.n or n, spec.cls.available_samples(spec.params, problems)
         short = next((id_ for id_, count in (available or {}).items() if count < asked), None)
         if available is not None and short is not None:
             raise UserError(
                 f"policies.n: {asked} wanted, but problem {short!r} has {available[short]} responses of {spec.where}"
             )
-        sampled = self.sampling(StageKind.POLICY, name, spec, problems, asked)
+        sampled = self.sampling(StageKind.POLICY, name, spec, sets, asked)
         return Graded(sampled, self.grading(StageKind.POLICY_GRADE, sampled))
 
     # -- token passes and scores --------------------------------------------------------------------------------
@@ -320,6 +321,10 @@ class Layout:
 
     def _producers(self, spec: Spec[Any]) -> list[Training]:
         return producers(self._trainings.values(), spec.paths(Mark.MODEL).values())
+
+
+def _blocks(problems: Sequence[Problem], size: int) -> Iterator[tuple[Problem, ...]]:
+    return (tuple(problems[start : start + size]) for start in range(0, len(problems), size))
 
 
 def _shards(stages: Iterable[Stage]) -> list[Shard]:

@@ -59,7 +59,7 @@ def run_stages(graph: Graph, nodes: list[Node], executor: Executor, board: Board
         outcome = asyncio.run(_Run(graph, nodes, executor, board).execute())
         for stage in (node for node in nodes if isinstance(node, Stage)):
             for folder in {s.folder for s in stage.shards}:
-                keep = 1 + max(s.index for s in stage.shards if s.folder == folder)
+                keep = {s.path(graph.results).name for s in stage.shards if s.folder == folder}
                 remove_other_shards(graph.results, folder, keep, board.say)
         write_manifest(graph.results, describe_results(graph, outcome.quarantined))
     if outcome.mistakes and not outcome.computed and not outcome.stored:
@@ -295,7 +295,8 @@ class _Run:
 
     def _quarantine(self, node: Node, shard: Shard | None, error: str, part: Collection[str] = ()) -> None:
         """A node fails, or one shard of it, or ``part`` of the problems of a shard."""
-        place = f"{shard.folder}/part-{shard.index:05d}" if shard else f"{node.kind.folder}/{node.who}"
+        file = shard.path(self._results).relative_to(self._results) if shard else None
+        place = f"{node.kind.folder}/{node.who}" if file is None else file.with_suffix("").as_posix()
         all_ids = [problem.problem_id for problem in shard.problems] if shard else []
         ids = [id_ for id_ in all_ids if id_ in part] or all_ids
         entry = Quarantined(stage=node.kind, who=node.who, shard=place, problem_ids=ids, error=error)

@@ -96,11 +96,12 @@ class DefaultsConfig(_Frozen):
 class EvaluationConfig(_Frozen):
     """What the report shows: sizes ``n`` of the headline table, aggregation (null: each reward model's own).
 
+    ``problems`` is the set of problems to evaluate on, or a list of sets. Of several, accuracies are means over sets.
     ``bootstrap`` draws of problems make the intervals, BCa ones or plain percentiles (docs/statistics.md).
     ``selection`` are entries of selection rules beside the usual ones (``harness.experiment.selection``).
     """
 
-    problems: str = "test"
+    problems: str | list[str] = "test"
     n: list[int] = [1, 4, 16, 64]
     aggregation: list[Aggregation] | None = None
     protocol: Protocol | list[Protocol] = "subsets"
@@ -112,6 +113,21 @@ class EvaluationConfig(_Frozen):
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("problems", mode="before")
+    @classmethod
+    def _one_set_or_several(cls, problems: Any) -> Any:
+        sets = problems if isinstance(problems, list) else [problems]
+        if not sets or not all(isinstance(name, str) for name in sets):
+            raise ValueError("the name of a set under problems:, or a list of such names, is expected")
+        if twice := next((name for name in sets if sets.count(name) > 1), None):
+            raise ValueError(f"{twice} is listed twice")
+        return sets[0] if len(sets) == 1 else sets
+
+    @property
+    def sets(self) -> list[str]:
+        """The names of the sets to evaluate on, in their order."""
+        return [self.problems] if isinstance(self.problems, str) else self.problems
 
     @field_validator("n")
     @classmethod

@@ -56,31 +56,32 @@ def check_generators(config: Experiment) -> Generators:
 
 @dataclass(frozen=True)
 class Compared:
-    """What is compared: ``n`` responses to each of ``problems``, and what is to be known of that, in sentences.
+    """What is compared: ``n`` responses to each problem of ``sets``, and what is to be known of that, in sentences.
 
     ``n`` is 0 where no generator is evaluated.
     """
 
     n: int
-    problems: list[Problem]
+    sets: dict[str, list[Problem]]
     notes: list[str]
 
 
 def compared(
-    config: Experiment, evaluated: Sequence[Spec[Generator[Any]]], problems: list[Problem], stand_in: bool
+    config: Experiment, evaluated: Sequence[Spec[Generator[Any]]], sets: Mapping[str, list[Problem]], stand_in: bool
 ) -> Compared:
     """How many responses to which problems are compared.
 
     Args:
         evaluated: the generators whose responses are compared.
-        problems: those to evaluate on.
-        stand_in: whether these are nameless problems in the place of unknown ones.
+        sets: the problems to evaluate on, by the name of their set.
+        stand_in: whether there are nameless problems in the place of unknown ones.
 
     Raises:
         UserError: where ``sampling.n`` is missing, or larger than the number of recorded responses to a problem that is
             not left out, and where ``evaluation.n`` is larger than the number of responses.
     """
     asked, notes, sizes = config.sampling.n, list[str](), list[int]()
+    problems = [problem for of_set in sets.values() for problem in of_set]
     for spec in evaluated:
         available = spec.cls.available_samples(spec.params, None if stand_in else problems)
         if available is None:
@@ -104,8 +105,11 @@ def compared(
                 f"Left out for fewer than {asked} responses: {len(short)} of {len(available)} problems "
                 f"({_unequal(available, spec.where)})."
             )
-            if not problems:
-                raise UserError(f"sampling.n: no problem has {asked} responses: {_unequal(available, spec.where)}")
+            kept = {p.problem_id for p in problems}
+            sets = {name: [p for p in of_set if p.problem_id in kept] for name, of_set in sets.items()}
+            if empty := next((name for name, of_set in sets.items() if not of_set), None):
+                of = f" of {empty}" if len(sets) > 1 else ""
+                raise UserError(f"sampling.n: no problem{of} has {asked} responses: {_unequal(available, spec.where)}")
         elif fewest < asked:
             raise UserError(
                 f"sampling.n: {asked} wanted, but {_unequal(available, spec.where)}: lower it, leave such problems out "
@@ -118,7 +122,7 @@ def compared(
             f"evaluation.n: {max(config.evaluation.n)} is more than the {n} responses per problem; "
             "lower it or raise sampling.n"
         )
-    return Compared(n, problems, notes)
+    return Compared(n, dict(sets), notes)
 
 
 _NAMED = 3  # problems that a sentence names

@@ -71,7 +71,7 @@ def export(results: Path, folder: Path, license_: str, advance: Callable[[int], 
         facts = ExportFacts(
             name=manifest.name,
             n=max(of.n for of in rows.values()),
-            problem_sets=_sets(manifest),
+            problem_sets=manifest.problem_sets,
             generators={
                 name: ExportedGenerator(
                     files=files[name],
@@ -132,21 +132,17 @@ def _made_beside(folder: Path) -> Iterator[Path]:
 
 def _check_names(results: Path, manifest: Manifest) -> None:
     """Refuse names that would lead out of the results: a manifest may come from anywhere."""
-    for name in (*_sets(manifest), *manifest.generators, *manifest.reward_models):
+    for name in (*manifest.problem_sets, *manifest.generators, *manifest.reward_models):
         try:
             check_name(name)
         except ValueError as error:
             raise UserError(f"{results / 'manifest.json'}: {error}") from None
 
 
-def _sets(manifest: Manifest) -> list[str]:
-    return [manifest.problem_set]
-
-
 def _write_problems(results: Path, manifest: Manifest, folder: Path) -> set[str]:
     """Write the problems that are evaluated, in order; returns their ids."""
     tables = []
-    for name in _sets(manifest):
+    for name in manifest.problem_sets:
         for path in shard_files(results / "problems" / name):
             table = read_shard(path)
             with in_columns(path):
@@ -155,7 +151,7 @@ def _write_problems(results: Path, manifest: Manifest, folder: Path) -> set[str]
                 tables.append(pa.table(columns, names=PROBLEM_SCHEMA.names).cast(PROBLEM_SCHEMA))
     problems = pa.concat_tables([PROBLEM_SCHEMA.empty_table(), *tables])
     if not len(problems):
-        raise UserError(f"{results}: no problems under problems/{_sets(manifest)[0]}; run the experiment again")
+        raise UserError(f"{results}: no problems under problems/{manifest.problem_sets[0]}; run the experiment again")
     pq.write_table(problems.combine_chunks(), folder / PROBLEMS, compression="zstd", write_page_checksum=True)
     return set(problems["problem_id"].to_pylist())
 

@@ -13,6 +13,7 @@ from harness.analysis.rule_table import RuleRow, rule_table
 from harness.analysis.smaller_generator import SmallerRow, best_of_pairs
 from harness.analysis.unscored import LeftOutRow, UnansweredRow, UnscoredRow, rules_left_out
 from harness.analysis.verdicts import VerdictsRow
+from harness.report.table_texts import sets_note
 from harness.report.text import p_value, percent, signed_percent
 
 _MOST_NAMED = 3
@@ -47,6 +48,8 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
         f"{where} {over}, a response drawn at random is right in {shares[0]} of the cases (pass@1), the majority's "
         f"answer in {shares[1]}, and a perfect choice would be in {shares[2]} (pass@n)."
     ]
+    if len(accuracies.sets) > 1:
+        lines.append(sets_note([one.name for one in accuracies.sets]))
     lines += evaluation.results.manifest.notes
     lines += unanswered_lines(evaluation.unanswered)
     lines += unscored_lines(evaluation.unscored)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.ablation_tables import AblationTable
-from harness.analysis.choosers import ORACLE
+from harness.analysis.choosers import AVERAGE, ORACLE
 from harness.analysis.cost_ratio import LABELLED, YARDSTICK, CostRatioRow
 from harness.analysis.costs import DEVELOPMENT
 from harness.analysis.findings import MARGIN, FindingRow, by_finding, overall_verdict
 from harness.analysis.headline_tables import RivalRow, Table1, WeightedRow
 from harness.analysis.inference import Interval
 from harness.analysis.published_numbers import BesideRow, Index
+from harness.analysis.set_table import SetRow
 from harness.report.text import booktabs, difference, latex, latex_row, markdown, percent, place, signed_percent
 
 AVERAGE_NOTE = "avg: mean over generators and the sizes n above 1."
@@ -51,6 +52,8 @@ def table1_markdown(table: Table1, note: str | None = None) -> str:
 def table1_note(table: Table1) -> str:
     """What the marks of a table mean; nothing is said of marks that it does not have."""
     parts = ["Accuracy in percent with 95 % bootstrap intervals over problems.", AVERAGE_NOTE]
+    if table.sets:
+        parts.insert(1, sets_note(table.sets))
     parts.append("Bold: best in its column, the oracle aside.")
     if table.tied:
         parts.append("†: cannot be told from it (the 95 % interval of the paired difference reaches 0).")
@@ -63,6 +66,36 @@ def table1_note(table: Table1) -> str:
         for share, labels in by_share.items()
     ]
     return " ".join(parts)
+
+
+def sets_note(sets: Sequence[str]) -> str:
+    """What an accuracy is where there are several problem sets."""
+    return f"Accuracies are means over the sets {', '.join(sets[:-1])} and {sets[-1]}, each of which counts the same."
+
+
+def sets_markdown(rows: Sequence[SetRow]) -> str:
+    """A row per chooser, a column per problem set and one for the mean over the sets."""
+    head, lines = sets_cells(rows)
+    cells = [
+        [label, *("–" if i is None else f"{percent(i.mean)} [{percent(i.low)}, {percent(i.high)}]" for i in of_sets)]
+        for label, of_sets in lines
+    ]
+    where, n = rows[0].generator, rows[0].n
+    return markdown([f"accuracy (%), {place(where, n)}", *(name for name, _ in head)], cells) + (
+        "\nWith 95 % bootstrap intervals over the problems; those of the mean over sets draw within each set.\n"
+    )
+
+
+def sets_cells(rows: Sequence[SetRow]) -> tuple[list[tuple[str, int]], list[tuple[str, list[Interval | None]]]]:
+    """The columns, each with the number of its problems, and each chooser's interval, or None, in them."""
+    sizes: dict[str, int] = {}
+    lines: dict[str, dict[str, Interval]] = {}
+    for row in rows:
+        sizes[row.set] = max(sizes.get(row.set, 0), row.accuracy.n_problems)
+        lines.setdefault(row.row, {})[row.set] = row.accuracy
+    order = sorted(sizes, key=lambda name: name == AVERAGE)
+    head = [("mean over sets" if name == AVERAGE else name, sizes[name]) for name in order]
+    return head, [(label, [of_sets.get(name) for name in order]) for label, of_sets in lines.items()]
 
 
 def table1_latex(table: Table1) -> str:
@@ -87,6 +120,8 @@ def table1_latex(table: Table1) -> str:
             r" $^\dagger$: cannot be told from it "
             r"(the 95\,\% bootstrap interval of the paired difference over problems reaches 0)."
         )
+    if table.sets:
+        note = f"{note} {latex(sets_note(table.sets))}"
     head = f" & {' & '.join(heads)} & \\\\\n{rules}\n" + latex_row(["", *subheads])
     return booktabs("l" + "r" * len(table.columns), head, body, note)
 

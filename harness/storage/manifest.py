@@ -26,7 +26,7 @@ class EvaluationFacts(_Facts):
     ``selection`` are the entries of further selection rules by name.
     """
 
-    problems: str = "test"
+    problems: str | list[str] = "test"
     n: list[int]
     aggregation: list[str] | None = None
     bootstrap: int = Field(default=1000, ge=1, le=10**6)
@@ -94,7 +94,8 @@ class Quarantined(_Facts):
 class Manifest(_Facts):
     """``manifest.json``: what a results folder holds, and what made it.
 
-    ``n`` is the number of responses per problem, ``results_key`` the key of everything that a report is made from,
+    ``n`` is the number of responses per problem, ``problem_set`` the set that is evaluated, or the sets,
+    ``results_key`` the key of everything that a report is made from,
     ``shards`` what :mod:`harness.storage.inventory` says of the folders. ``notes`` are sentences on the problems and
     responses that are compared. ``commits`` are the models of the hub, by what the experiment calls them, as
     ``owner/name@commit``.
@@ -105,7 +106,7 @@ class Manifest(_Facts):
     n: int = 0
     config: dict[str, Any] = {}
     evaluation: EvaluationFacts
-    problem_set: str = "test"
+    problem_set: str | list[str] = "test"
     generators: dict[str, GeneratorFacts]
     reward_models: dict[str, RewardModelFacts] = {}
     policies: dict[str, PolicyFacts] = {}
@@ -120,6 +121,18 @@ class Manifest(_Facts):
     machine: Any = None
     commit: str | None = None
     written_at: str = ""
+
+    @field_validator("problem_set")
+    @classmethod
+    def _different_sets(cls, sets: str | list[str]) -> str | list[str]:
+        if isinstance(sets, list) and (not sets or len(set(sets)) < len(sets)):
+            raise ValueError("a set, or a list of different sets, is expected")
+        return sets
+
+    @property
+    def problem_sets(self) -> list[str]:
+        """The names of the sets that are evaluated, in their order."""
+        return [self.problem_set] if isinstance(self.problem_set, str) else self.problem_set
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

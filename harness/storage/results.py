@@ -39,8 +39,9 @@ class Unscored:
 class Results:
     """One results folder. Tables have the columns of the records.
 
-    Grades, responses and scores are read when asked for: shard by shard where a run may be large. ``graded_by`` is the
-    stage whose grades count.
+    ``problems`` has one more column, ``set``: the name of the set that a problem is of. Sets follow each other. Grades,
+    responses and scores are read when asked for: shard by shard where a run may be large. ``graded_by`` is the stage
+    whose grades count.
     """
 
     folder: Path
@@ -188,9 +189,11 @@ def load_results(folder: Path) -> Results:
             grades, and a generator without a response to any problem.
     """
     manifest = stored_manifest(folder)
-    problems = _frame(folder / "problems" / manifest.problem_set, Problem)
-    if problems.empty:
-        raise UserError(f"{folder}: no problems under problems/{manifest.problem_set}; run the experiment again")
+    sets = {name: _table(folder / "problems" / name, Problem) for name in manifest.problem_sets}
+    if empty := next((name for name, table in sets.items() if not len(table)), None):
+        raise UserError(f"{folder}: no problems under problems/{empty}; run the experiment again")
+    of_set = [name for name, table in sets.items() for _ in range(len(table))]
+    problems = pa.concat_tables(sets.values()).to_pandas().assign(set=of_set)
     costs = [path for place in _places(manifest) for path in shard_files(folder / LEDGER / place)]
     results = Results(
         folder,

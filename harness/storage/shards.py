@@ -1,8 +1,9 @@
 """Resumable, content-keyed Parquet shards.
 
-A shard is one file, ``<folder>/part-<index>.parquet``. Its metadata carries the key of its content: a SHA-256
-over everything that determines it. A file appears under its name only when it is complete (written to a temporary
-name, synced, renamed), so a killed run leaves whole shards or none.
+A shard is one file, ``<folder>/part-<index>.parquet``, or ``part-<set>-<index>.parquet`` where several sets of problems
+are evaluated and it is not of the first one: no set then moves the shards of another. Its metadata carries the key of
+its content: a SHA-256 over everything that determines it. A file appears under its name only when it is complete
+(written to a temporary name, synced, renamed), so a killed run leaves whole shards or none.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from harness.core.files import no_file, replacing, said
 #: The folder, below the results folder, that has the costs of every shard under the shard's own path.
 LEDGER = "ledger"
 
-_NAME = re.compile(r"part-[0-9]{5,}\.parquet")
+_NAME = re.compile(r"part-([\w.-]+-)?[0-9]{5,}\.parquet")
 
 _REMEDY = "remove the file, and run the experiment again"
 
 
-def shard_path(folder: Path, index: int) -> Path:
-    return folder / f"part-{index:05d}.parquet"
+def shard_path(folder: Path, index: int, of_set: str = "") -> Path:
+    return folder / f"part-{of_set}{'-' if of_set else ''}{index:05d}.parquet"
 
 
-def ledger_path(results: Path, folder: str, index: int) -> Path:
+def ledger_path(results: Path, folder: str, index: int, of_set: str = "") -> Path:
     """The file with the costs of a shard: ``<results>/ledger/<folder>/part-<index>.parquet``."""
-    return shard_path(results / LEDGER / folder, index)
+    return shard_path(results / LEDGER / folder, index, of_set)
 
 
 def shard_files(folder: Path) -> list[Path]:
@@ -151,13 +152,13 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: not a readable shard of results: {shortened(said(error))}: {_REMEDY}") from None
 
 
-def remove_other_shards(results: Path, folder: str, keep: int, log: Callable[[str], None]) -> None:
-    """Remove the shards with the index ``keep`` or a higher one from a folder of the results, and their ledgers.
+def remove_other_shards(results: Path, folder: str, keep: Collection[str], log: Callable[[str], None]) -> None:
+    """Remove the shards that do not have one of the names to ``keep`` from a folder of the results, and their ledgers.
 
-    An earlier run with more problems left these shards. The results of two runs must not mix.
+    An earlier run with more problems, or another set of them, left these shards. The results of two runs must not mix.
     """
     for place in (results / folder, results / LEDGER / folder):
         for path in shard_files(place):
-            if int(path.stem.removeprefix("part-")) >= keep:
+            if path.name not in keep:
                 log(f"removing {path}: not part of this experiment any more")
                 path.unlink()

@@ -54,3 +54,15 @@ def test_what_does_not_vary_says_nothing(values: list[float]) -> None:
 def test_no_difference_needs_no_number() -> None:
     found = of(np.array([0.5, -0.5] * 8))
     assert found.needed is None and found.detectable == pytest.approx(2.8016 * np.sqrt(0.25 * 16 / 15) / 4, rel=1e-4)
+
+
+def test_the_error_of_a_mean_of_sets_is_that_of_their_draws() -> None:
+    """The deviation of many draws within each set, which divide by n where the estimate divides by n - 1."""
+    rng = np.random.default_rng(2)
+    strata = np.repeat([0, 1], [60, 40])
+    values = np.where(strata == 0, rng.normal(0, 1, 100), rng.normal(2, 5, 100))
+    bootstrap = Bootstrap(100, 20_000, seed=0, strata=strata)
+    drawn = bootstrap.means(values[None])[:, 0].std()
+    (error,) = bootstrap.standard_errors(values[None])
+    assert error == pytest.approx(drawn * (40 / 39) ** 0.5, rel=0.03)
+    assert np.isnan(Bootstrap(4, 1, seed=0, strata=np.array([0, 0, 0, 1])).standard_errors(values[None, :4]))[0]

@@ -11,11 +11,13 @@ from counted_costs import counted, drop_a_ledger, put
 from results_folder import write_results
 
 from harness.analysis.shared_work import CostUnknown, own_scoring, sampling, token_pass, verifying
+from harness.analysis.shared_work import per_problem as mean_cost
 from harness.core.records import Problem, Response, Solution, StepScores, TokenLogprobs
 from harness.core.verifications import Verifications
 from harness.engine.tasks import Result
 from harness.storage.arrow import to_table
 from harness.storage.results import Results, load_results
+from harness.storage.shards import LEDGER
 
 N = 4
 #: Problem -> tokens of its prompt, and texts of its responses; some are equal.
@@ -164,3 +166,16 @@ def test_a_problem_without_responses_costs_nothing(results: Results) -> None:
     works = [token_pass(results, "m", "weak", after, N), own_scoring(results, "rm", "weak", after, N)]
     works.append(verifying(results, "judge", "weak", "all", after, N))
     assert [work.at(2) for work in works] == [0.0, 0.0, 0.0]
+
+
+def test_each_set_of_problems_counts_the_same(results: Results) -> None:
+    """The shards of all sets but the first have the name of theirs."""
+    first, others = (sampled(shard) for shard in in_shards(rows()))
+    for root in (results.folder, results.folder / LEDGER):
+        folder = root / "responses" / "weak"
+        (folder / "part-00001.parquet").rename(folder / "part-other-set-00000.parquet")
+    found = sampling(results, "weak", N)
+    assert found.n_problems == {"part": 1, "part-other-set": 3}
+    assert found.work.at(N) == pytest.approx((first.flops + others.flops / 3) / 2)
+    cost = mean_cost(results, found, "responses", "weak")
+    assert cost.model_seconds == pytest.approx((1 + 1 / 3) / 2) and cost.flops == pytest.approx(found.work.at(N))

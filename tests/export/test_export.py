@@ -203,7 +203,7 @@ def test_a_file_alone_is_one_of_flat_responses(results: Path, exported: Path) ->
     recorded = read_recorded(exported / "responses" / "weak-00001-of-00003.parquet")
     texts = {(r.problem_id, r.sample): r.text for r in stored(results / "responses" / "weak", Response)}
     assert recorded.counts["weak"]["p05"] == N_SAMPLES
-    assert [s.text for s in recorded.samples("p05")] == [texts["p05", i] for i in range(N_SAMPLES)]
+    assert [s.text for s in recorded.samples(Problem("p05", "", ""))] == [texts["p05", i] for i in range(N_SAMPLES)]
 
 
 def test_the_card_is_no_markup_of_others_and_names_no_place(exported: Path) -> None:
@@ -365,7 +365,7 @@ def test_a_folder_that_is_not_as_it_was_written(exported: Path, tmp_path: Path, 
         folder = open_recorded(copy)
         assert isinstance(folder, ExportFolder)
         for problem in folder.problems:
-            folder.samples(problem.problem_id, "weak")
+            folder.samples(problem, "weak")
     assert len(str(error.value).splitlines()) == 1
 
 
@@ -383,3 +383,38 @@ def test_scores_of_rewards_in_any_state() -> None:
     assert response_scores(rewards, "prod", "unbounded")[0].null_count == 6
     assert response_scores(rewards.slice(0, 0), "min", "unbounded")[0].to_pylist() == []
     assert response_scores(rewards.slice(2, 1), "mean", "unbounded")[0].to_pylist() == [2.0]
+
+
+def test_several_sets_are_read_back_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two sets that call different problems the same."""
+    monkeypatch.chdir(tmp_path)
+    texts = {"one": ["1 + 1?", "1 + 2?"], "two": ["2 + 1?", "2 + 2?"], "zero": ["0 + 1?"]}
+    rows = []
+    for set_, problems in texts.items():
+        asked = [{"problem_id": f"p{i}", "problem": text, "gold": str(i)} for i, text in enumerate(problems)]
+        Path(f"{set_}.jsonl").write_text(
+            "".join(json.dumps({**row, "samples": [{"text": "1"}]}) + "\n" for row in asked)
+        )
+        for row in asked:
+            samples = [{"text": f"\\boxed{{{k}}}", "step_scores": {"prm": [len(rows) / 7 + k / 9]}} for k in range(3)]
+            id_ = row["problem_id"] if set_ == "one" else f"{set_}:{row['problem_id']}"
+            rows.append({**row, "problem_id": id_, "samples": samples})
+    Path("all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    experiment = {
+        "name": "sets",
+        "responses": "all.jsonl",
+        "problems": {name: {"dataset": "responses", "path": f"{name}.jsonl"} for name in texts},
+        "evaluation": {"problems": list(texts), "n": [1, 2]},
+    }
+    Path("sets.yaml").write_text(yaml.safe_dump(experiment))
+    assert bonbench("run", "sets.yaml", "--local", "--until", "score").code == 0
+    done = bonbench("export", "results/sets", "-o", "out")
+    assert done.code == 0, done.err
+    Path("again.yaml").write_text("{name: again, responses: out, evaluation: {n: [1, 2]}}")
+    done = bonbench("run", "again.yaml", "--local", "--until", "score")
+    assert done.code == 0, done.err
+    before, after = load_results(Path("results/sets")), load_results(Path("results/again"))
+    assert compute_accuracies(after).table() == compute_accuracies(before).table()
+    export(Path("results/again"), Path("twice"), "unknown", lambda _: None)
+    for name in ("problems.parquet", "responses/recorded-00000-of-00001.parquet"):
+        assert Path("twice", name).read_bytes() == Path("out", name).read_bytes()

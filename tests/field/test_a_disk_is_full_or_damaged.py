@@ -158,7 +158,7 @@ def test_files_that_are_no_shards_are_left_alone(tmp_path: Path) -> None:
     for name in ("part-00000.parquet", "part-00003.parquet", "part-100000.parquet", "part-00000 (copy).parquet"):
         write_shard(tmp_path / "scores" / name, table, "key")
     assert [path.name for path in shard_files(tmp_path / "scores")][:2] == ["part-00000.parquet", "part-00003.parquet"]
-    remove_other_shards(tmp_path, "scores", 1, lambda line: None)
+    remove_other_shards(tmp_path, "scores", {"part-00000.parquet"}, lambda line: None)
     left = ["part-00000 (copy).parquet", "part-00000.parquet"]
     assert sorted(os.listdir(tmp_path / "scores")) == left
 

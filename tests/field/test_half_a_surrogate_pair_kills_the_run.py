@@ -141,7 +141,7 @@ def test_problems_of_any_data_set_are_whole(tmp_path: Path, caplog: pytest.LogCa
     (tmp_path / "mine.py").write_text(MINE)
     config = Experiment(name="x", problems={"test": {"dataset": f"{tmp_path}/mine.py:Mine"}})
     with caplog.at_level(logging.WARNING):
-        sets, _ = load_problem_sets(config, evaluated=True, may_stand_in=False)
+        sets, _, _ = load_problem_sets(config, evaluated=True, may_stand_in=False)
     assert sets["test"][0] == Problem("p\ufffd", "1 + 1 = \ufffd", "\ufffd", "\ufffd")
     assert [m for m in caplog.messages if m.startswith("problems.test: 1 of 2 have half a character")]
 

@@ -150,8 +150,8 @@ def test_responses_stay_in_the_file(tmp_path: Path, name: str) -> None:
     finally:
         tracemalloc.stop()
     assert held < 400_000, "of 8 MB"
-    assert [s.text[0] for s in recorded.samples(derived_id("57?"))] == ["a", "b", "c", "d"]
-    assert recorded.samples(derived_id("100?")) == ()
+    assert [s.text[0] for s in recorded.samples(Problem(derived_id("57?"), "57?", "1"))] == ["a", "b", "c", "d"]
+    assert recorded.samples(Problem(derived_id("100?"), "100?", "1")) == ()
 
 
 def test_too_few_samples(tmp_path: Path) -> None:

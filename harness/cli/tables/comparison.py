@@ -29,9 +29,9 @@ def render(comparison: Comparison) -> RenderableType:
         table.add_column(name, justify="right", no_wrap=True)
     shown = ""
     for row in c.rows:
-        d = row.difference
+        d, where = row.difference, f"set {row.set}" if row.set else row.generator
         table.add_row(
-            Text("" if row.generator == shown else row.generator),
+            Text("" if where == shown else where),
             "all" if row.n is None else f"{row.n}",
             f"{100 * row.a:.1f}",
             f"{100 * row.b:.1f}",
@@ -42,11 +42,13 @@ def render(comparison: Comparison) -> RenderableType:
             _count(row.power.needed),
             f"{d.won} : {d.lost} of {d.n_problems}",
         )
-        shown = row.generator
+        shown = where
     parts: list[RenderableType] = [head, Text(), table]
     if any(row.n is None for row in c.rows):
         parts.append(Text("all: mean over these sizes, and over generators where there are several", style="dim"))
     parts += [Text(line, style="dim") for line in _ENOUGH]
+    if any(row.set for row in c.rows):
+        parts.append(Text("Accuracies are means over the sets, each of which counts the same.", style="dim"))
     if c.problems:
         where = "averaged over generators" if any(row.generator == AVERAGE for row in c.rows) else c.rows[0].generator
         parts += [Text(), Text(f"Problems that differ most at n = {c.n}, {where} (A : B)", style="bold")]

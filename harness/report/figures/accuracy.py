@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -117,7 +116,7 @@ def weighted_voting(evaluation: Evaluation, palette: Palette) -> Figure | None:
     ]
     if not lines or majority is None:
         return None
-    return draw_voting(lines, 100 * float(np.nanmean(majority)), "gain [95 %]")
+    return draw_voting(lines, 100 * evaluation.accuracies.mean(majority), "gain [95 %]")
 
 
 def draw_voting(lines: Sequence[VotingLine], majority: float, gains: str) -> Figure:

@@ -75,7 +75,7 @@ def _levels(evaluation: Evaluation) -> list[tuple[Chooser, str, float]]:
         if not trainings[chooser.reward_model].trained and chooser.reward_model not in flops
     }
     return [
-        (chooser, label, 100 * float(np.nanmean(values)))
+        (chooser, label, 100 * evaluation.accuracies.mean(values))
         for chooser, label in labels.items()
         if (values := accuracy_at_largest_n(evaluation, chooser)) is not None
     ]

@@ -35,7 +35,7 @@ from harness.report.page.explorer import collect
 from harness.report.page.html import data_uri, environment
 from harness.report.page.mathematics import render_mathematics
 from harness.report.summary import best_chooser, summary
-from harness.report.table_texts import FINDINGS_NOTE, ablation_cells, finding_number, table1_note
+from harness.report.table_texts import FINDINGS_NOTE, ablation_cells, finding_number, sets_cells, table1_note
 
 _SCRIPTS = ("page.js", "sorting.js", "curves.js", "formulas.js", "steps.js", "problem.js", "explorer.js")
 
@@ -85,6 +85,7 @@ def render_page(
         "rivals": _rivals,
         "ablation_cells": ablation_cells,
         "table1_note": table1_note,
+        "sets_cells": sets_cells,
         "finding_number": finding_number,
         "by_finding": by_finding,
         "overall_verdict": overall_verdict,
