@@ -9,6 +9,7 @@ from functools import cached_property
 import pandas as pd
 
 from harness.analysis.accuracy import Accuracies, compute_accuracies
+from harness.analysis.benchmarks import Beside, beside_best_of_n
 from harness.analysis.choosers import Chooser, first_aggregations
 from harness.analysis.compute import Compute, compute
 from harness.analysis.costs import reward_model_costs
@@ -142,3 +143,9 @@ class Evaluation:
     def score_curves(self) -> list[ScoreRow]:
         """Expected score and accuracy of what each reward model chooses, against n."""
         return score_curves(self.accuracies, self.choosers)
+
+    @cached_property
+    def benchmarks(self) -> Beside:
+        """What published benchmarks say of the reward models, beside best-of-N; no rows without any."""
+        seed = self.results.manifest.seed
+        return beside_best_of_n(self.results.folder, self.accuracies, self.first_choosers, seed)

@@ -13,6 +13,7 @@ import typer
 from harness.cli.exit_codes import ExitCode
 from harness.cli.options import Debug
 from harness.cli.streams import drop_stdout, make_streams_usable
+from harness.cli.verbs.benchmark import benchmark, processbench
 from harness.cli.verbs.check_adapter import check_adapter
 from harness.cli.verbs.compare import compare
 from harness.cli.verbs.copy import copy
@@ -20,7 +21,6 @@ from harness.cli.verbs.export import export
 from harness.cli.verbs.grade import grade
 from harness.cli.verbs.list import list_components
 from harness.cli.verbs.plan import plan
-from harness.cli.verbs.processbench import processbench
 from harness.cli.verbs.report import report
 from harness.cli.verbs.run import run
 from harness.cli.verbs.score import score
@@ -38,10 +38,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, train, plan, report, compare, export, grade, score, processbench, check_adapter):
+for verb in (run, train, plan, report, compare, export, grade, score, benchmark, check_adapter):
     app.command()(verb)
 app.command()(copy)
 app.command("list")(list_components)
+app.command(hidden=True)(processbench)
 
 
 @app.callback(invoke_without_command=True)

@@ -164,8 +164,9 @@ class Experiment(_Frozen):
     @field_validator("rollouts", mode="before")
     @classmethod
     def _single_set(cls, raw: Any) -> Any:
-        """A block without a name is a set with the name of its generator. No block at all is no set."""
-        if not isinstance(raw, Mapping) or any(isinstance(value, Mapping) for value in raw.values()):
+        """A block without a name is a set with the name of its generator. No block at all is no set, nor is an empty
+        one, which is how a manifest says so."""
+        if not isinstance(raw, Mapping) or not raw or any(isinstance(value, Mapping) for value in raw.values()):
             return {} if raw is None else raw
         only = RolloutsConfig.model_validate(raw)
         return {only.generator: only}

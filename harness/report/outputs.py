@@ -26,7 +26,7 @@ from harness.analysis.rule_table import rule_table
 from harness.analysis.set_table import by_set
 from harness.analysis.unscored import rules_left_out
 from harness.report import table_texts as texts
-from harness.report.figures import accuracy, costs, scales
+from harness.report.figures import accuracy, benchmarks, costs, scales
 from harness.report.figures import compute as how_much
 from harness.report.figures import diagnosis as why
 from harness.report.figures.palette import Palette
@@ -91,6 +91,8 @@ TABLES = (
     TableOutput("score_curves", "Score and accuracy against n", "", lambda evaluation: evaluation.score_curves),
     TableOutput("diagnosis", "Diagnosis", "", lambda evaluation: evaluation.diagnosis),
     TableOutput("calibration", "Calibration", "", lambda e: calibration(e.choosers, e.reliability)),
+    TableOutput("benchmarks", "Benchmarks", "", lambda evaluation: evaluation.benchmarks.rows),
+    TableOutput("benchmark_agreement", "Benchmarks' order", "", lambda e: e.benchmarks.agreement),
     TableOutput("answers", "Answers", "", headline.answers),
     TableOutput("responses", "Responses", "", responses),
     TableOutput(
@@ -268,6 +270,16 @@ FIGURES = (
         "comes then depends on scores rarer than any seen here.",
         "",
         why.overoptimisation,
+    ),
+    FigureOutput(
+        "benchmarks",
+        "Benchmarks beside best-of-n",
+        "Each reward model by its number in a published benchmark and by how often the best of n responses is right; "
+        "bars are 95 % intervals over problems. Spearman's rank correlation stands above, with its interval over the "
+        "problems of this run, and the p of a test that tries other orders of the reward models. The benchmark's own "
+        "numbers are taken as they are: their papers give no interval.",
+        "numbers of a benchmark: bonbench benchmark NAME FILE --results RESULTS",
+        benchmarks.beside_best_of_n,
     ),
     FigureOutput(
         "fig4_instructions",

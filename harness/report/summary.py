@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from harness.analysis.accuracy import Accuracies
+from harness.analysis.benchmarks import Beside
 from harness.analysis.choosers import MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference
@@ -57,6 +59,7 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     lines += left_out_lines(evaluation.left_out)
     lines += rules_left_out_lines(evaluation.accuracies)
     lines += falling_lines(evaluation.peaks)
+    lines += benchmark_lines(evaluation.benchmarks, accuracies.whole)
     lines += smaller_lines(evaluation.smaller_generators)
     if best is None:
         return lines
@@ -153,6 +156,25 @@ def falling_lines(rows: Sequence[PeakRow]) -> list[str]:
     others = len(falling) - _MOST_NAMED
     more = f"; {others} more {'fall' if others > 1 else 'falls'}" if others > 0 else ""
     return [f"More responses can make the choice worse: {named}{more}. (Of {len(rows)} curves.)"]
+
+
+def benchmark_lines(beside: Beside, generator: str) -> list[str]:
+    """A sentence on how far benchmarks order the reward models as best-of-N does with the responses of a generator, or
+    on average; and one on numbers that are out of date. None without benchmarks."""
+    said = [
+        f"{row.number} of {row.benchmark} {row.spearman:.2f} ({row.spearman_low:.2f} to {row.spearman_high:.2f}, "
+        f"p {p_value(row.spearman_p)}, {row.n_models} reward models, n = {row.n})"
+        for row in beside.agreement
+        if row.generator == generator and not math.isnan(row.spearman)
+    ]
+    lines = [f"Rank correlation of benchmarks with best-of-n accuracy: {'; '.join(said)}."] if said else []
+    if beside.outdated:
+        names = ", ".join(f"{name} ({benchmark})" for benchmark, name in beside.outdated)
+        lines.append(
+            f"Left out are benchmark numbers of reward models that were scored anew since: {names}. "
+            "`bonbench benchmark NAME FILE --results RESULTS` brings them up to date."
+        )
+    return lines
 
 
 def smaller_lines(rows: Sequence[SmallerRow]) -> list[str]:

@@ -15,6 +15,10 @@ T = TypeVar("T")
 _ALIKE = 3
 
 
+class Unsuited(UserError):
+    """What works on the items is not made for them, whichever they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
     """An item that could not be worked on, and why, without its name."""
@@ -28,6 +32,7 @@ def isolated(work: Callable[[Sequence[R]], Sequence[T]], items: Sequence[R]) -> 
     Raises:
         Exception: what ``work`` raises where its items are not at fault: the first of them fail alike, or the machine
             does.
+        Unsuited: what ``work`` raises.
     """
     done: list[T | Failed] = []
     waiting = [list(items)]
@@ -37,7 +42,7 @@ def isolated(work: Callable[[Sequence[R]], Sequence[T]], items: Sequence[R]) -> 
             continue
         try:
             done += work(some)
-        except OSError:
+        except (OSError, Unsuited):
             raise
         except Exception as error:
             if len(some) > 1:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +14,8 @@ from harness.core.aggregation import aggregate
 from harness.core.components import Generator, RewardModel, TokenScorer, not_finite
 from harness.core.errors import NotFinite, Unreadable, UserError
 from harness.core.records import Problem, Response, Solution, StepScores
-from harness.core.registry import find
 from harness.core.seeds import response_seed
+from harness.core.verifications import Verifications
 from harness.experiment.entries import build, parse_spec, token_scorer_entry
 from harness.experiment.model_files import Artifacts, loadable
 from harness.experiment.spec import Spec
@@ -31,53 +32,103 @@ class Scored(NamedTuple):
     verdicts: Mapping[str, int]
 
 
-class Scorer:
-    """The reward model that ``text`` (NAME, NAME:key=value,… or path.py:Class) names.
+@dataclass(frozen=True)
+class Ingredients:
+    """A reward model with the models that write or compute what it reads. Nothing is loaded.
+
+    Attributes:
+        spec: the reward model.
+        passes: role -> who computes the token pass.
+        asked: what a generator is to write about responses; None for nothing.
+        generator: who writes that.
+        where: how errors begin.
 
     Raises:
-        UserError: for a mistake in ``text``, or a model that cannot be loaded.
+        UserError: for a reward model that cannot score single responses.
     """
 
-    def __init__(self, text: str) -> None:
-        name, entry = parse_spec(text)
-        self._where = f"--reward-model {text}"
-        spec = build("reward_models", name, entry, self._where, {})
-        if spec.cls.members(spec.params):
+    spec: Spec[RewardModel[Any]]
+    passes: Mapping[str, Spec[TokenScorer[Any]]]
+    asked: Verifications | None
+    generator: Spec[Generator[Any]] | None
+    where: str
+
+    def __post_init__(self) -> None:
+        if self.spec.cls.members(self.spec.params):
             raise UserError(
-                f"{self._where}: it combines reward models of an experiment: make it an entry of one, or add it with "
+                f"{self.where}: it combines reward models of an experiment: make it an entry of one, or add it with "
                 "`bonbench run CONFIG --reward-model`"
             )
+        if self.asked is not None and self.asked.compares:
+            raise UserError(
+                f"{self.where}: it compares all responses to a problem, of which a file of lines may have some "
+                "here and some there: run an experiment on them, with responses: FILE"
+            )
+        if self.generator is not None and self.generator.cls.recorded:
+            raise UserError(
+                f"{self.where}: generator: recorded replies belong to the responses of an experiment: run it there"
+            )
+
+    @classmethod
+    def described(cls, text: str) -> Ingredients:
+        """Of the reward model that ``text`` (NAME, NAME:key=value,… or path.py:Class) names.
+
+        Raises:
+            UserError: for a mistake in ``text``.
+        """
+        name, entry = parse_spec(text)
+        where = f"--reward-model {text}"
+        spec = build("reward_models", name, entry, where, {})
         try:
             spec = replace(spec, params=spec.cls.ask_server(spec.params))
         except UserError as error:
-            raise UserError(f"{self._where}: {error}") from None
-        artifacts = Artifacts()
-        identities = [artifacts.identity(spec)]
-        self._passes: dict[str, TokenScorer[Any]] = {}
+            raise UserError(f"{where}: {error}") from None
+        passes = {
+            role: build("token_scorers", role, token_scorer_entry(pass_of), where, {})
+            for role, pass_of in spec.cls.token_passes(spec.params).items()
+        }
+        asked = spec.cls.verifications(spec.params)
+        generator = None
+        if asked is not None:
+            generator = verifying_generator(asked, "judge", f"{where}: generator", {}, (), {}, spec.pool)
+        return cls(spec, passes, asked, generator, where)
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        return Artifacts()
+
+    @cached_property
+    def key(self) -> str:
+        """What decides the scores."""
+        identities = [self.artifacts.identity(self.spec)]
+        identities += {digest(i): i for i in map(self.artifacts.identity, self.passes.values())}.values()
+        if self.asked is not None and self.generator is not None:
+            identities += [self.artifacts.identity(self.generator), self.asked.identity]
+        return digest("scoring", *identities)
+
+
+class Scorer:
+    """The reward model that ``of`` describes, in words or as ingredients.
+
+    Raises:
+        UserError: for a mistake in the words, or a model that cannot be loaded.
+    """
+
+    def __init__(self, of: str | Ingredients) -> None:
+        made_of = Ingredients.described(of) if isinstance(of, str) else of
+        self._where, self._asked, self.key = made_of.where, made_of.asked, made_of.key
+        artifacts = made_of.artifacts
         loaded: dict[str, TokenScorer[Any]] = {}
-        for role, pass_of in find("reward_models", spec.type_).token_passes(spec.params).items():
-            scorer = build("token_scorers", role, token_scorer_entry(pass_of), self._where, {})
+        self._passes: dict[str, TokenScorer[Any]] = {}
+        for role, scorer in made_of.passes.items():
             identity = digest(artifacts.identity(scorer))
             if identity not in loaded:
-                identities.append(artifacts.identity(scorer))
                 loaded[identity] = self._built(artifacts.pinned(scorer))
             self._passes[role] = loaded[identity]
-        self._asked = find("reward_models", spec.type_).verifications(spec.params)
         self._generator: Generator[Any] | None = None
-        if self._asked is not None:
-            if self._asked.compares:
-                raise UserError(
-                    f"{self._where}: it compares all responses to a problem, of which a file of lines may have some "
-                    "here and some there: run an experiment on them, with responses: FILE"
-                )
-            where = f"{self._where}: generator"
-            generator = verifying_generator(self._asked, "judge", where, {}, (), {}, spec.pool)
-            if generator.cls.recorded:
-                raise UserError(f"{where}: recorded replies belong to the responses of an experiment: run it there")
-            identities += [artifacts.identity(generator), self._asked.identity]
-            self._generator = self._built(artifacts.pinned(generator))
-        self.model: RewardModel[Any] = self._built(artifacts.pinned(spec))
-        self.key = digest("scoring", *identities)
+        if made_of.generator is not None:
+            self._generator = self._built(artifacts.pinned(made_of.generator))
+        self.model: RewardModel[Any] = self._built(artifacts.pinned(made_of.spec))
 
     def score(
         self, rows: Sequence[tuple[str, str]], step_ends: Sequence[tuple[int, ...] | None] | None = None

@@ -26,6 +26,7 @@ from harness.analysis.rows import to_frame
 from harness.analysis.set_table import by_set
 from harness.core.errors import UserError
 from harness.core.records import Problem, StepScores
+from harness.report.outputs import TABLES, TableOutput
 from harness.report.summary import summary
 from harness.report.table_texts import sets_markdown, table1_latex, table1_markdown
 from harness.storage.arrow import to_records, to_table
@@ -150,6 +151,11 @@ def evaluation(folder: Path) -> Evaluation:
     return Evaluation.of(load_results(folder))
 
 
+@pytest.fixture(scope="module")
+def of_sets(folder: Path) -> list[Evaluation]:
+    return [Evaluation.of(alone(folder, name)) for name in ("math", "aime")]
+
+
 _WHERE = ["generator", "reward_model", "strategy", "aggregation", "protocol", "n"]
 
 
@@ -179,21 +185,47 @@ def test_the_mean_over_sets_counts_each_the_same(evaluation: Evaluation) -> None
     assert accuracies.mean(overall) == pytest.approx((overall[:8].mean() + overall[8:].mean()) / 2)
 
 
-def test_what_says_why_is_a_mean_over_sets_too(folder: Path, evaluation: Evaluation) -> None:
-    one, other = (Evaluation.of(alone(folder, name)) for name in ("math", "aime"))
+def test_what_says_why_is_a_mean_over_sets_too(evaluation: Evaluation, of_sets: list[Evaluation]) -> None:
+    one, other = of_sets
     chooser = Chooser("best_of_n", "ce-4", "min")
     for generator in GENERATORS:
         curves = [mean_roc(of.accuracies, generator, chooser) for of in (one, other)]
         assert mean_roc(evaluation.accuracies, generator, chooser) == pytest.approx(sum(curves) / 2)
-    for whole, *of_sets in zip(evaluation.diagnosis, one.diagnosis, other.diagnosis, strict=True):
+    for whole, *rows in zip(evaluation.diagnosis, one.diagnosis, other.diagnosis, strict=True):
         for name in ("auroc", "best_of_4"):
-            assert getattr(whole, name).mean == pytest.approx(sum(getattr(row, name).mean for row in of_sets) / 2)
+            assert getattr(whole, name).mean == pytest.approx(sum(getattr(row, name).mean for row in rows) / 2)
         for name in ("length_right", "length_wrong", "differs", "unshared", "unshared_at_random"):
-            known = [value for row in of_sets if np.isfinite(value := getattr(row, name))]
+            known = [value for row in rows if np.isfinite(value := getattr(row, name))]
             assert getattr(whole, name) == pytest.approx(np.mean(known) if known else np.nan, nan_ok=True)
     for whole_at, *of_sets_at in zip(evaluation.score_curves, one.score_curves, other.score_curves, strict=True):
         assert whole_at.score == pytest.approx(sum(row.score for row in of_sets_at) / 2)
         assert whole_at.accuracy.mean == pytest.approx(sum(row.accuracy.mean for row in of_sets_at) / 2)
+
+
+#: What is counted over all problems or responses, and where the best n is another in each set.
+_POOLED = {"n_problems", "won", "lost", "in_deviations", "pair_accuracy", "right_there", "majority_right_there"}
+_POOLED |= {"peak_n", "peak", "change"}
+_BOUND = ("_low", "_high", "_p", "_p_holm")
+
+
+@pytest.mark.parametrize("output", TABLES, ids=lambda output: output.name)
+def test_every_number_of_every_table_is_the_mean_over_sets_or_known_to_be_a_count(
+    output: TableOutput, evaluation: Evaluation, of_sets: list[Evaluation]
+) -> None:
+    """A mean over all problems, whatever their set, would differ: the sets have eight and four."""
+    made = [output.make(of) for of in (evaluation, *of_sets)]
+    if any(table is None for table in made):
+        return
+    whole, *parts = (output.frame(table) for table in made)
+    if "set" in whole.columns:
+        whole = whole[whole["set"] == AVERAGE].drop(columns="set").reset_index(drop=True)
+    numbers = [c for c in whole.columns if pd.api.types.is_numeric_dtype(whole[c]) and c not in _POOLED]
+    for name in numbers:
+        is_bound = name.endswith(_BOUND) or name.startswith(("p_", "ci_"))
+        if is_bound or any(len(part) != len(whole) for part in parts):
+            continue
+        expected = pd.concat([part[name].astype(float) for part in parts], axis=1).mean(axis=1)
+        assert whole[name].astype(float).to_numpy() == pytest.approx(expected.to_numpy(), nan_ok=True), name
 
 
 def test_comparisons_are_of_means_over_sets_and_then_set_by_set(folder: Path, evaluation: Evaluation) -> None:

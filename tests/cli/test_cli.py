@@ -178,7 +178,7 @@ def test_the_exit_code_is_the_programs() -> None:
 
 def test_no_words_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == ExitCode.DONE
-    assert "processbench" in capsys.readouterr().out
+    assert "benchmark" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from harness.core.errors import UserError
 from harness.data.datasets import FileDataset, FileParams
 from harness.data.lines import parse_row, read_lines, read_rows
 from harness.data.response_files import read_recorded
-from harness.streams import processbench
+from harness.streams.benchmarks.processbench import ProcessBench
+from harness.streams.benchmarks.scoring import load
 from harness.streams.transform import transform
 
 GOOD = {"problem": "1 + 1?", "answer": "2", "gold": "2", "samples": [{"text": "2"}], "steps": ["2"], "label": -1}
@@ -34,7 +35,7 @@ def stream(path: Path) -> None:
 READERS: dict[str, Callable[[Path], object]] = {
     "problems": lambda path: FileDataset(FileParams(path=str(path)), "test").load(),
     "responses": read_recorded,
-    "processbench": lambda path: processbench.load(str(path)),
+    "processbench": lambda path: load(ProcessBench(), str(path)),
     "stream": stream,
 }
 

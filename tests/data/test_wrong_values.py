@@ -21,8 +21,11 @@ from harness.cost_model.known_models import model_sizes
 from harness.data.datasets import FileDataset, FileParams, ResponsesDataset, ResponsesParams
 from harness.experiment.config import load_experiment
 from harness.storage.arrow import to_table
+from harness.storage.benchmarks import read_benchmarks
 from harness.storage.results import load_results
-from harness.streams import processbench
+from harness.streams.benchmarks.base import Settings
+from harness.streams.benchmarks.registry import find_benchmark
+from harness.streams.benchmarks.scoring import load, recorded
 from harness.streams.grade import Grader, grade_file
 
 TABLES = ("table1.csv", "figure2.csv", "figure3.csv")
@@ -80,9 +83,21 @@ def responses(folder: Path, row: Any) -> None:
         to_table(StepScores, model.score([Solution(*pair) for pair in zip(problems, responses, strict=True)]))
 
 
-def solutions(folder: Path, row: Any) -> None:
-    data = processbench.load(str(lines(folder / "solutions.jsonl", row)))
-    processbench.evaluate([("", processbench.recorded_rewards(data, ""), [item.label for item in data])])
+def solutions(name: str) -> Callable[[Path, Any], None]:
+    """The lines of a benchmark, with their answers."""
+    benchmark = find_benchmark(name)
+
+    def read(folder: Path, row: Any) -> None:
+        data = load(benchmark, str(lines(folder / "solutions.jsonl", row)))
+        benchmark.numbers({"": recorded(benchmark, data, "")}, Settings())
+
+    return read
+
+
+def benchmarked(folder: Path, content: Any) -> None:
+    (folder / "benchmarks").mkdir()
+    (folder / "benchmarks" / "rm-bench.json").write_text(json.dumps(content))
+    read_benchmarks(folder)
 
 
 GRADER = Grader()
@@ -133,7 +148,30 @@ FILES: dict[str, tuple[Callable[[Path, Any], None], Any]] = {
     ),
     "responses": (responses, NESTED),
     "flat responses": (responses, FLAT),
-    "solutions": (solutions, {"problem": "p", "steps": ["a", "b"], "label": 1, "step_rewards": [0.9, 0.1]}),
+    "processbench": (
+        solutions("processbench"), {"problem": "p", "steps": ["a", "b"], "label": 1, "step_rewards": [0.9, 0.1]}
+    ),
+    "prmbench": (
+        solutions("prmbench"),
+        {"idx": "redundency_1", "classification": "redundency", "question": "?", "modified_question": "1 + 1?",
+         "modified_process": ["a", "b"], "error_steps": [2], "original_question": "1 + 1?", "original_process": ["a"],
+         "answers": [{"step_rewards": [0.9, 0.1]}, {"step_rewards": [0.2]}]},
+    ),
+    "rewardbench2": (
+        solutions("rewardbench2"),
+        {"id": "tied:1", "subset": "Ties", "prompt": "a prime?", "chosen": ["2", "3"], "rejected": ["4"],
+         "answers": [{"score": 1.0}, {"score": 2}, {"score": None, "unscored_because": "too long"}]},
+    ),
+    "rm-bench": (
+        solutions("rm-bench"),
+        {"domain": "math", "prompt": "1 + 1?", "chosen": ["2", "2!", "**2**"], "rejected": ["3", "4", "5"],
+         "answers": [{"score": float(i), "step_rewards": [0.1]} for i in range(6)]},
+    ),
+    "numbers of a benchmark": (
+        benchmarked,
+        {"benchmark": "rm-bench", "paper": "p", "sources": ["a"], "lines": "l", "headlines": ["hard"], "left_out": {},
+         "reward_models": {"m": {"key": "k", "of_scores": "s", "values": {"hard": 0.5}, "n": 1, "threshold": None}}},
+    ),
     "answers": (answers, {"pred": "1", "gold": "1"}),
     "whole answers": (answers, {"response": "It is 1.", "gold": "1"}),
     "experiment": (

@@ -21,7 +21,8 @@ from harness.core.steps import step_spans
 from harness.data.datasets import FileDataset, FileParams
 from harness.data.lines import parse_row, read_rows
 from harness.data.response_files import read_recorded
-from harness.streams import processbench
+from harness.streams.benchmarks.processbench import ProcessBench
+from harness.streams.benchmarks.scoring import load
 
 ROW = {"problem": "1 + 1?", "answer": "2", "gold": "2", "samples": [{"text": "é 2"}], "steps": ["2"], "label": -1}
 LINE = json.dumps(ROW, ensure_ascii=False).encode()
@@ -29,7 +30,7 @@ LINE = json.dumps(ROW, ensure_ascii=False).encode()
 READERS: dict[str, Callable[[Path], object]] = {
     "problems": lambda path: FileDataset(FileParams(path=str(path)), "test").load(),
     "responses": lambda path: read_recorded(path).problems,
-    "processbench": lambda path: processbench.load(str(path)),
+    "processbench": lambda path: load(ProcessBench(), str(path)),
 }
 
 

@@ -30,7 +30,8 @@ from harness.engine import tasks
 from harness.report.summary import summary
 from harness.storage.arrow import to_records, to_table
 from harness.storage.results import load_results
-from harness.streams import processbench
+from harness.streams.benchmarks.processbench import ProcessBench
+from harness.streams.benchmarks.scoring import load, scored
 from harness.streams.score import score_file
 from harness.streams.scorer import Scorer
 
@@ -113,7 +114,7 @@ class Mine(RewardModel[ComponentParams]):
 
 
 def test_a_line_costs_itself_alone(tmp_path: Path) -> None:
-    """In `bonbench score` and `bonbench processbench`. What is finite may have a sum that is not."""
+    """In `bonbench score` and `bonbench benchmark`. What is finite may have a sum that is not."""
     (tmp_path / "mine.py").write_text(MINE)
     scorer = Scorer(f"{tmp_path}/mine.py:Mine")
     texts = ["2", "is nan", "3", "is huge"]
@@ -125,9 +126,9 @@ def test_a_line_costs_itself_alone(tmp_path: Path) -> None:
     assert [number for number, _ in done.file.bad_lines] == [2, 4]
     assert "a step reward of nan: " in out[1]["error"] and "a sum of step rewards of inf: " in out[3]["error"]
     said: list[str] = []
-    data = processbench.load(str(tmp_path / "in.jsonl"))
-    rewards = processbench.step_rewards(data, scorer, lambda _: None, said.append)
-    assert [len(of) for of in rewards] == [2, 0, 2, 2]
+    data = load(ProcessBench(), str(tmp_path / "in.jsonl"))
+    judged = scored(ProcessBench(), data, scorer, lambda _: None, said.append)
+    assert [len(one.answers[0].step_rewards) for one in judged] == [2, 0, 2, 2]
     assert len(said) == 1 and said[0].startswith(f"{tmp_path}/in.jsonl line 2: ") and "a step reward of nan" in said[0]
 
 

@@ -27,7 +27,8 @@ from harness.engine import tasks
 from harness.experiment.config import Experiment
 from harness.experiment.problem_sets import load_problem_sets
 from harness.storage.arrow import to_records, to_table
-from harness.streams import processbench
+from harness.streams.benchmarks.processbench import ProcessBench
+from harness.streams.benchmarks.scoring import load
 from harness.streams.grade import Grader, grade_file
 
 HALF, MENDED = "cut \ud83d", "cut \ufffd"
@@ -84,7 +85,7 @@ def test_every_other_reader_goes_on_too(tmp_path: Path, reader: str) -> None:
         assert done.file.good == 2 and done.correct == 1
         assert json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])["pred"] == MENDED
     else:
-        assert [item.steps for item in processbench.load(path)] == [(MENDED,)] * 2
+        assert [entry.item.steps for entry in load(ProcessBench(), path)] == [(MENDED,)] * 2
 
 
 def test_bytes_that_are_no_text_in_a_parquet_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Lines of any kind for ``score`` and ``processbench``: each is scored or named, and what is wrong is one line."""
+"""Lines of any kind for ``score`` and ``benchmark``: each is scored or named, and what is wrong is one line."""
 
 from __future__ import annotations
 
@@ -76,5 +76,5 @@ def test_labelled_solutions(content: bytes) -> None:
     with TemporaryDirectory() as folder:
         source = Path(folder, "in.jsonl")
         source.write_bytes(content)
-        done = bonbench("processbench", source)
+        done = bonbench("benchmark", "processbench", source)
         assert is_clean(done), done

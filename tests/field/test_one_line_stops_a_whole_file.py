@@ -66,7 +66,7 @@ def test_a_response_too_long_for_the_model_is_a_bad_line(tmp_path: Path, spec: s
     assert [isinstance(row.get("score"), float) for row in rows(tmp_path / "out.jsonl")] == [True, False, True]
     steps = [{"problem": "1 + 1?", "steps": [step], "label": -1} for step in ("2", LONG, "3")]
     (tmp_path / "pb.jsonl").write_text("".join(json.dumps(row) + "\n" for row in steps) + "no JSON\n")
-    found = bonbench("processbench", tmp_path / "pb.jsonl", "--reward-model", f"{spec},too_long={choice}")
+    found = bonbench("benchmark", "processbench", tmp_path / "pb.jsonl", "--reward-model", f"{spec},too_long={choice}")
     assert found.code == 2
     assert f"2 bad lines: {tmp_path}/pb.jsonl line 4: not JSON" in found.out and "pb.jsonl line 2: " in found.out
     assert "1 of the 3 solutions of pb.jsonl have no score" in found.out

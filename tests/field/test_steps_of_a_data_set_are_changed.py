@@ -19,7 +19,8 @@ from bonbench.reward_models.text.layouts import numbered
 from harness.cli import main
 from harness.core.records import Problem, Response, Solution
 from harness.core.steps import joined_steps
-from harness.streams.processbench import Labelled, step_rewards
+from harness.streams.benchmarks.processbench import Labelled, ProcessBench
+from harness.streams.benchmarks.scoring import Entry, scored
 from harness.streams.scorer import Scorer
 
 STEPS = ("We begin.\n\nIt is easy.", "**Step 1:** Choose 2", "Step 7. so\nStep 2: 4", "# Step 3: ** done", "a\nb")
@@ -40,10 +41,11 @@ def test_every_model_is_given_the_steps_as_they_are(tmp_path: Path) -> None:
         f"implicit:policy={MODELS / 'middle'},reference=null,steps=numbered",
         f"head-prm:model={folder},convention=trl",
     ]
-    data = [Labelled("2?", STEPS, -1), Labelled("2?", ("one\nstep",), -1), Labelled("2?", ("Step 1: a Step 2: b",), 0)]
+    items = [Labelled("2?", steps, -1) for steps in (STEPS, ("one\nstep",), ("Step 1: a Step 2: b",))]
+    data = [Entry("", {}, item) for item in items]
     for spec in specs:
-        rewards = step_rewards(data, Scorer(spec), lambda n: None)
-        assert [len(values) for values in rewards] == [len(STEPS), 1, 1], spec
+        judged = scored(ProcessBench(), data, Scorer(spec), lambda n: None)
+        assert [len(one.answers[0].step_rewards) for one in judged] == [len(STEPS), 1, 1], spec
     # Two ways to divide one text are two solutions.
     scorer = Scorer(specs[0])
     text, ends = joined_steps(("a", "b"))
@@ -63,10 +65,10 @@ def test_a_threshold_that_is_not_tuned(tmp_path: Path, capsys: pytest.CaptureFix
     ]
     file = tmp_path / "x.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert main(["processbench", str(file), "--threshold", "0.5"]) == 0
+    assert main(["benchmark", "processbench", str(file), "--threshold", "0.5"]) == 0
     said = capsys.readouterr().out.splitlines()
     (line,) = (line for line in said if line.startswith("x.jsonl"))
     # Tuned, all are right. At 0.5 the first is accused too early, and the last one wrongly.
     assert line.split() == ["x.jsonl", "3", "100.0", "100.0", "100.0", "100.0", "0.0", "50.0", "0.0"]
-    assert main(["processbench", str(file), "--threshold", "nan"]) == 2
+    assert main(["benchmark", "processbench", str(file), "--threshold", "nan"]) == 2
     assert "--threshold nan: a finite number is expected" in capsys.readouterr().err

@@ -14,22 +14,37 @@ from places import MODELS
 from harness.cli import main
 from harness.core.errors import UserError
 from harness.core.steps import joined_steps
+from harness.data import published_rows
 from harness.data.hub import HubSplit
-from harness.streams import processbench
-from harness.streams.processbench import (
+from harness.streams.benchmarks.base import Answer, Judged, Numbers, Settings
+from harness.streams.benchmarks.processbench import (
     ErrorLocationScores,
     Labelled,
+    ProcessBench,
     best_threshold,
     error_location_scores,
-    evaluate,
-    load,
-    step_rewards,
 )
+from harness.streams.benchmarks.scoring import Entry, load, scored
 from harness.streams.scorer import Scorer
 
 
 def arrays(rows: list[list[float]]) -> list[np.ndarray]:
     return [np.array(row, dtype=np.float64) for row in rows]
+
+
+def evaluate(*subsets: tuple[str, list[np.ndarray], list[int]], given: float | None = None) -> Numbers:
+    sets = {
+        name: [
+            Judged(Labelled("p", ("a",) * 9, label), [Answer(values)])
+            for values, label in zip(rewards, labels, strict=True)
+        ]
+        for name, rewards, labels in subsets
+    }
+    return ProcessBench().numbers(sets, Settings(given))
+
+
+def entries(items: list[Labelled]) -> list[Entry[Labelled]]:
+    return [Entry(f"x.jsonl line {n}", {}, item) for n, item in enumerate(items, 1)]
 
 
 def test_by_hand() -> None:
@@ -62,8 +77,9 @@ def test_a_solution_without_a_score_is_not_judged_right() -> None:
     rewards = arrays([[], [], [0.9], [0.9, 0.1], [0.9]])
     labels = [-1, 0, -1, 1, 1]  # the last one was cut before its wrong step
     assert error_location_scores(rewards, labels, 0.5) == ErrorLocationScores(wrong=1 / 3, right=1 / 2)
-    _, (result,) = evaluate([("a", rewards, labels)])
-    assert (result.n, result.unscored, result.best) == (5, 2, ErrorLocationScores(wrong=1 / 3, right=1 / 2))
+    result = evaluate(("a", rewards, labels))
+    assert result.rows[0][:2] == ("a", 5) and result.rows[0][2][:2] == [1 / 3, 1 / 2]
+    assert result.notes[0].startswith("2 of the 5 solutions of a have no score")
 
 
 @pytest.mark.parametrize(("choice", "n_rewards"), [("skip", [1, 0]), ("truncate", [1, 1])])
@@ -73,10 +89,11 @@ def test_a_solution_too_long_for_the_model(
     model = MODELS / "middle"
     scorer = Scorer(f"implicit:policy={model},reference=null,too_long={choice}")
     data = [Labelled("1 + 1", ("2",), -1), Labelled("1 + 1", ("1 + 1", "= 2 " * 300), -1)]
-    assert [len(values) for values in step_rewards(data, scorer, lambda n: None)] == n_rewards
+    judged = scored(ProcessBench(), entries(data), scorer, lambda n: None)
+    assert [len(one.answers[0].step_rewards) for one in judged] == n_rewards
     rows = [{"problem": item.problem, "steps": list(item.steps), "label": item.label} for item in data]
     spec = f"implicit:policy={model},reference=null,too_long={choice}"
-    code = main(["processbench", str(write(tmp_path / "x.jsonl", rows)), "--reward-model", spec])
+    code = main(["benchmark", "processbench", str(write(tmp_path / "x.jsonl", rows)), "--reward-model", spec])
     assert code == (2 if choice == "skip" else 0)
     out = capsys.readouterr().out
     for said in ("1 of the 2 solutions of x.jsonl have no score and count as judged wrongly", "x.jsonl line 2: longer"):
@@ -89,28 +106,28 @@ def test_a_solution_that_is_too_long_is_an_error_where_asked(
     rows = [{"problem": "1 + 1", "steps": ["1 + 1", "= 2 " * 300], "label": -1}]
     data = write(tmp_path / "x.jsonl", rows)
     for spec in (f"implicit:policy={MODELS / 'middle'},reference=null", f"step-token:model={MODELS / 'middle'}"):
-        assert main(["processbench", str(data), "--reward-model", f"{spec},too_long=error"]) == 2
+        assert main(["benchmark", "processbench", str(data), "--reward-model", f"{spec},too_long=error"]) == 2
         assert "let too_long be skip or truncate" in capsys.readouterr().err
 
 
 def test_an_outcome_reward_model_is_refused() -> None:
     data = [Labelled("1 + 1", ("1 + 1", "= 2"), -1)]
-    with pytest.raises(UserError, match="gives 1 rewards for 2 steps: ProcessBench needs a process reward model"):
-        step_rewards(data, Scorer("length"), lambda n: None)
+    with pytest.raises(UserError, match="gives 1 rewards for 2 steps: processbench needs a process reward model"):
+        scored(ProcessBench(), entries(data), Scorer("length"), lambda n: None)
 
 
 def test_the_first_subset_tunes_for_all() -> None:
     first = ("a", arrays([[0.9, 0.1], [0.8]]), [1, -1])
     second = ("b", arrays([[0.3, 0.2], [0.35]]), [1, -1])
-    threshold, results = evaluate([first, second])
-    assert 0.1 < threshold <= 0.8
-    assert results[0].scores.f1 == 1.0
-    assert results[1].scores.f1 == 0.0 and results[1].best.f1 == 1.0
+    result = evaluate(first, second)
+    assert result.threshold is not None and 0.1 < result.threshold <= 0.8
+    assert result.values["a: F1"] == 1.0 and result.values["b: F1"] == 0.0
+    assert result.values["b: F1, own threshold"] == 1.0 and result.values["F1"] == 0.5
 
 
 def test_real_solutions_keep_their_steps(shared_data: Path) -> None:
     for name in ("gsm8k", "math"):
-        data = load(str(shared_data / f"processbench_{name}.jsonl.gz"))
+        data = [entry.item for entry in load(ProcessBench(), str(shared_data / f"processbench_{name}.jsonl.gz"))]
         assert len(data) == {"gsm8k": 400, "math": 1000}[name]
         read = [(joined_steps(item.steps), item.steps) for item in data]
         assert all(
@@ -125,12 +142,16 @@ def write(path: Path, rows: list[dict[str, object]]) -> Path:
     return path
 
 
-def test_recorded_rewards_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("verb", [["benchmark", "processbench"], ["processbench"]])
+def test_recorded_rewards_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
+    """The verb's earlier name does the same."""
     rows = [
         {"problem": "p", "steps": ["a", "b"], "label": 1, "step_rewards": [0.9, 0.1]},
         {"problem": "q", "steps": ["a"], "label": -1, "step_rewards": [0.8]},
     ]
-    assert main(["processbench", str(write(tmp_path / "gsm8k.jsonl", rows))]) == 0
+    assert main([*verb, str(write(tmp_path / "gsm8k.jsonl", rows))]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].split() == ["gsm8k.jsonl", "2", "100.0", "100.0", "100.0", "100.0"]
     assert lines[-1].startswith("threshold 0.45, tuned on ")
@@ -156,7 +177,7 @@ def row(**changed: object) -> dict[str, object]:
 )
 def test_bad_rows_are_named(tmp_path: Path, row: dict[str, object], complaint: str) -> None:
     with pytest.raises(UserError, match=f"x.jsonl line 1: {complaint}"):
-        load(str(write(tmp_path / "x.jsonl", [row])))
+        load(ProcessBench(), str(write(tmp_path / "x.jsonl", [row])))
 
 
 def test_a_split_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +187,7 @@ def test_a_split_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(of)
         return [row(), row(label=5)]
 
-    monkeypatch.setattr(processbench, "load_split", split)
+    monkeypatch.setattr(published_rows, "load_split", split)
     with pytest.raises(UserError, match='Qwen/ProcessBench:gsm8k row 2: "label" is not the index'):
-        load("Qwen/ProcessBench:gsm8k")
+        load(ProcessBench(), "Qwen/ProcessBench:gsm8k")
     assert asked == [HubSplit(path="Qwen/ProcessBench", split="gsm8k")]
