@@ -10,13 +10,15 @@ from harness.core.components import Generator
 from harness.core.errors import UserError, suggest
 from harness.core.params import ComponentParams, DataPath
 from harness.core.records import Problem, Response, Sampling
-from harness.data.response_files import read_recorded
+from harness.data.response_files import open_recorded
 
 
 class ReplayParams(ComponentParams):
     """Parameters of :class:`ReplayGenerator`."""
 
-    path: DataPath = Field(description="a file of recorded responses (docs/recorded-responses.md)")
+    path: DataPath = Field(
+        description="a file of recorded responses, or a folder of `bonbench export` (docs/recorded-responses.md)"
+    )
     generator: str | None = Field(None, description="whose responses to take, where the file holds several generators'")
 
 
@@ -29,7 +31,7 @@ class ReplayGenerator(Generator[ReplayParams]):
 
     def __init__(self, params: ReplayParams, name: str = "") -> None:
         super().__init__(params, name)
-        self._recorded = read_recorded(params.path)
+        self._recorded = open_recorded(params.path)
         self._generator = _generator(params)
 
     @classmethod
@@ -38,7 +40,7 @@ class ReplayGenerator(Generator[ReplayParams]):
 
     @classmethod
     def available_samples(cls, params: ReplayParams, problems: Sequence[Problem] | None = None) -> Mapping[str, int]:
-        recorded, generator = read_recorded(params.path), _generator(params)
+        recorded, generator = open_recorded(params.path), _generator(params)
         return recorded.counts[generator] if problems is None else recorded.available(generator, problems)
 
     def generate(
@@ -46,7 +48,7 @@ class ReplayGenerator(Generator[ReplayParams]):
     ) -> list[Response]:
         responses = []
         for problem in problems:
-            samples = [s for s in self._recorded.samples(problem) if s.generator == self._generator]
+            samples = self._recorded.samples(problem, self._generator)
             for index, sample in enumerate(samples[: sampling.n]):
                 responses.append(
                     Response(
@@ -57,6 +59,8 @@ class ReplayGenerator(Generator[ReplayParams]):
                         n_prompt_tokens=sample.n_prompt_tokens,
                         n_tokens=sample.n_tokens,
                         finish_reason=sample.finish_reason,
+                        seed=sample.seed,
+                        token_ids=sample.token_ids,
                     )
                 )
         return responses
@@ -64,7 +68,7 @@ class ReplayGenerator(Generator[ReplayParams]):
 
 def _generator(params: ReplayParams) -> str:
     """The name, in the file, of the generator whose responses to take."""
-    names = sorted(read_recorded(params.path).counts)
+    names = sorted(open_recorded(params.path).counts)
     if params.generator is None and len(names) > 1:
         raise UserError(f"{params.path} has responses of {', '.join(names)}: say which with `generator`")
     if params.generator is not None and params.generator not in names:

@@ -12,13 +12,17 @@ from harness.core.components import RewardModel
 from harness.core.errors import UserError, suggest
 from harness.core.params import ComponentParams, DataPath
 from harness.core.records import Solution, StepScores
-from harness.data.response_files import RecordedFile, RecordedSample, read_recorded
+from harness.data.export_facts import score_column
+from harness.data.response_files import RecordedFile, RecordedSample, open_recorded
 
 
 class RecordedParams(ComponentParams):
     """Parameters of :class:`RecordedScores`."""
 
-    path: DataPath = Field(description="a file of recorded responses with step_scores (docs/recorded-responses.md)")
+    path: DataPath = Field(
+        description="a file of recorded responses with step_scores, or a folder of `bonbench export` "
+        "(docs/recorded-responses.md)"
+    )
     model: str | None = Field(
         None,
         description="whose scores to take; null: the entry stands for every model in the file, each under its own name",
@@ -30,7 +34,8 @@ class RecordedScores(RewardModel[RecordedParams]):
 
     Scores are probabilities where all of the reward model's values in the file lie in [0, 1]. A response's
     score is the lowest of its steps'. Outcome reward models recorded on every prefix want
-    ``aggregation: last``. Problems and responses must be those of the same file, replayed.
+    ``aggregation: last``. Problems and responses must be those of the same file, replayed. A folder of
+    ``bonbench export`` says itself what the numbers mean; a response that has no score there has none here.
     """
 
     Params = RecordedParams
@@ -38,26 +43,42 @@ class RecordedScores(RewardModel[RecordedParams]):
 
     def __init__(self, params: RecordedParams, name: str = "") -> None:
         super().__init__(params, name)
-        self._recorded = read_recorded(params.path)
-        self.model = _only_model(params, self._recorded)
-        scores = self._recorded.scores[self.model]
-        self.score_type = "probability" if scores.low >= 0 and scores.high <= 1 else "unbounded"
+        self._recorded = open_recorded(params.path)
+        if isinstance(self._recorded, RecordedFile):
+            self.model = _only_model(params, sorted(self._recorded.scores))
+            scores = self._recorded.scores[self.model]
+            self.score_type = "probability" if scores.low >= 0 and scores.high <= 1 else "unbounded"
+            return
+        self.model = _only_model(params, list(self._recorded.facts.reward_models))
+        facts = self._recorded.facts.reward_models[self.model]
+        self.reward, self.score_type = facts.reward, facts.score_type  # type: ignore[misc]
+        self.aggregation, self.coefficient, self.reads = facts.aggregation, facts.coefficient, facts.reads
+        self.unscored_because = "; ".join(facts.unscored) or self.unscored_because
 
     @classmethod
     def check(cls, params: RecordedParams) -> None:
         """Raise :class:`UserError` where the file does not have the model's scores of every response."""
-        recorded = read_recorded(params.path)
-        model = _only_model(params, recorded)
-        if lacking := recorded.scores[model].lacking:
-            raise UserError(f"{params.path}: {lacking} has no step_scores of {model}")
+        recorded = open_recorded(params.path)
+        if isinstance(recorded, RecordedFile):
+            model = _only_model(params, sorted(recorded.scores))
+            if lacking := recorded.scores[model].lacking:
+                raise UserError(f"{params.path}: {lacking} has no step_scores of {model}")
+            return
+        model = _only_model(params, list(recorded.facts.reward_models))
+        if n := recorded.facts.reward_models[model].lacking:
+            raise UserError(f"{params.path}: {n} responses have no scores of {model}, as the export says")
 
     @classmethod
     def expand(cls, entry: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
         if entry.get("model") is not None or "path" not in entry:
             return None
-        return {model: {**entry, "model": model} for model in sorted(read_recorded(entry["path"]).scores)}
+        recorded = open_recorded(entry["path"])
+        models = sorted(recorded.scores) if isinstance(recorded, RecordedFile) else recorded.facts.compared
+        return {model: {**entry, "model": model} for model in models}
 
     def score(self, batch: Sequence[Solution]) -> list[StepScores]:
+        if not isinstance(self._recorded, RecordedFile):
+            return [self._exported(solution) for solution in batch]
         problems = {solution.problem.problem_id: solution.problem for solution in batch}
         samples = {problem_id: self._recorded.samples(problem) for problem_id, problem in problems.items()}
         return [self._scored(solution, samples[solution.problem.problem_id]) for solution in batch]
@@ -79,6 +100,19 @@ class RecordedScores(RewardModel[RecordedParams]):
                 )
         return self.record(solution, rewards, _ends(sample, len(rewards)), sample.n_tokens)
 
+    def _exported(self, solution: Solution) -> StepScores:
+        assert not isinstance(self._recorded, RecordedFile)
+        columns = {name: score_column(self.model, name) for name in ("step_rewards", "step_ends", "n_tokens")}
+        row = self._recorded.about(solution.problem, solution.response, list(columns.values()))
+        rewards, ends, n_tokens = (row[column] for column in columns.values())
+        if rewards is None:
+            response = solution.response
+            raise UserError(
+                f"{self.params.path}: sample {response.sample} of problem {response.problem_id!r} has no scores of "
+                f"{self.model}"
+            )
+        return self.record(solution, rewards, ends, n_tokens or 0)
+
 
 def _ends(sample: RecordedSample, n_rewards: int) -> tuple[int, ...] | None:
     ends = sample.step_ends
@@ -88,8 +122,7 @@ def _ends(sample: RecordedSample, n_rewards: int) -> tuple[int, ...] | None:
     return (len(sample.text),) if n_rewards == 1 else None
 
 
-def _only_model(params: RecordedParams, recorded: RecordedFile) -> str:
-    names = sorted(recorded.scores)
+def _only_model(params: RecordedParams, names: Sequence[str]) -> str:
     if not names:
         raise UserError(f"{params.path} has no step_scores")
     if params.model is None and len(names) > 1:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from harness.analysis.ablations import data_variations, reference_uses
@@ -19,8 +18,8 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Bootstrap, Difference, Interval, corrected
 from harness.analysis.policy_accuracy import policy_accuracy
 from harness.analysis.rows import Fraction, cells
+from harness.analysis.seeds import BySeed, accuracy_intervals, compare
 from harness.analysis.stage_costs import Cost
-from harness.core.arrays import Floats
 from harness.core.stages import StageKind
 from harness.storage.results import Results
 
@@ -77,8 +76,9 @@ def training_data(evaluation: Evaluation) -> AblationTable | None:
     for base, variations in data_variations(evaluation).items():
         compared = [v for v in variations if v.reward_model in choosers]
         if base in choosers and compared:
-            rows.append((("base", base), choosers[base], None))
-            rows += [((v.change, v.reward_model), choosers[v.reward_model], choosers[base]) for v in compared]
+            rows.append((("base", choosers[base].reward_model), choosers[base], None))
+            others = [(v.change, choosers[v.reward_model]) for v in compared]
+            rows += [((change, other.reward_model), other, choosers[base]) for change, other in others]
     if not rows:
         return None
     labels = ("training_data", "reward_model")
@@ -99,7 +99,8 @@ def reference_model(evaluation: Evaluation) -> AblationTable | None:
         for trained, scored in ((True, True), (True, False), (False, True), (False, False)):
             name = use.cells[trained, scored]
             words = [["without", "with"][with_it] for with_it in (trained, scored)]
-            rows.append(((use.method, *words, name), choosers[name], None if trained and scored else usual))
+            other = choosers[name]
+            rows.append(((use.method, *words, other.reward_model), other, None if trained and scored else usual))
     if not rows:
         return None
     labels = ("method", "training", "scoring", "reward_model")
@@ -108,8 +109,10 @@ def reference_model(evaluation: Evaluation) -> AblationTable | None:
 
 
 def _choosers(evaluation: Evaluation) -> dict[str, Chooser]:
-    """Reward model → the first of its best-of-n choosers that has an average."""
-    return first_aggregations(c for c in evaluation.choosers if evaluation.accuracies.overall(c) is not None)
+    """Reward model → the first of its best-of-n choosers that has an average; of one that was trained with several
+    seeds, the mean over them."""
+    first = first_aggregations(c for c in evaluation.choosers if evaluation.accuracies.overall(c) is not None)
+    return {name: evaluation.method(chooser) for name, chooser in first.items()}
 
 
 def _accuracy_table(
@@ -131,29 +134,27 @@ def _accuracy_table(
 
 def _rows(
     labels: Sequence[tuple[str, ...]],
-    values: Sequence[Sequence[Floats]],
-    pairs: Sequence[tuple[Floats, Floats | None]],
+    values: Sequence[Sequence[BySeed]],
+    pairs: Sequence[tuple[BySeed, BySeed | None]],
     bootstrap: Bootstrap,
 ) -> tuple[AblationRow, ...]:
     """Rows with intervals, and with differences where there is something to compare with.
 
     Args:
-        values: by column, float [P] for each row.
-        pairs: what each row compares, float [P] each; None for a row that is compared with none.
+        values: by column, the accuracy of each row per seed and problem.
+        pairs: what each row compares; None for a row that is compared with none.
     """
-    intervals = [bootstrap.intervals(np.array(column)) for column in values]
+    by_column = [accuracy_intervals(bootstrap, column) for column in values]
     compared = [(i, ours, base) for i, (ours, base) in enumerate(pairs) if base is not None]
-    differences = corrected(
-        bootstrap.compare(np.array([ours for _, ours, _ in compared]), np.array([base for _, _, base in compared]))
-    )
+    differences = corrected(compare(bootstrap, [ours for _, ours, _ in compared], [base for _, _, base in compared]))
     by_row = {i: difference for (i, _, _), difference in zip(compared, differences, strict=True)}
     return tuple(
-        AblationRow(names, tuple(column[i] for column in intervals), by_row.get(i)) for i, names in enumerate(labels)
+        AblationRow(names, tuple(column[i] for column in by_column), by_row.get(i)) for i, names in enumerate(labels)
     )
 
 
-def _overall(accuracies: Accuracies, chooser: Chooser, generator: str | None = None) -> Floats:
-    values = accuracies.overall(chooser, generator)
+def _overall(accuracies: Accuracies, chooser: Chooser, generator: str | None = None) -> BySeed:
+    values = accuracies.overall_by_seed(chooser, generator)
     assert values is not None  # _choosers has seen to it
     return values
 
@@ -169,9 +170,9 @@ def policies(evaluation: Evaluation) -> AblationTable | None:
         if name in samples:
             by_start.setdefault(_start(results, facts[name].trained_by), []).append(name)
     texts: list[tuple[str, ...]] = []
-    pairs: list[tuple[Floats, Floats | None]] = []
+    pairs: list[tuple[BySeed, BySeed | None]] = []
     for start, names in by_start.items():
-        base = accuracies.values(start, PASS_AT_1, 1) if start in accuracies.generators else None
+        base = accuracies.by_seed(start, PASS_AT_1, 1) if start in accuracies.generators else None
         if base is not None:
             n = accuracies.samples[start].correct.shape[1]
             texts.append((start, "not trained", start, str(n)))
@@ -180,7 +181,7 @@ def policies(evaluation: Evaluation) -> AblationTable | None:
             by = facts[name].trained_by
             method = trainings[by].training_method if by is not None and by in trainings else ""
             texts.append((by or facts[name].model or "", method, name, str(samples[name])))
-            pairs.append((policy_accuracy(results, name, grades, accuracies.problem_ids), base))
+            pairs.append((BySeed(policy_accuracy(results, name, grades, accuracies.problem_ids)[None]), base))
     if not texts:
         return None
     labels = ("model", "method", "policy", "responses")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.analysis.evaluation import Evaluation
+from harness.analysis.seed_groups import repetitions
 from harness.analysis.trainings import Scale, TrainedAs, TrainingData
 from harness.storage.results import Results
 
@@ -49,7 +50,7 @@ def data_variations(evaluation: Evaluation) -> dict[str, list[Variation]]:
     change. A base is the entry that most others differ from in one change; where that is a tie, the one with the
     simpler data.
     """
-    entries = _trained(evaluation)
+    entries = _once(evaluation)
     changes = {
         base.name: [Variation(other.name, *change) for other in entries.values() if (change := _change(base, other))]
         for base in entries.values()
@@ -74,7 +75,7 @@ def scales(evaluation: Evaluation, by: Scale) -> dict[str, list[str]]:
 
     Methods with only one such reward model are left out.
     """
-    entries = _trained(evaluation)
+    entries = _once(evaluation)
     groups: dict[str, list[str]] = {}
     for method in dict.fromkeys(t.training.method for t in entries.values()):
         members = [t for t in entries.values() if t.training.method == method]
@@ -97,7 +98,7 @@ def reference_uses(evaluation: Evaluation) -> list[ReferenceUse]:
     results = evaluation.results
     models = results.manifest.reward_models
     best: dict[str, tuple[tuple[float, int], ReferenceUse]] = {}
-    entries = _trained(evaluation)
+    entries = _once(evaluation)
     for usual in entries.values():
         alone = next((t for t in entries.values() if usual.with_reference and _only_lacks_reference(t, usual)), None)
         if alone is None:
@@ -163,6 +164,12 @@ def _trained(evaluation: Evaluation) -> dict[str, _Trained]:
         and (train := models[name].train) is not None
         and models[name].trained_by in (None, name)
     }
+
+
+def _once(evaluation: Evaluation) -> dict[str, _Trained]:
+    """Of each training the first of its ``seeds``: seeds are no change of a training."""
+    again = repetitions(evaluation.results.manifest)
+    return {name: entry for name, entry in _trained(evaluation).items() if name not in again}
 
 
 def _only_lacks_reference(one: _Trained, other: _Trained) -> bool:

@@ -32,9 +32,11 @@ from harness.analysis.estimators import (
 from harness.analysis.inference import Bootstrap, Difference, Interval
 from harness.analysis.lowest_step import LowestStep
 from harness.analysis.problem_sets import ProblemSet, in_every_set, over_sets, problem_sets
-from harness.analysis.rows import Columns
+from harness.analysis.rows import Columns, Fraction
 from harness.analysis.rule_entries import Rules
 from harness.analysis.scores import ScoreBlocks, Scores, failed_models, without_scores
+from harness.analysis.seed_groups import SeedGroups, seed_groups
+from harness.analysis.seeds import BySeed, accuracy_intervals, compare, seed_sd
 from harness.analysis.selection import best_of_n, unshared, vote_weights
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.errors import UserError
@@ -73,6 +75,26 @@ class SetAccuracyRow(AccuracyRow):
     set: str
 
 
+@dataclass(frozen=True, slots=True)
+class SeedsAccuracyRow(AccuracyRow):
+    """A row of the long table of a run that has methods with several training seeds.
+
+    The accuracy of such a method is the mean over ``seeds`` trainings, and the interval is over problems and seeds.
+    ``seed_sd`` is the standard deviation of the trainings' accuracies; NaN for any other row.
+    """
+
+    seeds: int
+    seed_sd: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class SetSeedsAccuracyRow(SetAccuracyRow):
+    """As :class:`SeedsAccuracyRow`, where there are several problem sets."""
+
+    seeds: int
+    seed_sd: Fraction
+
+
 @dataclass(frozen=True)
 class Samples:
     """A generator's graded samples, row by problem. Problems whose samples are not all there are not ``complete``.
@@ -108,6 +130,8 @@ class Accuracies:
     ``left_out``: reward model → why it has no rows: its scoring failed, it gave numbers that are not finite, or none of
     the aggregations has a meaning for them.
     ``rules``: the selection rules with rows beside the usual ones; ``rules_left_out``: those without → why.
+    ``seeds``: a method that was trained with several seeds → its trainings (:func:`seed_groups`). ``rows`` have the
+    trainings, and the method's means over them.
     """
 
     problem_ids: tuple[str, ...]
@@ -125,6 +149,7 @@ class Accuracies:
     rules: tuple[str, ...]
     rules_left_out: Mapping[str, str]
     bootstrap: Bootstrap
+    seeds: SeedGroups
     sets: tuple[ProblemSet, ...]
     partial: Mapping[Key, Floats]
 
@@ -193,7 +218,10 @@ class Accuracies:
     def curve(self, generator: str, chooser: Chooser) -> dict[int, Interval]:
         """n → mean over problems with its interval, for every n that has values."""
         at = {n: values for n in self.ns(generator) if (values := self.values(generator, chooser, n)) is not None}
-        return dict(zip(at, self.bootstrap.intervals(np.array(list(at.values()))), strict=True)) if at else {}
+        rows = [BySeed(values[None]) for values in at.values()]
+        if chooser.reward_model in self.seeds:
+            rows = [row for n in at if (row := self.by_seed(generator, chooser, n)) is not None]
+        return dict(zip(at, accuracy_intervals(self.bootstrap, rows), strict=True))
 
     def overall(self, chooser: Chooser, generator: str | None = None) -> Floats | None:
         """Mean over generators, or for one, and over the headline sizes above 1 (the paper's "avg"), float [P]."""
@@ -202,37 +230,69 @@ class Accuracies:
         values = [v for n in sizes if (v := self.values(where, chooser, n)) is not None]
         return np.mean(values, axis=0) if len(values) == len(sizes) else None
 
+    def by_seed(self, generator: str, chooser: Chooser, n: int | None) -> BySeed | None:
+        """Accuracy per training and problem, what an interval or a difference is made of: at ``n``, or for None as
+        :meth:`overall`. None where it was not computed."""
+        seeds = self.seeds.get(chooser.reward_model)
+        names = [chooser.reward_model] if seeds is None else list(seeds.values())
+        rows = []
+        for one in (chooser._replace(reward_model=name) for name in names):
+            values = self.overall(one, generator) if n is None else self.values(generator, one, n)
+            if values is not None:
+                rows.append(values)
+        return BySeed(np.array(rows), tuple(seeds or ())) if len(rows) == len(names) else None
+
     def mean(self, values: Floats) -> float:
         """Mean of ``values``, float [P], over the problems that have one: of several sets, the mean of their means."""
         return float(self.bootstrap.average(values[None])[0])
 
-    def interval(self, values: Floats) -> Interval:
-        """Mean of ``values``, float [P], with its interval."""
-        return self.bootstrap.intervals(values[None])[0]
+    def overall_by_seed(self, chooser: Chooser, generator: str | None = None) -> BySeed | None:
+        """As :meth:`overall`, per training."""
+        return self.by_seed(generator or self.whole, chooser, None)
 
-    def difference(self, a: Floats, b: Floats) -> Difference:
-        """Paired difference a - b; a, b float [P]."""
-        return self.bootstrap.compare(a[None], b[None])[0]
+    def interval(self, values: Floats | BySeed) -> Interval:
+        """Mean of ``values``, float [P] or by seed, with its interval."""
+        return accuracy_intervals(self.bootstrap, [_by_seed(values)])[0]
+
+    def difference(self, a: Floats | BySeed, b: Floats | BySeed) -> Difference:
+        """Paired difference a - b; a, b float [P] or by seed."""
+        return compare(self.bootstrap, [_by_seed(a)], [_by_seed(b)])[0]
 
     def table(self) -> Sequence[AccuracyRow]:
         """Every accuracy with its interval: the long table. Of several sets, each set's rows, then the mean's."""
         if len(self.sets) == 1:
-            return [AccuracyRow(*row) for row in _table(self.rows, self.bootstrap)]
-        table: list[SetAccuracyRow] = []
+            return self._table(self.rows, self.bootstrap)
+        table: list[AccuracyRow] = []
         for one in self.sets:
             own = {key: values[one.members] for key, values in [*self.rows.items(), *self.partial.items()]}
             own = {key: values for key, values in own.items() if np.isfinite(values).any()}
-            table += (SetAccuracyRow(*row, one.name) for row in _table(own, one.bootstrap))
-        return [*table, *(SetAccuracyRow(*row, AVERAGE) for row in _table(self.rows, self.bootstrap))]
+            table += self._table(own, one.bootstrap, one.name)
+        return table + self._table(self.rows, self.bootstrap, AVERAGE)
 
+    def _table(self, rows: Mapping[Key, Floats], bootstrap: Bootstrap, of_set: str | None = None) -> list[AccuracyRow]:
+        by_seed = [self.row_by_seed(rows, key) for key in rows]
+        table: list[AccuracyRow] = []
+        for key, row, interval in zip(rows, by_seed, accuracy_intervals(bootstrap, by_seed), strict=True):
+            c = key.chooser
+            usual = key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval
+            if self.seeds:
+                of_seeds = row.n_seeds, Fraction(seed_sd(bootstrap, row))
+                table.append(
+                    SeedsAccuracyRow(*usual, *of_seeds)
+                    if of_set is None
+                    else SetSeedsAccuracyRow(*usual, of_set, *of_seeds)
+                )
+            else:
+                table.append(AccuracyRow(*usual) if of_set is None else SetAccuracyRow(*usual, of_set))
+        return table
 
-def _table(rows: Mapping[Key, Floats], bootstrap: Bootstrap) -> list[tuple[str, str, str, str, str, int, Interval]]:
-    """The fields of :class:`AccuracyRow`, row by row."""
-    return [
-        (key.generator, c.reward_model, c.rule, c.aggregation, key.protocol, key.n, interval)
-        for key, interval in zip(rows, bootstrap.intervals(list(rows.values())), strict=True)
-        for c in (key.chooser,)
-    ]
+    def row_by_seed(self, rows: Mapping[Key, Floats], key: Key) -> BySeed:
+        """One of ``rows``, float [P] each, per training."""
+        seeds = self.seeds.get(key.chooser.reward_model)
+        if seeds is None:
+            return BySeed(rows[key][None])
+        choosers = (key.chooser._replace(reward_model=name) for name in seeds.values())
+        return BySeed(np.array([rows[key._replace(chooser=chooser)] for chooser in choosers]), tuple(seeds))
 
 
 def compute_accuracies(
@@ -309,6 +369,9 @@ def compute_accuracies(
     partial = {key: values for key, values in rows.items() if not in_every_set(sets, np.isfinite(values))}
     rows = {key: values for key, values in rows.items() if key not in partial}
     left_out |= _without_a_set(rows, partial, sets)
+    seeds = seed_groups(manifest, left_out.keys() | (manifest.reward_models.keys() - wanted))
+    rows |= _means_over_seeds(rows, seeds)
+    partial |= _means_over_seeds(partial, seeds)
     headline = [n] if n is not None else [k for k in manifest.evaluation.n if k <= min(sizes)] or [min(sizes)]
     return Accuracies(
         problem_ids=problem_ids,
@@ -328,7 +391,28 @@ def compute_accuracies(
         bootstrap=sets[0].bootstrap if len(sets) == 1 else over_sets(results),
         sets=sets,
         partial=partial,
+        seeds=seeds,
     )
+
+
+def _by_seed(values: Floats | BySeed) -> BySeed:
+    return values if isinstance(values, BySeed) else BySeed(values[None])
+
+
+def _means_over_seeds(rows: Mapping[Key, Floats], seeds: SeedGroups) -> dict[Key, Floats]:
+    """For each method that was trained with several seeds the means over them, where all of them have a row."""
+    means: dict[Key, Floats] = {}
+    for method, trainings in seeds.items():
+        first, *others = trainings.values()
+        for key in rows:
+            if key.chooser.reward_model != first:
+                continue
+            siblings = (key._replace(chooser=key.chooser._replace(reward_model=name)) for name in others)
+            values = [rows[key], *(rows[one] for one in siblings if one in rows)]
+            mean = np.mean(values, axis=0)
+            if len(values) == len(trainings) and np.isfinite(mean).any():
+                means[key._replace(chooser=key.chooser._replace(reward_model=method))] = mean
+    return means
 
 
 def _without_a_set(

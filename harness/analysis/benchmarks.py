@@ -158,8 +158,7 @@ def _agreement(
 ) -> AgreementRow:
     values = np.array(list(at.values()))
     y = np.array([results.reward_models[name].values[number] for name in at])
-    means: Floats = np.nanmean(values, axis=1)
-    x = np.round(means, _DIGITS)
+    x = np.round(accuracies.bootstrap.average(values), _DIGITS)
     drawn = np.round(accuracies.bootstrap.means(values), _DIGITS)
     drawn = drawn[np.isfinite(drawn).all(axis=1)]
     rho, tau = (_correlation(x, y, drawn, correlation, seed) for correlation in (spearman, kendall))

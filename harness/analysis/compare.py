@@ -15,8 +15,12 @@ from harness.analysis.power import Power, power
 from harness.analysis.problem_sets import ProblemSet, in_every_set
 from harness.analysis.rule_entries import Entry, Rules
 from harness.analysis.scores import without_scores
+from harness.analysis.seed_groups import seed_groups
+from harness.analysis.seeds import BySeed, variance_of_seeds
+from harness.analysis.seeds import compare as compare_by_seed
 from harness.core.arrays import Floats
 from harness.core.errors import UserError, suggest
+from harness.storage.manifest import Manifest
 from harness.storage.results import Results
 
 STRATEGIES = ("best_of_n", "weighted_best_of_n")  # and the rules of the results, or of the command line
@@ -56,7 +60,8 @@ class Comparison:
     """Rows by generator and n, then averages; of several problem sets, then each set's rows, of the last generator or
     the average. The problems are those that differ most at the largest n, the largest first.
 
-    ``strategy`` is the rule that the reward models choose by, or the two rules.
+    ``strategy`` is the rule that the reward models choose by, or the two rules. ``notes`` are sentences on what is
+    compared.
     """
 
     a: str
@@ -66,6 +71,7 @@ class Comparison:
     protocol: str
     rows: tuple[ComparisonRow, ...]
     problems: tuple[ProblemDifference, ...]
+    notes: tuple[str, ...] = ()
 
 
 def compare(
@@ -77,6 +83,8 @@ def compare(
     rules: Mapping[str, Entry] | None = None,
 ) -> Comparison:
     """Compare two reward models; either may be ``majority``, ``pass@1`` or ``pass@n`` instead.
+
+    The name of a training with several seeds stands for the mean over them, ``<name>-seed<s>`` for one of them.
 
     Args:
         a, b: names; ``name:aggregation`` for another aggregation than the reward model's headline one, ``name:rule``
@@ -93,24 +101,30 @@ def compare(
     if not _is_rule(strategy, of_results):
         choices = (*STRATEGIES, *of_results.by_name)
         raise UserError(f"--strategy {strategy}: no such strategy{suggest(strategy, choices)}")
-    choosers = [_chooser(results, name, strategy, of_results) for name in (a, b)]
+    sides = [side(results.manifest, name) for name in (a, b)]
+    choosers = [chooser_of(results, of.name, strategy, of_results) for of in sides]
     asked = Rules({c.rule: rule for c in choosers if (rule := of_results.by_name.get(c.rule))})
-    accuracies = compute_accuracies(results, n, {c.reward_model for c in choosers}, asked)
+    accuracies = compute_accuracies(results, n, {name for of in sides for name in of.trainings}, asked)
     if accuracies.rules_left_out:
         raise UserError(next(iter(accuracies.rules_left_out.values())))
+    choosers = [_over_seeds(accuracies, of, chooser) for of, chooser in zip(sides, choosers, strict=True)]
+    a, b = (
+        name if chooser.reward_model not in accuracies.seeds else chooser.reward_model
+        for name, chooser in zip((a, b), choosers, strict=True)
+    )
     # Of one response there is nothing to choose.
     sizes = [size for size in accuracies.headline_n if size > 1] or list(accuracies.headline_n)
 
     generators = [*accuracies.generators, *([AVERAGE] if accuracies.averaged else [])]
-    values: dict[tuple[str, int | None], list[Floats]] = {}
+    values: dict[tuple[str, int | None], list[BySeed]] = {}
     for generator, size in product(generators, sizes):
         ours, theirs = (_values(results, accuracies, generator, c, size) for c in choosers)
-        if not in_every_set(accuracies.sets, np.isfinite(ours - theirs)):
+        if not in_every_set(accuracies.sets, np.isfinite(ours.mean - theirs.mean)):
             of = "" if len(accuracies.sets) == 1 else "some set, with the responses of "
             raise UserError(f"{results.folder}: no problem of {of}{generator} has scores of both {a} and {b}")
         values[generator, size] = [ours, theirs]
     if len(sizes) > 1:
-        overall = [mean for c in choosers if (mean := accuracies.overall(c)) is not None]
+        overall = [mean for c in choosers if (mean := accuracies.overall_by_seed(c)) is not None]
         if len(overall) == len(choosers):
             values[generators[-1], None] = overall
     rows = [_row(accuracies, generator, size, *pair) for (generator, size), pair in values.items()]
@@ -118,34 +132,68 @@ def compare(
         last = {size: pair for (generator, size), pair in values.items() if generator == generators[-1]}
         rows += [_of_set(one, generators[-1], size, *pair) for one in accuracies.sets for size, pair in last.items()]
     # Of the average over generators, where there is one, at the largest n.
-    problems = _most_different(results, *values[generators[-1], sizes[-1]])
+    problems = _most_different(results, *(of.mean for of in values[generators[-1], sizes[-1]]))
     shown = " and ".join(dict.fromkeys(c.rule for c in choosers if c.reward_model)) or strategy
     return Comparison(a, b, sizes[-1], shown, accuracies.protocol, tuple(rows), problems)
 
 
-def _row(accuracies: Accuracies, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
-    both = np.isfinite(ours - theirs)
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A side of a comparison: what it is called, with the suffixes that were given, and the trainings it is the mean
+    of; itself alone where there is one."""
+
+    name: str
+    trainings: tuple[str, ...]
+
+
+def side(manifest: Manifest, name: str) -> Side:
+    """What a name on the command line stands for."""
+    model, *suffixes = name.split(":")
+    for trainings in seed_groups(manifest).values():
+        first = next(iter(trainings.values()))
+        alone = {f"{first}-seed{seed}": training for seed, training in trainings.items()}
+        if model == first:
+            return Side(name, tuple(trainings.values()))
+        if model in alone:
+            return Side(":".join([alone[model], *suffixes]), (alone[model],))
+    return Side(name, (model,))
+
+
+def _over_seeds(accuracies: Accuracies, of: Side, chooser: Chooser) -> Chooser:
+    """The mean over the trainings of a side, where there are several that did not fail."""
+    means = (name for name, trainings in accuracies.seeds.items() if set(trainings.values()) <= set(of.trainings))
+    return chooser._replace(reward_model=next(means, chooser.reward_model))
+
+
+def _row(accuracies: Accuracies, generator: str, n: int | None, ours: BySeed, theirs: BySeed) -> ComparisonRow:
+    both = np.isfinite(ours.mean - theirs.mean)
     difference = accuracies.difference(ours, theirs)
-    a, b = (accuracies.mean(np.where(both, values, np.nan)) for values in (ours, theirs))
-    return ComparisonRow(generator, n, a, b, difference, _power(accuracies.bootstrap, difference, ours - theirs))
+    a, b = (accuracies.mean(np.where(both, of.mean, np.nan)) for of in (ours, theirs))
+    return ComparisonRow(generator, n, a, b, difference, _power(accuracies.bootstrap, difference, ours, theirs))
 
 
-def _power(bootstrap: Bootstrap, difference: Difference, values: Floats) -> Power:
-    (error,) = bootstrap.standard_errors(values[None])
-    return power(difference.mean, float(error), difference.n_problems)
+def _power(bootstrap: Bootstrap, difference: Difference, ours: BySeed, theirs: BySeed) -> Power:
+    (error,) = bootstrap.standard_errors((ours.mean - theirs.mean)[None])
+    of_seeds = variance_of_seeds(bootstrap, ours, theirs)
+    return power(difference.mean, float(error), difference.n_problems, of_seeds)
 
 
-def _of_set(one: ProblemSet, generator: str, n: int | None, ours: Floats, theirs: Floats) -> ComparisonRow:
+def _of_set(one: ProblemSet, generator: str, n: int | None, ours: BySeed, theirs: BySeed) -> ComparisonRow:
     """A row about the problems of one set, as a run of this set alone would have it."""
-    both = one.members & np.isfinite(ours - theirs)
-    of_both = [np.where(both, values, np.nan)[None, one.members] for values in (ours, theirs)]
-    a, b = (float(one.bootstrap.average(values)[0]) for values in of_both)
-    difference = one.bootstrap.compare(*of_both)[0]
-    enough = _power(one.bootstrap, difference, (of_both[0] - of_both[1])[0])
+    both = np.where(one.members, ours.mean - theirs.mean, np.nan)
+    mine, others = (BySeed(of.on(both).values[:, one.members], of.seeds) for of in (ours, theirs))
+    a, b = (float(one.bootstrap.average(of.mean[None])[0]) for of in (mine, others))
+    (difference,) = compare_by_seed(one.bootstrap, [mine], [others])
+    enough = _power(one.bootstrap, difference, mine, others)
     return ComparisonRow(generator, n, a, b, difference, enough, one.name)
 
 
-def _chooser(results: Results, name: str, strategy: str, rules: Rules) -> Chooser:
+def chooser_of(results: Results, name: str, strategy: str, rules: Rules) -> Chooser:
+    """What a name on the command line chooses by: that of a reward model by ``strategy``, where it names no rule.
+
+    Raises:
+        UserError: for a name that the results do not have.
+    """
     if name in _RULES:
         return _RULES[name]
     model, *parts = name.split(":")
@@ -179,8 +227,8 @@ def _is_rule(name: str, rules: Rules) -> bool:
     return name in STRATEGIES or name in rules.by_name
 
 
-def _values(results: Results, accuracies: Accuracies, generator: str, chooser: Chooser, n: int) -> Floats:
-    values = accuracies.values(generator, chooser, n)
+def _values(results: Results, accuracies: Accuracies, generator: str, chooser: Chooser, n: int) -> BySeed:
+    values = accuracies.by_seed(generator, chooser, n)
     has_some = Key(generator, chooser, accuracies.protocol, n) in accuracies.partial
     if (why := accuracies.left_out.get(chooser.reward_model)) is not None:
         raise UserError(f"{results.folder}: {chooser.reward_model} is left out: {why}")

@@ -71,13 +71,14 @@ def accuracy_at_largest_n(evaluation: Evaluation, chooser: Chooser) -> Floats | 
 def cost_lines(evaluation: Evaluation) -> list[CostLine]:
     """The trained methods of a run: development FLOPs against accuracy at the largest headline n.
 
-    Of a method only the reward models on its usual data are scales of one line. An ensemble of trained reward models is
+    Of a method only the reward models on its usual data are scales of one line. What was trained with several seeds
+    has their mean accuracy, and the cost of one training. An ensemble of trained reward models is
     a line of one dot, at what its members cost.
     """
     flops = development_flops(evaluation.costs)
     scales: dict[str, list[tuple[float, Chooser]]] = {}
-    for chooser in evaluation.choosers:
-        training = evaluation.trainings[chooser.reward_model]
+    for chooser in evaluation.methods:
+        training = evaluation.trainings[evaluation.entry(chooser)]
         has_accuracy = accuracy_at_largest_n(evaluation, chooser) is not None
         developed = training.trained or evaluation.results.manifest.reward_models[training.reward_model].members
         if has_accuracy and developed and training.usual and training.reward_model in flops:
@@ -92,7 +93,8 @@ def cost_lines(evaluation: Evaluation) -> list[CostLine]:
 
 def equal_accuracies(evaluation: Evaluation) -> list[EqualAccuracy]:
     """The cost ratios of a run: of the methods that score as they were trained, with their reference."""
-    lines = [line for line in cost_lines(evaluation) if evaluation.trainings[line.choosers[0].reward_model].reference]
+    trainings = evaluation.trainings
+    lines = [line for line in cost_lines(evaluation) if trainings[evaluation.entry(line.choosers[0])].reference]
     return equal_accuracy(lines, evaluation.accuracies.bootstrap)
 
 

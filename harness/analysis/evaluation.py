@@ -51,22 +51,45 @@ class Evaluation:
         """
         variants = self.results.variants()
         several = len({a for _, a in variants}) > 1 and len(variants) > len({m for m, _ in variants})
-        scored = {key.chooser for key in self.accuracies.rows}
         return {
             chooser: f"{name} ({aggregation})" if several else name
             for name, aggregation in variants
-            if (chooser := Chooser("best_of_n", name, aggregation)) in scored
+            if (chooser := Chooser("best_of_n", name, aggregation)) in self._choosers_with_rows
         }
 
     @cached_property
+    def methods(self) -> Mapping[Chooser, str]:
+        """As :attr:`choosers`, but a method that was trained with several seeds is one chooser, the mean over them."""
+        methods: dict[Chooser, str] = {}
+        for chooser, label in self.choosers.items():
+            method = self.method(chooser)
+            methods.setdefault(method, label.replace(chooser.reward_model, method.reward_model, 1))
+        return methods
+
+    def method(self, chooser: Chooser) -> Chooser:
+        """The mean over seeds that a chooser's reward model is a training of; any other chooser itself."""
+        for name, trainings in self.accuracies.seeds.items():
+            method = chooser._replace(reward_model=name)
+            if chooser.reward_model in trainings.values() and method in self._choosers_with_rows:
+                return method
+        return chooser
+
+    def entry(self, chooser: Chooser) -> str:
+        """The reward model that a chooser asks; of several seeds the first."""
+        return next(iter(self.accuracies.seeds.get(chooser.reward_model, {}).values()), chooser.reward_model)
+
+    @cached_property
+    def _choosers_with_rows(self) -> frozenset[Chooser]:
+        return frozenset(key.chooser for key in self.accuracies.rows)
+
+    @cached_property
     def rule_choosers(self) -> Mapping[Chooser, str]:
-        """The same reward models choosing by the rules beside the usual ones, with their labels; rule by rule."""
-        scored = {key.chooser for key in self.accuracies.rows}
+        """The same methods choosing by the rules beside the usual ones, with their labels; rule by rule."""
         return {
             by_rule: f"{label}, {rule}"
             for rule in self.accuracies.rules
-            for chooser, label in self.choosers.items()
-            if (by_rule := chooser._replace(rule=rule)) in scored
+            for chooser, label in self.methods.items()
+            if (by_rule := chooser._replace(rule=rule)) in self._choosers_with_rows
         }
 
     @cached_property

@@ -24,7 +24,7 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Interval
 from harness.analysis.policy_accuracy import policy_accuracy
 from harness.analysis.rows import Columns
-from harness.analysis.seeds import Contrast
+from harness.analysis.seeds import BySeed, intervals
 from harness.core.arrays import Floats
 
 Verdict = Literal["agrees", "disagrees", "cannot tell"]
@@ -88,7 +88,7 @@ class _Claim(NamedTuple):
 
     words: str
     kind: Kind
-    contrast: Contrast
+    contrast: BySeed
 
 
 class _Side(NamedTuple):
@@ -189,7 +189,7 @@ class _Finding(NamedTuple):
                 reached: Verdict = "agrees" if claim.ratio >= claim.least else "disagrees"
                 yield FindingRow(self.says, self.source, claim.words, None, claim.ratio, 1, reached)
                 continue
-            difference = claim.contrast.interval(bootstrap)
+            (difference,) = intervals(bootstrap, [claim.contrast])
             decided = verdict(difference, claim.kind)
             yield FindingRow(self.says, self.source, claim.words, difference, None, claim.contrast.n_seeds, decided)
 
@@ -206,8 +206,9 @@ def _compared(a: _Side | None, kind: Kind, b: _Side | None) -> Iterator[_Claim]:
         if len(one) > 1 and len(other) > 1:  # the two have no seed in common
             one, other = one[:1], other[:1]
         values = [x - y for x in one for y in other]
-    if np.isfinite(values).any():
-        yield _Claim(f"{a.name} {kind} {b.name}", kind, Contrast(np.array(values)))
+    contrast = BySeed(np.array(values), tuple(shared))
+    if np.isfinite(contrast.mean).any():
+        yield _Claim(f"{a.name} {kind} {b.name}", kind, contrast)
 
 
 _BASELINES = ("ORM", "ORM, Bradley-Terry", "Math-Shepherd", "AutoPSV")

@@ -5,6 +5,7 @@ Accuracies and differences are fractions; intervals are 95 %.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from harness.analysis.choosers import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Difference, Interval, corrected
 from harness.analysis.rows import Columns, Fraction, cells
-from harness.core.arrays import Floats
+from harness.analysis.seeds import BySeed, accuracy_intervals, compare, leads, seed_sd
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,16 @@ class Table1:
     ``columns`` are (generator, n), then ("average", None): the mean over generators and the sizes above 1. ``tied``
     are the (row, column) whose paired difference from the best of the column has a 95 % interval that reaches 0.
     ``label_shares`` are the shares of the training problems that reward models have step labels of, and learn from,
-    where these are not all. ``sets`` are the problem sets over which accuracies are means, where there are several.
+    where these are not all. ``seed_sds`` have, by the label of what was trained with several seeds, the standard
+    deviation of the trainings' averages; NaN where there is no average. ``sets`` are the problem sets over which
+    accuracies are means, where there are several.
     """
 
     columns: tuple[tuple[str, int | None], ...]
     rows: tuple[Row, ...]
     tied: frozenset[tuple[int, int]] = frozenset()
     label_shares: Mapping[str, float] = field(default_factory=dict)
+    seed_sds: Mapping[str, float] = field(default_factory=dict)
     sets: tuple[str, ...] = ()
 
     def best(self, column: int) -> float | None:
@@ -60,13 +64,16 @@ class Table1:
         return cell is not None and self.rows[row].chooser != ORACLE and round(100 * cell.mean, 1) == self.best(column)
 
     def frame(self) -> pd.DataFrame:
-        """A row per method; per column its accuracy and, as ``<column>_low`` and ``_high``, its interval."""
+        """A row per method; per column its accuracy and, as ``<column>_low`` and ``_high``, its interval; where there
+        are methods with several seeds, ``seed_sd`` of the average last."""
         names = ["avg" if n is None else f"{generator}@{n}" for generator, n in self.columns]
         records = []
         for row in self.rows:
             record: dict[str, object] = {"method": row.label}
             for name, cell in zip(names, row.cells, strict=True):
                 record |= cells(name, cell)
+            if self.seed_sds:
+                record |= cells("seed_sd", self.seed_sds.get(row.label, math.nan))
             records.append(record)
         return pd.DataFrame(records)
 
@@ -78,15 +85,15 @@ def table1(evaluation: Evaluation) -> Table1:
     columns.append((AVERAGE, None))
     labels = {
         **{c: BASELINES[c] for c in (PASS_AT_1, MAJORITY)},
-        **evaluation.choosers,
+        **evaluation.methods,
         **evaluation.rule_choosers,
         ORACLE: BASELINES[ORACLE],
     }
     values = [[at_place(accuracies, generator, chooser, n) for generator, n in columns] for chooser in labels]
     rows = []
     for (chooser, label), row in zip(labels.items(), values, strict=True):
-        intervals = iter(accuracies.bootstrap.intervals(np.array([v for v in row if v is not None])))
-        rows.append(Row(label, chooser, tuple(None if v is None else next(intervals) for v in row)))
+        found = iter(accuracy_intervals(accuracies.bootstrap, [v for v in row if v is not None]))
+        rows.append(Row(label, chooser, tuple(None if v is None else next(found) for v in row)))
     sets = [one.name for one in accuracies.sets]
     table = Table1(tuple(columns), tuple(rows), sets=tuple(sets) if len(sets) > 1 else ())
     # The oracle, last, competes with nobody; where all are the same, as at n = 1, nobody does.
@@ -96,7 +103,12 @@ def table1(evaluation: Evaluation) -> Table1:
         if table.best(column) is not None
         for row in _tied_with_best(accuracies, of_choosers)
     ]
-    return replace(table, tied=frozenset(tied), label_shares=_label_shares(evaluation))
+    sds = {
+        label: math.nan if row[-1] is None else seed_sd(accuracies.bootstrap, row[-1])
+        for (chooser, label), row in zip(labels.items(), values, strict=True)
+        if chooser.reward_model in accuracies.seeds
+    }
+    return replace(table, tied=frozenset(tied), label_shares=_label_shares(evaluation), seed_sds=sds)
 
 
 def _label_shares(evaluation: Evaluation) -> dict[str, float]:
@@ -104,21 +116,20 @@ def _label_shares(evaluation: Evaluation) -> dict[str, float]:
     models = evaluation.results.manifest.reward_models
     trained = {
         label: models[training.trained_by].train or {}
-        for chooser, label in evaluation.choosers.items()
-        if (training := evaluation.trainings[chooser.reward_model]).trained_by
+        for chooser, label in evaluation.methods.items()
+        if (training := evaluation.trainings[evaluation.entry(chooser)]).trained_by
     }
     shares = {label: float(train.get("label_share") or 1.0) for label, train in trained.items()}
     return {label: share for label, share in shares.items() if share < 1}
 
 
-def _tied_with_best(accuracies: Accuracies, values: Sequence[Floats | None]) -> list[int]:
+def _tied_with_best(accuracies: Accuracies, values: Sequence[BySeed | None]) -> list[int]:
     """Which of ``values``, a chooser's each, cannot be told from the best of them."""
     accuracy = {i: v for i, v in enumerate(values) if v is not None}
-    best = max(accuracy, key=lambda i: accuracies.mean(accuracy[i]))
-    behind = {i: accuracy[best] - v for i, v in accuracy.items() if i != best}
-    behind = {i: difference for i, difference in behind.items() if np.isfinite(difference).any()}
-    intervals = accuracies.bootstrap.intervals(np.array(list(behind.values())))
-    return [i for i, interval in zip(behind, intervals, strict=True) if interval.low <= 1e-12]
+    best = max(accuracy, key=lambda i: accuracies.mean(accuracy[i].mean))
+    behind = [i for i, v in accuracy.items() if i != best and np.isfinite(accuracy[best].mean - v.mean).any()]
+    found = leads(accuracies.bootstrap, accuracy[best], [accuracy[i] for i in behind])
+    return [i for i, interval in zip(behind, found, strict=True) if interval.low <= 1e-12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +149,21 @@ class WeightedRow:
 def weighted_table(evaluation: Evaluation) -> list[WeightedRow]:
     """Weighted against plain best-of-n and against majority vote, at every place (see :func:`all_places`)."""
     places, values = [], []
-    for chooser, label in evaluation.choosers.items():
+    for chooser, label in evaluation.methods.items():
         for generator, n in all_places(evaluation.accuracies):
-            of_rules = [at_place(evaluation.accuracies, generator, c, n) for c in (chooser, chooser.weighted, MAJORITY)]
-            if all(v is not None for v in of_rules):
+            rules = chooser, chooser.weighted, MAJORITY
+            of_rules = [v for c in rules if (v := at_place(evaluation.accuracies, generator, c, n)) is not None]
+            if len(of_rules) == len(rules):
                 places.append((generator, label, n))
                 values.append(of_rules)
     if not places:
         return []
-    plain, weighted, votes = np.array(values, dtype=np.float64).swapaxes(0, 1)
+    plain, weighted, votes = zip(*values, strict=True)
     bootstrap = evaluation.accuracies.bootstrap
-    gains, over_votes = bootstrap.compare(weighted, plain), bootstrap.compare(weighted, votes)
+    gains, over_votes = compare(bootstrap, weighted, plain), compare(bootstrap, weighted, votes)
     rows = []
     for i, (generator, label, n) in enumerate(places):
-        best, voted, majority = (Fraction(evaluation.accuracies.mean(v[i])) for v in (plain, weighted, votes))
+        best, voted, majority = (Fraction(evaluation.accuracies.mean(v[i].mean)) for v in (plain, weighted, votes))
         rows.append(WeightedRow(generator, label, n, best, voted, majority, gains[i], over_votes[i]))
     return rows
 
@@ -181,20 +193,21 @@ def comparisons(evaluation: Evaluation) -> list[RivalRow]:
     ``p_holm`` corrects for all comparisons made at the same place (generator and n).
     """
     accuracies, trainings = evaluation.accuracies, evaluation.trainings
-    untrained = [(label, c) for c, label in evaluation.choosers.items() if not trainings[c.reward_model].trained]
+    choosers = evaluation.methods
+    untrained = [(label, c) for c, label in choosers.items() if not trainings[evaluation.entry(c)].trained]
     rows, ours, theirs = [], [], []
-    for chooser, label in evaluation.choosers.items():
+    for chooser, label in choosers.items():
         rivals = [(BASELINES[c], c) for c in (PASS_AT_1, MAJORITY)]
-        if trainings[chooser.reward_model].trained:
+        if trainings[evaluation.entry(chooser)].trained:
             rivals += [u for u in untrained if u[1].aggregation == chooser.aggregation or len(untrained) == 1]
         for generator, n in all_places(accuracies):
             for name, rival in rivals:
                 a, b = at_place(accuracies, generator, chooser, n), at_place(accuracies, generator, rival, n)
-                if n != 1 and a is not None and b is not None and np.isfinite(a - b).any():
+                if n != 1 and a is not None and b is not None and np.isfinite(a.mean - b.mean).any():
                     rows.append((generator, label, accuracies.protocol, n, name))
                     ours.append(a)
                     theirs.append(b)
-    differences = accuracies.bootstrap.compare(np.array(ours), np.array(theirs))
+    differences = compare(accuracies.bootstrap, ours, theirs)
     for place in {(generator, n) for generator, _, _, n, _ in rows}:
         members = [i for i, (generator, _, _, n, _) in enumerate(rows) if (generator, n) == place]
         for i, difference in zip(members, corrected([differences[i] for i in members]), strict=True):
@@ -250,17 +263,18 @@ def breakdown(evaluation: Evaluation) -> list[BreakdownRow]:
     where, n = accuracies.whole, accuracies.n_max
     headline = {training.reward_model for training in evaluation.headline}
     labels = {c: BASELINES[c] for c in (PASS_AT_1, MAJORITY)}
-    labels |= {c: evaluation.choosers[c] for name, c in evaluation.first_choosers.items() if name in headline}
+    first = [evaluation.method(c) for name, c in evaluation.first_choosers.items() if name in headline]
+    labels |= {c: evaluation.methods[c] for c in first}
     rows = []
     for by in ("subject", "level"):
         column = evaluation.results.problems[by]
         for group in sorted(g for g in column.dropna().unique() if g != ""):
             members = (column == group).to_numpy()
             for chooser, label in labels.items():
-                values = accuracies.values(where, chooser, n)
-                if values is None or not np.isfinite(values[members]).any():
+                values = accuracies.by_seed(where, chooser, n)
+                if values is None or not np.isfinite(values.mean[members]).any():
                     continue
-                interval = accuracies.interval(np.where(members, values, np.nan))
+                interval = accuracies.interval(values.on(np.where(members, 0.0, np.nan)))
                 rows.append(BreakdownRow(by, f"{group:g}" if by == "level" else group, where, label, n, interval))
     return rows
 
@@ -278,6 +292,6 @@ def all_places(accuracies: Accuracies) -> Iterator[tuple[str, int | None]]:
     yield AVERAGE, None
 
 
-def at_place(accuracies: Accuracies, generator: str, chooser: Chooser, n: int | None) -> Floats | None:
-    """The accuracies of a chooser at one of :func:`all_places`, float [P]; None where there are none."""
-    return accuracies.overall(chooser) if n is None else accuracies.values(generator, chooser, n)
+def at_place(accuracies: Accuracies, generator: str, chooser: Chooser, n: int | None) -> BySeed | None:
+    """The accuracies of a chooser at one of :func:`all_places`; None where there are none."""
+    return accuracies.overall_by_seed(chooser) if n is None else accuracies.by_seed(generator, chooser, n)

@@ -53,8 +53,9 @@ class Difference:
     95 % interval leaves 0 out. ``p_permutation`` tests whether the two are exchangeable on every problem. It is the
     exact McNemar test where each problem is simply won, lost or drawn, else the sign-flip test with 9,999 random flips.
     Of several sets it is always the latter, on the mean over sets: McNemar's test counts problems, of whatever set.
-    ``won`` and ``lost`` count problems. ``p_holm`` is ``p_permutation`` corrected for the number of comparisons, NaN
-    where nothing was corrected (see :func:`corrected`).
+    Where a side was trained with several seeds, the interval covers these too and both p are its own
+    (:mod:`harness.analysis.seeds`). ``won`` and ``lost`` count problems. ``p_holm`` is ``p_permutation`` corrected for
+    the number of comparisons, NaN where nothing was corrected (see :func:`corrected`).
     """
 
     mean: float

@@ -9,7 +9,7 @@ determination and power analysis for clinical trials"). Both numbers take the e 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, hypot, sqrt
 
 from scipy.special import ndtri
 
@@ -24,17 +24,23 @@ class Power:
 
     ``detectable`` is the smallest such difference, a fraction; None where all problems have the same difference, or
     there is one problem only: nothing says then how much problems vary. ``needed`` is how many problems would show the
-    difference that was seen; None where there is no difference, or no ``detectable``.
+    difference that was seen; None where there is no difference, or no ``detectable``, or where so small a difference
+    is hidden by training seeds however many problems there are.
     """
 
     detectable: float | None
     needed: int | None
 
 
-def power(difference: float, standard_error: float, n_problems: int) -> Power:
-    """From a mean paired difference over ``n_problems`` and its standard error; NaN where there is none."""
+def power(difference: float, standard_error: float, n_problems: int, of_seeds: float = 0.0) -> Power:
+    """From a mean paired difference over ``n_problems`` and its standard error; NaN where there is none.
+
+    Args:
+        of_seeds: the variance of the difference that is due to training seeds, and stays the same with more problems.
+    """
     if not standard_error > _EQUAL:
         return Power(None, None)
-    detectable = _Z * standard_error
-    needed = None if abs(difference) < _EQUAL else ceil(n_problems * (detectable / difference) ** 2)
-    return Power(detectable, needed)
+    detectable = _Z * hypot(standard_error, sqrt(of_seeds))
+    if abs(difference) < _EQUAL or (room := 1 - of_seeds * (_Z / difference) ** 2) <= 0:
+        return Power(detectable, None)
+    return Power(detectable, ceil(n_problems * (_Z * standard_error / difference) ** 2 / room))

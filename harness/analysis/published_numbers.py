@@ -20,7 +20,7 @@ from harness.analysis.evaluation import Evaluation
 from harness.analysis.headline_tables import Row, Table1
 from harness.analysis.inference import Interval
 from harness.analysis.rows import Fraction
-from harness.core.arrays import Floats
+from harness.analysis.seeds import BySeed
 from harness.core.errors import UserError, first_error, one_line
 from harness.data.documents import read_yaml
 from harness.storage.results import Results
@@ -174,17 +174,17 @@ def beside(evaluation: Evaluation, published: Published) -> list[BesideRow]:
         columns = ", ".join(published.index.generators)
         raise UserError(f"{results.folder}: none of its generators is one of {columns}: nothing to lay beside")
 
-    def row(label: str, chooser: Chooser, generator: str, n: int | None, values: Floats, theirs: float) -> BesideRow:
+    def row(label: str, chooser: Chooser, generator: str, n: int | None, values: BySeed, theirs: float) -> BesideRow:
         ours = accuracies.interval(values)
         difference = Fraction(ours.mean - theirs / 100)
         return BesideRow(
             label, chooser.reward_model, chooser.rule, generator, n, ours, Fraction(theirs / 100), difference
         )
 
-    def by_cell(chooser: Chooser) -> dict[tuple[str, int], Floats]:
-        """The run's accuracies where the published table has a column, float [P] each."""
+    def by_cell(chooser: Chooser) -> dict[tuple[str, int], BySeed]:
+        """The run's accuracies where the published table has a column."""
         values = {
-            (generator, n): accuracies.values(names[generator], chooser, n)
+            (generator, n): accuracies.by_seed(names[generator], chooser, n)
             for generator, n in published.cells
             if generator in names
         }
@@ -209,8 +209,8 @@ def beside(evaluation: Evaluation, published: Published) -> list[BesideRow]:
     return list(dict.fromkeys(rows))
 
 
-def _mean(values: list[Floats]) -> Floats:
-    return np.asarray(np.mean(values, axis=0), dtype=np.float64)
+def _mean(values: list[BySeed]) -> BySeed:
+    return BySeed(np.asarray(np.mean([v.values for v in values], axis=0), dtype=np.float64), values[0].seeds)
 
 
 def _generators(results: Results, published: Published) -> dict[str, str]:
@@ -236,7 +236,7 @@ def _scored_by(evaluation: Evaluation, name: str | None) -> Chooser | None:
     for training in evaluation.headline:
         model = (entries.get(training.reward_model) or {}).get("model")
         if name is not None and name in (training.method, model) and training.reward_model in first:
-            return first[training.reward_model]
+            return evaluation.method(first[training.reward_model])
     return None
 
 

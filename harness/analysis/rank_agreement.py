@@ -22,14 +22,16 @@ _TAILS = (0.025, 0.975)
 
 
 def spearman(x: Floats, y: Floats) -> Floats:
-    """Spearman's rho: the correlation of ranks, equals sharing the mean of theirs."""
+    """Spearman's rho: the correlation of ranks, equals sharing the mean of theirs: float [...] from x, float [..., k],
+    and y, float [k]."""
     a, b = rankdata(x, axis=-1), rankdata(y)
     return _cosine(a - a.mean(axis=-1, keepdims=True), b - b.mean())
 
 
 def kendall(x: Floats, y: Floats) -> Floats:
     """Kendall's tau-b (Kendall 1945): of the pairs, those in the same order minus those in the other one, over the
-    geometric mean of the pairs that are no tie in x and of those that are none in y."""
+    geometric mean of the pairs that are no tie in x and of those that are none in y: float [...] from x, float
+    [..., k], and y, float [k]."""
     first, second = np.triu_indices(len(y), 1)
     return _cosine(np.sign(x[..., first] - x[..., second]), np.sign(y[first] - y[second]))
 

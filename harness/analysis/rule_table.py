@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
-
 from harness.analysis.choosers import MAJORITY
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.headline_tables import all_places, at_place
 from harness.analysis.inference import Difference, corrected
 from harness.analysis.rows import Columns, Fraction
+from harness.analysis.seeds import compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +43,18 @@ def _rows_at(evaluation: Evaluation, generator: str, n: int | None) -> list[Rule
     for chooser in evaluation.rule_choosers:
         plain = chooser._replace(rule="best_of_n")
         of_rules = [at_place(evaluation.accuracies, generator, c, n) for c in (chooser, plain, MAJORITY)]
-        if all(v is not None for v in of_rules):
-            names.append((generator, evaluation.choosers[plain], chooser.rule, n))
-            values.append(of_rules)
+        present = [v for v in of_rules if v is not None]
+        if len(present) == len(of_rules):
+            names.append((generator, evaluation.methods[plain], chooser.rule, n))
+            values.append(present)
     if not names:
         return []
-    ours, best_of_n, votes = np.array(values, dtype=np.float64).swapaxes(0, 1)
+    ours, best_of_n, votes = zip(*values, strict=True)
     bootstrap = evaluation.accuracies.bootstrap
-    gains = corrected(bootstrap.compare(ours, best_of_n))
-    over_votes = corrected(bootstrap.compare(ours, votes))
+    gains = corrected(compare(bootstrap, ours, best_of_n))
+    over_votes = corrected(compare(bootstrap, ours, votes))
     rows = []
     for i, name in enumerate(names):
-        own, best, majority = (Fraction(evaluation.accuracies.mean(v[i])) for v in (ours, best_of_n, votes))
+        own, best, majority = (Fraction(evaluation.accuracies.mean(v[i].mean)) for v in (ours, best_of_n, votes))
         rows.append(RuleRow(*name, own, best, majority, gains[i], over_votes[i]))
     return rows

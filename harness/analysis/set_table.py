@@ -13,6 +13,7 @@ from harness.analysis.choosers import AVERAGE, BASELINES, MAJORITY, ORACLE, PASS
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import Interval
 from harness.analysis.rows import Columns
+from harness.analysis.seeds import BySeed, accuracy_intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,15 @@ def by_set(evaluation: Evaluation) -> list[SetRow]:
     for chooser, label in _labels(evaluation):
         size = accuracies.ns(where)[-1] if chooser == PASS_AT_1 else n
         key = Key(where, chooser, accuracies.protocol, size)
-        if (values := every.get(key)) is None:
+        if key not in every:
             continue
+        row = accuracies.row_by_seed(every, key)
         for one in accuracies.sets:
-            own = values[one.members]
-            if np.isfinite(own).any():
-                rows.append(SetRow(one.name, where, label, n, one.bootstrap.intervals(own[None])[0]))
+            own = BySeed(row.values[:, one.members], row.seeds)
+            if np.isfinite(own.mean).any():
+                rows.append(SetRow(one.name, where, label, n, accuracy_intervals(one.bootstrap, [own])[0]))
         if key in accuracies.rows:
-            rows.append(SetRow(AVERAGE, where, label, n, accuracies.interval(values)))
+            rows.append(SetRow(AVERAGE, where, label, n, accuracies.interval(row)))
     return rows
 
 
@@ -58,6 +60,7 @@ def _labels(evaluation: Evaluation) -> Iterator[tuple[Chooser, str]]:
     lacking = {key.chooser for key in evaluation.accuracies.partial}
     for name, aggregation in evaluation.results.variants():
         chooser = Chooser("best_of_n", name, aggregation)
-        if chooser in evaluation.choosers or chooser in lacking:
-            yield chooser, evaluation.choosers.get(chooser, name)
+        method = evaluation.method(chooser)
+        if evaluation.entry(method) == name and (method in evaluation.methods or chooser in lacking):
+            yield method, evaluation.methods.get(method, name)
     yield ORACLE, BASELINES[ORACLE]

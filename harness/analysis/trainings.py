@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
+from harness.analysis.seed_groups import repetitions
 from harness.storage.results import Results
 
 Scale = Literal["responses", "instructions"]
@@ -133,7 +134,8 @@ def trained_as(results: Results) -> dict[str, TrainedAs]:
     trainings = {
         name: replace(t, reference=t.reference or t.training_method not in scored_with) for name, t in trainings.items()
     }
-    usual = _usual(trainings.values())
+    again = repetitions(results.manifest)  # what is usual is not decided by how often it was repeated
+    usual = _usual([training for name, training in trainings.items() if name not in again])
     return {
         name: replace(t, usual=t.data is None or t.data.apart_from("responses") == usual[t.method])
         for name, t in trainings.items()

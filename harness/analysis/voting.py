@@ -23,9 +23,9 @@ def voting_gains(evaluation: Evaluation) -> list[VotingGain]:
     """The gain of each best-of-n chooser; means over generators and the headline sizes above 1."""
     accuracies = evaluation.accuracies
     gains = []
-    for chooser in evaluation.choosers:
-        plain, weighted = accuracies.overall(chooser), accuracies.overall(chooser.weighted)
+    for chooser in evaluation.methods:
+        plain, weighted = accuracies.overall_by_seed(chooser), accuracies.overall_by_seed(chooser.weighted)
         if plain is not None and weighted is not None:
-            means = accuracies.mean(plain), accuracies.mean(weighted)
+            means = accuracies.mean(plain.mean), accuracies.mean(weighted.mean)
             gains.append(VotingGain(chooser, *means, accuracies.difference(weighted, plain)))
     return gains

@@ -17,6 +17,7 @@ from harness.cli.verbs.benchmark import benchmark, processbench
 from harness.cli.verbs.check_adapter import check_adapter
 from harness.cli.verbs.compare import compare
 from harness.cli.verbs.copy import copy
+from harness.cli.verbs.export import export
 from harness.cli.verbs.grade import grade
 from harness.cli.verbs.list import list_components
 from harness.cli.verbs.plan import plan
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, train, plan, report, compare, grade, score, benchmark, check_adapter):
+for verb in (run, train, plan, report, compare, export, grade, score, benchmark, check_adapter):
     app.command()(verb)
 app.command()(copy)
 app.command("list")(list_components)

@@ -22,7 +22,7 @@ from harness.core.records import (
     StepScores,
     TokenLogprobs,
 )
-from harness.core.solution_parts import Part
+from harness.core.solution_parts import Part, Reads
 from harness.core.terms import ScoreType
 from harness.core.verifications import Verifications
 from harness.core.weighing import Weighed
@@ -264,6 +264,8 @@ class RewardModel(Component[P]):
     score_type: ScoreType = "unbounded"
     aggregation: str = "min"
     coefficient: float = 1.0
+    #: The part of a response that its scores are about.
+    reads: Reads = "all"
     unscored_because: str = "the reward model gave no reward"
     #: What a server says of the model that it scores with, in JSON: it is stored with the scores.
     served: Mapping[str, Any] | None = None
@@ -271,6 +273,7 @@ class RewardModel(Component[P]):
     def __init__(self, params: P, name: str = "") -> None:
         super().__init__(params, name)
         self.aggregation = getattr(params, "aggregation", None) or self.aggregation
+        self.reads = getattr(params, "reads", self.reads)
 
     @classmethod
     def token_passes(cls, params: P) -> Mapping[str, PassOf]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from harness.core.components import Dataset
 from harness.core.errors import UserError
-from harness.core.params import ComponentParams, DataPath
+from harness.core.params import ComponentParams, DataPath, Unkeyed
 from harness.core.records import Problem
 from harness.data.golds import gold_text, is_gold, row_id
 from harness.data.hub import HubSplit, load_split
@@ -100,10 +100,14 @@ class HubDataset(Dataset[HubParams]):
 class ResponsesParams(ComponentParams):
     path: DataPath
     limit: int | None = Field(default=None, ge=1)
+    set: Annotated[str | None, Unkeyed((None,))] = Field(
+        default=None, description="which set of an exported folder; null: all of its problems"
+    )
 
 
 class ResponsesDataset(Dataset[ResponsesParams]):
-    """The problems of a file of recorded responses (see ``harness.data.response_files``)."""
+    """The problems of a file of recorded responses (see ``harness.data.response_files``), or of a folder that
+    ``bonbench export`` wrote."""
 
     Params: ClassVar[type[ComponentParams]] = ResponsesParams
 
@@ -113,9 +117,15 @@ class ResponsesDataset(Dataset[ResponsesParams]):
         Raises:
             UserError: for a file that cannot be read, or that has responses without problems.
         """
-        from harness.data.response_files import read_recorded
+        from harness.data.response_files import RecordedFile, open_recorded
 
-        problems = read_recorded(self.params.path).problems
+        recorded = open_recorded(self.params.path)
+        if self.params.set is None:
+            problems = recorded.problems
+        elif isinstance(recorded, RecordedFile):
+            raise UserError(f"{self.params.path}: a file of responses has no sets: leave `set` out")
+        else:
+            problems = recorded.of_set(self.params.set)
         if not all(p.problem for p in problems):
             raise UserError(f"{self.params.path}: has responses but no problems: name their set under problems:")
         return problems[: self.params.limit]

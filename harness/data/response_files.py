@@ -10,6 +10,8 @@ or flat, one response per line or row (JSONL or Parquet), in the columns of the 
 as its set does, or as the experiment does (:mod:`harness.core.problem_ids`). Scores belong to ``steps``; without
 ``steps``, they belong to the steps of ``text`` (:mod:`harness.core.steps`). A single score is that of the whole
 response.
+
+A folder that ``bonbench export`` wrote has a format of its own (:mod:`harness.data.export_facts`).
 """
 
 from __future__ import annotations
@@ -23,16 +25,27 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from harness.core.errors import UserError
 from harness.core.problem_ids import own_id
 from harness.core.records import Problem
+from harness.data.export_facts import exported_files, is_export
 from harness.data.lines import Line, Row, check_is_file, parse_row, read_lines
 from harness.data.response_rows import FlatRow, NestedRow, RecordedSample, validated
 
-__all__ = ["RecordedFile", "RecordedProblem", "RecordedSample", "ScoreRange", "derived_id", "read_recorded"]
+if TYPE_CHECKING:
+    from harness.data.export_folder import ExportFolder
 
+__all__ = [
+    "RecordedFile",
+    "RecordedProblem",
+    "RecordedSample",
+    "ScoreRange",
+    "derived_id",
+    "open_recorded",
+    "read_recorded",
+]
 
 #: The flat responses to a problem: (generator, sample) -> number of its line, and the line's offset in the file.
 _Places = dict[tuple[str, int], tuple[int, int]]
@@ -63,6 +76,28 @@ def read_recorded(path: str | Path) -> RecordedFile:
 @lru_cache(maxsize=4)
 def _read(path: Path, shown: str, size: int, mtime_ns: int) -> RecordedFile:
     return RecordedFile(path, shown)
+
+
+def open_recorded(path: str | Path) -> RecordedFile | ExportFolder:
+    """What is recorded at a path: a file, or a folder that ``bonbench export`` wrote. The last few stay open.
+
+    Raises:
+        UserError: naming the file, where it cannot be read or has another format.
+    """
+    folder = Path(path)
+    if not is_export(folder):
+        return read_recorded(path)
+    files = [file for file in exported_files(folder) if file.exists()]
+    return _open_folder(
+        folder.resolve(), str(path), tuple((s.st_size, s.st_mtime_ns) for s in (f.stat() for f in files))
+    )
+
+
+@lru_cache(maxsize=4)
+def _open_folder(folder: Path, shown: str, files: tuple[tuple[int, int], ...]) -> ExportFolder:
+    from harness.data.export_folder import ExportFolder
+
+    return ExportFolder(folder, shown)
 
 
 def derived_id(problem: str) -> str:
@@ -127,10 +162,11 @@ class RecordedFile:
             samples = validated(NestedRow, rows[0], self._shown).records()
         return RecordedProblem(self.problems[index], samples)
 
-    def samples(self, problem: Problem) -> tuple[RecordedSample, ...]:
-        """The responses recorded for a problem; none for one that is not in the file."""
+    def samples(self, problem: Problem, generator: str | None = None) -> tuple[RecordedSample, ...]:
+        """The responses recorded for a problem, of one generator or of all; none for one that is not in the file."""
         index = self._find(problem)
-        return () if index is None else self[index].samples
+        samples = () if index is None else self[index].samples
+        return samples if generator is None else tuple(s for s in samples if s.generator == generator)
 
     def available(self, generator: str, problems: Sequence[Problem]) -> dict[str, int]:
         """How many responses of a generator there are to each of ``problems``, by the id.

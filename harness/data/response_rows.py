@@ -17,7 +17,8 @@ class RecordedSample:
     """One recorded response.
 
     ``steps`` is None where none are recorded, ``n_tokens`` 0 where unknown. ``step_scores`` has, per reward
-    model, one value per step or a single one. ``generator`` is "" in the nested format.
+    model, one value per step or a single one. ``generator`` is "" in the nested format. ``seed`` and ``token_ids`` are
+    known of a folder that ``bonbench export`` wrote.
     """
 
     text: str
@@ -27,6 +28,8 @@ class RecordedSample:
     generator: str = ""
     n_prompt_tokens: int = 0
     finish_reason: str = ""
+    seed: int | None = None
+    token_ids: tuple[int, ...] | None = None
 
     @property
     def step_ends(self) -> tuple[int, ...] | None:

@@ -119,6 +119,7 @@ def build_graph(
         stand_ins=stood_in,
         rules=rules,
         notes=[*notes, *what.notes],
+        seeds_of=entries.seeds_of,
     )
 
 

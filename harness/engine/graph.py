@@ -226,6 +226,7 @@ class Graph:
     stand_ins: list[str]  # problem sets that cannot be read here: nameless problems stand in for them
     rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # entries of further selection rules
     notes: list[str] = field(default_factory=list)  # sentences on the problems and responses that are compared
+    seeds_of: Mapping[str, str] = field(default_factory=dict)  # one of several seeds -> the name that they go by
 
     @property
     def results(self) -> Path:

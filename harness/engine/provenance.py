@@ -80,7 +80,10 @@ def results_key(graph: Graph, quarantined: Sequence[Quarantined]) -> str:
     evaluation = graph.experiment.evaluation.model_dump(mode="json")
     evaluation["selection"] = [(name, entry, source_digest(entry["type"])) for name, entry in graph.rules.items()]
     keys = [shard_key(shard.path(graph.results)) for shard in stored]
-    return digest("report", keys, costs, missing, evaluation, version("bonbench"), LEDGER_REVISION, *graph.notes)
+    seeds = [dict(graph.seeds_of)] if graph.seeds_of else []
+    return digest(
+        "report", keys, costs, missing, evaluation, version("bonbench"), LEDGER_REVISION, *graph.notes, *seeds
+    )
 
 
 def _evaluated(graph: Graph, quarantined: Sequence[Quarantined]) -> list[str]:
@@ -125,6 +128,7 @@ def _reward_model(graph: Graph, name: str) -> RewardModelFacts | None:
         members=list(spec.cls.members(spec.params)),
         train=_training(graph, training) if training else None,
         trained_by=training.who if training else None,
+        seeds_of=graph.seeds_of.get(name),
     )
 
 

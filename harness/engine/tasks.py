@@ -276,8 +276,8 @@ def score(
         solutions = asked.told(solutions, to_records(Response if asked.weighing is None else Reply, verifications))
     scores, missing = made_of(solutions, _records(StepScores, kept), component.score_read)
     meta = {a: getattr(component, a) for a in ("reward", "score_type", "aggregation", "coefficient")}
-    if (reads := getattr(component.params, "reads", "all")) != "all":
-        meta["reads"] = reads
+    if component.reads != "all":
+        meta["reads"] = component.reads
     solution_of = {(s.response.problem_id, s.response.sample): s for s in solutions}
     unscored = (solution_of[of.problem_id, of.sample] for of in scores if not of.step_rewards)
     reasons = Counter(map(component.why_unscored, unscored))

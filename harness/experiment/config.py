@@ -16,12 +16,17 @@ from harness.core.errors import UserError, first_error
 from harness.core.records import Sampling
 from harness.core.terms import IntervalMethod, Protocol
 from harness.data.documents import parse_yaml, read_yaml
+from harness.data.export_facts import as_exported, is_export, read_facts
 from harness.experiment.names import check_name
 
 _PROBLEMS_PER_SHARD = 16  # where the file does not say
 
 #: Beyond these, arrays do not fit into memory, and libraries count in 32 bits.
 _MOST_RESPONSES, _MOST_TOKENS, _MOST_DRAWS = 10**6, 2**31 - 1, 10**6
+
+
+#: The parts of an experiment with keys of their own: what an export says of them holds beside what is said of others.
+_PARTS = ("sampling", "evaluation")
 
 
 class _Frozen(BaseModel):
@@ -174,10 +179,17 @@ class Experiment(_Frozen):
     @model_validator(mode="before")
     @classmethod
     def _recorded_responses(cls, raw: Any) -> Any:
-        """``responses: FILE`` stands for the problems, a replay generator and the recorded scores of the file."""
+        """``responses: FILE`` stands for the problems, a replay generator and the recorded scores of the file.
+
+        A folder that ``bonbench export`` wrote stands for all that it has.
+        """
         if not isinstance(raw, Mapping) or not raw.get("responses"):
             return raw
         path = str(raw["responses"])
+        if is_export(Path(path)):
+            exported = as_exported(path, read_facts(Path(path)))
+            parts = {name: {**exported[name], **raw[name]} for name in _PARTS if name in exported and raw.get(name)}
+            return {**exported, **raw, **parts}
         return {
             "problems": {"test": {"dataset": "responses", "path": path}},
             "generators": {"recorded": {"type": "replay", "path": path}},

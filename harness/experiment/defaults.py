@@ -16,8 +16,11 @@ from harness.core.registry import find
 from harness.core.terms import Kind
 from harness.experiment.config import Experiment
 from harness.experiment.spec import Pool, marked
+from harness.experiment.training_seeds import has_seed
 
 Entry = Mapping[str, Any]
+
+_SEEDS = ("seed", "seeds")
 
 
 def with_defaults(
@@ -77,6 +80,8 @@ class _Block:
         taken = {key: value for key, value in self._values.items() if key in known}
         self._known |= set(known)
         self._taken |= set(taken)
+        if kind == "trainers" and not entry.keys().isdisjoint(_SEEDS):  # one seed or several: the entry has said it
+            taken = {key: value for key, value in taken.items() if key not in _SEEDS}
         return {**taken, **entry}
 
     def check(self) -> None:
@@ -91,4 +96,5 @@ def _known(kind: Kind, type_: str) -> Collection[str]:
     params = find(kind, type_).Params
     runs = set(marked(params, Mark.MODEL)) - set(marked(params, Mark.TOKENIZER))
     resources = list(Pool.model_fields) if kind == "trainers" or runs else []
-    return ["type", *params.model_fields, *resources]
+    seeds = ["seeds"] if kind == "trainers" and has_seed(params) else []
+    return ["type", *params.model_fields, *resources, *seeds]

@@ -20,6 +20,7 @@ from harness.core.registry import absolute, find
 from harness.core.shipped import located
 from harness.core.terms import Kind
 from harness.data.documents import parse_yaml
+from harness.data.export_facts import FACTS, is_export
 from harness.experiment.model_files import check_model, named
 from harness.experiment.spec import Pool, Spec, marked
 
@@ -185,8 +186,9 @@ def _check_files(spec: Spec[Any], models: Mapping[str, str]) -> None:
         if value not in models.values():
             check_model(value, f"{spec.where}.{field}", models, field not in marked(type(spec.params), Mark.TOKENIZER))
     for field, value in spec.paths(Mark.DATA).items():
-        if reason := no_file(Path(value)):
-            raise UserError(f"{spec.where}.{field}: {value}: {reason}")
+        if (reason := no_file(Path(value))) and not is_export(Path(value)):
+            other = f", and none that `bonbench export` wrote (it has no {FACTS})" if Path(value).is_dir() else ""
+            raise UserError(f"{spec.where}.{field}: {value}: {reason}{other}")
 
 
 def _validated(model: Any, values: Mapping[str, Any], where: str) -> Any:

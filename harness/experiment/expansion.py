@@ -16,9 +16,10 @@ from harness.core.registry import find
 from harness.experiment.config import Experiment
 from harness.experiment.names import check_name
 from harness.experiment.spec import marked
+from harness.experiment.training_seeds import by_seed
 
 #: Lists in a ``train:`` block that are one value, and no sweep.
-_LISTS = ("rollouts", "report_to")
+_LISTS = ("rollouts", "report_to", "seeds")
 
 _MOST_ENTRIES = 1000  # that one entry stands for
 
@@ -28,11 +29,13 @@ class Entries:
     """The reward models of an experiment: name -> entry.
 
     ``trained`` are the names of the entries with a ``train:`` block. An entry comes after the entries whose trained
-    models it needs.
+    models it needs. ``seeds_of`` has, for an entry that is one of several ``seeds`` of a training, the name that they
+    go by: that of the first of them.
     """
 
     reward_models: Mapping[str, Mapping[str, Any]]
     trained: Sequence[str]
+    seeds_of: Mapping[str, str]
 
 
 def expand(experiment: Experiment, extra: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> Entries:
@@ -43,9 +46,10 @@ def expand(experiment: Experiment, extra: Sequence[tuple[str, Mapping[str, Any]]
             and trainings that wait for each other.
     """
     entries: dict[str, Mapping[str, Any]] = {}
+    seeds_of: dict[str, str] = {}
     for name, entry in [*experiment.reward_models.items(), *extra]:
         where = f"reward_models.{name}"
-        for label, row in _stands_for(name, entry, where).items():
+        for label, (row, first) in _stands_for(name, entry, where).items():
             try:
                 check_name(label)
             except ValueError as error:
@@ -53,14 +57,17 @@ def expand(experiment: Experiment, extra: Sequence[tuple[str, Mapping[str, Any]]
             if label in entries or label in experiment.generators:
                 raise UserError(f"{where}: the name {label!r} is taken by another entry; choose another name")
             entries[label] = row
-    return Entries(entries, _bases_first(entries))
+            if first:
+                seeds_of[label] = first
+    return Entries(entries, _bases_first(entries), seeds_of)
 
 
 def sweep(name: str, entry: Mapping[str, Any], whole: Collection[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
     """One entry for every combination of the lists in ``entry`` and its ``train:`` block.
 
     ``dpo: {train: {responses: [2, 4]}}`` stands for ``dpo-2`` and ``dpo-4``; null reads ``no-<key>``. The lists in
-    ``train.rollouts``, ``train.report_to`` and under the ``whole`` keys of the entry are one value each.
+    ``train.rollouts``, ``train.report_to``, ``train.seeds`` and under the ``whole`` keys of the entry are one value
+    each.
 
     Raises:
         UserError: for an empty list, and for lists with more combinations than anybody means.
@@ -89,19 +96,26 @@ def sweep(name: str, entry: Mapping[str, Any], whole: Collection[str] = ()) -> I
         yield label, expanded
 
 
-def _stands_for(name: str, entry: Mapping[str, Any], where: str) -> dict[str, Mapping[str, Any]]:
-    """The entries that an entry stands for: those of its sweep, or those that its reward model expands to."""
+def _stands_for(name: str, entry: Mapping[str, Any], where: str) -> dict[str, tuple[Mapping[str, Any], str]]:
+    """The entries that an entry stands for: those of its sweep, each with every one of its seeds, or those that its
+    reward model expands to. Of several seeds each has the name of the first with it, any other entry ""."""
     type_ = entry.get("type")
     if not isinstance(type_, str):
         raise UserError(f"{where}: type: missing; `bonbench list` shows the registered ones")
+    made: dict[str, tuple[Mapping[str, Any], str]] = {}
     try:
         cls = find("reward_models", type_)
         expanded = cls.expand({k: v for k, v in entry.items() if k != "type"})
-        if expanded is None:
-            return dict(sweep(name, entry, sequences(cls.Params)))
+        if expanded is not None:
+            return {label: ({"type": type_, **parameters}, "") for label, parameters in expanded.items()}
+        for value, swept in sweep(name, entry, sequences(cls.Params)):
+            seeds = dict(by_seed(value, swept))
+            if taken := [label for label in seeds if label in made and made[label][0] != seeds[label]]:
+                raise UserError(f"its lists make two entries named {taken[0]!r}: write them as separate entries")
+            made |= {label: (one, value if len(seeds) > 1 else "") for label, one in seeds.items()}
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    return {label: {"type": type_, **parameters} for label, parameters in expanded.items()}
+    return made
 
 
 def sequences(params: type[ComponentParams]) -> list[str]:

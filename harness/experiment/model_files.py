@@ -21,6 +21,7 @@ from harness.core.prompt import DAY
 from harness.core.registry import is_file, source_digest
 from harness.core.weight_files import refuse_adapter
 from harness.data.documents import read_json
+from harness.data.export_facts import exported_files, is_export
 from harness.experiment.spec import Spec, marked, unkeyed
 
 P = TypeVar("P", bound=ComponentParams)
@@ -178,12 +179,16 @@ class Artifacts:
 
 
 def _digest(path: Path) -> str:
-    """Of a folder with files up to 256 MiB, the digest of their names, sizes and bytes, one after the other."""
+    """Of a folder with files up to 256 MiB, the digest of their names, sizes and bytes, one after the other.
+
+    Of an exported folder only those count that are read: results may lie in it, and its card may be edited.
+    """
     sha = hashlib.sha256()
     if not path.is_dir() and (reason := no_file(path)):
         raise UserError(f"{path}: {reason}")
     try:
-        for file in sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]:
+        files = exported_files(path) if is_export(path) else path.rglob("*") if path.is_dir() else [path]
+        for file in sorted(f for f in files if f.is_file()):
             size = file.stat().st_size
             sha.update(f"{file.relative_to(path)}\0{size}\0".encode(errors="surrogateescape"))
             if size > LARGE_FILE:

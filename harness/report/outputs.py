@@ -23,6 +23,7 @@ from harness.analysis.findings import findings
 from harness.analysis.responses import responses
 from harness.analysis.rows import to_frame
 from harness.analysis.rule_table import rule_table
+from harness.analysis.seed_table import seed_table
 from harness.analysis.set_table import by_set
 from harness.analysis.unscored import rules_left_out
 from harness.report import table_texts as texts
@@ -86,6 +87,7 @@ TABLES = (
         headline.Table1.frame,
         {"md": texts.table1_markdown, "tex": texts.table1_latex},
     ),
+    TableOutput("seeds", "Training seeds", "", seed_table),
     TableOutput("sets", "Accuracy by problem set", "", by_set, texts={"md": texts.sets_markdown}),
     TableOutput("overoptimisation", "Where accuracy peaks", "", lambda evaluation: evaluation.peaks),
     TableOutput("score_curves", "Score and accuracy against n", "", lambda evaluation: evaluation.score_curves),

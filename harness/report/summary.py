@@ -25,7 +25,7 @@ def best_chooser(evaluation: Evaluation) -> Chooser | None:
     """The best-of-n chooser with the highest mean over generators and sizes; None where no reward model has scores."""
     accuracies = evaluation.accuracies
     means = []
-    for chooser, label in evaluation.choosers.items():
+    for chooser, label in evaluation.methods.items():
         values = accuracies.overall(chooser)
         if values is not None:
             means.append((accuracies.interval(values).mean, label, chooser))
@@ -63,18 +63,18 @@ def summary(evaluation: Evaluation, best: Chooser | None) -> list[str]:
     lines += smaller_lines(evaluation.smaller_generators)
     if best is None:
         return lines
-    values = accuracies.overall(best)
+    values = accuracies.overall_by_seed(best)
     assert values is not None
     interval = accuracies.interval(values)
     text = (
-        f"The best reward model by this average is {evaluation.choosers[best]}: {percent(interval.mean)} % "
+        f"The best reward model by this average is {evaluation.methods[best]}: {percent(interval.mean)} % "
         f"(95 % interval {percent(interval.low)} to {percent(interval.high)})."
     )
     rivals = [("pass@1", PASS_AT_1), ("majority vote", MAJORITY)]
-    if trainings[best.reward_model].trained:
-        rivals += [(label, c) for c, label in evaluation.choosers.items() if not trainings[c.reward_model].trained]
+    if trainings[evaluation.entry(best)].trained:
+        rivals += [(label, c) for c, label in evaluation.methods.items() if not trainings[evaluation.entry(c)].trained]
     for name, rival in rivals:
-        theirs = accuracies.overall(rival)
+        theirs = accuracies.overall_by_seed(rival)
         if theirs is not None:
             text += f" {_against(accuracies.difference(values, theirs), name)}"
     lines.append(text)

@@ -57,6 +57,10 @@ def table1_note(table: Table1) -> str:
     parts.append("Bold: best in its column, the oracle aside.")
     if table.tied:
         parts.append("†: cannot be told from it (the 95 % interval of the paired difference reaches 0).")
+    if table.seed_sds:
+        sds = "; ".join(f"{label} {percent(sd)}" for label, sd in table.seed_sds.items() if not math.isnan(sd))
+        parts.append("(seeds): mean over trainings with other seeds; its interval is over problems and seeds.")
+        parts += [f"Standard deviation over seeds of the average: {sds}."] if sds else []
     by_share: dict[float, list[str]] = {}
     for label, share in table.label_shares.items():
         by_share.setdefault(share, []).append(label)

@@ -57,7 +57,8 @@ class RewardModelFacts(_Facts):
 
     ``trained_by`` names the entry whose training made the model that this entry scores with. ``shape`` are the sizes
     of the model that the reward model runs itself, if any. ``reads`` is the part of a response that it reads.
-    ``members`` are the reward models whose scores it combines.
+    ``members`` are the reward models whose scores it combines. ``seeds_of`` is, for one of several trainings that
+    differ in their seed alone (``seeds:``), the name that they go by: the reward model's that is first of them.
     """
 
     type: str
@@ -71,6 +72,7 @@ class RewardModelFacts(_Facts):
     members: list[str] = []
     train: dict[str, Any] | None = None
     trained_by: str | None = None
+    seeds_of: str | None = None
     reads: Reads = "all"
 
 

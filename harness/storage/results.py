@@ -159,12 +159,11 @@ class Results:
         return rows
 
 
-def load_results(folder: Path) -> Results:
-    """Read a results folder.
+def stored_manifest(folder: Path) -> Manifest:
+    """The manifest of a results folder, which holds what a run left there.
 
     Raises:
-        UserError: for a folder without a manifest, a manifest that is not one, shards that are lost or damaged, results
-            without problems or grades, and a generator without a response to any problem.
+        UserError: for a folder without a manifest, a manifest that is not one, and shards that are lost.
     """
     path = folder / "manifest.json"
     if not path.is_file():
@@ -179,7 +178,17 @@ def load_results(folder: Path) -> Results:
         except ValueError as error:
             raise UserError(f"{path}: evaluation.aggregation: {error}") from None
     check_inventory(folder, manifest.shards)
+    return manifest
 
+
+def load_results(folder: Path) -> Results:
+    """Read a results folder.
+
+    Raises:
+        UserError: for what :func:`stored_manifest` refuses, shards that are damaged, results without problems or
+            grades, and a generator without a response to any problem.
+    """
+    manifest = stored_manifest(folder)
     sets = {name: _table(folder / "problems" / name, Problem) for name in manifest.problem_sets}
     if empty := next((name for name, table in sets.items() if not len(table)), None):
         raise UserError(f"{folder}: no problems under problems/{empty}; run the experiment again")

@@ -81,6 +81,16 @@ def shard_meta(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a readable shard of results: its facts are damaged: {_REMEDY}") from None
 
 
+def shard_rows(path: Path) -> int:
+    """How many rows a shard has; they are not read.
+
+    Raises:
+        UserError: naming the file, where it is not a readable shard.
+    """
+    with _readable(path):
+        return int(pq.read_metadata(path).num_rows)
+
+
 def table_meta(table: pa.Table) -> dict[str, Any]:
     """The facts that the shard which a table was read from was written with."""
     return _meta(table.schema)

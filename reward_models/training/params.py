@@ -73,7 +73,11 @@ class TrainingParams(TrainerParams, Asked):
     )
     gradient_checkpointing: bool = Field(False, description="compute activations twice to save memory")
     seed: int = Field(
-        0, ge=0, lt=2**32, description="decides the order of examples, and which are drawn where some are"
+        0,
+        ge=0,
+        lt=2**32,
+        description="decides the order of examples, and which are drawn where some are; seeds: [0, 1, 2] trains with "
+        "each, and the tables have their mean",
     )
     fsdp: bool = Field(False, description="shard the model over the workers")
     lora: Annotated[LoraParams | None, Unkeyed((None,))] = Field(

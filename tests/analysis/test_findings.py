@@ -1,4 +1,4 @@
-"""The paper's findings: verdicts from intervals, intervals over seeds, and the claims that a run can decide."""
+"""The paper's findings: verdicts from intervals, and the claims that a run can decide."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from plain import plain_best_of_n
 from results_folder import GENERATORS, write_results
-from scipy.stats import norm, t
 
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.findings import Kind, Verdict, by_finding, findings, overall_verdict, verdict
-from harness.analysis.inference import Bootstrap, Interval
-from harness.analysis.seeds import Contrast
+from harness.analysis.inference import Interval
 from harness.report.write import write_report
 from harness.storage.results import load_results
 
@@ -48,33 +46,6 @@ def entry(name: str, method: str, seed: int) -> dict[str, Any]:
 )
 def test_verdicts(low: float, high: float, kind: Kind, expected: Verdict) -> None:
     assert verdict(Interval((low + high) / 2, low, high, 100), kind) == expected
-
-
-def test_where_only_seeds_differ_the_interval_is_students() -> None:
-    """Problems that are all alike add nothing to the error: what is left is a t interval of the seeds' means."""
-    means = np.array([0.02, 0.05, 0.08, 0.01])
-    interval = Contrast(np.repeat(means[:, None], 50, axis=1)).interval(Bootstrap(50, 500, 0))
-    low, high = t.interval(0.95, len(means) - 1, means.mean(), means.std(ddof=1) / np.sqrt(len(means)))
-    assert (interval.low, interval.high) == pytest.approx((low, high))
-
-
-def test_where_only_problems_differ_the_interval_is_the_means() -> None:
-    """Seeds that agree on every problem are one training: the normal interval of a mean over many problems."""
-    values = np.random.default_rng(0).normal(0.1, 0.4, size=2000)
-    interval = Contrast(np.tile(values, (3, 1))).interval(Bootstrap(2000, 4000, 0))
-    half = norm.ppf(0.975) * values.std(ddof=1) / np.sqrt(2000)
-    assert (interval.low, interval.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.03 * half)
-
-
-def test_intervals_hold_what_they_promise() -> None:
-    """Of experiments with a true difference of 0, random in problems and seeds, about 95 % have 0 in their interval."""
-    rng = np.random.default_rng(1)
-    bootstrap, inside, experiments = Bootstrap(60, 300, 0), 0, 400
-    for _ in range(experiments):
-        of_problems, of_seeds = rng.normal(0, 0.3, size=60), rng.normal(0, 0.05, size=3)
-        interval = Contrast(of_problems + of_seeds[:, None] + rng.normal(0, 0.1, (3, 60))).interval(bootstrap)
-        inside += interval.low <= 0 <= interval.high
-    assert 0.92 < inside / experiments < 0.985
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,20 @@ def test_so_many_problems_show_it_in_eight_of_ten_sets() -> None:
     assert (z > norm.ppf(0.975)).mean() == pytest.approx(0.8, abs=0.05)
 
 
+def test_what_seeds_add_is_not_lessened_by_more_problems() -> None:
+    error, of_seeds, n_problems = 0.02, 0.01**2, 100
+
+    def chance(difference: float, problems: int) -> float:
+        whole = np.sqrt(error**2 * n_problems / problems + of_seeds)
+        return float(norm.sf(norm.ppf(0.975) * whole, loc=difference, scale=whole))
+
+    found = power(0.04, error, n_problems, of_seeds)
+    assert found.detectable == pytest.approx(brentq(lambda d: chance(d, n_problems) - 0.8, 0, 1))
+    assert found.needed is not None
+    assert chance(0.04, found.needed) >= 0.8 > chance(0.04, found.needed - 1)
+    assert power(0.028, error, n_problems, of_seeds).needed is None and chance(0.028, 10**9) < 0.8
+
+
 @pytest.mark.parametrize("values", [[0.3], [0.0] * 9, [0.25] * 9, [np.nan, 0.5]])
 def test_what_does_not_vary_says_nothing(values: list[float]) -> None:
     assert of(np.array(values)) == Power(None, None)

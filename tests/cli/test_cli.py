@@ -166,7 +166,7 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for verb in ("run", "plan", "train", "report", "compare", "grade", "list"):
+    for verb in ("run", "plan", "train", "report", "compare", "export", "grade", "list"):
         assert verb in done.stdout
 
 

@@ -46,7 +46,7 @@ def render(comparison: Comparison) -> RenderableType:
     parts: list[RenderableType] = [head, Text(), table]
     if any(row.n is None for row in c.rows):
         parts.append(Text("all: mean over these sizes, and over generators where there are several", style="dim"))
-    parts += [Text(line, style="dim") for line in _ENOUGH]
+    parts += [Text(line, style="dim") for line in (*_ENOUGH, *c.notes)]
     if any(row.set for row in c.rows):
         parts.append(Text("Accuracies are means over the sets, each of which counts the same.", style="dim"))
     if c.problems:

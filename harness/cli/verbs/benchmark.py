@@ -87,20 +87,31 @@ def benchmark(
     from harness.streams.benchmarks.scoring import load
 
     one = find_benchmark(name)
-    if threshold is not None and not math.isfinite(threshold):
-        raise UserError(f"--threshold {threshold}: a finite number is expected")
-    if threshold is not None and not one.takes_threshold:
-        raise UserError(f"--threshold: {name} compares scores, and has no threshold: leave it out")
-    if results is not None and (reward_model is not None or output is not None):
-        other = "--reward-model" if reward_model is not None else "--output"
-        raise UserError(f"{other} is for one reward model, --results for those of a run: leave one of them out")
-    if output is not None and reward_model is None:
-        raise UserError("--output: nothing is scored without a reward model: add --reward-model SPEC")
+    _check(one, reward_model, results, threshold, output)
     complaints: list[str] = []
     lines = Lines({source: load(one, source, complaints.append) for source in sources})
     if results is not None:
         return _over_run(one, lines, results, threshold, complaints, as_json)
     return _of_one(one, lines, reward_model, threshold, output, complaints, as_json)
+
+
+def _check(
+    one: Benchmark[Any], reward_model: str | None, results: Path | None, threshold: float | None, output: Path | None
+) -> None:
+    """Check that the options go together.
+
+    Raises:
+        UserError: where they do not.
+    """
+    if threshold is not None and not math.isfinite(threshold):
+        raise UserError(f"--threshold {threshold}: a finite number is expected")
+    if threshold is not None and not one.takes_threshold:
+        raise UserError(f"--threshold: {one.name} compares scores, and has no threshold: leave it out")
+    if results is not None and (reward_model is not None or output is not None):
+        other = "--reward-model" if reward_model is not None else "--output"
+        raise UserError(f"{other} is for one reward model, --results for those of a run: leave one of them out")
+    if output is not None and reward_model is None:
+        raise UserError("--output: nothing is scored without a reward model: add --reward-model SPEC")
 
 
 def processbench(

@@ -27,7 +27,7 @@ def curves(evaluation: Evaluation, palette: Palette) -> Figure:
     accuracies = evaluation.accuracies
     generators = [*accuracies.generators, *([AVERAGE] if accuracies.averaged else [])]
     columns = {1: 1, 2: 2, 4: 2}.get(len(generators), 3)
-    labels = [*BASELINES.values(), *(evaluation.choosers[chooser] for chooser in palette.headline)]
+    labels = [*BASELINES.values(), *(evaluation.methods[chooser] for chooser in palette.methods)]
     size = (2.5, 2.3) if columns > 1 else (4.0, 2.9)
     panels = new_figure(size, labels, panels=len(generators), columns=columns)
     panels.name_lines(
@@ -41,7 +41,7 @@ def curves(evaluation: Evaluation, palette: Palette) -> Figure:
 
 def _curve_panel(axes: Axes, generator: str, evaluation: Evaluation, palette: Palette) -> list[LineEnd]:
     accuracies = evaluation.accuracies
-    all_curves = {c: accuracies.curve(generator, c) for c in (ORACLE, PASS_AT_1, MAJORITY, *palette.headline)}
+    all_curves = {c: accuracies.curve(generator, c) for c in (ORACLE, PASS_AT_1, MAJORITY, *palette.methods)}
     curves = {chooser: curve for chooser, curve in all_curves.items() if curve}
     banded = _banded(curves, accuracies.ns(generator)[-1], palette)
     ends = []
@@ -52,7 +52,7 @@ def _curve_panel(axes: Axes, generator: str, evaluation: Evaluation, palette: Pa
             axes.plot(x, y, color=color, linestyle=_DASHES[chooser], linewidth=1.1, label=label)
         else:
             look = palette.looks[chooser]
-            color, label = look.color, evaluation.choosers[chooser]
+            color, label = look.color, evaluation.methods[chooser]
             axes.plot(x, y, **look.line(), clip_on=False, zorder=3, label=label)
         if chooser in banded:
             draw_band(axes, curve, color, 0.1)
@@ -64,9 +64,9 @@ def _curve_panel(axes: Axes, generator: str, evaluation: Evaluation, palette: Pa
 
 def _banded(curves: dict[Chooser, dict[int, Interval]], n: int, palette: Palette) -> Sequence[Chooser]:
     """The choosers whose intervals are drawn as a band: where many bands would cover each other, the best at ``n``."""
-    if len(palette.headline) <= _MOST_BANDS:
-        return palette.headline
-    at_end = {c: curves[c][n].mean for c in palette.headline if c in curves and n in curves[c]}
+    if len(palette.methods) <= _MOST_BANDS:
+        return palette.methods
+    at_end = {c: curves[c][n].mean for c in palette.methods if c in curves and n in curves[c]}
     return sorted(at_end, key=lambda chooser: at_end[chooser])[-1:]
 
 
@@ -106,7 +106,7 @@ def weighted_voting(evaluation: Evaluation, palette: Palette) -> Figure | None:
     majority = evaluation.accuracies.overall(MAJORITY)
     lines = [
         VotingLine(
-            evaluation.choosers[v.chooser],
+            evaluation.methods[v.chooser],
             palette.looks[v.chooser],
             100 * v.best_of_n,
             100 * v.weighted,

@@ -46,7 +46,9 @@ def cost_accuracy(evaluation: Evaluation, palette: Palette) -> Figure | None:
     ends = [_draw_level(axes, palette, *level) for level in levels]
     dots: list[tuple[float, float]] = []
     for line in lines:
-        intervals = evaluation.accuracies.bootstrap.intervals(line.accuracies)
+        accuracies = evaluation.accuracies
+        curves = [accuracies.curve(accuracies.whole, chooser) for chooser in line.choosers]
+        intervals = [curve[accuracies.n_max] for curve in curves]
         look = palette.looks[line.choosers[0]]
         for cost, interval in zip(line.costs, intervals, strict=True):
             axes.plot([cost] * 2, [100 * interval.low, 100 * interval.high], color=look.color, linewidth=0.7, alpha=0.5)
@@ -90,7 +92,7 @@ def _draw_level(axes: Axes, palette: Palette, chooser: Chooser, label: str, heig
 
 def _notes(evaluation: Evaluation, lines: Sequence[CostLine], ratios: Sequence[EqualAccuracy]) -> list[str]:
     notes = []
-    scales = sorted({evaluation.trainings[c.reward_model].scale or 0 for line in lines for c in line.choosers})
+    scales = sorted({evaluation.trainings[evaluation.entry(c)].scale or 0 for line in lines for c in line.choosers})
     if len(scales) > 1:
         notes.append(f"dots, from left to right: {', '.join(map(str, scales))} responses per training problem")
     if ratios:

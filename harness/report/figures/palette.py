@@ -64,10 +64,12 @@ def looks(methods: Iterable[str]) -> dict[str, Look]:
 @dataclass(frozen=True)
 class Palette:
     """The looks of a run's best-of-n choosers. ``headline`` are the choosers worth a line each in a crowded figure: of
-    each method the one whose reward model was trained on most, in its first aggregation."""
+    each method the one whose reward model was trained on most, in its first aggregation. ``methods`` are the same, but
+    means over seeds in the place of the first seed."""
 
     looks: Mapping[Chooser, Look]
     headline: tuple[Chooser, ...]
+    methods: tuple[Chooser, ...]
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> Palette:
@@ -84,7 +86,9 @@ class Palette:
         headline = tuple(choosers if by_aggregation else of_methods)
         # Colours are dealt to the headline choosers first: they are the ones that meet in one panel.
         by_group = looks(group(chooser) for chooser in (*headline, *choosers))
+        looks_of = {c: replace(by_group[group(c)], hollow=not trainings[c.reward_model].reference) for c in choosers}
         return cls(
-            {c: replace(by_group[group(c)], hollow=not trainings[c.reward_model].reference) for c in choosers},
+            looks_of | {evaluation.method(c): look for c, look in looks_of.items()},
             headline,
+            tuple(dict.fromkeys(map(evaluation.method, headline))),
         )

@@ -45,7 +45,8 @@ def _by_scale(
     first, trainings = evaluation.first_choosers, evaluation.trainings
     by_method: dict[str, list[ScaleLine]] = {}
     for method, members in scales(evaluation, by).items():
-        choosers = {first[m]: label(data) for m in members if m in first and (data := trainings[m].data)}
+        scored = {m: evaluation.method(first[m]) for m in members if m in first}
+        choosers = {chooser: label(data) for m, chooser in scored.items() if (data := trainings[m].data)}
         last = len(choosers) - 1
         if last > 0:
             by_method[method] = [

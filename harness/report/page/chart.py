@@ -25,7 +25,7 @@ def curve_data(evaluation: Evaluation, palette: Palette) -> dict[str, Any]:
     for chooser, label in BASELINES.items():
         choosers.append(chooser)
         lines.append({"label": label, "strategy": "", "baseline": chooser.rule, "shown": True})
-    for chooser, label in evaluation.choosers.items():
+    for chooser, label in evaluation.methods.items():
         look = palette.looks[chooser]
         for strategy in ("best_of_n", "weighted_best_of_n", *accuracies.rules):
             choosers.append(chooser._replace(rule=strategy))
@@ -33,7 +33,7 @@ def curve_data(evaluation: Evaluation, palette: Palette) -> dict[str, Any]:
                 {
                     "label": label,
                     "strategy": strategy,
-                    "shown": chooser in palette.headline,
+                    "shown": chooser in palette.methods,
                     "color": look.color,
                     "marker": look.marker,
                     "hollow": look.hollow,

@@ -97,7 +97,8 @@ def render_page(
     templates.globals |= {"place": text.place, "findings_note": FINDINGS_NOTE}
     script, style = _script(), _resource("report.css")
     best = best_chooser(evaluation)
-    explorer = collect(evaluation, best)
+    # A response has the scores of trainings, not of a mean over seeds.
+    explorer = collect(evaluation, best and best._replace(reward_model=evaluation.entry(best)))
     return templates.get_template("report.html.j2").render(
         evaluation=evaluation,
         manifest=evaluation.results.manifest,

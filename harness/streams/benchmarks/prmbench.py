@@ -132,6 +132,11 @@ class PRMBench(Benchmark[Changed]):
     takes_threshold = True
 
     def item(self, row: Row) -> Changed:
+        """A changed solution.
+
+        Raises:
+            ValueError: for a line that is none of the benchmark's, and says why.
+        """
         class_, wrong = row.get("classification"), row.get("error_steps")
         if not isinstance(class_, str) or class_ not in _NAMES:
             raise ValueError(f'"classification" is none of {", ".join(_NAMES)}')

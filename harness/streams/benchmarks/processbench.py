@@ -69,6 +69,11 @@ class ProcessBench(Benchmark[Labelled]):
     takes_threshold = True
 
     def item(self, row: Row) -> Labelled:
+        """A solution.
+
+        Raises:
+            ValueError: for a line that is none of the benchmark's, and says why.
+        """
         if not isinstance(row.get("problem"), str):
             raise ValueError('no "problem"')
         problem, steps, label = row["problem"], texts_of(row, "steps"), row.get("label")
@@ -80,7 +85,11 @@ class ProcessBench(Benchmark[Labelled]):
         return [Candidate.of_steps(item.problem, item.steps)]
 
     def recorded(self, row: Row, item: Labelled) -> Sequence[Answer] | None:
-        """Of a line that has ``step_rewards``, one for each step, too."""
+        """Of a line that has ``step_rewards``, one for each step, too.
+
+        Raises:
+            ValueError: for rewards that are no numbers, or not one for each step.
+        """
         rewards = row.get("step_rewards")
         if rewards is None:
             return super().recorded(row, item)

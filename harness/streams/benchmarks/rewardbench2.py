@@ -81,6 +81,11 @@ class RewardBench2(Benchmark[Prompt]):
     headlines = ("Math", "Ties")
 
     def item(self, row: Row) -> Prompt | None:
+        """A prompt with its completions; None in another subset.
+
+        Raises:
+            ValueError: for a line that is none of the benchmark's, and says why.
+        """
         subset = text_of(row, "subset").lower()
         if subset not in ("math", "ties"):
             return None

@@ -40,6 +40,11 @@ class RMBench(Benchmark[Styled]):
     headlines = ("average", "hard")
 
     def item(self, row: Row) -> Styled | None:
+        """A prompt with its completions; None in another domain.
+
+        Raises:
+            ValueError: for a line that is none of the benchmark's, and says why.
+        """
         if text_of(row, "domain").lower() != "math":
             return None
         chosen, rejected = texts_of(row, "chosen"), texts_of(row, "rejected")

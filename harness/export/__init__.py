@@ -1,0 +1,1 @@
+"""Exports: a results folder → a folder of Parquet files with a card, which another team reads back."""
