@@ -25,6 +25,7 @@ setup: .venv/installed  ## Make .venv with everything pinned by constraints.txt
 experiment: setup  ## Run an experiment: make experiment CONFIG=experiments/pocket.yaml
 	$(BIN)/bonbench run $(CONFIG)
 
+# loadgroup hands out one test at a time, in order: those through Ray, which take longest, come first.
 test: setup  ## Lint, types and the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

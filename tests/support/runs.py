@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 from harness.cli import main
 
 #: What holds clock readings, or a digest of them: the ledger, when and in how many seconds things were done.
-_CLOCKS = re.compile(r"^(ledger/|logs/|manifest\.json|report\.html|tables/costs|tables/table4|\.lock|\.report-key)")
+_CLOCKS = re.compile(
+    r"^(ledger/|logs/|manifest\.json|report\.html|tables/(costs|table4)|(tables|figures)/compute|\.lock|\.report-key)"
+)
 
 
 @dataclass(frozen=True, slots=True)
