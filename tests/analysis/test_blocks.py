@@ -28,6 +28,7 @@ from harness.storage.shards import shard_files, shard_path, write_shard
 def results(tmp_path: Path) -> Results:
     """Scores lie in other shards than responses, some problems in two, and of one problem a score is missing."""
     evaluation = {"n": [1, 4, 8], "aggregation": ["min", "mean"], "bootstrap": 200, "protocol": "subsets"}
+    evaluation["selection"] = {"soft": {"type": "soft_best_of_n"}}  # says nothing of the problem without a score
     models = {"ce-2": {}, "stated": {"score_type": "probability"}}
     folder = write_results(tmp_path / "tiny", models, evaluation=evaluation, second_verifier={"type": "math"})
     second = load_results(folder).grades.assign(correct=lambda grades: grades["sample"] % 3 == 0)
@@ -61,12 +62,15 @@ def test_intervals_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> N
         np.testing.assert_allclose(astuple(ours), astuple(theirs), rtol=1e-12)
 
 
-def test_tables_do_not_depend_on_blocks(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [1, 3])
+def test_tables_do_not_depend_on_blocks(size: int, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Evaluation.of(results)
-    monkeypatch.setattr(scores, "RESPONSES", 3 * N_SAMPLES + 1)
+    monkeypatch.setattr(scores, "RESPONSES", size * N_SAMPLES + 1)
     parts = Evaluation.of(results)
     assert len(whole.accuracies.stored["weak"].blocks) == 1
-    assert [b.stop - b.start for b in parts.accuracies.stored["weak"].blocks][:-1] == [3] * ((N_PROBLEMS - 1) // 3)
+    assert [b.stop - b.start for b in parts.accuracies.stored["weak"].blocks][:-1] == [size] * (
+        (N_PROBLEMS - 1) // size
+    )
     made = set()
     for output in TABLES:
         tables = [table for e in (whole, parts) if (table := output.make(e)) is not None]
@@ -74,7 +78,16 @@ def test_tables_do_not_depend_on_blocks(results: Results, monkeypatch: pytest.Mo
             expected, found = (output.frame(table) for table in tables)
             pd.testing.assert_frame_equal(found, expected, rtol=1e-12)
             made.add(output.name)
-    assert made > {"accuracy", "answers", "calibration", "diagnosis", "responses", "score_curves", "verifiers"}
+    assert made > {
+        "accuracy",
+        "answers",
+        "calibration",
+        "diagnosis",
+        "responses",
+        "score_curves",
+        "selection",
+        "verifiers",
+    }
     for key in whole.accuracies.scored(whole.choosers):
         np.testing.assert_allclose(mean_roc(whole.accuracies, *key), mean_roc(parts.accuracies, *key), rtol=1e-12)
     for pair, percentiles in whole.accuracies.percentiles.items():
