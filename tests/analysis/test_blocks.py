@@ -29,7 +29,9 @@ from harness.storage.shards import shard_files, shard_path, write_shard
 def results(tmp_path: Path) -> Results:
     """Scores lie in other shards than responses, some problems in two, and of one problem a score is missing."""
     evaluation = {"n": [1, 4, 8], "aggregation": ["min", "mean"], "bootstrap": 200, "protocol": "subsets"}
-    evaluation["selection"] = {"soft": {"type": "soft_best_of_n"}}  # says nothing of the problem without a score
+    evaluation["selection"] = {
+        "soft": {"type": "soft_best_of_n", "temperature": 1.0}
+    }  # says nothing of the problem without a score
     models = {"ce-2": {}, "stated": {"score_type": "probability"}}
     folder = write_results(tmp_path / "tiny", models, evaluation=evaluation, second_verifier={"type": "math"})
     second = load_results(folder).grades.assign(correct=lambda grades: grades["sample"] % 3 == 0)
@@ -79,9 +81,7 @@ def test_tables_do_not_depend_on_blocks(results: Results, monkeypatch: pytest.Mo
     monkeypatch.setattr(scores, "RESPONSES", 3 * N_SAMPLES + 1)
     parts = Evaluation.of(results)
     assert len(whole.accuracies.stored["weak"].blocks) == 1
-    assert [b.stop - b.start for b in parts.accuracies.stored["weak"].blocks][:-1] == [size] * (
-        (N_PROBLEMS - 1) // size
-    )
+    assert [b.stop - b.start for b in parts.accuracies.stored["weak"].blocks][:-1] == [3] * ((N_PROBLEMS - 1) // 3)
     made = set()
     for output in TABLES:
         tables = [table for e in (whole, parts) if (table := output.make(e)) is not None]
