@@ -8,8 +8,9 @@ from itertools import chain, product
 
 import numpy as np
 
-from harness.analysis.accuracy import Accuracies, Key, compute_accuracies
+from harness.analysis.accuracy import Accuracies, Key
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.analysis.inference import Bootstrap, Difference
 from harness.analysis.power import Power, power
 from harness.analysis.problem_sets import ProblemSet, in_every_set

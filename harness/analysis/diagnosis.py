@@ -13,12 +13,13 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from harness.analysis.accuracy import Accuracies, Samples
+from harness.analysis.accuracy import Accuracies
 from harness.analysis.calibration import Bin, calibration_error, merged, reliability
 from harness.analysis.choosers import PASS_AT_1, Chooser
 from harness.analysis.discrimination import ROC_GRID, best_of_four, pairs, rank_correlation, roc
 from harness.analysis.inference import Interval
 from harness.analysis.rows import Columns, Fraction
+from harness.analysis.samples import Samples
 from harness.analysis.selection import highest
 from harness.core.arrays import Bools, Floats, Ints
 from harness.core.records import Response

@@ -8,10 +8,11 @@ from functools import cached_property
 
 import pandas as pd
 
-from harness.analysis.accuracy import Accuracies, compute_accuracies
+from harness.analysis.accuracy import Accuracies
 from harness.analysis.benchmarks import Beside, beside_best_of_n
 from harness.analysis.choosers import Chooser, first_aggregations
 from harness.analysis.compute import Compute, compute
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.analysis.costs import reward_model_costs
 from harness.analysis.diagnosis import Curves, DiagnosisRow, diagnosis, reliability_curves
 from harness.analysis.overoptimisation import PeakRow, ScoreRow, peaks, score_curves
@@ -39,7 +40,7 @@ class Evaluation:
             rules: selection rules (name -> entry) that the user asked for, beside those of the results.
 
         Raises:
-            UserError: as :func:`harness.analysis.accuracy.compute_accuracies`.
+            UserError: as :func:`harness.analysis.compute_accuracies.compute_accuracies`.
         """
         return cls(results, compute_accuracies(results, rules=Rules.of(results.manifest, rules)))
 

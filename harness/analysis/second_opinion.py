@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import pandas as pd
 import pyarrow as pa
 
-from harness.analysis.accuracy import Accuracies, compute_accuracies
+from harness.analysis.accuracy import Accuracies
 from harness.analysis.choosers import BASELINES, Chooser
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.analysis.inference import Difference, Interval
 from harness.analysis.rows import Columns, Fraction
 from harness.analysis.rule_entries import Rules

@@ -17,7 +17,7 @@ from results_folder import GENERATORS, N_PROBLEMS, N_SAMPLES, ledger, write_resu
 
 from harness.analysis import ablation_tables, ablations
 from harness.analysis.ablation_tables import AblationTable
-from harness.analysis.accuracy import compute_accuracies
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import holm
 from harness.core.records import Grade, LedgerRow

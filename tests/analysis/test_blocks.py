@@ -15,7 +15,7 @@ from results_folder import N_PROBLEMS, N_SAMPLES, write_results
 from scipy.special import expit
 
 from harness.analysis import inference, scores
-from harness.analysis.accuracy import compute_accuracies
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.analysis.diagnosis import mean_roc
 from harness.analysis.evaluation import Evaluation
 from harness.core.records import StepScores

@@ -12,9 +12,9 @@ from results_folder import GENERATORS, N_PROBLEMS, write_results
 from rich.console import Console
 from scipy.stats import norm
 
-from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import AVERAGE, Chooser
 from harness.analysis.compare import compare
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.analysis.power import Power
 from harness.analysis.rows import to_frame
 from harness.cli.tables.comparison import render

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from results_folder import write_results
 
-from harness.analysis.accuracy import Samples
 from harness.analysis.calibration import calibration_error, reliability
 from harness.analysis.diagnosis import disagreement
 from harness.analysis.evaluation import Evaluation
+from harness.analysis.samples import Samples
 from harness.report.write import write_report
 from harness.storage.results import load_results
 

@@ -14,9 +14,9 @@ import pytest
 from results_folder import GENERATORS, write_results
 from scipy.stats import bootstrap as scipy_bootstrap
 
-from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, Chooser
 from harness.analysis.compare import compare
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.analysis.diagnosis import mean_roc
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.headline_tables import table1

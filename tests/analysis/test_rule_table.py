@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from results_folder import GENERATORS, REWARD_MODELS, write_results
 
-from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import AVERAGE, Chooser
 from harness.analysis.compare import compare
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.headline_tables import table1
 from harness.analysis.rows import to_frame

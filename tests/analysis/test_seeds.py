@@ -13,8 +13,8 @@ from results_folder import GENERATORS, REWARD_MODELS, write_results
 from scipy.stats import norm, t
 
 from harness.analysis.ablations import data_variations
-from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.compare import compare as compare_rewards
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.headline_tables import comparisons, table1
 from harness.analysis.inference import Bootstrap

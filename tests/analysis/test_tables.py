@@ -14,9 +14,9 @@ from plain import plain_best_of_n
 from results_folder import GENERATORS, N_PROBLEMS, N_SAMPLES, REWARD_MODELS, write_results, write_rows
 
 from harness.analysis import headline_tables as tables
-from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import AVERAGE, MAJORITY, ORACLE, PASS_AT_1, Chooser
 from harness.analysis.compare import compare
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.analysis.costs import development_flops, generation_flops
 from harness.analysis.evaluation import Evaluation
 from harness.analysis.inference import holm

@@ -11,8 +11,8 @@ import pytest
 from plain import plain_best_of_n
 from results_folder import GENERATORS, N_PROBLEMS, N_SAMPLES, write_results
 
-from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import Chooser
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.core.records import StepScores
 from harness.report.write import write_report
 from harness.storage.arrow import to_records, to_table

@@ -17,8 +17,8 @@ from bonbench.reward_models.training.data import prepare
 from bonbench.reward_models.training.labelled_steps import at_every_token
 from bonbench.reward_models.training.params import StepTokenTrainerParams
 from bonbench.verifiers.math import MathParams, MathVerifier
-from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import PASS_AT_1
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.core.components import Generator
 from harness.core.params import ComponentParams
 from harness.core.records import Grade, GradedSolution, Problem, Response, Sampling, Solution, StepLabels

@@ -21,7 +21,7 @@ from runs import bonbench
 
 from bonbench.generators.hub import HubGenerator, HubGeneratorParams
 from bonbench.reward_models.recorded import RecordedParams, RecordedScores
-from harness.analysis.accuracy import compute_accuracies
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.core.errors import UserError
 from harness.core.records import Grade, Problem, Response, Sampling, Solution, StepScores
 from harness.data.export_facts import FACTS, as_exported, read_facts

@@ -18,8 +18,8 @@ from transformers import AutoModelForCausalLM
 from bonbench.generators.decoding import check_sampling
 from bonbench.reward_models.implicit import ImplicitParams, ImplicitPRM
 from bonbench.reward_models.lm.logits import check_head, target_logprobs
-from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.compare import compare
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.analysis.evaluation import Evaluation
 from harness.cli import main
 from harness.core.components import RewardModel, TokenScorer

@@ -19,7 +19,7 @@ from model_server import ModelServer, Reply, completion, serving
 from runs import Done, bonbench, table
 
 import harness.core.server.client
-from harness.analysis.accuracy import compute_accuracies
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.storage.results import load_results
 
 N = 4

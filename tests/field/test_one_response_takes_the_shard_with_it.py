@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.accuracy import compute_accuracies
 from harness.analysis.choosers import MAJORITY, Chooser
+from harness.analysis.compute_accuracies import compute_accuracies
 from harness.cli import main
 from harness.core.components import Generator, TokenScorer, Verifier
 from harness.core.errors import UserError
