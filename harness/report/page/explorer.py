@@ -21,7 +21,7 @@ from harness.report.page.packing import LONGEST_ANSWER, LONGEST_TEXT, Cut, large
 from harness.report.page.problem import ExploredProblem, explored_problems
 from harness.storage.results import Results
 
-EXPLORER_BYTES = 24_000_000  # with its mathematics, and the tables and figures of a large run, a page stays under 30 MB
+EXPLORER_BYTES = 23_000_000  # with its mathematics, and the tables and figures of a large run, a page stays under 30 MB
 
 
 @dataclass(frozen=True)
