@@ -51,6 +51,7 @@ class Codec:
         special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         self._unwritten = {*special, *tokenizer.all_special_ids, *self.stop_ids}
         self._special = special_pattern(tokenizer)
+        self._answers: dict[tuple[str, str], tuple[Ids, Ids]] = {}  # the whole vocabulary is looked through for each
 
     def prompt(self, problem: str) -> str:
         """The prompt as text.
@@ -108,7 +109,9 @@ class Codec:
 
     def answers(self, answers: tuple[str, str]) -> tuple[Ids, Ids]:
         """The tokens of two answers (:func:`~generators.weighing.answer_ids`)."""
-        return answer_ids(self._tokenizer, answers, self._model)
+        if answers not in self._answers:
+            self._answers[answers] = answer_ids(self._tokenizer, answers, self._model)
+        return self._answers[answers]
 
     def end(self, ids: list[int], n_tokens: int) -> list[int]:
         """The last ``n_tokens`` tokens of a prompt. The first of them is the BOS token where the prompt begins with it.

@@ -33,8 +33,10 @@ def answer_ids(tokenizer: Any, answers: Sequence[str], model: str) -> tuple[Ids,
 def _ids(tokenizer: Any, answer: str) -> Ids:
     wanted = answer.strip().casefold()
     words = {id_ for token, id_ in tokenizer.get_vocab().items() if token.strip(_BLANKS).casefold() == wanted}
-    return frozenset(words) or frozenset(set(tokenizer(answer, add_special_tokens=False)["input_ids"][:1])
-                                         - {tokenizer.unk_token_id})  # fmt: skip
+    if words:
+        return frozenset(words)
+    first = tokenizer(answer, add_special_tokens=False)["input_ids"][:1]
+    return frozenset(first) - {tokenizer.unk_token_id}
 
 
 def share(likely: Iterable[tuple[int, float]], yes: Ids, no: Ids) -> float | None:

@@ -239,8 +239,8 @@ def verify(
     record: type[Response] = Response if asked.weighing is None else Reply
     result = Result(to_table(record, replies), missing=missing)
     facts = _described(component)
-    _count(result, facts, ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in replies))
-    _count_weighed(result, facts, weighed)
+    shape = _count(result, facts, ((r.problem_id, r.n_prompt_tokens, r.n_tokens) for r in replies))
+    _count_weighed(result, shape, weighed)
     if facts is None and not component.recorded:
         result.flops = math.nan  # a server does not say what its model is
     return result
@@ -377,8 +377,9 @@ def _described(component: Component[Any]) -> ModelFacts | None:
     return facts  # type: ignore[no-any-return]
 
 
-def _count(result: Result, facts: ModelFacts | None, sequences: Iterable[tuple[str, int, int]]) -> None:
-    """Add tokens and FLOPs of (problem_id, prompt tokens, response tokens): one prefill per problem."""
+def _count(result: Result, facts: ModelFacts | None, sequences: Iterable[tuple[str, int, int]]) -> ModelShape | None:
+    """Add tokens and FLOPs of (problem_id, prompt tokens, response tokens): one prefill per problem. Returns the shape
+    of the model, where it is known."""
     shape = ModelShape.from_config(facts.config, facts.output_head) if facts else None
     if facts and shape:
         result.device = facts.device
@@ -391,11 +392,11 @@ def _count(result: Result, facts: ModelFacts | None, sequences: Iterable[tuple[s
         result.completion_tokens += sum(tokens for _, _, tokens in lengths)
         if shape:
             result.flops += shape.forward(prompt) + sum(shape.forward(t, past=prompt) for _, _, t in lengths)
+    return shape
 
 
-def _count_weighed(result: Result, facts: ModelFacts | None, weighed: Sequence[Weighed]) -> None:
+def _count_weighed(result: Result, shape: ModelShape | None, weighed: Sequence[Weighed]) -> None:
     """Add what was read again to weigh the answers in replies. (What a cache held cost nothing.)"""
-    shape = ModelShape.from_config(facts.config, facts.output_head) if facts else None
     for one in weighed:
         result.prompt_tokens += one.n_read
         if shape:
