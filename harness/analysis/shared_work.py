@@ -158,14 +158,23 @@ def verifying(results: Results, label: str, generator: str, reads: Reads, sample
 
 
 def _questions(shard: _Shard) -> Iterator[tuple[str, float]]:
-    """The id of each question with the FLOPs of answering it: its prompt is read once for all replies."""
+    """The id of each question with the FLOPs of answering it: its prompt is read once for all replies.
+
+    What the ledger has beyond that (replies that are read again, to weigh the answers in them) is shared out in
+    proportion.
+    """
     groups, tokens = _groups(shard.table.column("problem_id")), shard.table.column("n_tokens").to_numpy()
     prompts = shard.table.column("n_prompt_tokens").to_numpy()
     answers = np.add.reduceat(tokens, groups.starts).tolist()
     positions = np.add.reduceat(tokens * prompts + tokens * (tokens + 1) // 2, groups.starts).tolist()
     read = prompts[groups.starts].tolist()
-    for question, prompt, answer, attended in zip(groups.ids, read, answers, positions, strict=True):
-        yield question, shard.shape.forward(prompt) + shard.shape.reading(answer, attended)
+    costs = [
+        shard.shape.forward(prompt) + shard.shape.reading(answer, attended)
+        for prompt, answer, attended in zip(read, answers, positions, strict=True)
+    ]
+    factor = shard.flops / sum(costs) if any(costs) else 1.0
+    for question, cost in zip(groups.ids, costs, strict=True):
+        yield question, cost * factor
 
 
 class _Shard(NamedTuple):

@@ -132,6 +132,26 @@ def test_equal_responses_are_asked_about_once(results: Results, per: str) -> Non
             assert work.at(n) == pytest.approx(per_problem(n, lambda some: sampled(replies(some))))
 
 
+def test_replies_that_are_read_again_belong_to_the_work(results: Results) -> None:
+    """The ledger of a shard of replies has more than sampling them: the weighing of answers in them."""
+    asked = Verifications("judge", "{{ problem }} {{ response }}", n=2)
+
+    def replies(responses: list[Response]) -> list[Response]:
+        solutions = [Solution(Problem(r.problem_id, "?", ""), r) for r in responses]
+        return [Response(q.id, "judge", i, "yes", 20, 3) for q in asked.questions(solutions) for i in range(2)]
+
+    def weighed(responses: list[Response]) -> Result:
+        result = sampled(responses)
+        result.flops *= 1.75  # every reply alike
+        return result
+
+    shards = [replies(shard) for shard in in_shards(rows())]
+    put(results.folder, "verifications/judge/weak", Response, shards, [weighed(shard) for shard in shards])
+    work = verifying(results, "judge", "weak", "all", sampling(results, "weak", N), N)
+    for n in range(1, N + 1):
+        assert work.at(n) == pytest.approx(per_problem(n, lambda some: weighed(replies(some))))
+
+
 def test_what_nobody_counted_is_not_known(results: Results) -> None:
     nothing = [Result(to_table(Response, [])) for _ in range(2)]
     with pytest.raises(CostUnknown, match="token-passes/m/weak is not among the results"):
