@@ -13,11 +13,11 @@ import pytest
 from runs import bonbench
 
 from harness.core.errors import UserError
-from harness.streams.benchmarks.base import Answer, Judged, Settings
+from harness.streams.benchmarks.base import Answer, Completions, Judged, Settings
 from harness.streams.benchmarks.prmbench import Changed, PRMBench
 from harness.streams.benchmarks.registry import BENCHMARKS
 from harness.streams.benchmarks.rewardbench2 import Prompt, RewardBench2, best_of_four
-from harness.streams.benchmarks.rm_bench import RMBench, Styled
+from harness.streams.benchmarks.rm_bench import RMBench
 from harness.streams.benchmarks.scoring import load, scored
 from harness.streams.journal import Journal
 from harness.streams.scorer import Scorer
@@ -170,7 +170,7 @@ def test_a_completion_without_a_score_is_below_every_other() -> None:
 def test_styles_one_by_one() -> None:
     rng = np.random.default_rng(2)
     answers = rng.integers(0, 4, (7, 6)).astype(float)
-    judged = [Judged(Styled("q", ("a",) * 3, ("b",) * 3), by_score(*row)) for row in answers.tolist()]
+    judged = [Judged(Completions("q", ("a",) * 3, ("b",) * 3), by_score(*row)) for row in answers.tolist()]
     found = RMBench().numbers({"": judged}, Settings())
     wins: dict[str, list[bool]] = {"easy": [], "normal": [], "hard": []}
     for row, i, j in product(answers, range(3), range(3)):

@@ -143,6 +143,28 @@ class Benchmark(ABC, Generic[T]):
         return [_answer(one) for one in answers]
 
 
+@dataclass(frozen=True, slots=True)
+class Completions:
+    """A prompt with its right and wrong completions."""
+
+    prompt: str
+    chosen: tuple[str, ...]
+    rejected: tuple[str, ...]
+
+
+C = TypeVar("C", bound=Completions)
+
+
+class OfCompletions(Benchmark[C]):
+    """A benchmark that asks whether right completions of a prompt score above wrong ones."""
+
+    needs_steps = False
+
+    def candidates(self, item: C) -> Sequence[Candidate]:
+        """The right completions first."""
+        return [Candidate(item.prompt, text) for text in (*item.chosen, *item.rejected)]
+
+
 def _answer(one: Mapping[str, Any]) -> Answer:
     rewards, score, why = one.get("step_rewards", []), one.get("score"), one.get("unscored_because", "")
     if not isinstance(rewards, list) or not all(map(is_finite, rewards)) or not (score is None or is_finite(score)):

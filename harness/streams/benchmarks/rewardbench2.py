@@ -29,20 +29,16 @@ import numpy as np
 
 from harness.core.arrays import Floats
 from harness.data.lines import Row
-from harness.streams.benchmarks.base import Benchmark, Candidate, Judged, Numbers, Settings, text_of, texts_of
+from harness.streams.benchmarks.base import Completions, Judged, Numbers, OfCompletions, Settings, text_of, texts_of
 
 _TIES_ID = re.compile(r"(ref|tied):(\d+)")
 _N_CANDIDATES = 4  # in the domain Math
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """A prompt with its right and wrong completions. In the domain Ties ``kind`` is "ref" or "tied", and ``pair`` the
-    number that the two prompts of a pair share."""
+class Prompt(Completions):
+    """In the domain Ties ``kind`` is "ref" or "tied", and ``pair`` the number that the two prompts of a pair share."""
 
-    prompt: str
-    chosen: tuple[str, ...]
-    rejected: tuple[str, ...]
     kind: str = ""
     pair: int = -1
 
@@ -71,13 +67,12 @@ class Margins:
         return self.above_wrong > 0
 
 
-class RewardBench2(Benchmark[Prompt]):
+class RewardBench2(OfCompletions[Prompt]):
     """Lines are ``id``, ``subset``, ``prompt``, ``chosen``, ``rejected``; other subsets are passed over."""
 
     name = "rewardbench2"
     title = "the right completion among four, and several right ones"
     paper = "arXiv:2506.01937"
-    needs_steps = False
     headlines = ("Math", "Ties")
 
     def item(self, row: Row) -> Prompt | None:
@@ -97,10 +92,6 @@ class RewardBench2(Benchmark[Prompt]):
         if not (found := _TIES_ID.fullmatch(text_of(row, "id"))):
             raise ValueError('"id" of Ties is not ref:NUMBER or tied:NUMBER')
         return Prompt(prompt, chosen, rejected, found[1], int(found[2]))
-
-    def candidates(self, item: Prompt) -> Sequence[Candidate]:
-        """The right completions first."""
-        return [Candidate(item.prompt, text) for text in (*item.chosen, *item.rejected)]
 
     def numbers(self, sets: Mapping[str, Sequence[Judged[Prompt]]], settings: Settings) -> Numbers:
         values: dict[str, float] = {}

@@ -9,38 +9,27 @@ one has the fancier style), normal that of the diagonal, easy that below it; the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 
 from harness.core.arrays import Floats
 from harness.data.lines import Row
-from harness.streams.benchmarks.base import Benchmark, Candidate, Judged, Numbers, Settings, text_of, texts_of
+from harness.streams.benchmarks.base import Completions, Judged, Numbers, OfCompletions, Settings, text_of, texts_of
 
 STYLES = ("concise", "detailed", "markdown")
 
 
-@dataclass(frozen=True, slots=True)
-class Styled:
-    """A prompt with its right and wrong responses, one in each of :data:`STYLES`."""
-
-    prompt: str
-    chosen: tuple[str, ...]
-    rejected: tuple[str, ...]
-
-
-class RMBench(Benchmark[Styled]):
+class RMBench(OfCompletions[Completions]):
     """Lines are ``domain``, ``prompt``, ``chosen``, ``rejected``; other domains are passed over."""
 
     name = "rm-bench"
     title = "right above wrong, whatever the style"
     paper = "arXiv:2410.16184"
-    needs_steps = False
     headlines = ("average", "hard")
 
-    def item(self, row: Row) -> Styled | None:
-        """A prompt with its completions; None in another domain.
+    def item(self, row: Row) -> Completions | None:
+        """A prompt with its completions, one in each of :data:`STYLES`; None in another domain.
 
         Raises:
             ValueError: for a line that is none of the benchmark's, and says why.
@@ -50,13 +39,9 @@ class RMBench(Benchmark[Styled]):
         chosen, rejected = texts_of(row, "chosen"), texts_of(row, "rejected")
         if not len(chosen) == len(rejected) == len(STYLES):
             raise ValueError(f"{len(chosen)} chosen and {len(rejected)} rejected: {len(STYLES)} of each are expected")
-        return Styled(text_of(row, "prompt"), chosen, rejected)
+        return Completions(text_of(row, "prompt"), chosen, rejected)
 
-    def candidates(self, item: Styled) -> Sequence[Candidate]:
-        """The right ones first."""
-        return [Candidate(item.prompt, text) for text in (*item.chosen, *item.rejected)]
-
-    def numbers(self, sets: Mapping[str, Sequence[Judged[Styled]]], settings: Settings) -> Numbers:
+    def numbers(self, sets: Mapping[str, Sequence[Judged[Completions]]], settings: Settings) -> Numbers:
         judged = list(chain.from_iterable(sets.values()))
         ranks = np.array([[answer.rank for answer in one.answers] for one in judged])
         matrix = accuracies(ranks[:, : len(STYLES)], ranks[:, len(STYLES) :])
